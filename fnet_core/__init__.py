@@ -1,0 +1,1 @@
+"""FNet as trained: configuration, mixing, model, heads and checkpoints."""

@@ -1,0 +1,1 @@
+"""From a trained FNet to a verified bundle."""

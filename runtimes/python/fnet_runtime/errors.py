@@ -1,0 +1,23 @@
+"""The runtime's errors, one tree.
+
+FNetRuntimeError
+├── BundleError      the folder is not a whole, unaltered bundle of a known version
+├── InputError       what the caller passed cannot be an input of this bundle
+└── SessionError     the engine cannot be opened or run on this host
+"""
+
+
+class FNetRuntimeError(Exception):
+    """Anything that this runtime refuses or fails to do; the message says what to do about it."""
+
+
+class BundleError(FNetRuntimeError):
+    """The folder is not a whole, unaltered bundle of a known version."""
+
+
+class InputError(FNetRuntimeError):
+    """What the caller passed cannot be an input of this bundle."""
+
+
+class SessionError(FNetRuntimeError):
+    """The engine cannot be opened or run on this host."""
