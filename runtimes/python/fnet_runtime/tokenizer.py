@@ -235,9 +235,7 @@ def _normalized(text: str, options: TokenizerOptions) -> tuple[str, list[Span]]:
         characters = _space_folded(characters)
     characters = _quotes_replaced(characters)
     if not options.keep_accents:
-        characters = [
-            (d, span) for c, span in characters for d in unicodedata.normalize("NFKD", c) if not unicodedata.combining(d)
-        ]
+        characters = [(d, span) for c, span in characters for d in unicodedata.normalize("NFKD", c) if not unicodedata.combining(d)]
     end = characters[-1][1][1] if characters else 0
     return "".join(c for c, _ in characters), [*(span for _, span in characters), (end, end)]
 

@@ -1,0 +1,170 @@
+"""FNetConfig: what a Hugging Face config.json says about an FNet."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from fnet_core.errors import ConfigError
+
+HIDDEN_ACTS = ("gelu_new", "gelu", "relu", "silu")
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FNetConfig:
+    """An FNet's hyperparameters, named and defaulted as in transformers' FNetConfig.
+
+    Sizes are positive integers; `labels` are the classifier's label names by output index; `extra` holds the config.json keys
+    that this class has no field for, which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
+    """
+
+    vocab_size: int = 32000
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu_new"
+    hidden_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 4
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    use_tpu_fourier_optimizations: bool = False
+    tpu_short_seq_length: int = 512
+    pad_token_id: int = 3
+    bos_token_id: int | None = 1
+    eos_token_id: int | list[int] | None = 2
+    tie_word_embeddings: bool = True
+    architectures: tuple[str, ...] = ()
+    problem_type: str | None = None
+    labels: tuple[str, ...] = ("LABEL_0", "LABEL_1")
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _SIZES:
+            _check(
+                name,
+                getattr(self, name),
+                _is_int(getattr(self, name)) and getattr(self, name) >= 1,
+                "a positive integer",
+            )
+        for name in ("bos_token_id", "pad_token_id"):
+            value = getattr(self, name)
+            valid = _is_int(value) and 0 <= value < self.vocab_size
+            _check(
+                name,
+                value,
+                valid or (value is None and name == "bos_token_id"),
+                f"an id below vocab_size {self.vocab_size}",
+            )
+        eos = self.eos_token_id
+        _check(
+            "eos_token_id",
+            eos,
+            eos is None or all(_is_int(i) and i >= 0 for i in (eos if isinstance(eos, list) else [eos])),
+            "a token id, a list of them, or null",
+        )
+        for name in ("use_tpu_fourier_optimizations", "tie_word_embeddings"):
+            _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
+        _check("hidden_act", self.hidden_act, self.hidden_act in HIDDEN_ACTS, f"one of {', '.join(HIDDEN_ACTS)}")
+        known_problem = self.problem_type is None or self.problem_type in PROBLEM_TYPES
+        _check("problem_type", self.problem_type, known_problem, f"one of {', '.join(PROBLEM_TYPES)}, or null")
+        drop = self.hidden_dropout_prob
+        _check("hidden_dropout_prob", drop, _is_number(drop) and 0 <= drop < 1, "a number from 0 to below 1")
+        for name in ("initializer_range", "layer_norm_eps"):
+            value = getattr(self, name)
+            _check(name, value, _is_number(value) and value > 0, "a positive number")
+        for name in ("labels", "architectures"):
+            value = getattr(self, name)
+            _check(name, value, isinstance(value, tuple) and all(isinstance(v, str) for v in value), "names")
+        _check("labels", self.labels, len(self.labels) >= 1, "at least one label")
+
+    @property
+    def num_labels(self) -> int:
+        """Number of outputs of the classifier."""
+        return len(self.labels)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "FNetConfig":
+        """Read the object of a config.json; keys it does not know are kept in `extra`.
+
+        Raises ConfigError for another model_type and for the first bad value, by name.
+        """
+        rest = dict(values)
+        model_type = rest.pop("model_type", "fnet")
+        _check("model_type", model_type, model_type == "fnet", "'fnet'")
+        known = {f.name: rest.pop(f.name) for f in fields(cls) if f.name in rest and f.name not in ("labels", "extra")}
+        _check("architectures", known.get("architectures"), isinstance(known.get("architectures") or [], list), "a list")
+        known["architectures"] = tuple(known.get("architectures") or ())
+        if known.get("pad_token_id", 0) is None:
+            known.pop("pad_token_id")  # transformers writes null for "unset"; the padding contract needs an id
+        labels = _labels(rest.pop("id2label", None), rest.pop("num_labels", None))
+        rest.pop("label2id", None)
+        return cls(**known, labels=labels, extra=rest)
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = "config.json") -> "FNetConfig":
+        """Read a config.json's text; `name` is what errors call it. Raises ConfigError."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"{name}: not JSON ({error})") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{name}: expected a JSON object, found {type(values).__name__}")
+        try:
+            return cls.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object of a config.json, `extra` included."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("labels", "extra")}
+        own["architectures"] = list(self.architectures)
+        own["model_type"] = "fnet"
+        own["id2label"] = {str(i): label for i, label in enumerate(self.labels)}
+        own["label2id"] = {label: i for i, label in enumerate(self.labels)}
+        return dict(self.extra) | own
+
+    def to_json(self) -> str:
+        """Return a config.json's text: keys sorted, two spaces, a final newline."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "tpu_short_seq_length",
+)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check(name: str, value: object, valid: bool, expected: str) -> None:
+    if not valid:
+        raise ConfigError(f"{name}: expected {expected}, found {value!r}")
+
+
+def _labels(id2label: object, num_labels: object) -> tuple[str, ...]:
+    """Label names by output index, from config.json's id2label or else its num_labels (2 where both are absent)."""
+    if id2label is None:
+        count = 2 if num_labels is None else num_labels
+        _check("num_labels", count, isinstance(count, int) and _is_int(count) and count >= 1, "a positive integer")
+        assert isinstance(count, int)
+        return tuple(f"LABEL_{i}" for i in range(count))
+    _check("id2label", id2label, isinstance(id2label, dict), "an object of label names by index")
+    assert isinstance(id2label, dict)
+    by_index = {str(index): label for index, label in id2label.items()}
+    complete = set(by_index) == {str(i) for i in range(len(by_index))}
+    _check("id2label", id2label, complete, f"the indices 0 to {len(by_index) - 1}, each once")
+    return tuple(by_index[str(i)] for i in range(len(by_index)))

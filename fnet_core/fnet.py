@@ -1,0 +1,51 @@
+"""FNet: an encoder with the head of one task."""
+
+import torch
+from torch import Tensor, nn
+
+from fnet_core.config import FNetConfig
+from fnet_core.heads import MaskedLMHead
+from fnet_core.model import Encoder, Pooler
+from fnet_core.tasks import Task
+
+
+class FNet(nn.Module):
+    """A whole model for one task: token ids in, the task's outputs out."""
+
+    def __init__(
+        self,
+        config: FNetConfig,
+        task: Task,
+        *,
+        mixing: str = "fft",
+        sequence_length: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Make the model with PyTorch's initial weights.
+
+        `mixing` is a name in MIXINGS; `sequence_length` is what every input is padded to, the position table's length
+        unless given.
+        """
+        super().__init__()
+        self.config = config
+        self.task = task
+        self.sequence_length = sequence_length or config.max_position_embeddings
+        self.encoder = Encoder(config, mixing=mixing, sequence_length=self.sequence_length, dtype=dtype)
+        self.pooler = Pooler(config) if task.pooled else None
+        self.head = task.head(config)
+        if config.tie_word_embeddings:
+            for module in self.head.modules():
+                if isinstance(module, MaskedLMHead):
+                    module.decoder.weight = self.encoder.embeddings.word.weight
+        self.to(dtype)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs in the order of `task.outputs`.
+
+        Both inputs are `int64[batch, sequence]`, with an axis of choices before the last for multiple-choice.
+        """
+        hidden = self.encoder(input_ids.flatten(0, -2), token_type_ids.flatten(0, -2))
+        outputs = self.head(hidden, None if self.pooler is None else self.pooler(hidden))
+        if input_ids.ndim == 3:
+            outputs = tuple(output.view(input_ids.shape[:2]) for output in outputs)
+        return outputs  # type: ignore[no-any-return]

@@ -1,0 +1,120 @@
+"""One head per task, each from (hidden, pooled) to the task's outputs in the order that TASKS lists them.
+
+hidden: `float[batch, sequence, hidden]`. pooled: `float[batch, hidden]`, or None for the heads that read every token.
+"""
+
+from torch import Tensor, nn
+
+from fnet_core.config import FNetConfig
+from fnet_core.model import ACTIVATIONS
+
+
+class FeatureExtractionHead(nn.Module):
+    """Hand the encoder's outputs over as they are."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Take the common argument of every head; there is nothing to make."""
+        super().__init__()
+
+    def forward(self, hidden: Tensor, pooled: Tensor) -> tuple[Tensor, ...]:
+        """Return last_hidden_state and pooler_output."""
+        return hidden, pooled
+
+
+class MaskedLMHead(nn.Module):
+    """Vocabulary logits of every token: dense, activation, LayerNorm, decoder."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the layers; a tied decoder shares its weight with the word embeddings (see `FNetForTask`)."""
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def forward(self, hidden: Tensor, pooled: Tensor | None) -> tuple[Tensor, ...]:
+        """Return logits `float[batch, sequence, vocab]`."""
+        return (self.decoder(self.norm(self.activation(self.dense(hidden)))),)
+
+
+class NextSentenceHead(nn.Module):
+    """Two logits of the pooled token: 0 means that the second text follows the first."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the linear layer."""
+        super().__init__()
+        self.seq_relationship = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, hidden: Tensor, pooled: Tensor) -> tuple[Tensor, ...]:
+        """Return logits `float[batch, 2]`."""
+        return (self.seq_relationship(pooled),)
+
+
+class PretrainingHead(nn.Module):
+    """The two heads of pre-training side by side."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make both heads."""
+        super().__init__()
+        self.masked_lm = MaskedLMHead(config)
+        self.next_sentence = NextSentenceHead(config)
+
+    def forward(self, hidden: Tensor, pooled: Tensor) -> tuple[Tensor, ...]:
+        """Return prediction_logits `float[batch, sequence, vocab]` and seq_relationship_logits `float[batch, 2]`."""
+        return *self.masked_lm(hidden, pooled), *self.next_sentence(hidden, pooled)
+
+
+class SequenceClassificationHead(nn.Module):
+    """One logit per label of the pooled token."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the classifier."""
+        super().__init__()
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, hidden: Tensor, pooled: Tensor) -> tuple[Tensor, ...]:
+        """Return logits `float[batch, num_labels]`."""
+        return (self.classifier(self.dropout(pooled)),)
+
+
+class MultipleChoiceHead(nn.Module):
+    """One logit of the pooled token of each choice."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the classifier."""
+        super().__init__()
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, hidden: Tensor, pooled: Tensor) -> tuple[Tensor, ...]:
+        """Return logits `float[batch * num_choices]`."""
+        return (self.classifier(self.dropout(pooled)).squeeze(-1),)
+
+
+class TokenClassificationHead(nn.Module):
+    """One logit per label of every token."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the classifier."""
+        super().__init__()
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, hidden: Tensor, pooled: Tensor | None) -> tuple[Tensor, ...]:
+        """Return logits `float[batch, sequence, num_labels]`."""
+        return (self.classifier(self.dropout(hidden)),)
+
+
+class QuestionAnsweringHead(nn.Module):
+    """Logits of every token being the first or the last of the answer."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the linear layer."""
+        super().__init__()
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, hidden: Tensor, pooled: Tensor | None) -> tuple[Tensor, ...]:
+        """Return start_logits and end_logits, each `float[batch, sequence]`."""
+        start, end = self.qa_outputs(hidden).unbind(dim=-1)
+        return start, end

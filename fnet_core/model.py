@@ -1,0 +1,89 @@
+"""The FNet encoder as trained: embeddings, blocks, pooler. (Lee-Thorp et al. 2021, arXiv:2105.03824, section 3.)"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fnet_core.config import FNetConfig
+from fnet_core.mixing import MIXINGS
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu_new": partial(functional.gelu, approximate="tanh"),
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+    "silu": functional.silu,
+}
+
+
+class Embeddings(nn.Module):
+    """Sum of word, position and type embeddings, normalised and projected."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the three tables, the LayerNorm and the projection."""
+        super().__init__()
+        self.word = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.projection = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Embed two `int64[batch, sequence]` as `float[batch, sequence, hidden]`; positions count from 0."""
+        position = self.position.weight[: input_ids.shape[-1]]
+        embedded = self.word(input_ids) + self.token_type(token_type_ids) + position
+        return self.dropout(self.projection(self.norm(embedded)))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """One encoder layer: mixing and feed-forward, each with a residual and a LayerNorm after it."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the layer; the mixing has no weights and is handed to `forward`, one for all layers."""
+        super().__init__()
+        self.mixing_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x: Tensor, mixing: nn.Module) -> Tensor:
+        """Transform `float[batch, sequence, hidden]`; same shape and dtype."""
+        x = self.mixing_norm(x + mixing(x))
+        fed_forward = self.dropout(self.output(self.activation(self.intermediate(x))))
+        return self.output_norm(x + fed_forward)  # type: ignore[no-any-return]
+
+
+class Encoder(nn.Module):
+    """Embeddings and blocks: token ids in, one hidden vector per token out."""
+
+    def __init__(self, config: FNetConfig, *, mixing: str, sequence_length: int, dtype: torch.dtype) -> None:
+        """Make the encoder; `mixing` is a name in MIXINGS, `sequence_length` what every input is padded to."""
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        self.mixing = MIXINGS[mixing](sequence_length, config.hidden_size, dtype)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Encode two `int64[batch, sequence]` as `float[batch, sequence, hidden]`."""
+        x = self.embeddings(input_ids, token_type_ids)
+        for block in self.blocks:
+            x = block(x, self.mixing)
+        return x  # type: ignore[no-any-return]
+
+
+class Pooler(nn.Module):
+    """A dense layer and tanh on the first token."""
+
+    def __init__(self, config: FNetConfig) -> None:
+        """Make the dense layer."""
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Pool `float[batch, sequence, hidden]` to `float[batch, hidden]`."""
+        return torch.tanh(self.dense(hidden[:, 0]))

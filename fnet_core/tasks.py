@@ -1,0 +1,129 @@
+"""The tasks an FNet is exported for, each written once: its names, its head, its tensors."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from fnet_core import heads
+from fnet_core.config import FNetConfig
+from fnet_core.errors import TaskError
+
+BATCH = "batch_size"
+CHOICES = "num_choices"
+SEQUENCE = "sequence_length"
+HIDDEN = "hidden_size"
+VOCAB = "vocab_size"
+LABELS = "num_labels"
+DYNAMIC_AXES = (BATCH, CHOICES)
+"""The axes whose length an exported graph leaves open; every other axis is a fact of the model."""
+
+Axis = str | int
+INPUT_NAMES = ("input_ids", "token_type_ids")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task: what people and transformers call it, its head, and its tensors.
+
+    `outputs` maps each output's name to its axes, in the head's order. `pooled` tells that the head reads the pooler,
+    `paired` that an input is two texts, `labelled` that the outputs are the configuration's labels, `decides` that the
+    highest score along an output's last axis is an answer.
+    """
+
+    name: str
+    huggingface_class: str
+    head: Callable[[FNetConfig], nn.Module]
+    outputs: Mapping[str, tuple[Axis, ...]]
+    aliases: tuple[str, ...] = ()
+    input_axes: tuple[Axis, ...] = (BATCH, SEQUENCE)
+    pooled: bool = False
+    paired: bool = False
+    labelled: bool = False
+    decides: bool = True
+
+
+TASKS: Mapping[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="feature-extraction",
+            huggingface_class="FNetModel",
+            head=heads.FeatureExtractionHead,
+            outputs={"last_hidden_state": (BATCH, SEQUENCE, HIDDEN), "pooler_output": (BATCH, HIDDEN)},
+            aliases=("embeddings", "embedding", "feature_extraction"),
+            pooled=True,
+            decides=False,
+        ),
+        Task(
+            name="pretraining",
+            huggingface_class="FNetForPreTraining",
+            head=heads.PretrainingHead,
+            outputs={"prediction_logits": (BATCH, SEQUENCE, VOCAB), "seq_relationship_logits": (BATCH, 2)},
+            aliases=("pre-training",),
+            pooled=True,
+            paired=True,
+        ),
+        Task(
+            name="masked-lm",
+            huggingface_class="FNetForMaskedLM",
+            head=heads.MaskedLMHead,
+            outputs={"logits": (BATCH, SEQUENCE, VOCAB)},
+            aliases=("fill-mask", "mlm", "masked-language-modeling"),
+        ),
+        Task(
+            name="next-sentence-prediction",
+            huggingface_class="FNetForNextSentencePrediction",
+            head=heads.NextSentenceHead,
+            outputs={"logits": (BATCH, 2)},
+            aliases=("nsp", "next-sentence"),
+            pooled=True,
+            paired=True,
+        ),
+        Task(
+            name="sequence-classification",
+            huggingface_class="FNetForSequenceClassification",
+            head=heads.SequenceClassificationHead,
+            outputs={"logits": (BATCH, LABELS)},
+            aliases=("text-classification", "sentiment-analysis"),
+            pooled=True,
+            labelled=True,
+        ),
+        Task(
+            name="multiple-choice",
+            huggingface_class="FNetForMultipleChoice",
+            head=heads.MultipleChoiceHead,
+            outputs={"logits": (BATCH, CHOICES)},
+            input_axes=(BATCH, CHOICES, SEQUENCE),
+            pooled=True,
+            paired=True,
+        ),
+        Task(
+            name="token-classification",
+            huggingface_class="FNetForTokenClassification",
+            head=heads.TokenClassificationHead,
+            outputs={"logits": (BATCH, SEQUENCE, LABELS)},
+            aliases=("ner",),
+            labelled=True,
+        ),
+        Task(
+            name="question-answering",
+            huggingface_class="FNetForQuestionAnswering",
+            head=heads.QuestionAnsweringHead,
+            outputs={"start_logits": (BATCH, SEQUENCE), "end_logits": (BATCH, SEQUENCE)},
+            aliases=("qa",),
+            paired=True,
+        ),
+    )
+}
+
+
+def task_named(name: str) -> Task:
+    """Return the task of a name or alias. Raises TaskError listing the tasks and the nearest name."""
+    by_name = {known: task for task in TASKS.values() for known in (task.name, *task.aliases)}
+    if name in by_name:
+        return by_name[name]
+    near = difflib.get_close_matches(name, by_name, n=1)
+    hint = f" (did you mean {by_name[near[0]].name}?)" if near else ""
+    raise TaskError(f"unknown task {name!r}{hint}; expected one of: {', '.join(TASKS)}")

@@ -1,0 +1,103 @@
+"""Weight files: safetensors and pytorch_model.bin, whole or sharded, opened without running anything that is in them."""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from fnet_core.errors import CheckpointError
+
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""Where a folder's weights are looked for; the first that is there is read."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of weights and the names of the tensors in it. Tensors are read when asked for."""
+
+    path: Path
+    names: tuple[str, ...]
+    loaded: Mapping[str, Tensor] | None = None
+
+    def tensor(self, name: str) -> Tensor:
+        """Read one tensor, as it is stored. Raises CheckpointError when the file is damaged."""
+        if self.loaded is not None:
+            return self.loaded[name]
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return file.get_tensor(name)  # type: ignore[no-any-return]
+        except (SafetensorError, OSError) as error:
+            raise _damaged(self.path, error) from error
+
+    def sha256(self) -> str:
+        """Hash of the file's bytes, in hexadecimal."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weight_files_from_folder(folder: Path) -> list[WeightFile]:
+    """Open the weights of a folder, every shard of them.
+
+    Raises CheckpointError when there are none, a shard is missing or named twice, or a file is damaged or unsafe.
+    """
+    first = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if first is None:
+        raise CheckpointError(f"{folder}: no weights; expected one of {', '.join(WEIGHT_FILES)}")
+    return [_opened(path) for path in (_shards(first) if first.suffix == ".json" else [first])]
+
+
+def _opened(path: Path) -> WeightFile:
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                return WeightFile(path, tuple(file.keys()))
+        except (SafetensorError, OSError) as error:
+            raise _damaged(path, error) from error
+    loaded = _unpickled(path)
+    return WeightFile(path, tuple(loaded), loaded)
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    """Read a pytorch_model.bin, refusing whatever is not a plain table of tensors."""
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: refused: it is no plain table of tensors and may run code when read "
+            f"({str(error).splitlines()[0]}); convert it to model.safetensors where you trust it"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise CheckpointError(f"{path}: expected a table of tensors by name, found {type(loaded).__name__} of other things")
+    return loaded
+
+
+def _shards(index: Path) -> list[Path]:
+    """Files that a sharded checkpoint's index names."""
+    try:
+        names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index}: not an index of shards; expected a weight_map of tensor names to files") from error
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise CheckpointError(f"{index}: names the shard {name!r}; expected a plain file name beside the index")
+        if not (index.parent / name).is_file():
+            raise CheckpointError(f"{index.parent / name}: is missing; {index.name} names it as a shard")
+    return [index.parent / name for name in sorted(names)]
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return CheckpointError(f"{path}: truncated or damaged ({reason}); copy or download it again")

@@ -1,0 +1,172 @@
+import json
+import os
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import FNetConfig as TheirConfig
+from transformers import FNetForPreTraining, FNetForTokenClassification
+
+from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
+from fnet_core.config import FNetConfig
+from fnet_core.errors import CheckpointError, ConfigError, TaskError
+from fnet_core.tasks import TASKS, task_named
+
+SIZES = {"vocab_size": 40, "hidden_size": 6, "num_hidden_layers": 2, "intermediate_size": 5, "max_position_embeddings": 7}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    FNetForPreTraining(TheirConfig(**SIZES)).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def opened(folder, task="pretraining", **options):
+    return model_from_checkpoint(checkpoint_from_folder(folder, id="x"), TASKS[task], **options)
+
+
+def changed_weights(folder, change):
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_lists_the_heads_it_has(folder):
+    assert checkpoint_from_folder(folder, id="x").tasks == (
+        "feature-extraction", "pretraining", "masked-lm", "next-sentence-prediction",
+    )  # fmt: skip
+    with pytest.raises(TaskError, match="no weights for the question-answering head.*masked-lm.*--random-head"):
+        opened(folder, "question-answering")
+
+
+def test_random_head_is_the_same_every_time(folder):
+    first, second = (opened(folder, "question-answering", random_head=True).head.qa_outputs.weight for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.abs().max() > 0
+
+
+def test_a_classifier_belongs_to_the_architecture_that_is_named(tmp_path):
+    FNetForTokenClassification(TheirConfig(**SIZES)).save_pretrained(tmp_path)
+    tasks = checkpoint_from_folder(tmp_path, id="x").tasks
+    assert "token-classification" in tasks
+    assert "sequence-classification" not in tasks
+
+
+def test_shards_and_pickles_give_the_same_model(folder, tmp_path_factory):
+    weights = load_file(folder / "model.safetensors")
+    expected = opened(folder).state_dict()
+    sharded, pickled = tmp_path_factory.mktemp("sharded"), tmp_path_factory.mktemp("pickled")
+    names = sorted(weights)
+    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, keys in parts.items():
+        save_file({key: weights[key] for key in keys}, sharded / file)
+    index = {"weight_map": {key: file for file, keys in parts.items() for key in keys}}
+    (sharded / "model.safetensors.index.json").write_text(json.dumps(index))
+    torch.save(weights, pickled / "pytorch_model.bin")
+    for other in (sharded, pickled):
+        (other / "config.json").write_text((folder / "config.json").read_text())
+        state = opened(other).state_dict()
+        assert all(torch.equal(state[key], value) for key, value in expected.items())
+
+
+def test_missing_left_over_misshapen_and_nan_tensors_are_named(folder):
+    original = (folder / "model.safetensors").read_bytes()
+    bias = "fnet.encoder.layer.1.output.dense.bias"
+    changes = {
+        "encoder.layer.1.output.dense.bias is missing": lambda w: w.pop(bias),
+        "fnet.surplus is left over": lambda w: w.update({"fnet.surplus": torch.zeros(2)}),
+        r"has shape \[7\], but config.json implies \[6\]": lambda w: w.update({bias: torch.zeros(7)}),
+        "holds NaN": lambda w: w[bias].fill_(float("nan")),
+        "decoder.weight differs": lambda w: w.update({"cls.predictions.decoder.weight": torch.ones(40, 6)}),
+    }
+    for message, change in changes.items():
+        (folder / "model.safetensors").write_bytes(original)
+        changed_weights(folder, change)
+        with pytest.raises(CheckpointError, match=message):
+            opened(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 500, -40])
+def test_truncated_safetensors_are_refused(folder, kept):
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[:kept])
+    with pytest.raises(CheckpointError, match="truncated or damaged"):
+        opened(folder)
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+def test_a_malicious_pickle_is_refused_and_not_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"fnet.x": Malicious()}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="may run code"):
+        opened(folder)
+    assert not (folder / "pwned").exists()
+
+
+def test_an_index_cannot_leave_its_folder(folder):
+    (folder / "model.safetensors").unlink()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../evil.safetensors"}}))
+    with pytest.raises(CheckpointError, match="plain file name"):
+        opened(folder)
+    index.write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))
+    with pytest.raises(CheckpointError, match="is missing"):
+        opened(folder)
+    index.write_text("[]")
+    with pytest.raises(CheckpointError, match="not an index"):
+        opened(folder)
+
+
+def test_folders_that_are_no_checkpoints(tmp_path):
+    with pytest.raises(CheckpointError, match=r"config.json.*cannot be read"):
+        checkpoint_from_folder(tmp_path, id="x")
+    (tmp_path / "config.json").write_text(FNetConfig().to_json())
+    with pytest.raises(CheckpointError, match="no weights; expected one of model.safetensors"):
+        checkpoint_from_folder(tmp_path, id="x")
+    with pytest.raises(CheckpointError, match="neither a local folder nor a hub id"):
+        checkpoint_from_name("not//a name")
+    with pytest.raises(CheckpointError, match="has no revision"):
+        checkpoint_from_name(str(tmp_path), revision="main")
+
+
+def test_the_hub_cache_is_used_before_the_network(folder, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    repository = cache / "models--someone--fnet"
+    commit = "0123456789012345678901234567890123456789"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots").mkdir()
+    folder.rename(repository / "snapshots" / commit)
+    source = checkpoint_from_name("someone/fnet", cache=cache).source
+    assert (source.id, source.revision) == ("someone/fnet", commit)
+
+
+def test_config_round_trip_keeps_unknown_keys():
+    text = json.dumps(TheirConfig(num_labels=3).to_dict() | {"mine": [1]}, default=str)
+    config = FNetConfig.from_json(text)
+    assert config.num_labels == 3
+    assert config.to_dict()["mine"] == [1]
+    assert FNetConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("hidden_size", 0), ("vocab_size", "x"), ("hidden_act", "tanh"), ("pad_token_id", 32000), ("layer_norm_eps", -1.0),
+     ("model_type", "bert"), ("id2label", {"1": "a"}), ("tie_word_embeddings", 1), ("hidden_dropout_prob", 1.5)],
+)  # fmt: skip
+def test_bad_config_values_are_refused_by_name(key, value):
+    with pytest.raises(ConfigError, match=f"{key}: expected"):
+        FNetConfig.from_dict({key: value})
+
+
+def test_task_names():
+    assert task_named("text-classification").name == "sequence-classification"
+    assert task_named("fill-mask").name == "masked-lm"
+    assert task_named("embeddings").name == "feature-extraction"
+    with pytest.raises(TaskError, match="did you mean masked-lm"):
+        task_named("masked-ml")
