@@ -1,0 +1,98 @@
+"""From a model to an ONNX graph: traced by torch.onnx, simplified by onnxsim, checked by onnx."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+
+import onnx
+import onnxsim
+import torch
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, INPUT_NAMES, SEQUENCE
+from fnet_export.errors import GraphError
+
+MIN_OPSET = 18
+EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
+"""Lengths of the dynamic axes while tracing: unequal, and above 1, which the tracer would take for a constant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceOptions:
+    """How a model is traced. `opset` is the ONNX operator set, 18 or newer; raises GraphError below that."""
+
+    opset: int = MIN_OPSET
+
+    def __post_init__(self) -> None:
+        newest = onnx.defs.onnx_opset_version()
+        if not MIN_OPSET <= self.opset <= newest:
+            raise GraphError(f"opset: expected {MIN_OPSET} to {newest}, found {self.opset}")
+
+
+def graph_from_model(model: FNet, options: TraceOptions | None = None) -> onnx.ModelProto:
+    """Trace a model in evaluation mode: dynamic batch (and choices), fixed sequence length, the task's tensor names.
+
+    Raises GraphError when torch.onnx cannot trace it.
+    """
+    task = model.task
+    lengths = EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
+    shape = [lengths[str(axis)] for axis in task.input_axes]
+    # a fresh tensor each: the tracer would give two uses of one tensor one name
+    example = tuple(torch.zeros(shape, dtype=torch.int64) for _ in INPUT_NAMES)
+    dynamic = {axis: torch.export.Dim(name) for axis, name in enumerate(task.input_axes) if name in DYNAMIC_AXES}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                model,
+                example,
+                dynamo=True,
+                input_names=list(INPUT_NAMES),
+                output_names=list(task.outputs),
+                dynamic_shapes=tuple(dynamic for _ in example),
+                opset_version=(options or TraceOptions()).opset,
+                optimize=False,
+                verbose=False,
+            )
+    except Exception as error:  # the tracer raises many kinds; the cause is kept
+        raise GraphError(f"{task.name}: torch.onnx cannot trace the model: {error}") from error
+    assert program is not None
+    graph = program.model_proto
+    del graph.metadata_props[:]
+    for node in graph.graph.node:  # stack traces carry this machine's paths
+        del node.metadata_props[:]
+        node.doc_string = ""
+    return _checked(graph, f"{task.name}: the traced graph")
+
+
+def simplified_from_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Fold constants and drop what is redundant, with onnxsim. Raises GraphError when the result is not valid."""
+    with _quiet():
+        simplified, agrees = onnxsim.simplify(graph)
+    if not agrees:
+        raise GraphError("onnxsim: the simplified graph does not compute what the traced one does; leave it out with --no-simplify")
+    return _checked(simplified, "the simplified graph")
+
+
+def _checked(graph: onnx.ModelProto, what: str) -> onnx.ModelProto:
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise GraphError(f"{what} is not valid ONNX: {error}") from error
+    return graph
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the tracer's and the simplifier's talk off the terminal: a library does not print."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,73 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from fnet_core.config import FNetConfig
+from fnet_core.fnet import FNet
+from fnet_core.tasks import INPUT_NAMES, TASKS
+from fnet_export.errors import GraphError
+from fnet_export.trace import TraceOptions, graph_from_model, simplified_from_graph
+
+LENGTH = 7
+
+
+def small_model(task, *, mixing="dft", dtype=torch.float32, labels=3):
+    config = FNetConfig(
+        vocab_size=40,
+        hidden_size=12,
+        num_hidden_layers=2,
+        intermediate_size=10,
+        max_position_embeddings=LENGTH,
+        labels=tuple("abcdef"[:labels]),
+    )
+    torch.manual_seed(0)
+    return FNet(config, TASKS[task], mixing=mixing, sequence_length=LENGTH, dtype=dtype).eval()
+
+
+def run(graph, inputs):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_traced_and_simplified_graphs_agree_with_float64_fft(name):
+    model = small_model(name)
+    reference = small_model(name, mixing="fft", dtype=torch.float64)
+    reference.load_state_dict({key: value.double() for key, value in model.state_dict().items()})
+    traced = graph_from_model(model)
+    assert not any(node.op_type == "DFT" for node in traced.graph.node)
+    simplified = simplified_from_graph(traced)
+    for batch, choices in ((1, 1), (3, 4)):
+        axes = {"batch_size": batch, "num_choices": choices, "sequence_length": LENGTH}
+        shape = [axes[axis] for axis in TASKS[name].input_axes]
+        draw = np.random.default_rng(batch)
+        inputs = {"input_ids": draw.integers(0, 40, shape), "token_type_ids": draw.integers(0, 2, shape)}
+        with torch.no_grad():
+            expected = reference(*(torch.from_numpy(inputs[key]) for key in INPUT_NAMES))
+        for graph in (traced, simplified):
+            outputs = run(graph, inputs)
+            assert list(outputs) == list(TASKS[name].outputs)
+            for output, wanted in zip(outputs.values(), expected, strict=True):
+                assert output.shape == tuple(wanted.shape)
+                assert np.abs(output - wanted.numpy()).max() <= 1e-5 * wanted.abs().max().item()
+
+
+def test_same_model_same_bytes_and_no_paths():
+    first, second = (simplified_from_graph(graph_from_model(small_model("masked-lm"))) for _ in range(2))
+    data = first.SerializeToString(deterministic=True)
+    assert data == second.SerializeToString(deterministic=True)
+    assert b".py" not in data
+
+
+def test_opset():
+    graph = graph_from_model(small_model("masked-lm"), TraceOptions(opset=20))
+    assert [imported.version for imported in graph.opset_import if imported.domain == ""] == [20]
+    newest = onnx.defs.onnx_opset_version()
+    for opset in (17, newest + 1):
+        with pytest.raises(GraphError, match=f"opset: expected 18 to {newest}, found {opset}"):
+            TraceOptions(opset=opset)
