@@ -7,7 +7,7 @@ setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e runtimes/python -e '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e runtimes/python -e '.[dev,tensorrt-rtx]'
 	touch $@
 
 lint: setup

@@ -1,7 +1,9 @@
 """The exporter's errors, one tree.
 
 FNetExportError
-└── GraphError       a model cannot be traced, or a graph fails its check
+├── GraphError       a model cannot be traced, or a graph fails its check
+├── ProfileError     the ranges of the dynamic axes do not fit the graph
+└── EngineError      the TensorRT library is missing, or refuses the graph
 """
 
 
@@ -11,3 +13,11 @@ class FNetExportError(Exception):
 
 class GraphError(FNetExportError):
     """A model cannot be traced, or a graph fails its check."""
+
+
+class ProfileError(FNetExportError):
+    """The ranges of the dynamic axes do not fit the graph."""
+
+
+class EngineError(FNetExportError):
+    """The TensorRT library is missing, or refuses the graph."""

@@ -53,7 +53,7 @@ def graph_from_model(model: FNet, options: TraceOptions | None = None) -> onnx.M
                 output_names=list(task.outputs),
                 dynamic_shapes=tuple(dynamic for _ in example),
                 opset_version=(options or TraceOptions()).opset,
-                optimize=False,
+                optimize=True,  # else torch's chunk stays a SplitToSequence, which TensorRT cannot parse
                 verbose=False,
             )
     except Exception as error:  # the tracer raises many kinds; the cause is kept

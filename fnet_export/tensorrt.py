@@ -1,0 +1,167 @@
+"""From an ONNX graph to a TensorRT engine: the one file that imports `tensorrt` or `tensorrt_rtx`.
+
+Both packages share one API, of which versions lack parts; a part is probed for by name, never by version. Networks are strongly
+typed: precision is what the graph says.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import onnx
+
+from fnet_export.errors import EngineError, ProfileError
+
+RTX_COMPUTE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
+"""What TensorRT-RTX builds for unless told otherwise: Ampere and later. Set by name, so that a manifest need not assume it."""
+
+INSTALL = {
+    "tensorrt": "pip install 'fnet-export[tensorrt]'",
+    "tensorrt_rtx": "pip install 'fnet-export[tensorrt-rtx]'",
+}
+DRIVER_NOISE = "cudaError 35"
+"""On a host without a driver, TensorRT-RTX logs this line after every other error."""
+
+Importer = Callable[[str], ModuleType]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisRange:
+    """The lengths a dynamic axis may have, and the one to tune for. Raises ProfileError unless 1 <= min <= opt <= max."""
+
+    min: int
+    opt: int
+    max: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min <= self.opt <= self.max:
+            raise ProfileError(f"expected 1 <= MIN <= OPT <= MAX, found {self.min} {self.opt} {self.max}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """An imported TensorRT package; `substituted` says so when it is not the one that was asked for."""
+
+    name: str
+    version: str
+    module: Any
+    substituted: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A built engine: the builder's bytes untouched, and what a manifest records of them."""
+
+    data: bytes
+    library: str
+    version: str
+    compute_capabilities: tuple[str, ...]
+    batch_profile: Mapping[str, AxisRange]
+
+
+def library_for_target(target: str, *, importer: Importer = importlib.import_module) -> Library:
+    """Import the library of a target: `tensorrt`, which TensorRT-RTX may stand in for, or `tensorrt-rtx`.
+
+    Raises EngineError with the line to install when there is none, or when it is too old for strongly typed networks.
+    """
+    names = ["tensorrt", "tensorrt_rtx"] if target == "tensorrt" else ["tensorrt_rtx"]
+    reasons = []
+    for name in names:
+        try:
+            module = importer(name)
+        except (ImportError, OSError, RuntimeError) as error:  # a stub package without its libraries raises any of these
+            reasons.append(f"{name} cannot be imported ({error}); install it: {INSTALL[name]}")
+            continue
+        if not hasattr(module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+            raise EngineError(f"{name} {module.__version__}: has no strongly typed networks; expected TensorRT 10.12 or newer")
+        substituted = None
+        if name != names[0]:
+            substituted = f"{reasons[0].split(';')[0]}: TensorRT-RTX {module.__version__} builds the engine in its place"
+        return Library(name=name, version=str(module.__version__), module=module, substituted=substituted)
+    raise EngineError("; ".join(reasons))
+
+
+def engine_from_graph(
+    graph: Path, *, library: Library, ranges: Mapping[str, AxisRange], compute_capabilities: tuple[str, ...] | None = None
+) -> Engine:
+    """Build an engine from an ONNX file (beside which its external data lies) for the given ranges of its dynamic axes.
+
+    `compute_capabilities` are those to build for, such as "8.6": TensorRT-RTX's default set unless given. TensorRT itself
+    builds for the GPU that is present. Raises ProfileError before the build when a dynamic axis has no range or a range no axis,
+    and EngineError with the library's own words when it refuses the graph.
+    """
+    shapes = profile_shapes(onnx.load(graph, load_external_data=False), ranges)
+    trt = library.module
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(graph)):
+        refused = [parser.get_error(i) for i in range(parser.num_errors)]
+        said = "; ".join(f"{e.node_operator()} node {e.node_name()}: {e.desc()}" for e in refused) or logger.said()
+        hint = ". TensorRT's parser has no DFT: export with --mixing dft" if "DFT" in said else ""
+        raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {said}{hint}")
+    config = builder.create_builder_config()
+    built_for = _set_compute_capabilities(trt, config, library, compute_capabilities)
+    profile = builder.create_optimization_profile()
+    for name, (low, best, high) in shapes.items():
+        profile.set_shape(name, low, best, high)
+    if config.add_optimization_profile(profile) < 0:
+        raise EngineError(f"{graph.name}: {library.name} refuses the profile {shapes}: {logger.said()}")
+    data = builder.build_serialized_network(network, config)
+    if data is None:
+        raise EngineError(f"{graph.name}: {library.name} {library.version} built no engine: {logger.said()}")
+    return Engine(
+        data=bytes(data), library=library.name, version=library.version, compute_capabilities=built_for, batch_profile=dict(ranges)
+    )
+
+
+def profile_shapes(graph: onnx.ModelProto, ranges: Mapping[str, AxisRange]) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Least, best and greatest shape of each input, from the graph's own axes and the ranges of the dynamic ones.
+
+    Raises ProfileError when an axis has no range or a range names no axis: TensorRT accepts both and fails late.
+    """
+    axes = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in graph.graph.input}
+    dynamic = {axis for shape in axes.values() for axis in shape if isinstance(axis, str)}
+    if dynamic != set(ranges):
+        raise ProfileError(f"the graph's dynamic axes are {sorted(dynamic)}, ranges are given for {sorted(ranges)}")
+    bounds = ("min", "opt", "max")
+    return {
+        name: tuple(tuple(getattr(ranges[a], bound) if isinstance(a, str) else a for a in shape) for bound in bounds)
+        for name, shape in axes.items()
+    }
+
+
+def _set_compute_capabilities(trt: Any, config: Any, library: Library, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    if not hasattr(trt, "ComputeCapability"):
+        if wanted:
+            raise EngineError(f"{library.name} builds for the GPU that is present only; leave {', '.join(wanted)} out")
+        return ()
+    chosen = wanted or RTX_COMPUTE_CAPABILITIES
+    config.num_compute_capabilities = len(chosen)
+    for index, capability in enumerate(chosen):
+        member = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)
+        if member is None or not config.set_compute_capability(member, index):
+            raise EngineError(f"{library.name} {library.version} cannot build for compute capability {capability}")
+    return chosen
+
+
+def _logger(trt: Any) -> Any:
+    """Make a logger of the library's own base class that keeps its errors: failures have no other text."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) and DRIVER_NOISE not in message:
+                self.errors.append(message.strip())
+
+        def said(self) -> str:
+            return "; ".join(self.errors[-3:]) or "it gave no reason"
+
+    return Logger()
