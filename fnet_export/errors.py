@@ -3,6 +3,7 @@
 FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
+├── CompareError     two arrays cannot be compared
 └── EngineError      the TensorRT library is missing, or refuses the graph
 """
 
@@ -21,3 +22,7 @@ class ProfileError(FNetExportError):
 
 class EngineError(FNetExportError):
     """The TensorRT library is missing, or refuses the graph."""
+
+
+class CompareError(FNetExportError):
+    """Two arrays cannot be compared."""
