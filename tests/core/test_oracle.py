@@ -56,8 +56,9 @@ def test_agrees_with_transformers(name, size, mixing, tmp_path):
 
 
 @pytest.mark.slow
-def test_agrees_with_transformers_at_base_size(tmp_path):
-    task = TASKS["pretraining"]
+@pytest.mark.parametrize("name", TASKS)
+def test_agrees_with_transformers_at_base_size(name, tmp_path):
+    task = TASKS[name]
     oracle = saved_oracle(task, 512, tmp_path)
     checkpoint = checkpoint_from_folder(tmp_path, id="oracle")
     inputs = tuple(tensor[:1] for tensor in inputs_of(task, 512, 32000))
