@@ -175,6 +175,7 @@ def model_from_checkpoint(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = FNet(config, task, mixing=mixing, sequence_length=sequence_length, dtype=dtype).eval()
+        torch.manual_seed(0)
         keys = _tensor_of_parameter(checkpoint, task)
         with torch.no_grad():
             for parameter, value in model.named_parameters():
@@ -206,7 +207,7 @@ def _draw(value: Tensor, parameter: str, std: float) -> None:
     elif "norm" in parameter:
         value.fill_(1.0)
     else:
-        value.normal_(0.0, std)
+        value.copy_(torch.empty(value.shape).normal_(0.0, std))  # in float32, so that every dtype gets the same head
 
 
 def _check_tied(checkpoint: Checkpoint) -> None:
@@ -220,7 +221,7 @@ def _check_tied(checkpoint: Checkpoint) -> None:
             )
 
 
-def _modules(config: FNetConfig, task: Task) -> dict[str, str]:
+def module_names(config: FNetConfig, task: Task) -> dict[str, str]:
     """Transformers' names of all modules of a task's model, and ours."""
     blocks = {
         f"encoder.layer.{i}.{key}": f"encoder.blocks.{i}.{name}"
@@ -233,7 +234,9 @@ def _modules(config: FNetConfig, task: Task) -> dict[str, str]:
 def _tensor_of_parameter(checkpoint: Checkpoint, task: Task) -> dict[str, str]:
     """Name of the tensor for each parameter of a task's model."""
     keys = {
-        f"{name}.{kind}": f"{key}.{kind}" for key, name in _modules(checkpoint.config, task).items() for kind in ("weight", "bias")
+        f"{name}.{kind}": f"{key}.{kind}"
+        for key, name in module_names(checkpoint.config, task).items()
+        for kind in ("weight", "bias")
     }
     if DECODER_BIAS not in checkpoint.tensors:  # transformers has two names for the one bias of a tied decoder
         keys = {parameter: PREDICTIONS_BIAS if key == DECODER_BIAS else key for parameter, key in keys.items()}
@@ -242,5 +245,5 @@ def _tensor_of_parameter(checkpoint: Checkpoint, task: Task) -> dict[str, str]:
 
 def _known_tensors(config: FNetConfig) -> set[str]:
     """Every tensor name that a checkpoint of this configuration may hold, whatever its heads."""
-    modules = POOLER_MODULES.keys() | {key for task in TASKS.values() for key in _modules(config, task)}
+    modules = POOLER_MODULES.keys() | {key for task in TASKS.values() for key in module_names(config, task)}
     return {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")} | {PREDICTIONS_BIAS}

@@ -31,35 +31,64 @@ class Difference:
         return self.nonfinite_count == 0 and self.max_rel <= relative_limit and self.decision_agreement in (None, 1.0)
 
 
-def difference_from_arrays(output: Array, reference: Array, *, decides: bool, relative_limit: float) -> Difference:
-    """Compare `float[..., n]` with a reference of the same shape.
+class Comparison:
+    """Compares an output with its reference batch by batch, as if all batches were one array.
 
     A decision is the highest score along the last axis. It agrees as well when the reference scores both choices within twice
     `relative_limit` of its largest magnitude: arithmetic cannot tell such a tie apart.
-    Raises CompareError for shapes that differ, an empty array, a dtype that is not floating, or a reference that is not finite.
     """
-    if output.shape != reference.shape or output.size == 0:
-        raise CompareError(f"expected two arrays of one shape, found {list(output.shape)} and reference {list(reference.shape)}")
-    if not (np.issubdtype(output.dtype, np.floating) and np.issubdtype(reference.dtype, np.floating)):
-        raise CompareError(f"expected floating arrays, found {output.dtype} and reference {reference.dtype}")
-    if not np.isfinite(reference).all():
-        raise CompareError("the reference holds NaN or infinite values; expected finite ones")
-    got, want = output.astype(np.float64), reference.astype(np.float64)
-    scale = float(np.abs(want).max())
-    nonfinite = int(np.count_nonzero(~np.isfinite(got)))
-    if nonfinite:
+
+    def __init__(self, *, decides: bool, relative_limit: float) -> None:
+        """Begin; `decides` tells that the output's highest score along the last axis is an answer."""
+        self._decides, self._relative_limit = decides, relative_limit
+        self._max_abs, self._scale, self._cosine = 0.0, 0.0, math.inf
+        self._nonfinite, self._decisions = 0, 0
+        self._margins: list[Array] = []  # of the decisions that differ: how much worse the reference holds the one taken
+
+    def add(self, output: Array, reference: Array) -> None:
+        """Take in `float[..., n]` and a reference of the same shape.
+
+        Raises CompareError for shapes that differ, an empty array, a dtype that is not floating, or a reference that is not finite.
+        """
+        if output.shape != reference.shape or output.size == 0:
+            raise CompareError(
+                f"expected two arrays of one shape, found {list(output.shape)} and reference {list(reference.shape)}"
+            )
+        if not (np.issubdtype(output.dtype, np.floating) and np.issubdtype(reference.dtype, np.floating)):
+            raise CompareError(f"expected floating arrays, found {output.dtype} and reference {reference.dtype}")
+        if not np.isfinite(reference).all():
+            raise CompareError("the reference holds NaN or infinite values; expected finite ones")
+        got, want = output.astype(np.float64), reference.astype(np.float64)
+        self._scale = max(self._scale, float(np.abs(want).max()))
+        self._nonfinite += int(np.count_nonzero(~np.isfinite(got)))
+        if self._nonfinite:
+            return
+        self._max_abs = max(self._max_abs, float(np.abs(got - want).max()))
+        self._cosine = min(self._cosine, _smallest_cosine(got, want))
+        if self._decides:
+            chosen, right = got.argmax(axis=-1)[..., None], want.argmax(axis=-1)[..., None]
+            self._decisions += chosen.size
+            margins = np.take_along_axis(want, right, axis=-1) - np.take_along_axis(want, chosen, axis=-1)
+            self._margins.append(margins[chosen != right])
+
+    def difference(self) -> Difference:
+        """Return what was found so far. Raises CompareError when nothing was compared."""
+        if not self._scale and self._cosine == math.inf and not self._nonfinite:
+            raise CompareError("nothing was compared")
+        if self._nonfinite:
+            agreement = 0.0 if self._decides else None
+            return Difference(
+                max_abs=math.inf, max_rel=math.inf, cosine=0.0, decision_agreement=agreement, nonfinite_count=self._nonfinite
+            )
+        tie = 2 * self._relative_limit * self._scale
+        wrong = sum(int(np.count_nonzero(margins > tie)) for margins in self._margins)
         return Difference(
-            max_abs=math.inf, max_rel=math.inf, cosine=0.0, decision_agreement=0.0 if decides else None, nonfinite_count=nonfinite
+            max_abs=self._max_abs,
+            max_rel=self._max_abs / self._scale if self._scale else (math.inf if self._max_abs else 0.0),
+            cosine=self._cosine,
+            decision_agreement=1.0 - wrong / self._decisions if self._decides else None,
+            nonfinite_count=0,
         )
-    max_abs = float(np.abs(got - want).max())
-    max_rel = max_abs / scale if scale else (math.inf if max_abs else 0.0)
-    return Difference(
-        max_abs=max_abs,
-        max_rel=max_rel,
-        cosine=_smallest_cosine(got, want),
-        decision_agreement=_decision_agreement(got, want, 2 * relative_limit * scale) if decides else None,
-        nonfinite_count=0,
-    )
 
 
 def _smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]) -> float:
@@ -68,9 +97,3 @@ def _smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]
     products = norms[0] * norms[1]
     cosines = np.divide((got * want).sum(axis=-1), products, out=np.zeros_like(products), where=products != 0)
     return float(np.where(both_zero, 1.0, cosines).min())
-
-
-def _decision_agreement(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64], tie: float) -> float:
-    chosen, right = got.argmax(axis=-1)[..., None], want.argmax(axis=-1)[..., None]
-    margin = np.take_along_axis(want, right, axis=-1) - np.take_along_axis(want, chosen, axis=-1)
-    return float(np.mean(margin <= tie))

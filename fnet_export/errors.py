@@ -4,6 +4,8 @@ FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
 ├── CompareError     two arrays cannot be compared
+├── OutputError      the bundle cannot be written where it was asked for
+├── ParityError      a runtime disagrees with the reference
 └── EngineError      the TensorRT library is missing, or refuses the graph
 """
 
@@ -26,3 +28,11 @@ class EngineError(FNetExportError):
 
 class CompareError(FNetExportError):
     """Two arrays cannot be compared."""
+
+
+class OutputError(FNetExportError):
+    """The bundle cannot be written where it was asked for."""
+
+
+class ParityError(FNetExportError):
+    """A runtime disagrees with the reference."""

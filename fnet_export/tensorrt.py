@@ -26,6 +26,8 @@ DRIVER_NOISE = "cudaError 35"
 """On a host without a driver, TensorRT-RTX logs this line after every other error."""
 
 Importer = Callable[[str], ModuleType]
+OnProgress = Callable[[str, int, int], None]
+"""Told the name of a phase of the build, the steps done and the steps in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +87,18 @@ def library_for_target(target: str, *, importer: Importer = importlib.import_mod
 
 
 def engine_from_graph(
-    graph: Path, *, library: Library, ranges: Mapping[str, AxisRange], compute_capabilities: tuple[str, ...] | None = None
+    graph: Path,
+    *,
+    library: Library,
+    ranges: Mapping[str, AxisRange],
+    compute_capabilities: tuple[str, ...] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Engine:
     """Build an engine from an ONNX file (beside which its external data lies) for the given ranges of its dynamic axes.
 
     `compute_capabilities` are those to build for, such as "8.6": TensorRT-RTX's default set unless given. TensorRT itself
-    builds for the GPU that is present. Raises ProfileError before the build when a dynamic axis has no range or a range no axis,
-    and EngineError with the library's own words when it refuses the graph.
+    builds for the GPU that is present. `on_progress` hears of the build where the library tells. Raises ProfileError before the
+    build when a dynamic axis has no range or a range no axis, and EngineError with the library's own words when it refuses.
     """
     shapes = profile_shapes(onnx.load(graph, load_external_data=False), ranges)
     trt = library.module
@@ -106,6 +113,8 @@ def engine_from_graph(
         raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {said}{hint}")
     config = builder.create_builder_config()
     built_for = _set_compute_capabilities(trt, config, library, compute_capabilities)
+    if on_progress is not None and hasattr(trt, "IProgressMonitor"):
+        config.progress_monitor = _monitor(trt, on_progress)
     profile = builder.create_optimization_profile()
     for name, (low, best, high) in shapes.items():
         profile.set_shape(name, low, best, high)
@@ -147,6 +156,29 @@ def _set_compute_capabilities(trt: Any, config: Any, library: Library, wanted: t
         if member is None or not config.set_compute_capability(member, index):
             raise EngineError(f"{library.name} {library.version} cannot build for compute capability {capability}")
     return chosen
+
+
+def _monitor(trt: Any, on_progress: OnProgress) -> Any:
+    """Make a progress monitor of the library's own base class; only whole phases are told, not phases within them."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self.steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self.steps:
+                on_progress(phase_name, step, self.steps[phase_name])
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    return Monitor()
 
 
 def _logger(trt: Any) -> Any:

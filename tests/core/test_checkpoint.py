@@ -43,6 +43,8 @@ def test_random_head_is_the_same_every_time(folder):
     first, second = (opened(folder, "question-answering", random_head=True).head.qa_outputs.weight for _ in range(2))
     assert torch.equal(first, second)
     assert first.abs().max() > 0
+    wide = opened(folder, "question-answering", random_head=True, dtype=torch.float64).head.qa_outputs.weight
+    assert torch.equal(first.double(), wide)
 
 
 def test_a_classifier_belongs_to_the_architecture_that_is_named(tmp_path):

@@ -3,14 +3,29 @@ import math
 import numpy as np
 import pytest
 
-from fnet_export.compare import difference_from_arrays
+from fnet_export.compare import Comparison
 from fnet_export.errors import CompareError
 
 WANT = np.array([[1.0, 2.0, -4.0], [3.0, 1.0, 0.0]])
 
 
 def compared(output, reference=WANT, decides=True, relative_limit=1e-5):
-    return difference_from_arrays(np.asarray(output), np.asarray(reference), decides=decides, relative_limit=relative_limit)
+    comparison = Comparison(decides=decides, relative_limit=relative_limit)
+    comparison.add(np.asarray(output), np.asarray(reference))
+    return comparison.difference()
+
+
+def test_batches_count_as_one_array():
+    reference = np.array([[2.0, 1.9], [1.0, 3.0]])
+    output = reference + np.array([[0, 0.4], [0.1, 0]])
+    comparison = Comparison(decides=True, relative_limit=1e-5)
+    for got, want in zip(output, reference, strict=True):
+        comparison.add(got[None], want[None])
+    found = comparison.difference()
+    assert found == compared(output, reference)
+    assert (found.max_rel, found.decision_agreement) == (pytest.approx(0.4 / 3), 0.5)
+    with pytest.raises(CompareError, match="nothing was compared"):
+        Comparison(decides=True, relative_limit=1e-5).difference()
 
 
 def test_equal_arrays():

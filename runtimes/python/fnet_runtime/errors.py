@@ -4,6 +4,7 @@ FNetRuntimeError
 ├── BundleError      the folder is not a whole, unaltered bundle of a known version
 ├── InputError       what the caller passed cannot be an input of this bundle
 └── SessionError     the engine cannot be opened or run on this host
+    └── NoDeviceError  this host has no device that the engine can run on
 """
 
 
@@ -21,3 +22,7 @@ class InputError(FNetRuntimeError):
 
 class SessionError(FNetRuntimeError):
     """The engine cannot be opened or run on this host."""
+
+
+class NoDeviceError(SessionError):
+    """This host has no device that the engine can run on."""

@@ -1,0 +1,131 @@
+"""The bundle's folder: written beside where it belongs, renamed when whole. The format is docs/bundle.md."""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import safetensors.numpy
+from fnet_runtime.golden import INPUT, REFERENCE, RELATIVE_LIMIT
+from fnet_runtime.manifest import MANIFEST, MODEL_DATA, FileInfo, TensorInfo, file_info
+from fnet_runtime.session import Ids
+
+from fnet_core.config import FNetConfig
+from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, INPUT_NAMES, LABELS, SEQUENCE, VOCAB, Axis, Task
+from fnet_export.errors import OutputError, ParityError
+
+FAILED_SUFFIX = ".failed"
+EXTERNAL_DATA_ABOVE_BYTES = 2_000_000_000
+"""Protocol buffers end at 2 GiB; weights of larger graphs stand in a file of their own."""
+GOLDEN_POSITIONS = 16
+"""Of outputs per token, golden.safetensors keeps the first tokens; mixing makes each depend on all."""
+
+
+@contextmanager
+def bundle_folder(output: Path, *, force: bool) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `output` when the block ends well and vanishes when it does not.
+
+    After a ParityError what was written stays in `OUTPUT.failed`, without a manifest, so that nothing opens it as a bundle.
+    Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, or cannot be written.
+    """
+    output = Path.cwd() / output
+    check_output(output, force=force)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        _replace(folder, output)
+    except ParityError:
+        (folder / MANIFEST).unlink(missing_ok=True)
+        failed = output.with_name(output.name + FAILED_SUFFIX)
+        shutil.rmtree(failed, ignore_errors=True)
+        folder.rename(failed)
+        raise
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_output(output: Path, *, force: bool) -> None:
+    """Raise OutputError when a bundle may not be written there: something stands there that is not to be replaced."""
+    if not output.exists() and not output.is_symlink():
+        return
+    if not force:
+        raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a bundle")
+    if not output.is_dir() or output.is_symlink() or (any(output.iterdir()) and not (output / MANIFEST).is_file()):
+        raise OutputError(f"{output}: --force replaces bundles only, and this is none (it has no {MANIFEST}); remove it yourself")
+
+
+def _replace(folder: Path, output: Path) -> None:
+    if not output.exists():
+        folder.rename(output)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old-", dir=output.parent)) / output.name
+    output.rename(old)
+    try:
+        folder.rename(output)
+    except OSError:
+        old.rename(output)
+        raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def _unwritable(output: Path, error: OSError) -> OutputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = (
+        "the disk is full; free some space or choose another --output" if full else f"cannot be written ({error.strerror or error})"
+    )
+    return OutputError(f"{output}: {what}. Nothing was left there")
+
+
+def write_graph(graph: onnx.ModelProto, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
+    """Write a graph, its weights beside it in `model.onnx.data` where they pass the limit of one file. Raises OSError."""
+    size = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
+    if size <= external_above_bytes:
+        onnx.save(graph, path)
+        return
+    onnx.save(graph, path, save_as_external_data=True, location=MODEL_DATA, size_threshold=1024)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def write_golden(
+    path: Path, inputs: Mapping[str, Ids], references: Mapping[str, npt.NDArray[np.float64]], relative_limit: float, task: Task
+) -> None:
+    """Write golden.safetensors; outputs per token keep their first 16 tokens. Raises OSError."""
+    kept = {
+        name: reference[:, :GOLDEN_POSITIONS] if SEQUENCE in task.outputs[name] else reference
+        for name, reference in references.items()
+    }
+    tensors = {INPUT + name: array for name, array in inputs.items()} | {REFERENCE + name: array for name, array in kept.items()}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    path.write_bytes(safetensors.numpy.save(contiguous, metadata={RELATIVE_LIMIT: repr(relative_limit)}))
+
+
+def tensors_of_task(task: Task, config: FNetConfig, sequence_length: int) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Inputs and outputs of a task, as a manifest has them."""
+    lengths = {SEQUENCE: sequence_length, HIDDEN: config.hidden_size, VOCAB: config.vocab_size, LABELS: config.num_labels}
+
+    def info(name: str, dtype: str, axes: tuple[Axis, ...]) -> TensorInfo:
+        sizes = (axis if isinstance(axis, int) or axis in DYNAMIC_AXES else lengths[axis] for axis in axes)
+        return TensorInfo(name=name, dtype=dtype, axes=tuple(sizes))
+
+    return (
+        tuple(info(name, "int64", task.input_axes) for name in INPUT_NAMES),
+        tuple(info(name, "float32", axes) for name, axes in task.outputs.items()),
+    )
+
+
+def files_of_folder(folder: Path) -> dict[str, FileInfo]:
+    """Hash every file of a folder but the manifest, by name, in the order of names. Raises OSError."""
+    return {path.name: file_info(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}

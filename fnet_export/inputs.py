@@ -1,0 +1,77 @@
+"""What parity feeds a model: real e-mails and the inputs at the edges of what it takes, through the runtime's own tokenizer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from fnet_runtime.session import Ids
+from fnet_runtime.tokenizer import Encoding, Tokenizer
+
+from fnet_core.config import FNetConfig
+from fnet_core.tasks import CHOICES, INPUT_NAMES, Task
+
+EMAILS = Path(__file__).parent / "samples" / "emails.jsonl"
+EMAIL_COUNT = 32
+MASKED_EVERY = 7
+"""In masked-language-model inputs, every so many tokens are a [MASK]."""
+GOLDEN_ROWS = ("email 0", "email 1", "empty text", "highest ids")
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Named model inputs: `int64[row, ...]` by input name."""
+
+    names: tuple[str, ...]
+    inputs: Mapping[str, Ids]
+
+    def rows(self, start: int, stop: int) -> dict[str, Ids]:
+        """Return some of the rows."""
+        return {name: array[start:stop] for name, array in self.inputs.items()}
+
+
+@cache
+def emails() -> tuple[str, ...]:
+    """Return the texts of the held-out e-mails, subject, blank line, body each."""
+    return tuple(json.loads(line)["text"] for line in EMAILS.read_text("utf-8").splitlines())
+
+
+def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *, sequence_length: int, choices: int) -> Samples:
+    """Encode 32 e-mails, half of them ham, and the edges: no text, one token, padding alone, longest text, highest ids."""
+    texts = emails()
+    spread = [texts[i * len(texts) // EMAIL_COUNT] for i in range(EMAIL_COUNT)]
+    longest = max(texts, key=len)
+    while len(tokenizer.ids(longest)) < sequence_length:
+        longest += "\n\n" + longest
+    named = [
+        *((f"email {i}", text) for i, text in enumerate(spread)),
+        ("empty text", ""),
+        ("one token", "a"),
+        ("longest text", longest),
+    ]
+
+    def encoded(text: str, choice: int) -> Encoding:
+        if not task.paired:
+            return tokenizer.encode(text, length=sequence_length)
+        subject, _, body = text.partition("\n\n")
+        part = body[len(body) * choice // choices :] if CHOICES in task.input_axes else body
+        return tokenizer.encode(subject, part, length=sequence_length)
+
+    count = choices if CHOICES in task.input_axes else 1
+    shape = (count, sequence_length)
+    rows = {}
+    for name, text in named:
+        row = [encoded(text, choice) for choice in range(count)]
+        rows[name] = tuple(np.stack([getattr(encoding, key) for encoding in row]) for key in INPUT_NAMES)
+        if task.name in ("masked-lm", "pretraining"):
+            ids = rows[name][0]
+            ids[:, 1::MASKED_EVERY] = np.where(
+                ids[:, 1::MASKED_EVERY] > tokenizer.mask_id, tokenizer.mask_id, ids[:, 1::MASKED_EVERY]
+            )
+    rows["all padding"] = (np.full(shape, config.pad_token_id), np.zeros(shape, np.int64))
+    rows["highest ids"] = (np.full(shape, config.vocab_size - 1), np.full(shape, config.type_vocab_size - 1))
+    stacked = (np.stack([row[i] for row in rows.values()]) for i in range(len(INPUT_NAMES)))
+    arrays = {key: a if CHOICES in task.input_axes else a[:, 0] for key, a in zip(INPUT_NAMES, stacked, strict=True)}
+    return Samples(tuple(rows), arrays)

@@ -1,0 +1,146 @@
+"""Parity: every way of running the model against its float64 torch.fft reference, on the same real inputs."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from fnet_runtime.errors import NoDeviceError
+from fnet_runtime.manifest import AxisProfile
+from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import INPUT_NAMES
+from fnet_export.compare import Comparison, Difference
+from fnet_export.inputs import Samples
+
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+ROWS_AT_ONCE = 4
+"""Bounds the memory: one row of vocabulary logits of fnet-base is 131 MB in float64."""
+
+ANY_BATCH = AxisProfile(min=1, opt=ROWS_AT_ONCE, max=ROWS_AT_ONCE)
+
+References = dict[str, npt.NDArray[np.float64]]
+Opener = Callable[[], Session]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way of running the model: how it compared, or why it did not run."""
+
+    name: str
+    status: str
+    reason: str | None
+    outputs: Mapping[str, Difference]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityReport:
+    """What was compared with the reference, and how far apart it was."""
+
+    relative_limit: float
+    rows: tuple[Row, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether something ran and nothing that ran failed."""
+        statuses = {row.status for row in self.rows}
+        return PASSED in statuses and FAILED not in statuses
+
+    def to_json(self) -> str:
+        """Return parity.json's text; an infinite figure is null, since JSON has no word for it."""
+        values = {"passed": self.passed, "relative_limit": self.relative_limit, "rows": [asdict(row) for row in self.rows]}
+        return json.dumps(_finite(values), indent=2) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One way of running the model, opened when its turn comes; `batch` is what it takes at once.
+
+    `not_run` says why there is nothing to open.
+    """
+
+    name: str
+    open: Opener | None = None
+    batch: AxisProfile = ANY_BATCH
+    not_run: str | None = None
+
+
+class TorchSession:
+    """A model in torch, as a session."""
+
+    def __init__(self, model: FNet) -> None:
+        """Take a model in evaluation mode."""
+        self._model = model
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Run the model; outputs have its dtype."""
+        with torch.inference_mode():
+            outputs = self._model(*(torch.from_numpy(inputs[name]) for name in INPUT_NAMES))
+        return {name: output.numpy() for name, output in zip(self._model.task.outputs, outputs, strict=True)}
+
+
+def relative_limit(num_hidden_layers: int) -> float:
+    """Largest error of a float32 output, in parts of its largest reference.
+
+    Rounding errors of a layer's long sums are a few units of least precision and add up over layers (Higham, Accuracy and
+    Stability of Numerical Algorithms, 2002, section 3.1); 64 units per layer leave room for any order of summation.
+    """
+    return 64 * float(np.finfo(np.float32).eps) * (num_hidden_layers + 2)
+
+
+def parity_from_candidates(
+    reference: FNet, candidates: Sequence[Candidate], samples: Samples, *, on_progress: Callable[[int, int], None] | None = None
+) -> ParityReport:
+    """Run every candidate and the reference, a float64 model with `fft` mixing, on all samples, a few rows at a time.
+
+    A candidate that this host has no device for is a row "not run" with the reason. Raises SessionError when one fails otherwise.
+    """
+    limit = relative_limit(reference.config.num_hidden_layers)
+    reasons: dict[str, str] = {}
+    sessions: dict[str, tuple[Session, AxisProfile]] = {}
+    for candidate in candidates:
+        try:
+            if candidate.open is None:
+                raise NoDeviceError(candidate.not_run or "nothing to open")
+            sessions[candidate.name] = (candidate.open(), candidate.batch)
+        except NoDeviceError as error:
+            reasons[candidate.name] = str(error)
+    decides = reference.task.decides
+    found = {
+        name: {output: Comparison(decides=decides, relative_limit=limit) for output in reference.task.outputs} for name in sessions
+    }
+    total = len(samples.names)
+    for start, stop in _chunks(total):
+        inputs = samples.rows(start, stop)
+        wanted = TorchSession(reference).run(inputs)
+        for name, (session, batch) in sessions.items():
+            outputs = run_in_batches(session, inputs, batch)
+            for output, comparison in found[name].items():
+                comparison.add(outputs[output], wanted[output])
+        if on_progress is not None:
+            on_progress(stop, total)
+    rows = []
+    for candidate in candidates:
+        differences = {output: comparison.difference() for output, comparison in found.get(candidate.name, {}).items()}
+        status = NOT_RUN if not differences else PASSED if all(d.within(limit) for d in differences.values()) else FAILED
+        rows.append(Row(name=candidate.name, status=status, reason=reasons.get(candidate.name), outputs=differences))
+    return ParityReport(relative_limit=limit, rows=tuple(rows))
+
+
+def _chunks(total: int) -> Iterator[tuple[int, int]]:
+    """One row first, then a few at a time: two batch sizes at least."""
+    yield 0, 1
+    for start in range(1, total, ROWS_AT_ONCE):
+        yield start, min(start + ROWS_AT_ONCE, total)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

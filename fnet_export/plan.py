@@ -1,0 +1,163 @@
+"""The plan of an export: everything that can be checked before any work is done."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, VOCABULARY
+from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+
+from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, has_head
+from fnet_core.errors import CheckpointError, TaskError
+from fnet_core.fnet import FNet
+from fnet_core.mixing import MIXINGS
+from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_named
+from fnet_export.bundle import GOLDEN_POSITIONS, check_output
+from fnet_export.errors import GraphError, OutputError
+from fnet_export.inputs import GOLDEN_ROWS
+from fnet_export.tensorrt import AxisRange, Library, library_for_target
+from fnet_export.trace import TraceOptions
+
+DEFAULT_BATCH = AxisRange(min=1, opt=1, max=8)
+DEFAULT_TRACE = TraceOptions()
+CHOICES_RANGE = AxisRange(min=1, opt=4, max=8)
+"""Choices of a multiple-choice question that an engine takes."""
+TOKENIZER_CONFIG = "tokenizer_config.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What to export and how; each field is an option of the command line. Raises on a bad one when made."""
+
+    task: str
+    target: str
+    model: str | None = None
+    revision: str | None = None
+    output: Path = Path("bundle")
+    mixing: str = "dft"
+    sequence_length: int | None = None
+    batch_size: AxisRange = DEFAULT_BATCH
+    trace: TraceOptions = DEFAULT_TRACE
+    simplify: bool = True
+    random_head: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise OutputError(f"unknown target {self.target!r}; expected one of {', '.join(TARGETS)}")
+        if self.mixing not in MIXINGS:
+            raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXINGS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """An export whose inputs were checked: what will be done, with what, and what a user should know of it."""
+
+    options: ExportOptions
+    task: Task
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    vocabulary: Path
+    sequence_length: int
+    ranges: Mapping[str, AxisRange]
+    library: Library | None
+    random_head: bool
+    notes: tuple[str, ...]
+    expected_bytes: Mapping[str, int]
+
+    def stages(self) -> tuple[str, ...]:
+        """Titles of the stages, in order."""
+        simplified = ("simplify",) if self.options.simplify else ()
+        engine = ("build the engine",) if self.library else ()
+        return ("read the checkpoint", "trace to ONNX", *simplified, *engine, "prove parity", "write the bundle")
+
+
+def plan_from_options(options: ExportOptions) -> Plan:
+    """Check everything that can be checked at once: task, head, vocabulary, length, output folder, TensorRT library.
+
+    Raises FNetError, FNetExportError or FNetRuntimeError, which say what to do.
+    """
+    task = task_named(options.task)
+    check_output(options.output, force=options.force)
+    library = None if options.target == "onnx" else library_for_target(options.target)
+    checkpoint = checkpoint_from_name(options.model, revision=options.revision)
+    config = checkpoint.config
+    random_head = not has_head(checkpoint, task)
+    if random_head and not options.random_head:
+        raise TaskError(
+            f"{checkpoint.source.id}: has no weights for the {task.name} head; it has heads for: "
+            f"{', '.join(checkpoint.tasks) or 'none'}. Choose one of these, or --random-head for an untrained one"
+        )
+    trained = config.max_position_embeddings
+    length = options.sequence_length or trained
+    if not 4 <= length <= trained:
+        raise GraphError(f"sequence length: expected 4 to {trained}, the model's position embeddings; found {length}")
+    vocabulary = checkpoint.folder / VOCABULARY
+    if not vocabulary.is_file():
+        raise CheckpointError(
+            f"{vocabulary}: is missing; expected the SentencePiece model beside the weights (tokenizer.json does not replace it)"
+        )
+    tokenizer = Tokenizer.from_file(vocabulary, _tokenizer_options(checkpoint.folder / TOKENIZER_CONFIG))
+    if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_id != config.pad_token_id:
+        raise CheckpointError(
+            f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; config.json says "
+            f"vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: the two are of different models"
+        )
+    notes = []
+    if library is not None and library.substituted:
+        notes.append(library.substituted)
+    if random_head:
+        notes.append(f"the {task.name} head is random (--random-head): outputs mean nothing until it is trained")
+    if length != trained:
+        notes.append(
+            f"sequence length {length} is not the checkpoint's {trained}: padding is part of FNet's meaning, so outputs will differ"
+        )
+    return Plan(
+        options=options,
+        task=task,
+        checkpoint=checkpoint,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        sequence_length=length,
+        ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_RANGE} if CHOICES in task.input_axes else {}),
+        library=library,
+        random_head=random_head,
+        notes=tuple(notes),
+        expected_bytes=_expected_bytes(checkpoint, task, length, options, vocabulary),
+    )
+
+
+def _tokenizer_options(path: Path) -> TokenizerOptions:
+    """Text conventions of a checkpoint; FNet's own where it has no tokenizer_config.json."""
+    if not path.is_file():
+        return TokenizerOptions()
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        given = {name: values[name] for name in TokenizerOptions.__dataclass_fields__ if name in values}
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a JSON object ({error})") from error
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise CheckpointError(f"{path}: {name}: expected true or false, found {value!r}")
+    return TokenizerOptions(**given)
+
+
+def _expected_bytes(checkpoint: Checkpoint, task: Task, length: int, options: ExportOptions, vocabulary: Path) -> dict[str, int]:
+    """Sizes to expect, in bytes, by file: weights and DFT matrices count four bytes each, the rest is small."""
+    config = checkpoint.config
+    with torch.device("meta"):
+        weights = sum(p.numel() for p in FNet(config, task, mixing="fft", sequence_length=length).parameters())
+    matrices = 2 * (config.hidden_size**2 + length**2) if options.mixing == "dft" else 0
+    axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_RANGE.opt}
+    rows = len(GOLDEN_ROWS)
+    golden = rows * 8 * 2 * length * (CHOICES_RANGE.opt if CHOICES in task.input_axes else 1)
+    for output in task.outputs.values():
+        count = rows
+        for axis in output[1:]:
+            count *= axis if isinstance(axis, int) else axes.get(axis, config.hidden_size)
+        golden += 8 * count
+    graph = 4 * (weights + matrices)
+    sizes = {MODEL: graph, VOCABULARY: vocabulary.stat().st_size, CONFIG: len(config.to_json().encode()), GOLDEN: golden}
+    return sizes | ({ENGINE: graph} if options.target != "onnx" else {}) | {PARITY: 2_000, MANIFEST: 3_000}

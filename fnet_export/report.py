@@ -1,0 +1,40 @@
+"""A parity report for people: one table."""
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from fnet_export.parity import FAILED, NOT_RUN, PASSED, ParityReport
+
+STYLES = {PASSED: "green", FAILED: "bold red", NOT_RUN: "yellow"}
+
+
+def table_from_report(report: ParityReport) -> Table:
+    """Return a table of a parity report, one line per runtime and output."""
+    unfinished = (f"{row.name}: {row.status}: {row.reason}" for row in report.rows if row.reason)
+    table = Table(
+        title=f"Parity with the float64 torch.fft reference (limit {report.relative_limit:.1e} relative)",
+        caption=escape("\n".join(unfinished)) or None,
+        caption_justify="left",
+        box=box.SIMPLE,
+    )
+    table.add_column("runtime", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("output")
+    for name in ("max abs", "max rel", "1 - cosine", "decisions"):
+        table.add_column(name, justify="right")
+    for row in report.rows:
+        status = f"[{STYLES[row.status]}]{row.status}[/]"
+        if not row.outputs:
+            table.add_row(escape(row.name), status)
+        for i, (output, difference) in enumerate(row.outputs.items()):
+            agreement = difference.decision_agreement
+            table.add_row(
+                *((escape(row.name), status) if i == 0 else ("", "")),
+                output,
+                f"{difference.max_abs:.2e}",
+                f"{difference.max_rel:.2e}",
+                f"{max(0.0, 1 - difference.cosine):.2e}",
+                "" if agreement is None else f"{agreement:.2%}",
+            )
+    return table

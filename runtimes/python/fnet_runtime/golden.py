@@ -1,0 +1,92 @@
+"""golden.safetensors: inputs with float64 reference outputs, so that a device can check itself without torch."""
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fnet_runtime.errors import BundleError
+from fnet_runtime.session import Ids, Session
+
+INPUT, REFERENCE = "input.", "reference."
+RELATIVE_LIMIT = "relative_limit"
+DTYPES = {"I64": np.dtype("<i8"), "F64": np.dtype("<f8")}
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """int64 inputs, float64 references by name, and how far an output may be off in parts of the largest reference.
+
+    A reference may hold only the leading part of an axis, such as the first tokens.
+    """
+
+    inputs: Mapping[str, Ids]
+    references: Mapping[str, npt.NDArray[np.float64]]
+    relative_limit: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """How one output compared with its reference; max_rel is infinite where the output has NaN or infinite values."""
+
+    output: str
+    max_rel: float
+    relative_limit: float
+    passed: bool
+
+
+def golden_from_file(path: Path) -> Golden:
+    """Read the golden file strictly. (Format: github.com/huggingface/safetensors, README.) Raises BundleError."""
+    try:
+        return _golden(path.read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise BundleError(f"{path}: not the safetensors file of a bundle ({error})") from error
+
+
+def checks_from_session(session: Session, golden: Golden) -> list[Check]:
+    """Run the golden inputs and compare every output. Raises what the session raises."""
+    outputs = session.run(golden.inputs)
+    return [_check(name, outputs.get(name), reference, golden.relative_limit) for name, reference in golden.references.items()]
+
+
+def _check(name: str, output: npt.NDArray[np.float32] | None, reference: npt.NDArray[np.float64], limit: float) -> Check:
+    error = math.inf
+    kept = None if output is None else output[tuple(slice(n) for n in reference.shape)]
+    if output is not None and kept is not None and kept.shape == reference.shape and np.isfinite(output).all():
+        scale = float(np.abs(reference).max())
+        worst = float(np.abs(kept.astype(np.float64) - reference).max())
+        error = worst / scale if scale else (math.inf if worst else 0.0)
+    return Check(output=name, max_rel=error, relative_limit=limit, passed=error <= limit)
+
+
+def _golden(data: bytes) -> Golden:
+    (length,) = struct.unpack_from("<Q", data)
+    if length > len(data) - 8:
+        raise ValueError(f"its header says {length} bytes, {len(data) - 8} are there")
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    limit = float(header.pop("__metadata__")[RELATIVE_LIMIT])
+    if not 0 < limit < 1:
+        raise ValueError(f"{RELATIVE_LIMIT} is {limit}")
+    tensors, end = {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, stop = entry["data_offsets"]
+        dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
+        if begin != end or not all(type(n) is int and n > 0 for n in shape) or stop - begin != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"tensor {name} does not fill its bytes")
+        tensors[name] = np.frombuffer(body[begin:stop], dtype).reshape(shape)
+        end = stop
+    if end != len(body):
+        raise ValueError(f"tensors take {end} bytes, {len(body)} are there")
+    inputs, references = ({k.removeprefix(p): v for k, v in tensors.items() if k.startswith(p)} for p in (INPUT, REFERENCE))
+    if len(inputs) + len(references) != len(tensors) or not inputs or not references:
+        raise ValueError(f"expected only {INPUT}* and {REFERENCE}*, found {', '.join(tensors)}")
+    if any(v.dtype != np.int64 for v in inputs.values()) or any(v.dtype != np.float64 for v in references.values()):
+        raise ValueError("inputs must be int64 and references float64")
+    if not all(np.isfinite(v).all() for v in references.values()):
+        raise ValueError("references must be finite")
+    return Golden(inputs, references, limit)

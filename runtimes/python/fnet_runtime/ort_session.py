@@ -1,0 +1,36 @@
+"""ONNX Runtime on the CPU: the session that every host has."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnxruntime
+
+from fnet_runtime.errors import SessionError
+from fnet_runtime.manifest import TensorInfo
+from fnet_runtime.session import Ids, Outputs, checked_inputs
+
+
+class OrtSession:
+    """A model.onnx opened by ONNX Runtime."""
+
+    def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, threads: int | None = None) -> None:
+        """Open a graph; `threads` is how many cores it may use, all unless given. Raises SessionError."""
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self._inputs = tuple(inputs)
+        try:
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise SessionError(f"{model}: ONNX Runtime {onnxruntime.__version__} cannot open it ({error})") from error
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Run the graph; see `Session.run`."""
+        fed = checked_inputs(inputs, self._inputs)
+        try:
+            found = self._session.run(self._outputs, fed)
+        except Exception as error:
+            raise SessionError(f"ONNX Runtime failed: {error}") from error
+        return dict(zip(self._outputs, found, strict=True))

@@ -1,0 +1,383 @@
+"""Pipelines: text in, answers out. One entry of PIPELINES per task says how it encodes a request and reads the outputs."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fnet_runtime.answers import (
+    Answer,
+    Choice,
+    Classification,
+    Embedding,
+    Filler,
+    LabelScore,
+    NextSentence,
+    Pretraining,
+    TokenLabel,
+)
+from fnet_runtime.errors import BundleError, InputError
+from fnet_runtime.golden import Check, checks_from_session, golden_from_file
+from fnet_runtime.manifest import (
+    BATCH,
+    CONFIG,
+    GOLDEN,
+    MODEL,
+    VOCABULARY,
+    AxisProfile,
+    Manifest,
+    manifest_from_folder,
+)
+from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
+from fnet_runtime.tokenizer import MASK, Encoding, Tokenizer
+from fnet_runtime.trt_session import TrtSession
+
+RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
+DEFAULT_BATCH = AxisProfile(min=1, opt=8, max=8)
+"""What a session without a profile of its own runs at once; bounds the memory of long lists."""
+MAX_ANSWER_TOKENS = 30
+WINDOW_OVERLAP = 128
+"""Tokens of context that neighbouring question-answering windows share, where the length allows it."""
+MULTI_LABEL, REGRESSION = "multi_label_classification", "regression"
+
+Second = str | Sequence[str] | None
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One request: the texts, how many answers are wanted, and the model inputs made of them."""
+
+    text: str
+    second: Second
+    top_k: int
+    encodings: tuple[Encoding, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """An opened bundle that answers. Made by `load`, or from parts, with any Session."""
+
+    manifest: Manifest
+    tokenizer: Tokenizer
+    session: Session
+    golden: Path
+    problem_type: str | None = None
+
+    def __call__(self, text: str | Sequence[str], pair: Any = None, *, top_k: int = 5) -> Any:
+        """Answer one text, or a list of them with a list of as many pairs (or none).
+
+        `pair` is the second text: the text that may follow (next-sentence-prediction, pretraining), the context in which to find
+        the answer to `text` (question-answering), or the list of choices (multiple-choice). `top_k` bounds the fillers and answers.
+        Raises InputError for a request that the task does not take, SessionError when the engine fails.
+        """
+        if isinstance(text, str):
+            return self._answers([(text, pair)], top_k)[0]
+        pairs = [None] * len(text) if pair is None else list(pair)
+        if len(pairs) != len(text):
+            raise InputError(f"expected as many pairs as texts ({len(text)}), found {len(pairs)}")
+        return self._answers(list(zip(text, pairs, strict=True)), top_k)
+
+    def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
+        """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
+        return self._stacked(PIPELINES[self.manifest.task].encode(self, Request(text, pair, 1)))
+
+    def self_test(self) -> list[Check]:
+        """Run golden.safetensors and compare with its float64 references."""
+        return checks_from_session(_Batched(self), golden_from_file(self.golden))
+
+    def _answers(self, texts: list[tuple[str, Second]], top_k: int) -> list[Any]:
+        if top_k < 1:
+            raise InputError(f"top_k: expected 1 or more, found {top_k}")
+        if not texts:
+            return []
+        task = PIPELINES[self.manifest.task]
+        requests = []
+        for text, second in texts:
+            request = Request(text, second, top_k)
+            requests.append(Request(text, second, top_k, task.encode(self, request)))
+        answers: list[Any] = []
+        waiting: list[Request] = []
+        for request in requests:
+            same_choices = not waiting or len(waiting[0].encodings) == len(request.encodings)
+            full = sum(self._rows(r) for r in waiting) >= self._batch().max
+            if waiting and (full or (self.manifest.task == "multiple-choice" and not same_choices)):
+                answers += self._run(waiting, task)
+                waiting = []
+            waiting.append(request)
+        return answers + self._run(waiting, task)
+
+    def _run(self, requests: list[Request], task: "TaskPipeline") -> list[Any]:
+        inputs = [self._stacked(request.encodings) for request in requests]
+        joined = {name: np.concatenate([i[name] for i in inputs]) for name in inputs[0]}
+        outputs = run_in_batches(self.session, joined, self._batch())
+        answers, start = [], 0
+        for request in requests:
+            rows = slice(start, start + self._rows(request))
+            answers.append(task.answer(self, request, {name: array[rows] for name, array in outputs.items()}))
+            start = rows.stop
+        return answers
+
+    def _rows(self, request: Request) -> int:
+        return 1 if self.manifest.task == "multiple-choice" else len(request.encodings)
+
+    def _stacked(self, encodings: tuple[Encoding, ...]) -> dict[str, Ids]:
+        arrays = {t.name: np.stack([getattr(e, t.name) for e in encodings]) for t in self.manifest.inputs}
+        return {name: a[None] for name, a in arrays.items()} if self.manifest.task == "multiple-choice" else arrays
+
+    def _batch(self) -> AxisProfile:
+        engine = self.manifest.engine
+        return engine.batch_profile[BATCH] if engine and isinstance(self.session, TrtSession) else DEFAULT_BATCH
+
+
+class _Batched:
+    """A pipeline's session, for inputs of any batch."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        return run_in_batches(self._pipeline.session, inputs, self._pipeline._batch())
+
+
+def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = None) -> Pipeline:
+    """Open a bundle, every file of it checked first.
+
+    `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
+    run here is an error, never silently replaced. `threads` limits ONNX Runtime's cores.
+    Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened.
+    """
+    folder = Path(bundle)
+    manifest = manifest_from_folder(folder)
+    config = _config(folder / CONFIG)
+    if manifest.task not in PIPELINES:
+        raise BundleError(f"{folder}: task {manifest.task!r} is not known; expected one of {', '.join(PIPELINES)}")
+    tokenizer = Tokenizer.from_file(folder / VOCABULARY, manifest.tokenizer)
+    if tokenizer.vocab_size > config["vocab_size"] or tokenizer.pad_id != manifest.pad_token_id:
+        raise BundleError(
+            f"{folder / VOCABULARY}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; the model has "
+            f"{config['vocab_size']} embeddings and pads with {manifest.pad_token_id}"
+        )
+    return Pipeline(
+        manifest=manifest,
+        tokenizer=tokenizer,
+        session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
+        golden=folder / GOLDEN,
+        problem_type=config.get("problem_type"),
+    )
+
+
+def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "auto", threads: int | None = None) -> Session:
+    """Open the session of a bundle whose files were checked. Raises InputError for a runtime it has no file for, SessionError."""
+    if runtime not in RUNTIMES:
+        raise InputError(f"unknown runtime {runtime!r}; expected one of {', '.join(RUNTIMES)}")
+    engine = manifest.engine
+    if runtime == "onnxruntime" or (runtime == "auto" and engine is None):
+        return OrtSession(folder / MODEL, manifest.inputs, threads=threads)
+    if engine is None or runtime not in ("auto", engine.library.replace("_", "-")):
+        has = engine.library.replace("_", "-") + " and " if engine else ""
+        raise InputError(f"{folder}: has no engine for {runtime}; it opens with {has}onnxruntime")
+    return TrtSession(folder / engine.file, engine, manifest.inputs)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if type(config["vocab_size"]) is not int:
+            raise TypeError("vocab_size is no integer")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: not an FNet's config.json ({error})") from error
+    return config
+
+
+# ---- how requests are encoded
+
+
+def _single(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
+    if request.second is not None:
+        raise InputError(f"{pipeline.manifest.task}: takes one text; found a pair as well")
+    return (pipeline.tokenizer.encode(request.text, length=pipeline.manifest.sequence_length),)
+
+
+def _single_or_pair(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
+    if request.second is not None and not isinstance(request.second, str):
+        raise InputError(f"{pipeline.manifest.task}: expected the second text as a str, found {type(request.second).__name__}")
+    return (pipeline.tokenizer.encode(request.text, request.second, length=pipeline.manifest.sequence_length),)
+
+
+def _pair(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
+    if not isinstance(request.second, str):
+        raise InputError(f"{pipeline.manifest.task}: expected a second text (pair), found {type(request.second).__name__}")
+    return _single_or_pair(pipeline, request)
+
+
+def _choices(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
+    choices = request.second
+    if choices is None or isinstance(choices, str) or not all(isinstance(c, str) for c in choices) or not choices:
+        raise InputError("multiple-choice: expected a list of choices (pair), each a text")
+    length = pipeline.manifest.sequence_length
+    return tuple(pipeline.tokenizer.encode(request.text, choice, length=length) for choice in choices)
+
+
+def _windows(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
+    """Question and context; a context that does not fit is cut into overlapping windows, so that no part of it goes unread."""
+    if not isinstance(request.second, str):
+        raise InputError(f"question-answering: expected the context (pair) as a text, found {type(request.second).__name__}")
+    length = pipeline.manifest.sequence_length
+    question, context = pipeline.tokenizer.tokens(request.text), pipeline.tokenizer.tokens(request.second)
+    room = length - 3 - len(question)
+    if room < min(length // 4, len(context)):
+        raise InputError(
+            f"question-answering: the question takes {len(question)} of {length} tokens; too few are left for the context"
+        )
+    if len(context) <= room:
+        return (pipeline.tokenizer.assembled(question, context, length=length),)
+    step = room - min(WINDOW_OVERLAP, room // 2)
+    starts = range(0, len(context) - room + step, step)
+    return tuple(pipeline.tokenizer.assembled(question, context[s : s + room], length=length) for s in starts)
+
+
+# ---- how outputs are read
+
+
+def _softmax(logits: npt.NDArray[Any]) -> Floats:
+    """Probabilities along the last axis, in float64."""
+    wide = np.asarray(logits, np.float64)
+    powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _probabilities(pipeline: Pipeline, logits: npt.NDArray[Any]) -> Floats:
+    """Scores of labels, as the checkpoint's problem_type has them."""
+    if pipeline.problem_type == REGRESSION:
+        return np.asarray(logits, np.float64)
+    if pipeline.problem_type == MULTI_LABEL:
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64))))
+    return _softmax(logits)
+
+
+def _classification(pipeline: Pipeline, request: Request, outputs: Outputs) -> Classification:
+    scores = _probabilities(pipeline, outputs["logits"][0])
+    ranked = [LabelScore(pipeline.manifest.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
+    return Classification(ranked[0].label, ranked[0].score, tuple(ranked))
+
+
+def _token_labels(pipeline: Pipeline, request: Request, outputs: Outputs) -> tuple[TokenLabel, ...]:
+    scores = _softmax(outputs["logits"][0])
+    (encoding,) = request.encodings
+    labels = []
+    for (start, end), segment, row in zip(encoding.spans, encoding.segments, scores, strict=True):
+        if segment == 0:
+            best = int(row.argmax())
+            start, end = _trimmed(request.text, start, end)
+            labels.append(TokenLabel(pipeline.manifest.labels[best], float(row[best]), request.text[start:end], start, end))
+    return tuple(labels)
+
+
+def _answer_spans(pipeline: Pipeline, request: Request, outputs: Outputs) -> tuple[Answer, ...]:
+    """Best spans of the context over all windows, best first, none twice; scores are a softmax over every allowed span."""
+    assert isinstance(request.second, str)
+    found: dict[tuple[int, int], float] = {}
+    for encoding, starts, ends in zip(request.encodings, outputs["start_logits"], outputs["end_logits"], strict=True):
+        positions = [i for i, segment in enumerate(encoding.segments) if segment == 1]
+        for i in positions:
+            for j in range(i, min(i + MAX_ANSWER_TOKENS, positions[-1] + 1)):
+                span = _trimmed(request.second, encoding.spans[i][0], encoding.spans[j][1])
+                found[span] = max(found.get(span, -math.inf), float(starts[i]) + float(ends[j]))
+    if not found:
+        return ()
+    scores = _softmax(np.array(list(found.values())))
+    ranked = sorted(zip(found, scores.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    return tuple(Answer(request.second[s:e], score, s, e) for (s, e), score in ranked[: request.top_k])
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span without the white space at its ends: a word's piece covers the space before it."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _fillers(pipeline: Pipeline, request: Request, logits: npt.NDArray[Any]) -> tuple[tuple[Filler, ...], ...]:
+    (encoding,) = request.encodings
+    masks = [
+        i
+        for i, (token, segment) in enumerate(zip(encoding.input_ids, encoding.segments, strict=True))
+        if token == pipeline.tokenizer.mask_id and segment == 0
+    ]
+    found = []
+    for position in masks:
+        scores = _softmax(logits[position][: pipeline.tokenizer.vocab_size])
+        start, end = encoding.spans[position]
+        fillers = []
+        for token in np.argsort(-scores, kind="stable")[: request.top_k].tolist():
+            piece = pipeline.tokenizer.piece(token)
+            spaced = piece.startswith("▁") and start > 0 and not request.text[start - 1].isspace()
+            filled = request.text[:start] + " " * spaced + piece.replace("▁", " ").strip() + request.text[end:]
+            fillers.append(Filler(piece, token, float(scores[token]), filled))
+        found.append(tuple(fillers))
+    return tuple(found)
+
+
+def _masked_lm(pipeline: Pipeline, request: Request, outputs: Outputs) -> tuple[tuple[Filler, ...], ...]:
+    found = _fillers(pipeline, request, outputs["logits"][0])
+    if not found:
+        raise InputError(
+            f"masked-lm: expected a {MASK} in the first {pipeline.manifest.sequence_length} tokens of the text; found none"
+        )
+    return found
+
+
+def _next_sentence(pipeline: Pipeline, request: Request, outputs: Outputs) -> NextSentence:
+    return _follows(outputs["logits"][0])
+
+
+def _follows(logits: npt.NDArray[Any]) -> NextSentence:
+    score = float(_softmax(logits)[0])
+    return NextSentence(score > 0.5, score)
+
+
+def _choice(pipeline: Pipeline, request: Request, outputs: Outputs) -> Choice:
+    assert request.second is not None
+    scores = _softmax(outputs["logits"][0])
+    best = int(scores.argmax())
+    return Choice(best, request.second[best], float(scores[best]), tuple(scores.tolist()))
+
+
+def _embedding(pipeline: Pipeline, request: Request, outputs: Outputs) -> Embedding:
+    (encoding,) = request.encodings
+    used = int(np.flatnonzero(encoding.input_ids != pipeline.tokenizer.pad_id).max()) + 1
+    return Embedding(outputs["last_hidden_state"][0, :used], outputs["pooler_output"][0])
+
+
+def _pretraining(pipeline: Pipeline, request: Request, outputs: Outputs) -> Pretraining:
+    fillers = _fillers(pipeline, request, outputs["prediction_logits"][0])
+    return Pretraining(fillers, _follows(outputs["seq_relationship_logits"][0]))
+
+
+@dataclass(frozen=True)
+class TaskPipeline:
+    """How one task makes model inputs of a request, and an answer of its outputs."""
+
+    encode: Callable[[Pipeline, Request], tuple[Encoding, ...]]
+    answer: Callable[[Pipeline, Request, Outputs], Any]
+
+
+PIPELINES: Mapping[str, TaskPipeline] = {
+    "feature-extraction": TaskPipeline(_single_or_pair, _embedding),
+    "pretraining": TaskPipeline(_pair, _pretraining),
+    "masked-lm": TaskPipeline(_single, _masked_lm),
+    "next-sentence-prediction": TaskPipeline(_pair, _next_sentence),
+    "sequence-classification": TaskPipeline(_single_or_pair, _classification),
+    "multiple-choice": TaskPipeline(_choices, _choice),
+    "token-classification": TaskPipeline(_single, _token_labels),
+    "question-answering": TaskPipeline(_windows, _answer_spans),
+}

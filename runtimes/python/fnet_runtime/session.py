@@ -1,0 +1,60 @@
+"""What an opened engine is to the rest: arrays in, arrays out; and how a batch of any size meets the sizes that it takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fnet_runtime.errors import InputError
+from fnet_runtime.manifest import AxisProfile, TensorInfo
+
+Ids = npt.NDArray[np.int64]
+Outputs = dict[str, npt.NDArray[np.float32]]
+
+
+class Session(Protocol):
+    """An opened engine."""
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Run `int64` inputs of the manifest's axes. Raises InputError for others, SessionError when the engine fails."""
+        ...
+
+
+def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) -> dict[str, Ids]:
+    """Return the inputs in the manifest's order, contiguous.
+
+    Raises InputError for a missing or unknown name, another dtype or rank, a fixed axis of another length, or an open one that
+    is empty or differs between inputs.
+    """
+    names = [tensor.name for tensor in expected]
+    if set(inputs) != set(names):
+        raise InputError(f"expected the inputs {', '.join(names)}; found {', '.join(sorted(inputs)) or 'none'}")
+    open_axes: dict[str, int] = {}
+    for tensor in expected:
+        array = inputs[tensor.name]
+        if array.dtype != np.int64:
+            raise InputError(f"{tensor.name}: expected int64, found {array.dtype}")
+        wanted = [open_axes.setdefault(a, n) if isinstance(a, str) else a for a, n in zip(tensor.axes, array.shape, strict=False)]
+        if array.ndim != len(tensor.axes) or list(array.shape) != wanted or 0 in array.shape:
+            raise InputError(
+                f"{tensor.name}: expected the axes {list(tensor.axes)}, none empty; found the shape {list(array.shape)}"
+            )
+    return {name: np.ascontiguousarray(inputs[name]) for name in names}
+
+
+def run_in_batches(session: Session, inputs: Mapping[str, Ids], batch: AxisProfile) -> Outputs:
+    """Run any number of rows in batches of `batch.opt`, at most `batch.max`; a batch below `batch.min` is filled with copies.
+
+    Raises what the session raises.
+    """
+    rows = len(next(iter(inputs.values())))
+    size = batch.max if rows <= batch.max else batch.opt
+    parts = []
+    for start in range(0, rows, size):
+        part = {name: array[start : start + size] for name, array in inputs.items()}
+        count = min(size, rows - start)
+        if count < batch.min:
+            part = {name: np.concatenate([a, np.repeat(a[-1:], batch.min - count, axis=0)]) for name, a in part.items()}
+        parts.append({name: array[:count] for name, array in session.run(part).items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,84 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from fnet_runtime.manifest import MANIFEST, file_info
+from fnet_runtime.tokenizer import Tokenizer
+from safetensors.torch import save_file
+
+from fnet_core.checkpoint import module_names
+from fnet_core.config import FNetConfig
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.pipeline import bundle_from_plan
+from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.progress import Quiet
+
+VOCABULARY = Path(__file__).parent / "golden" / "bpe.model"
+LENGTH = 32
+
+
+def tiny_config(**changes):
+    config = FNetConfig(
+        vocab_size=Tokenizer.from_file(VOCABULARY).vocab_size,
+        hidden_size=12,
+        num_hidden_layers=2,
+        intermediate_size=10,
+        max_position_embeddings=LENGTH,
+        labels=("A", "B", "C"),
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def save_tiny(folder, task="sequence-classification", **changes):
+    """A whole checkpoint of random weights for one task."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = tiny_config(**changes)
+    torch.manual_seed(3)
+    model = FNet(config, TASKS[task])
+    for value in model.parameters():
+        torch.nn.init.normal_(value, std=0.3)
+    modules = dict(model.named_modules())
+    tensors = {
+        f"{key}.{kind}": value.detach().clone()
+        for key, name in module_names(config, TASKS[task]).items()
+        for kind, value in modules[name].named_parameters(recurse=False)
+        if key != "cls.predictions.decoder" or kind == "bias"
+    }
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(config.to_json())
+    shutil.copy(VOCABULARY, folder / "spiece.model")
+    return folder
+
+
+def export(checkpoint, output, *, task="sequence-classification", target="onnx", **options):
+    chosen = ExportOptions(task=task, target=target, model=str(checkpoint), output=output, **options)
+    return bundle_from_plan(plan_from_options(chosen), Quiet())
+
+
+def replaced(bundle, name, data):
+    """Change a file and its hash in the manifest: an altered bundle that hashes do not give away."""
+    (bundle / name).write_bytes(data)
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["files"][name] = vars(file_info(bundle / name))
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def whole_bundle(checkpoint, tmp_path_factory):
+    """A bundle to read; tests that change one copy it first."""
+    return export(checkpoint, tmp_path_factory.mktemp("bundles") / "bundle").folder
+
+
+@pytest.fixture
+def bundle(whole_bundle, tmp_path):
+    return Path(shutil.copytree(whole_bundle, tmp_path / "bundle"))

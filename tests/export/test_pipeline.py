@@ -1,0 +1,224 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import fnet_runtime
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import LENGTH, export, save_tiny
+from fnet_runtime.manifest import ALWAYS, MANIFEST, manifest_from_folder
+
+from fnet_core.errors import CheckpointError
+from fnet_core.tasks import TASKS
+from fnet_export import cli, pipeline
+from fnet_export.errors import OutputError, ParityError
+from fnet_export.parity import TorchSession
+
+SHORT = ["--task", "sequence-classification", "--target", "onnx"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_becomes_a_bundle_that_answers(task, tmp_path):
+    folder = export(save_tiny(tmp_path / "checkpoint", task), tmp_path / "bundle", task=task).folder
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, MANIFEST])
+    pipe = fnet_runtime.load(folder, threads=1)
+    assert all(check.passed for check in pipe.self_test())
+    assert pipe.manifest.source.random_head is False
+    statuses = {row["name"]: row["status"] for row in json.loads((folder / "parity.json").read_text())["rows"]}
+    assert set(statuses.values()) == {"passed"}
+    assert len(statuses) == 3
+
+
+def test_same_input_same_bytes(checkpoint, tmp_path):
+    first, second = (export(checkpoint, tmp_path / name, target="tensorrt-rtx").manifest for name in ("a", "b"))
+    assert first == second
+    assert first.engine is not None
+    assert (first.target, first.engine.library) == ("tensorrt-rtx", "tensorrt_rtx")
+    assert first.engine.compute_capabilities == ("8.0", "8.6", "8.9", "12.0", "12.1")
+    report = json.loads((tmp_path / "a" / "parity.json").read_text())
+    engine = report["rows"][-1]
+    assert (engine["status"], engine["outputs"]) in [("not run", {})] or engine["status"] == "passed"
+    if engine["status"] == "not run":
+        assert engine["reason"].startswith("no NVIDIA GPU on this host")
+
+
+def test_options_reach_the_bundle(tmp_path):
+    folder = tmp_path / "checkpoint"
+    save_tiny(folder, "masked-lm")
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "keep_accents": false, "model_max_length": 32}')
+    result = run(
+        *("--task", "ner", "--target", "onnx", "--model", folder, "--output", tmp_path / "b", "--random-head", "--json"),
+        *("--sequence-length", 16, "--mixing", "fft", "--opset", 20, "--no-simplify"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "note: sequence length 16 is not the checkpoint's 32" in result.stderr
+    assert "head is random" in result.stderr
+    value = json.loads(result.stdout)
+    manifest = value["manifest"]
+    assert manifest == json.loads((tmp_path / "b" / MANIFEST).read_text())
+    assert (manifest["task"], manifest["sequence_length"], manifest["mixing"]) == ("token-classification", 16, "fft")
+    assert manifest["source"]["random_head"] is True
+    assert manifest["tokenizer"] == {"do_lower_case": True, "keep_accents": False, "remove_space": True}
+    rows = {row["name"]: (row["status"], row["reason"]) for row in value["parity"]["rows"]}
+    assert rows["ONNX Runtime, simplified"] == ("not run", "--no-simplify: model.onnx is the traced graph")
+
+
+def test_dry_run_writes_nothing(checkpoint, tmp_path):
+    result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", "--dry-run", "--json")
+    assert result.exit_code == 0
+    plan = json.loads(result.stdout)
+    assert list(tmp_path.iterdir()) == []
+    export(checkpoint, tmp_path / "b")
+    for name, expected in plan["expected_bytes"].items():
+        found = (tmp_path / "b" / name).stat().st_size
+        assert 0.4 * expected < found < expected + 40_000, name
+    shown = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "c", "--dry-run")
+    assert "model.onnx  about" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--task", "sequence-clasification", "--target", "onnx"], 1, "did you mean sequence-classification"),
+        (["--task", "masked-lm", "--target", "onnx"], 1, "has no weights for the masked-lm head; it has heads for"),
+        (["--task", "ner", "--target", "tflite"], 2, "is not one of 'onnx', 'tensorrt', 'tensorrt-rtx'"),
+        ([*SHORT, "--batch-size", 3, 2, 1], 1, "expected 1 <= MIN <= OPT <= MAX, found 3 2 1"),
+        ([*SHORT, "--opset", 17], 1, "opset: expected 18"),
+        ([*SHORT, "--sequence-length", 33], 1, "sequence length: expected 4 to 32"),
+        ([*SHORT, "--revision", "main"], 1, "a local model has no revision"),
+        ([*SHORT, "--mixing", "butterfly"], 2, "is not one of 'fft', 'dft'"),
+    ],
+)
+def test_bad_options(checkpoint, tmp_path, arguments, code, message):
+    result = run(*arguments, "--model", checkpoint, "--output", tmp_path / "b")
+    assert (result.exit_code, message in result.stderr) == (code, True), result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_library_is_exit_4_with_the_line_to_install(checkpoint, tmp_path, monkeypatch):
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    result = run(
+        "--task", "sequence-classification", "--target", "tensorrt", "--model", checkpoint, "--output", tmp_path / "b", "--json"
+    )
+    assert result.exit_code == 4
+    assert "pip install 'fnet-export[tensorrt-rtx]'" in json.loads(result.stdout)["error"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_the_builder_refuses_is_exit_4(checkpoint, tmp_path):
+    rtx = ["--task", "sequence-classification", "--target", "tensorrt-rtx", "--mixing", "fft"]
+    result = run(*rtx, "--model", checkpoint, "--output", tmp_path / "b")
+    assert (result.exit_code, "export with --mixing dft" in result.stderr) == (4, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_parity_is_exit_3_and_no_bundle(checkpoint, tmp_path, monkeypatch):
+    class Off(TorchSession):
+        def run(self, inputs):
+            return {name: a + (a.dtype == np.float32) for name, a in super().run(inputs).items()}
+
+    monkeypatch.setattr(pipeline, "TorchSession", Off)
+    result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b")
+    assert (result.exit_code, "parity failed: torch float32, dft" in result.stderr) == (3, True)
+    assert "failed" in result.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["b.failed"]
+    assert json.loads((tmp_path / "b.failed" / "parity.json").read_text())["passed"] is False
+    assert not (tmp_path / "b.failed" / MANIFEST).exists()
+    with pytest.raises(ParityError):
+        export(checkpoint, tmp_path / "b")
+
+
+def test_existing_output_is_kept(bundle, checkpoint):
+    before = manifest_from_folder(bundle)
+    with pytest.raises(OutputError, match="exists; expected a new folder.*--force"):
+        export(checkpoint, bundle)
+    assert manifest_from_folder(bundle) == before
+    export(checkpoint, bundle, sequence_length=LENGTH // 2, force=True)
+    assert manifest_from_folder(bundle).sequence_length == LENGTH // 2
+    assert [p.name for p in bundle.parent.iterdir()] == ["bundle"]
+    (bundle / MANIFEST).unlink()
+    with pytest.raises(OutputError, match="--force replaces bundles only"):
+        export(checkpoint, bundle, force=True)
+
+
+def test_a_failure_while_forcing_keeps_the_old_bundle(bundle, checkpoint, monkeypatch):
+    before = manifest_from_folder(bundle)
+    monkeypatch.setattr(pipeline, "files_of_folder", lambda folder: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OutputError, match="the disk is full; free some space"):
+        export(checkpoint, bundle, force=True)
+    assert manifest_from_folder(bundle) == before
+    assert [p.name for p in bundle.parent.iterdir()] == ["bundle"]
+
+
+def test_a_full_disk_leaves_nothing(checkpoint, tmp_path):
+    """A real one: the process may write files of 100 kB at most, which fails inside onnx.save."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000));"
+        "from fnet_export.cli import main; main()"
+    )
+    arguments = [*SHORT, "--model", str(checkpoint), "--output", str(tmp_path / "b")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, "cannot be written (File too large)" in done.stderr) == (1, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_where_nothing_can_be_written(checkpoint):
+    result = run(*SHORT, "--model", checkpoint, "--output", "/proc/nowhere/b")
+    assert (result.exit_code, "cannot be written" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
+def test_killed_in_the_middle(checkpoint, tmp_path, name):
+    arguments = [*SHORT, "--model", str(checkpoint), "--output", str(tmp_path / "b")]
+    child = subprocess.Popen([sys.executable, "-m", "fnet_export.cli", *arguments], stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    while "prove parity" not in child.stderr.readline():
+        assert child.poll() is None
+    os.kill(child.pid, getattr(signal, name))
+    child.stderr.close()
+    assert child.wait(60) != 0
+    assert not (tmp_path / "b").exists()
+    if name != "SIGKILL":
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_and_foreign_vocabularies(tmp_path):
+    folder = save_tiny(tmp_path / "checkpoint")
+    (folder / "spiece.model").write_bytes((Path(__file__).parents[1] / "golden" / "unigram.model").read_bytes()[:100])
+    assert "not a SentencePiece model" in run(*SHORT, "--model", folder, "--output", tmp_path / "b").stderr
+    (folder / "spiece.model").unlink()
+    with pytest.raises(CheckpointError, match=r"spiece\.model: is missing; expected the SentencePiece model beside the weights"):
+        export(folder, tmp_path / "b")
+    save_tiny(folder, vocab_size=20)
+    with pytest.raises(CheckpointError, match="config.json says vocab_size 20.*of different models"):
+        export(folder, tmp_path / "b")
+    for text in ("[", '{"do_lower_case": 1}'):
+        save_tiny(folder)
+        (folder / "tokenizer_config.json").write_text(text)
+        with pytest.raises(CheckpointError, match="tokenizer_config.json: "):
+            export(folder, tmp_path / "b")
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_help_says_every_option():
+    shown = run("--help").stdout
+    options = (
+        "--task --target --model --revision --output --mixing --sequence-length --batch-size --opset --no-simplify --random-head"
+    )
+    for option in [*options.split(), "--force", "--json", "--dry-run", "--quiet"]:
+        assert option in shown
+
+
+def test_quiet(checkpoint, tmp_path):
+    result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")

@@ -1,0 +1,103 @@
+import json
+import struct
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from fnet_runtime.errors import BundleError
+from fnet_runtime.golden import checks_from_session, golden_from_file
+
+INPUTS = {"input.ids": np.arange(6, dtype=np.int64).reshape(2, 3)}
+WANT = np.array([[1.0, -2.0], [4.0, 0.5]])
+
+
+def saved(path, tensors=None, **metadata):
+    path.write_bytes(
+        safetensors.numpy.save(INPUTS | {"reference.logits": WANT} | (tensors or {}), {"relative_limit": "1e-3"} | metadata)
+    )
+    return path
+
+
+class Fixed:
+    def __init__(self, output):
+        self.output = output
+
+    def run(self, inputs):
+        return {"logits": np.asarray(self.output, np.float32)}
+
+
+def test_reads_what_safetensors_writes(tmp_path):
+    golden = golden_from_file(saved(tmp_path / "g"))
+    assert golden.relative_limit == 1e-3
+    np.testing.assert_array_equal(golden.inputs["ids"], INPUTS["input.ids"])
+    np.testing.assert_array_equal(golden.references["logits"], WANT)
+
+
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [
+        (WANT, 0.0),
+        (WANT + 0.002, 5e-4),
+        (WANT + 0.04, 1e-2),
+        (np.pad(WANT, ((0, 0), (0, 3)), constant_values=9), 0.0),  # a reference may be the leading part
+        (WANT * np.nan, np.inf),
+        (WANT[:1], np.inf),
+    ],
+)
+def test_checks(tmp_path, output, error):
+    (check,) = checks_from_session(Fixed(output), golden_from_file(saved(tmp_path / "g")))
+    assert check.max_rel == pytest.approx(error, rel=1e-3)
+    assert check.passed == (error <= 1e-3)
+
+
+def test_a_missing_output_and_a_zero_reference(tmp_path):
+    golden = golden_from_file(saved(tmp_path / "g", {"reference.logits": np.zeros((2, 2)), "reference.other": WANT}))
+    found = {check.output: check.max_rel for check in checks_from_session(Fixed(np.zeros((2, 2))), golden)}
+    assert found == {"logits": 0.0, "other": np.inf}
+
+
+def header(changes):
+    entry = {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]} | changes
+    text = json.dumps({"__metadata__": {"relative_limit": "0.1"}, "input.a": entry}).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(8)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"123",
+        struct.pack("<Q", 1 << 60) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        header({}),  # no references
+        header({"shape": [2]}),
+        header({"shape": [-1]}),
+        header({"shape": [True]}),
+        header({"dtype": "F16"}),
+        header({"data_offsets": [0, 16]}),
+        header({"data_offsets": [4, 12]}),
+        header({}) + b"more",
+    ],
+)
+def test_hostile_files(tmp_path, data):
+    (tmp_path / "g").write_bytes(data)
+    with pytest.raises(BundleError, match="not the safetensors file of a bundle"):
+        golden_from_file(tmp_path / "g")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [
+        ({"stray": WANT}, {}),
+        ({"input.b": WANT}, {}),
+        ({"reference.b": INPUTS["input.ids"]}, {}),
+        ({"reference.b": WANT * np.nan}, {}),
+        ({}, {"relative_limit": "nan"}),
+        ({}, {"relative_limit": "7"}),
+    ],
+)
+def test_bad_contents(tmp_path, tensors, metadata):
+    with pytest.raises(BundleError, match="not the safetensors file of a bundle"):
+        golden_from_file(saved(tmp_path / "g", tensors, **metadata))
+    with pytest.raises(BundleError, match="No such file"):
+        golden_from_file(tmp_path / "nothing")

@@ -1,0 +1,228 @@
+"""Pipelines over a scripted session: each test says what the engine answers and reads what comes of it."""
+
+import math
+from pathlib import Path
+
+import fnet_runtime
+import numpy as np
+import pytest
+from conftest import replaced
+from fnet_runtime.answers import Choice, NextSentence
+from fnet_runtime.errors import BundleError, InputError, SessionError
+from fnet_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, Source, TensorInfo, manifest_from_folder
+from fnet_runtime.pipelines import PIPELINES, Pipeline, load
+from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+
+from fnet_core.tasks import TASKS
+
+TOKENIZER = Tokenizer.from_file(Path(__file__).parents[1] / "golden" / "bpe.model")
+LENGTH = 32
+
+
+class Scripted:
+    """Answers with a function of the inputs, and keeps the shapes it saw."""
+
+    def __init__(self, answer):
+        self.answer, self.shapes = answer, []
+
+    def run(self, inputs):
+        self.shapes.append(inputs["input_ids"].shape)
+        return {name: np.asarray(array, np.float32) for name, array in self.answer(inputs["input_ids"]).items()}
+
+
+def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_type=None):
+    axes = ("batch_size", "num_choices", length) if task == "multiple-choice" else ("batch_size", length)
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        task=task,
+        target="onnx",
+        labels=labels,
+        inputs=tuple(TensorInfo(name=name, dtype="int64", axes=axes) for name in ("input_ids", "token_type_ids")),
+        outputs=(),
+        sequence_length=length,
+        pad_token_id=3,
+        tokenizer=TokenizerOptions(),
+        mixing="dft",
+        precision="fp32",
+        source=Source(id="x", revision=None, sha256={}, random_head=False),
+        tools={},
+        engine=None,
+        files={},
+    )
+    return Pipeline(
+        manifest=manifest, tokenizer=TOKENIZER, session=Scripted(answer), golden=Path("none"), problem_type=problem_type
+    )
+
+
+def logits(*rows):
+    return lambda ids: {"logits": np.resize(np.array(rows, np.float32), (len(ids), len(rows[0])))}
+
+
+def test_every_task_has_a_pipeline():
+    assert set(PIPELINES) == set(TASKS)
+
+
+def test_sequence_classification():
+    pipe = pipeline("sequence-classification", logits([0.0, math.log(3)], [9.0, 0.0]))
+    first, second = pipe(["buy now", "see you"])
+    assert (first.label, first.score) == ("spam", pytest.approx(0.75))
+    assert [(s.label, s.score) for s in first.scores] == [("spam", pytest.approx(0.75)), ("ham", pytest.approx(0.25))]
+    assert second.label == "ham"
+    assert pipe("buy now") == first
+    assert pipe([]) == []
+
+
+def test_problem_types():
+    multi = pipeline("sequence-classification", logits([0.0, math.log(3)]), problem_type="multi_label_classification")("a")
+    assert [s.score for s in multi.scores] == [pytest.approx(0.75), pytest.approx(0.5)]
+    assert pipeline("sequence-classification", logits([2.5]), labels=("stars",), problem_type="regression")("a").score == 2.5
+
+
+def test_long_lists_run_in_batches():
+    pipe = pipeline("sequence-classification", logits([0.0, 1.0]))
+    assert len(pipe(["a"] * 19)) == 19
+    assert [shape[0] for shape in pipe.session.shapes] == [8, 8, 3]
+
+
+def test_token_classification_spans():
+    text = "the quick fox"
+    (ids,) = pipeline("token-classification", logits([0.0])).inputs(text)["input_ids"]
+    answer = lambda ids: {"logits": np.stack([np.eye(2)[(ids == ids[0, 2]).astype(int)[0]]])}  # noqa: E731
+    found = pipeline("token-classification", answer)(text)
+    assert len(found) == list(ids).index(5) - 1
+    assert "".join(t.text for t in found) == text.replace(" ", "")
+    assert all(text[t.start : t.end] == t.text for t in found)
+    assert [t.label for t in found][:2] == ["ham", "spam"]
+
+
+def spans(start_word, end_word, text):
+    """Logits that point at the tokens of two words of the context."""
+
+    def answer(ids):
+        starts, ends = np.zeros(ids.shape), np.zeros(ids.shape)
+        for row, tokens in enumerate(ids):
+            for array, word in ((starts, start_word), (ends, end_word)):
+                wanted = TOKENIZER.ids(word)[0]
+                array[row][tokens == wanted] = 20.0
+        return {"start_logits": starts, "end_logits": ends}
+
+    return answer
+
+
+def test_question_answering_finds_the_span_in_any_window():
+    filler = "dog " * 60
+    context = filler + "the lazy fox " + filler
+    pipe = pipeline("question-answering", spans("lazy", "fox", context), length=32)
+    best, *others = pipe("dog", context, top_k=3)
+    assert context[best.start : best.end] == best.text
+    assert (best.text.startswith("l"), len(others)) == (True, 2)
+    assert best.score > others[0].score
+    assert sum(shape[0] for shape in pipe.session.shapes) > 3
+    (short,) = pipe("dog", "the lazy fox", top_k=1)
+    assert short.text.startswith("lazy f")
+    assert pipe("dog", "") == ()
+    with pytest.raises(InputError, match="expected the context"):
+        pipe("dog")
+    with pytest.raises(InputError, match="the question takes"):
+        pipe("dog " * 40, context)
+
+
+def test_every_context_token_is_in_some_window():
+    pipe = pipeline("question-answering", None, length=32)
+    context = " ".join(["fox", "dog", "lazy"][i % 3] for i in range(200))
+    encodings = PIPELINES["question-answering"].encode(pipe, fnet_runtime.pipelines.Request("the", context, 1))
+    read = {span for e in encodings for span, segment in zip(e.spans, e.segments, strict=True) if segment == 1}
+    assert read == {token.span for token in TOKENIZER.tokens(context)}
+    assert len({tuple(e.input_ids) for e in encodings}) > 1
+
+
+def test_masked_lm_fillers():
+    fox = TOKENIZER.ids("fox")[0]
+    answer = lambda ids: {"logits": np.tile(5.0 * (np.arange(TOKENIZER.vocab_size) == fox), (len(ids), LENGTH, 1))}  # noqa: E731
+    pipe = pipeline("masked-lm", answer)
+    first, second = pipe("the [MASK] and [MASK].", top_k=2)
+    assert (first[0].token_id, first[0].text) == (fox, f"the {TOKENIZER.decode([fox])} and [MASK].")
+    assert second[0].text == f"the [MASK] and {TOKENIZER.decode([fox])}."
+    assert len(first) == 2
+    with pytest.raises(InputError, match=r"expected a \[MASK\]"):
+        pipe("no mask")
+    with pytest.raises(InputError, match="takes one text"):
+        pipe("[MASK]", "pair")
+
+
+def test_next_sentence_and_pretraining():
+    assert pipeline("next-sentence-prediction", logits([math.log(3), 0.0]))("a", "b") == NextSentence(True, pytest.approx(0.75))
+    both = lambda ids: {  # noqa: E731
+        "prediction_logits": np.zeros((len(ids), LENGTH, TOKENIZER.vocab_size)),
+        "seq_relationship_logits": np.tile([0.0, 1.0], (len(ids), 1)),
+    }
+    answer = pipeline("pretraining", both)("a [MASK]", "b", top_k=3)
+    assert ([len(f) for f in answer.fillers], answer.next_sentence.follows) == ([3], False)
+    with pytest.raises(InputError, match="expected a second text"):
+        pipeline("pretraining", both)("alone")
+    with pytest.raises(InputError, match="expected a second text"):
+        pipeline("next-sentence-prediction", logits([0.0, 0.0]))("a", ["b"])
+
+
+def test_multiple_choice():
+    answer = lambda ids: {"logits": np.tile(np.arange(ids.shape[1], dtype=float), (len(ids), 1))}  # noqa: E731
+    pipe = pipeline("multiple-choice", answer)
+    found = pipe(["a", "b", "c"], [["x", "y"], ["x", "y"], ["x", "y", "z"]])
+    assert [type(f) for f in found] == [Choice] * 3
+    assert [(f.index, f.text) for f in found] == [(1, "y"), (1, "y"), (2, "z")]
+    assert sum(found[2].scores) == pytest.approx(1)
+    assert pipe.session.shapes == [(2, 2, LENGTH), (1, 3, LENGTH)]
+    for bad in (None, "x", [], [1]):
+        with pytest.raises(InputError, match="expected a list of choices"):
+            pipe("a", bad)
+
+
+def test_embeddings_leave_padding_out():
+    answer = lambda ids: {"last_hidden_state": np.ones((len(ids), LENGTH, 4)), "pooler_output": np.zeros((len(ids), 4))}  # noqa: E731
+    found = pipeline("feature-extraction", answer)("fox")
+    assert (found.tokens.shape, found.pooled.shape) == ((2 + len(TOKENIZER.ids("fox")), 4), (4,))
+
+
+def test_bad_requests():
+    pipe = pipeline("sequence-classification", logits([0.0, 1.0]))
+    with pytest.raises(InputError, match=r"as many pairs as texts \(2\), found 1"):
+        pipe(["a", "b"], ["c"])
+    with pytest.raises(InputError, match="expected a text"):
+        pipe([b"bytes"])
+    with pytest.raises(InputError, match="expected the second text as a str"):
+        pipe("a", ["b"])
+    with pytest.raises(InputError, match="top_k: expected 1 or more"):
+        pipe("a", top_k=0)
+
+
+def test_load(bundle):
+    pipe = load(bundle, threads=1)
+    answer = pipe("the quick fox")
+    assert answer.label in pipe.manifest.labels
+    assert sum(s.score for s in answer.scores) == pytest.approx(1)
+    assert all(check.passed for check in pipe.self_test())
+    assert pipe("fox " * 250_000).label in pipe.manifest.labels
+    assert pipe("").label in pipe.manifest.labels
+    with pytest.raises(InputError, match="unknown runtime 'webgpu'; expected one of auto, onnxruntime"):
+        load(bundle, runtime="webgpu")
+    with pytest.raises(InputError, match="has no engine for tensorrt; it opens with onnxruntime"):
+        load(bundle, runtime="tensorrt")
+
+
+def test_load_refuses_files_that_do_not_fit_together(bundle):
+    config, vocabulary = (bundle / "config.json").read_bytes(), (bundle / "spiece.model").read_bytes()
+    with pytest.raises(BundleError, match="not an FNet's config.json"):
+        load(replaced(bundle, "config.json", b"{}"))
+    with pytest.raises(BundleError, match="pieces with <pad> at 3; the model has 20 embeddings"):
+        load(replaced(bundle, "config.json", b'{"vocab_size": 20}'))
+    replaced(bundle, "config.json", config)
+    with pytest.raises(BundleError, match="not a SentencePiece model"):
+        load(replaced(bundle, "spiece.model", vocabulary[:50]))
+    replaced(bundle, "spiece.model", vocabulary)
+    with pytest.raises(SessionError, match="cannot open it"):
+        load(replaced(bundle, "model.onnx", b"x"))
+    path = bundle / MANIFEST
+    path.write_text(path.read_text().replace('"sequence-classification"', '"summarization"'))
+    with pytest.raises(BundleError, match="task 'summarization' is not known"):
+        load(bundle)
+    assert manifest_from_folder(bundle).task == "summarization"
