@@ -1,14 +1,20 @@
-# `make test` sets up .venv, pinned by constraints.txt, and checks everything. CI runs the same.
+# `make demo` exports the built-in model and asks the bundle about two e-mails; `make test` checks everything, as CI does.
+# Both set up .venv, pinned by constraints.txt.
 PYTHON ?= python3
 BIN = .venv/bin
+MAILS = examples/emails
 
-.PHONY: setup lint test
+.PHONY: setup demo lint test
 setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e runtimes/python -e '.[dev,tensorrt-rtx]'
 	touch $@
+
+demo: setup
+	$(BIN)/fnet-export --task sequence-classification --target tensorrt --output bundle --force
+	$(BIN)/fnet-run bundle --runtime onnxruntime --file $(MAILS)/ham.txt --file $(MAILS)/spam.txt
 
 lint: setup
 	$(BIN)/ruff check .

@@ -150,6 +150,20 @@ def has_head(checkpoint: Checkpoint, task: Task) -> bool:
     return not named or task.huggingface_class in named
 
 
+def head_is_drawn(checkpoint: Checkpoint, task: Task, *, random_head: bool) -> bool:
+    """Tell whether a task's head must be drawn, because the checkpoint has none.
+
+    Raises TaskError when it must and `random_head` does not allow it, listing the heads that the checkpoint has.
+    """
+    drawn = not has_head(checkpoint, task)
+    if drawn and not random_head:
+        raise TaskError(
+            f"{checkpoint.source.id}: has no weights for the {task.name} head; it has heads for: "
+            f"{', '.join(checkpoint.tasks) or 'none'}. Choose one of these, or --random-head for an untrained one"
+        )
+    return drawn
+
+
 def model_from_checkpoint(
     checkpoint: Checkpoint,
     task: Task,
@@ -165,12 +179,7 @@ def model_from_checkpoint(
     Raises TaskError when the checkpoint has no such head, listing those it has, and CheckpointError for a tensor that is
     missing, misshapen, not finite, or at odds with the tied one, naming it.
     """
-    drawn = not has_head(checkpoint, task)
-    if drawn and not random_head:
-        raise TaskError(
-            f"{checkpoint.source.id}: has no weights for the {task.name} head; it has heads for: "
-            f"{', '.join(checkpoint.tasks) or 'none'}. Choose one of these, or --random-head for an untrained one"
-        )
+    drawn = head_is_drawn(checkpoint, task, random_head=random_head)
     config = checkpoint.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -180,7 +189,8 @@ def model_from_checkpoint(
         with torch.no_grad():
             for parameter, value in model.named_parameters():
                 key = keys[parameter]
-                if drawn and key not in checkpoint.tensors and parameter.startswith(("head.", "pooler.")):
+                missing = key not in checkpoint.tensors or parameter.startswith("head.classifier.")  # else it is another task's
+                if drawn and missing and parameter.startswith(("head.", "pooler.")):
                     _draw(value, parameter, config.initializer_range)
                 else:
                     value.copy_(_shaped(checkpoint, key, tuple(value.shape)))

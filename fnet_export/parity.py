@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from fnet_runtime.errors import NoDeviceError
-from fnet_runtime.manifest import AxisProfile
-from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
+from fnet_runtime.session import ANY_BATCH, Ids, Outputs, Session, run_in_batches
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES
@@ -20,8 +19,6 @@ from fnet_export.inputs import Samples
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 ROWS_AT_ONCE = 4
 """Bounds the memory: one row of vocabulary logits of fnet-base is 131 MB in float64."""
-
-ANY_BATCH = AxisProfile(min=1, opt=ROWS_AT_ONCE, max=ROWS_AT_ONCE)
 
 References = dict[str, npt.NDArray[np.float64]]
 Opener = Callable[[], Session]
@@ -58,19 +55,17 @@ class ParityReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One way of running the model, opened when its turn comes; `batch` is what it takes at once.
-
-    `not_run` says why there is nothing to open.
-    """
+    """One way of running the model, opened when its turn comes; `not_run` says why there is nothing to open."""
 
     name: str
     open: Opener | None = None
-    batch: AxisProfile = ANY_BATCH
     not_run: str | None = None
 
 
 class TorchSession:
     """A model in torch, as a session."""
+
+    batch = ANY_BATCH
 
     def __init__(self, model: FNet) -> None:
         """Take a model in evaluation mode."""
@@ -101,12 +96,12 @@ def parity_from_candidates(
     """
     limit = relative_limit(reference.config.num_hidden_layers)
     reasons: dict[str, str] = {}
-    sessions: dict[str, tuple[Session, AxisProfile]] = {}
+    sessions: dict[str, Session] = {}
     for candidate in candidates:
         try:
             if candidate.open is None:
                 raise NoDeviceError(candidate.not_run or "nothing to open")
-            sessions[candidate.name] = (candidate.open(), candidate.batch)
+            sessions[candidate.name] = candidate.open()
         except NoDeviceError as error:
             reasons[candidate.name] = str(error)
     decides = reference.task.decides
@@ -117,8 +112,8 @@ def parity_from_candidates(
     for start, stop in _chunks(total):
         inputs = samples.rows(start, stop)
         wanted = TorchSession(reference).run(inputs)
-        for name, (session, batch) in sessions.items():
-            outputs = run_in_batches(session, inputs, batch)
+        for name, session in sessions.items():
+            outputs = run_in_batches(session, inputs)
             for output, comparison in found[name].items():
                 comparison.add(outputs[output], wanted[output])
         if on_progress is not None:

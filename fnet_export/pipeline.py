@@ -22,12 +22,10 @@ from fnet_runtime.manifest import (
     Source,
 )
 from fnet_runtime.ort_session import OrtSession
-from fnet_runtime.session import run_in_batches
 from fnet_runtime.trt_session import TrtSession
 
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
-from fnet_core.tasks import BATCH
 from fnet_export.bundle import bundle_folder, files_of_folder, tensors_of_task, write_golden, write_graph
 from fnet_export.errors import ParityError
 from fnet_export.inputs import GOLDEN_ROWS, samples_from_emails
@@ -114,9 +112,8 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
             info = engine
             candidates.append(
                 Candidate(
-                    name=f"{info.library} {info.version} engine",
+                    name=f"{info.library} engine",
                     open=lambda: TrtSession(folder / ENGINE, info, inputs),
-                    batch=info.batch_profile[BATCH],
                 )
             )
         report = parity_from_candidates(reference, candidates, samples, on_progress=progress.step)
@@ -128,7 +125,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         progress.stage(next(titles))
         rows = [samples.names.index(name) for name in GOLDEN_ROWS]
         golden = {name: array[rows] for name, array in samples.inputs.items()}
-        references = run_in_batches(TorchSession(reference), golden, AxisProfile(min=1, opt=1, max=1))
+        references = TorchSession(reference).run(golden)
         write_golden(folder / GOLDEN, golden, references, relative_limit(config.num_hidden_layers), plan.task)  # type: ignore[arg-type]
         source = plan.checkpoint.source
         manifest = Manifest(

@@ -9,8 +9,8 @@ import torch
 from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, VOCABULARY
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 
-from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, has_head
-from fnet_core.errors import CheckpointError, TaskError
+from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
+from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_named
@@ -84,12 +84,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     library = None if options.target == "onnx" else library_for_target(options.target)
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
-    random_head = not has_head(checkpoint, task)
-    if random_head and not options.random_head:
-        raise TaskError(
-            f"{checkpoint.source.id}: has no weights for the {task.name} head; it has heads for: "
-            f"{', '.join(checkpoint.tasks) or 'none'}. Choose one of these, or --random-head for an untrained one"
-        )
+    random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
     trained = config.max_position_embeddings
     length = options.sequence_length or trained
     if not 4 <= length <= trained:

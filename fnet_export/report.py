@@ -16,13 +16,15 @@ def table_from_report(report: ParityReport) -> Table:
         title=f"Parity with the float64 torch.fft reference (limit {report.relative_limit:.1e} relative)",
         caption=escape("\n".join(unfinished)) or None,
         caption_justify="left",
-        box=box.SIMPLE,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    table.add_column("runtime", overflow="fold")
+    table.add_column("runtime", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    table.add_column("output")
-    for name in ("max abs", "max rel", "1 - cosine", "decisions"):
-        table.add_column(name, justify="right")
+    table.add_column("output", overflow="fold")
+    for name in ("max abs", "max rel", "1 - cos", "agree"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in report.rows:
         status = f"[{STYLES[row.status]}]{row.status}[/]"
         if not row.outputs:
@@ -32,9 +34,9 @@ def table_from_report(report: ParityReport) -> Table:
             table.add_row(
                 *((escape(row.name), status) if i == 0 else ("", "")),
                 output,
-                f"{difference.max_abs:.2e}",
-                f"{difference.max_rel:.2e}",
-                f"{max(0.0, 1 - difference.cosine):.2e}",
-                "" if agreement is None else f"{agreement:.2%}",
+                f"{difference.max_abs:.1e}",
+                f"{difference.max_rel:.1e}",
+                f"{max(0.0, 1 - difference.cosine):.1e}",
+                "" if agreement is None else f"{agreement:.1%}",
             )
     return table

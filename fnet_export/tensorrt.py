@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import onnx
+from fnet_runtime.trt_session import error_logger
 
 from fnet_export.errors import EngineError, ProfileError
 
@@ -22,8 +23,6 @@ INSTALL = {
     "tensorrt": "pip install 'fnet-export[tensorrt]'",
     "tensorrt_rtx": "pip install 'fnet-export[tensorrt-rtx]'",
 }
-DRIVER_NOISE = "cudaError 35"
-"""On a host without a driver, TensorRT-RTX logs this line after every other error."""
 
 Importer = Callable[[str], ModuleType]
 OnProgress = Callable[[str, int, int], None]
@@ -102,7 +101,7 @@ def engine_from_graph(
     """
     shapes = profile_shapes(onnx.load(graph, load_external_data=False), ranges)
     trt = library.module
-    logger = _logger(trt)
+    logger = error_logger(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
@@ -179,21 +178,3 @@ def _monitor(trt: Any, on_progress: OnProgress) -> Any:
             self.steps.pop(phase_name, None)
 
     return Monitor()
-
-
-def _logger(trt: Any) -> Any:
-    """Make a logger of the library's own base class that keeps its errors: failures have no other text."""
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) and DRIVER_NOISE not in message:
-                self.errors.append(message.strip())
-
-        def said(self) -> str:
-            return "; ".join(self.errors[-3:]) or "it gave no reason"
-
-    return Logger()

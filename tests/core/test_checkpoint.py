@@ -47,6 +47,14 @@ def test_random_head_is_the_same_every_time(folder):
     assert torch.equal(first.double(), wide)
 
 
+@pytest.mark.parametrize("task", ["sequence-classification", "multiple-choice"])
+def test_a_random_head_is_not_another_tasks_classifier(tmp_path, task):
+    FNetForTokenClassification(TheirConfig(**SIZES)).save_pretrained(tmp_path)
+    theirs = load_file(tmp_path / "model.safetensors")["classifier.weight"]
+    head = opened(tmp_path, task, random_head=True).head.classifier.weight
+    assert head.shape != theirs.shape or not torch.equal(head, theirs)
+
+
 def test_a_classifier_belongs_to_the_architecture_that_is_named(tmp_path):
     FNetForTokenClassification(TheirConfig(**SIZES)).save_pretrained(tmp_path)
     tasks = checkpoint_from_folder(tmp_path, id="x").tasks

@@ -29,7 +29,11 @@ def saved_graph(task, folder, mixing="dft"):
 @pytest.mark.parametrize("task", ["sequence-classification", "multiple-choice"])
 def test_builds_an_engine(task, tmp_path):
     ranges = {"batch_size": BATCH} | ({"num_choices": BATCH} if task == "multiple-choice" else {})
-    engine = engine_from_graph(saved_graph(task, tmp_path), library=RTX, ranges=ranges)
+    steps = []
+    path = saved_graph(task, tmp_path)
+    engine = engine_from_graph(path, library=RTX, ranges=ranges, on_progress=lambda *step: steps.append(step))
+    assert steps
+    assert all(name and 0 <= done <= total for name, done, total in steps)
     assert struct.unpack_from("<Q", engine.data, 16) == (len(engine.data),)
     assert (engine.library, engine.version) == ("tensorrt_rtx", tensorrt_rtx.__version__)
     assert engine.compute_capabilities == ("8.0", "8.6", "8.9", "12.0", "12.1")

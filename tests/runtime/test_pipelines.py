@@ -11,6 +11,7 @@ from fnet_runtime.answers import Choice, NextSentence
 from fnet_runtime.errors import BundleError, InputError, SessionError
 from fnet_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, Source, TensorInfo, manifest_from_folder
 from fnet_runtime.pipelines import PIPELINES, Pipeline, load
+from fnet_runtime.session import ANY_BATCH
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 
 from fnet_core.tasks import TASKS
@@ -21,6 +22,8 @@ LENGTH = 32
 
 class Scripted:
     """Answers with a function of the inputs, and keeps the shapes it saw."""
+
+    batch = ANY_BATCH
 
     def __init__(self, answer):
         self.answer, self.shapes = answer, []

@@ -43,13 +43,16 @@ def test_inputs_are_put_in_order_and_made_contiguous():
 def test_batches_meet_the_profile(rows, profile, sizes):
     seen = []
 
+    low, best, high = profile
+
     class Doubling:
+        batch = AxisProfile(min=low, opt=best, max=high)
+
         def run(self, inputs):
             seen.append(len(inputs["x"]))
             return {"y": inputs["x"].astype(np.float32) * 2}
 
-    low, best, high = profile
-    outputs = run_in_batches(Doubling(), {"x": np.arange(rows)[:, None]}, AxisProfile(min=low, opt=best, max=high))
+    outputs = run_in_batches(Doubling(), {"x": np.arange(rows)[:, None]})
     assert seen == sizes
     np.testing.assert_array_equal(outputs["y"][:, 0], 2 * np.arange(rows))
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fnet_runtime.errors import BundleError
-from fnet_runtime.session import Ids, Session
+from fnet_runtime.session import Ids, Session, run_in_batches
 
 INPUT, REFERENCE = "input.", "reference."
 RELATIVE_LIMIT = "relative_limit"
@@ -50,7 +50,7 @@ def golden_from_file(path: Path) -> Golden:
 
 def checks_from_session(session: Session, golden: Golden) -> list[Check]:
     """Run the golden inputs and compare every output. Raises what the session raises."""
-    outputs = session.run(golden.inputs)
+    outputs = run_in_batches(session, golden.inputs)
     return [_check(name, outputs.get(name), reference, golden.relative_limit) for name, reference in golden.references.items()]
 
 

@@ -7,11 +7,13 @@ import onnxruntime
 
 from fnet_runtime.errors import SessionError
 from fnet_runtime.manifest import TensorInfo
-from fnet_runtime.session import Ids, Outputs, checked_inputs
+from fnet_runtime.session import ANY_BATCH, Ids, Outputs, checked_inputs
 
 
 class OrtSession:
     """A model.onnx opened by ONNX Runtime."""
+
+    batch = ANY_BATCH
 
     def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, threads: int | None = None) -> None:
         """Open a graph; `threads` is how many cores it may use, all unless given. Raises SessionError."""

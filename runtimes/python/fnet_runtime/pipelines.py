@@ -24,12 +24,10 @@ from fnet_runtime.answers import (
 from fnet_runtime.errors import BundleError, InputError
 from fnet_runtime.golden import Check, checks_from_session, golden_from_file
 from fnet_runtime.manifest import (
-    BATCH,
     CONFIG,
     GOLDEN,
     MODEL,
     VOCABULARY,
-    AxisProfile,
     Manifest,
     manifest_from_folder,
 )
@@ -39,8 +37,6 @@ from fnet_runtime.tokenizer import MASK, Encoding, Tokenizer
 from fnet_runtime.trt_session import TrtSession
 
 RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
-DEFAULT_BATCH = AxisProfile(min=1, opt=8, max=8)
-"""What a session without a profile of its own runs at once; bounds the memory of long lists."""
 MAX_ANSWER_TOKENS = 30
 WINDOW_OVERLAP = 128
 """Tokens of context that neighbouring question-answering windows share, where the length allows it."""
@@ -90,7 +86,7 @@ class Pipeline:
 
     def self_test(self) -> list[Check]:
         """Run golden.safetensors and compare with its float64 references."""
-        return checks_from_session(_Batched(self), golden_from_file(self.golden))
+        return checks_from_session(self.session, golden_from_file(self.golden))
 
     def _answers(self, texts: list[tuple[str, Second]], top_k: int) -> list[Any]:
         if top_k < 1:
@@ -106,7 +102,7 @@ class Pipeline:
         waiting: list[Request] = []
         for request in requests:
             same_choices = not waiting or len(waiting[0].encodings) == len(request.encodings)
-            full = sum(self._rows(r) for r in waiting) >= self._batch().max
+            full = sum(self._rows(r) for r in waiting) >= self.session.batch.max
             if waiting and (full or (self.manifest.task == "multiple-choice" and not same_choices)):
                 answers += self._run(waiting, task)
                 waiting = []
@@ -116,7 +112,7 @@ class Pipeline:
     def _run(self, requests: list[Request], task: "TaskPipeline") -> list[Any]:
         inputs = [self._stacked(request.encodings) for request in requests]
         joined = {name: np.concatenate([i[name] for i in inputs]) for name in inputs[0]}
-        outputs = run_in_batches(self.session, joined, self._batch())
+        outputs = run_in_batches(self.session, joined)
         answers, start = [], 0
         for request in requests:
             rows = slice(start, start + self._rows(request))
@@ -130,20 +126,6 @@ class Pipeline:
     def _stacked(self, encodings: tuple[Encoding, ...]) -> dict[str, Ids]:
         arrays = {t.name: np.stack([getattr(e, t.name) for e in encodings]) for t in self.manifest.inputs}
         return {name: a[None] for name, a in arrays.items()} if self.manifest.task == "multiple-choice" else arrays
-
-    def _batch(self) -> AxisProfile:
-        engine = self.manifest.engine
-        return engine.batch_profile[BATCH] if engine and isinstance(self.session, TrtSession) else DEFAULT_BATCH
-
-
-class _Batched:
-    """A pipeline's session, for inputs of any batch."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
-        return run_in_batches(self._pipeline.session, inputs, self._pipeline._batch())
 
 
 def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = None) -> Pipeline:

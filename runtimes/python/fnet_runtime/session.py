@@ -13,8 +13,14 @@ Ids = npt.NDArray[np.int64]
 Outputs = dict[str, npt.NDArray[np.float32]]
 
 
+ANY_BATCH = AxisProfile(min=1, opt=8, max=8)
+"""The batch of a session that takes any; bounds the memory of long lists."""
+
+
 class Session(Protocol):
-    """An opened engine."""
+    """An opened engine. `batch` is how many rows it takes at once."""
+
+    batch: AxisProfile
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run `int64` inputs of the manifest's axes. Raises InputError for others, SessionError when the engine fails."""
@@ -43,11 +49,12 @@ def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) ->
     return {name: np.ascontiguousarray(inputs[name]) for name in names}
 
 
-def run_in_batches(session: Session, inputs: Mapping[str, Ids], batch: AxisProfile) -> Outputs:
-    """Run any number of rows in batches of `batch.opt`, at most `batch.max`; a batch below `batch.min` is filled with copies.
+def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:
+    """Run any number of rows: at once up to `batch.max`, else by `batch.opt`; a batch below `batch.min` is filled with copies.
 
     Raises what the session raises.
     """
+    batch = session.batch
     rows = len(next(iter(inputs.values())))
     size = batch.max if rows <= batch.max else batch.opt
     parts = []

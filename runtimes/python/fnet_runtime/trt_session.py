@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from fnet_runtime.errors import InputError, NoDeviceError, SessionError
-from fnet_runtime.manifest import EngineInfo, TensorInfo
-from fnet_runtime.session import Ids, Outputs, checked_inputs
+from fnet_runtime.manifest import BATCH, EngineInfo, TensorInfo
+from fnet_runtime.session import ANY_BATCH, Ids, Outputs, checked_inputs
 
 EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
+DRIVER_NOISE = "cudaError 35"
+"""On a host without a driver, TensorRT-RTX logs this line after every other error."""
 NO_GPU = "no NVIDIA GPU on this host"
 Importer = Callable[[str], ModuleType]
 
@@ -29,6 +31,7 @@ class TrtSession:
         refuses the engine; NoDeviceError, a SessionError, for want of such a GPU.
         """
         self._info, self._inputs = info, tuple(inputs)
+        self.batch = info.batch_profile.get(BATCH, ANY_BATCH)
         self._cuda = _Cuda(_imported(importer, "cuda.bindings.runtime", info.library))
         trt = _imported(importer, info.library, info.library)
         capability = self._cuda.compute_capability()
@@ -37,7 +40,7 @@ class TrtSession:
                 f"{engine}: built for compute capabilities {', '.join(info.compute_capabilities)}; this GPU has {capability}. "
                 "Export again for this GPU, or open model.onnx with the runtime onnxruntime"
             )
-        self._logger = _logger(trt)
+        self._logger = error_logger(trt)
         self._runtime = trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(engine.read_bytes())
         if self._engine is None:
@@ -149,7 +152,7 @@ class _Cuda:
         self._call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, stream)
 
 
-def _logger(trt: Any) -> Any:
+def error_logger(trt: Any) -> Any:
     """Make a logger of the library's own base class that keeps its errors: failures have no other text."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
@@ -158,7 +161,7 @@ def _logger(trt: Any) -> Any:
             self.errors: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) and DRIVER_NOISE not in message:
                 self.errors.append(message.strip())
 
         def said(self) -> str:

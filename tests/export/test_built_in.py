@@ -1,0 +1,76 @@
+"""The shipped model: what it carries, how big it is, and that it still filters."""
+
+import json
+from pathlib import Path
+
+import fnet_runtime
+import pytest
+import torch
+from click.testing import CliRunner
+from fnet_runtime.tokenizer import Tokenizer
+
+from fnet_core.checkpoint import BUILT_IN, checkpoint_from_name, model_from_checkpoint
+from fnet_core.tasks import TASKS
+from fnet_export.cli import main
+from fnet_export.inputs import EMAILS
+
+MAILS = Path(__file__).parents[2] / "examples" / "emails"
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    """A function from texts to labels."""
+    checkpoint = checkpoint_from_name(None)
+    model = model_from_checkpoint(checkpoint, TASKS["sequence-classification"])
+    tokenizer = Tokenizer.from_file(checkpoint.folder / "spiece.model")
+
+    def labels(texts):
+        found = []
+        for text in texts:
+            encoding = tokenizer.encode(text, length=model.sequence_length)
+            with torch.inference_mode():
+                (logits,) = model(torch.from_numpy(encoding.input_ids)[None], torch.from_numpy(encoding.token_type_ids)[None])
+            found.append(checkpoint.config.labels[int(logits.argmax())])
+        return found
+
+    return labels
+
+
+def test_what_it_carries():
+    checkpoint = checkpoint_from_name(None)
+    assert {"masked-lm", "next-sentence-prediction", "sequence-classification"} <= set(checkpoint.tasks)
+    assert (checkpoint.config.labels, checkpoint.config.max_position_embeddings) == (("ham", "spam"), 512)
+    assert sorted(path.name for path in BUILT_IN.iterdir()) == ["README.md", "config.json", "model.safetensors", "spiece.model"]
+    assert sum(path.stat().st_size for path in BUILT_IN.iterdir()) <= 8_000_000
+
+
+def test_special_tokens_stand_at_fnets_ids():
+    tokenizer = Tokenizer.from_file(BUILT_IN / "spiece.model")
+    assert (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id) == (3, 4, 5, 6)
+
+
+def test_it_filters_the_held_out_samples(labelled):
+    messages = [json.loads(line) for line in EMAILS.read_text("utf-8").splitlines()]
+    assert len(messages) == 200
+    assert all(len(message["text"]) <= 4000 for message in messages)
+    found = labelled([message["text"] for message in messages])
+    right = sum(label == message["label"] for label, message in zip(found, messages, strict=True))
+    assert right >= 188  # half of them spam, which is harder than the test split of the model card
+
+
+@pytest.mark.parametrize("name", ["ham", "spam"])
+def test_the_demo_mails(labelled, name):
+    assert labelled([(MAILS / f"{name}.txt").read_text("utf-8")]) == [name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "answered"), [("masked-lm", "fillers"), ("next-sentence-prediction", "follows")])
+def test_its_other_heads_become_engines_too(task, answered, tmp_path):
+    exported = CliRunner().invoke(main, ["--task", task, "--target", "tensorrt", "--output", str(tmp_path / "b"), "--json"])
+    assert exported.exit_code == 0, exported.output
+    rows = json.loads(exported.stdout)["parity"]["rows"]
+    assert [row["status"] for row in rows[:3]] == ["passed"] * 3
+    pipe = fnet_runtime.load(tmp_path / "b", runtime="onnxruntime")
+    assert all(check.passed for check in pipe.self_test())
+    answer = pipe("click [MASK] to unsubscribe") if answered == "fillers" else pipe("Hello Jane,", "see you on Friday.")
+    assert len(answer[0]) == 5 if answered == "fillers" else 0 <= answer.score <= 1

@@ -1,0 +1,74 @@
+import onnx
+import pytest
+from conftest import LENGTH, tiny_config
+from fnet_runtime.manifest import MODEL, MODEL_DATA, TensorInfo
+from fnet_runtime.ort_session import OrtSession
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.bundle import bundle_folder, files_of_folder, tensors_of_task, write_graph
+from fnet_export.errors import OutputError
+from fnet_export.progress import Bars, Lines, Progress, Quiet
+from fnet_export.trace import graph_from_model, simplified_from_graph
+
+
+def test_weights_that_pass_the_limit_stand_in_a_file_of_their_own(tmp_path):
+    graph = simplified_from_graph(graph_from_model(FNet(tiny_config(), TASKS["sequence-classification"], mixing="dft").eval()))
+    write_graph(graph, tmp_path / MODEL, external_above_bytes=1000)
+    assert (tmp_path / MODEL_DATA).stat().st_size > (tmp_path / MODEL).stat().st_size
+    inputs, _ = tensors_of_task(TASKS["sequence-classification"], tiny_config(), LENGTH)
+    OrtSession(tmp_path / MODEL, inputs)
+    assert set(files_of_folder(tmp_path)) == {MODEL, MODEL_DATA}
+    other = tmp_path / "one"
+    other.mkdir()
+    write_graph(onnx.load(tmp_path / MODEL), other / MODEL)
+    assert set(files_of_folder(other)) == {MODEL}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tensors_of_every_task(name):
+    inputs, outputs = tensors_of_task(TASKS[name], tiny_config(), LENGTH)
+    assert [t.name for t in inputs] == ["input_ids", "token_type_ids"]
+    assert inputs[0].axes[-1] == LENGTH
+    assert {t.dtype for t in outputs} == {"float32"}
+    for tensor in outputs:
+        assert all(isinstance(axis, int) or axis in ("batch_size", "num_choices") for axis in tensor.axes)
+    if name == "feature-extraction":
+        assert outputs[0] == TensorInfo(name="last_hidden_state", dtype="float32", axes=("batch_size", LENGTH, 12))
+
+
+def test_the_folder_appears_whole_or_not_at_all(tmp_path):
+    with bundle_folder(tmp_path / "deep" / "b", force=False) as folder:
+        (folder / "file").write_text("x")
+        assert not (tmp_path / "deep" / "b").exists()
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["b"]
+    with pytest.raises(KeyError), bundle_folder(tmp_path / "c", force=False) as folder:
+        raise KeyError
+    assert [p.name for p in tmp_path.iterdir()] == ["deep"]
+
+
+def test_force_never_replaces_what_is_no_bundle(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letters").write_text("dear")
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    for name in ("home", "file", "link"):
+        with pytest.raises(OutputError, match="--force replaces bundles only"), bundle_folder(tmp_path / name, force=True):
+            pass
+    assert (tmp_path / "home" / "letters").read_text() == "dear"
+    (tmp_path / "empty").mkdir()
+    with bundle_folder(tmp_path / "empty", force=True):
+        pass
+
+
+def test_every_display_takes_the_same_calls(capsys):
+    with Bars() as bars:
+        displays: list[Progress] = [Quiet(), Lines(), bars]
+        for display in displays:
+            display.stage("trace")
+            display.step(1, 2, "half")
+            display.note("look [here]")
+            display.stage("next")
+    shown = capsys.readouterr().err
+    assert "trace\nnote: look [here]\nnext\n" in shown
+    assert shown.count("look [here]") == 2

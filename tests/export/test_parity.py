@@ -1,0 +1,106 @@
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import LENGTH, VOCABULARY, tiny_config
+from fnet_runtime.errors import NoDeviceError, SessionError
+from fnet_runtime.manifest import AxisProfile
+from fnet_runtime.tokenizer import Tokenizer
+from rich.console import Console
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.inputs import EMAIL_COUNT, emails, samples_from_emails
+from fnet_export.parity import Candidate, ParityReport, Row, TorchSession, parity_from_candidates, relative_limit
+from fnet_export.report import table_from_report
+
+TOKENIZER = Tokenizer.from_file(VOCABULARY)
+
+
+def samples(task="sequence-classification", choices=3):
+    return samples_from_emails(TASKS[task], TOKENIZER, tiny_config(), sequence_length=LENGTH, choices=choices)
+
+
+def reference():
+    torch.manual_seed(0)
+    return FNet(tiny_config(), TASKS["sequence-classification"], mixing="fft", dtype=torch.float64).eval()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_samples_are_real_mail_and_the_edges(task):
+    found = samples(task)
+    assert len(emails()) == 200
+    assert found.names[EMAIL_COUNT:] == ("empty text", "one token", "longest text", "all padding", "highest ids")
+    shape = (EMAIL_COUNT + 5, 3, LENGTH) if task == "multiple-choice" else (EMAIL_COUNT + 5, LENGTH)
+    assert {a.shape for a in found.inputs.values()} == {shape}
+    ids = dict(zip(found.names, found.inputs["input_ids"].reshape(shape[0], -1, LENGTH), strict=True))
+    assert (ids["all padding"] == 3).all()
+    assert (ids["highest ids"] == tiny_config().vocab_size - 1).all()
+    assert 3 not in ids["longest text"]
+    assert ((ids["email 0"] == TOKENIZER.mask_id).any()) == (task in ("masked-lm", "pretraining"))
+    types = dict(zip(found.names, found.inputs["token_type_ids"].reshape(shape[0], -1, LENGTH), strict=True))
+    assert (types["longest text"].max() == 1) == TASKS[task].paired
+
+
+def test_what_runs_and_what_does_not():
+    model, seen = reference(), []
+
+    def nothing():
+        raise NoDeviceError("no NVIDIA GPU on this host")
+
+    candidates = [
+        Candidate(name="same", open=lambda: TorchSession(model)),
+        Candidate(name="engine", open=nothing),
+        Candidate(name="x", not_run="why"),
+    ]
+    report = parity_from_candidates(model, candidates, samples(), on_progress=lambda done, total: seen.append((done, total)))
+    assert [(row.name, row.status, row.reason) for row in report.rows] == [
+        ("same", "passed", None),
+        ("engine", "not run", "no NVIDIA GPU on this host"),
+        ("x", "not run", "why"),
+    ]
+    assert (report.passed, seen[0], seen[-1]) == (True, (1, 37), (37, 37))
+    assert not ParityReport(relative_limit=1e-5, rows=report.rows[1:]).passed  # nothing ran: nothing proved
+
+
+@pytest.mark.parametrize(("change", "status"), [(1e-7, "passed"), (1e-3, "failed"), (math.nan, "failed")])
+def test_what_is_off_fails(change, status):
+    model = reference()
+
+    class Off(TorchSession):
+        batch = AxisProfile(min=2, opt=3, max=3)
+
+        def run(self, inputs):
+            assert len(inputs["input_ids"]) in (2, 3)
+            return {name: a + change * np.abs(a).max() for name, a in super().run(inputs).items()}
+
+    report = parity_from_candidates(model, [Candidate(name="off", open=lambda: Off(model))], samples())
+    assert report.rows[0].status == status
+    assert report.passed == (status == "passed")
+    values = json.loads(report.to_json())
+    assert list(values) == ["passed", "relative_limit", "rows"]
+    if math.isnan(change):
+        assert values["rows"][0]["outputs"]["logits"]["max_abs"] is None
+        assert values["rows"][0]["outputs"]["logits"]["nonfinite_count"] == 37 * 3
+
+
+def test_an_engine_that_breaks_is_an_error():
+    def broken():
+        raise SessionError("it broke")
+
+    with pytest.raises(SessionError, match="it broke"):
+        parity_from_candidates(reference(), [Candidate(name="engine", open=broken)], samples())
+
+
+def test_the_limit_grows_with_depth():
+    assert relative_limit(2) < relative_limit(12) < 1.1e-4
+
+
+def test_the_table_names_reasons():
+    row = Row(name="engine", status="not run", reason="no NVIDIA GPU [on this host]", outputs={})
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(table_from_report(ParityReport(relative_limit=1e-5, rows=(row,))))
+    assert "engine: not run: no NVIDIA GPU [on this host]" in console.export_text()

@@ -1,0 +1,38 @@
+"""What the packages promise to the outside: names, scripts, and that the runtime needs no torch."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import fnet_runtime
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_export_list():
+    assert fnet_runtime.__all__ == sorted(fnet_runtime.__all__)
+    assert all(hasattr(fnet_runtime, name) for name in fnet_runtime.__all__)
+
+
+def test_scripts():
+    assert {"fnet-export", "fnet-run"} <= {script.name for script in entry_points(group="console_scripts")}
+
+
+def test_the_runtime_opens_a_bundle_without_torch(whole_bundle):
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'transformers', 'safetensors', 'rich']));"
+        f"import fnet_runtime; print(fnet_runtime.load({str(whole_bundle)!r})('the fox').label)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("A", "B", "C")
+
+
+def test_every_dependency_is_pinned():
+    names = {line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    for path in (ROOT / "pyproject.toml", ROOT / "runtimes" / "python" / "pyproject.toml"):
+        project = tomllib.loads(path.read_text())["project"]
+        for requirement in project["dependencies"]:
+            name = requirement.split(">")[0].split("=")[0].split("[")[0].lower().replace("_", "-")
+            assert name in names or name == "fnet-runtime", name
