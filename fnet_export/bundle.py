@@ -5,14 +5,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import safetensors.numpy
+from fnet_runtime.errors import BundleError
 from fnet_runtime.golden import INPUT, REFERENCE, RELATIVE_LIMIT
-from fnet_runtime.manifest import MANIFEST, MODEL_DATA, FileInfo, TensorInfo, file_info
+from fnet_runtime.manifest import MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
 from fnet_runtime.session import Ids
 
 from fnet_core.config import FNetConfig
@@ -30,7 +32,7 @@ GOLDEN_POSITIONS = 16
 def bundle_folder(output: Path, *, force: bool) -> Iterator[Path]:
     """Give a folder to fill, which becomes `output` when the block ends well and vanishes when it does not.
 
-    After a ParityError what was written stays in `OUTPUT.failed`, without a manifest, so that nothing opens it as a bundle.
+    After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), without a manifest: no bundle.
     Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, or cannot be written.
     """
     output = Path.cwd() / output
@@ -44,26 +46,52 @@ def bundle_folder(output: Path, *, force: bool) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)
         _replace(folder, output)
-    except ParityError:
-        (folder / MANIFEST).unlink(missing_ok=True)
-        failed = output.with_name(output.name + FAILED_SUFFIX)
-        shutil.rmtree(failed, ignore_errors=True)
-        folder.rename(failed)
-        raise
+    except ParityError as error:
+        raise ParityError(f"{error.args[0]}; {_kept_as_failed(folder, output)}", *error.args[1:]) from error
     except OSError as error:
         raise _unwritable(output, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _kept_as_failed(folder: Path, output: Path) -> str:
+    """Move what was written to the first free `OUTPUT.failed`, `OUTPUT.failed-2`, ...; say where it is, or that it is not kept."""
+    try:
+        (folder / MANIFEST).unlink(missing_ok=True)
+        names = (output.name + FAILED_SUFFIX + (f"-{i}" if i > 1 else "") for i in count(1))
+        failed = next(path for path in map(output.with_name, names) if not path.exists() and not path.is_symlink())
+        folder.rename(failed)
+    except OSError as error:
+        return f"the files could not be kept ({error.strerror})"
+    return f"the files are in {failed}, without a manifest"
+
+
 def check_output(output: Path, *, force: bool) -> None:
     """Raise OutputError when a bundle may not be written there: something stands there that is not to be replaced."""
-    if not output.exists() and not output.is_symlink():
-        return
+    try:
+        if not output.exists() and not output.is_symlink():
+            return
+    except OSError as error:  # a name that the disk cannot hold
+        raise _unwritable(output, error) from error
     if not force:
         raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a bundle")
-    if not output.is_dir() or output.is_symlink() or (any(output.iterdir()) and not (output / MANIFEST).is_file()):
-        raise OutputError(f"{output}: --force replaces bundles only, and this is none (it has no {MANIFEST}); remove it yourself")
+    if output.is_symlink() or not output.is_dir() or not _replaceable(output):
+        raise OutputError(
+            f"{output}: --force replaces bundles only: a folder with a bundle's {MANIFEST} and no file that it does not list; "
+            "this is none. Remove it yourself"
+        )
+
+
+def _replaceable(folder: Path) -> bool:
+    """Tell whether a folder is empty, or holds a bundle's files and nothing else."""
+    names = {path.name for path in folder.iterdir()}
+    if not names:
+        return True
+    try:
+        manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, BundleError):
+        return False
+    return names <= {*manifest.files, MANIFEST}
 
 
 def _replace(folder: Path, output: Path) -> None:

@@ -120,7 +120,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         (folder / PARITY).write_text(report.to_json(), "utf-8")
         if not report.passed:
             failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
-            raise ParityError(f"parity failed: {failed}; the files are in {options.output}.failed, without a manifest", report)
+            raise ParityError(f"parity failed: {failed}", report)
 
         progress.stage(next(titles))
         rows = [samples.names.index(name) for name in GOLDEN_ROWS]

@@ -7,7 +7,7 @@ from fnet_runtime.ort_session import OrtSession
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import bundle_folder, files_of_folder, tensors_of_task, write_graph
-from fnet_export.errors import OutputError
+from fnet_export.errors import OutputError, ParityError
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.trace import graph_from_model, simplified_from_graph
 
@@ -56,8 +56,40 @@ def test_force_never_replaces_what_is_no_bundle(tmp_path):
         with pytest.raises(OutputError, match="--force replaces bundles only"), bundle_folder(tmp_path / name, force=True):
             pass
     assert (tmp_path / "home" / "letters").read_text() == "dear"
+    webext = tmp_path / "webext"
+    webext.mkdir()
+    (webext / "manifest.json").write_text('{"manifest_version": 3}')
+    with pytest.raises(OutputError, match="--force replaces bundles only"), bundle_folder(webext, force=True):
+        pass
+    assert (webext / "manifest.json").exists()
     (tmp_path / "empty").mkdir()
     with bundle_folder(tmp_path / "empty", force=True):
+        pass
+
+
+def test_force_keeps_a_bundle_that_holds_other_files_too(bundle):
+    (bundle / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="--force replaces bundles only"), bundle_folder(bundle, force=True):
+        pass
+    assert (bundle / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_failed_files_never_replace_what_is_there(tmp_path, kind):
+    mine = tmp_path / "b.failed"
+    if kind == "folder":
+        mine.mkdir()
+        mine = mine / "notes.txt"
+    mine.write_text("mine")
+    expected = r"parity failed: x; the files are in .*b\.failed-2, without a manifest"
+    with pytest.raises(ParityError, match=expected), bundle_folder(tmp_path / "b", force=False):
+        raise ParityError("parity failed: x", None)
+    assert mine.read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.failed", "b.failed-2"]
+
+
+def test_a_name_that_the_disk_cannot_hold(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"), bundle_folder(tmp_path / ("a" * 300), force=False):
         pass
 
 

@@ -19,6 +19,8 @@ def test_texts_files_and_standard_input(bundle, tmp_path):
     assert answers[0]["label"] in ("A", "B", "C")
     lines = run(bundle, "--file", tmp_path / "mail.txt", "--lines")
     assert [len(line.split("\t")) for line in lines.stdout.splitlines()] == [2, 2]
+    (tmp_path / "odd.txt").write_bytes("one\x0btwo\u2028three\r\nfour\n\n".encode())
+    assert len(run(bundle, "--file", tmp_path / "odd.txt", "--lines").stdout.splitlines()) == 3
 
 
 def test_self_test(bundle):

@@ -45,12 +45,19 @@ def test_reads_what_safetensors_writes(tmp_path):
         (np.pad(WANT, ((0, 0), (0, 3)), constant_values=9), 0.0),  # a reference may be the leading part
         (WANT * np.nan, np.inf),
         (WANT[:1], np.inf),
+        (WANT[0], np.inf),
     ],
 )
 def test_checks(tmp_path, output, error):
     (check,) = checks_from_session(Fixed(output), golden_from_file(saved(tmp_path / "g")))
     assert check.max_rel == pytest.approx(error, rel=1e-3)
     assert check.passed == (error <= 1e-3)
+
+
+def test_every_row_needs_its_reference(tmp_path):
+    golden = golden_from_file(saved(tmp_path / "g", {"reference.logits": WANT[:1]}))
+    (check,) = checks_from_session(Fixed(WANT), golden)
+    assert not check.passed
 
 
 def test_a_missing_output_and_a_zero_reference(tmp_path):

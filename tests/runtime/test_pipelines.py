@@ -190,6 +190,8 @@ def test_bad_requests():
     pipe = pipeline("sequence-classification", logits([0.0, 1.0]))
     with pytest.raises(InputError, match=r"as many pairs as texts \(2\), found 1"):
         pipe(["a", "b"], ["c"])
+    with pytest.raises(InputError, match="expected a list of as many pairs as texts, found one text"):
+        pipe(["a", "b"], "xy")
     with pytest.raises(InputError, match="expected a text"):
         pipe([b"bytes"])
     with pytest.raises(InputError, match="expected the second text as a str"):

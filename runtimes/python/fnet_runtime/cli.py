@@ -90,7 +90,11 @@ def _decoded(data: bytes, name: str) -> str:
 
 
 def _split(text: str, lines: bool) -> list[str]:
-    return text.splitlines() if lines else [text]
+    """Whole, or at line feeds alone, so that answers keep the numbers of the lines."""
+    if not lines:
+        return [text]
+    found = text.removesuffix("\n").split("\n") if text else []
+    return [line.removesuffix("\r") for line in found]
 
 
 def _only(pairs: tuple[str, ...]) -> str:

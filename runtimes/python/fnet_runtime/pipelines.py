@@ -75,6 +75,8 @@ class Pipeline:
         """
         if isinstance(text, str):
             return self._answers([(text, pair)], top_k)[0]
+        if isinstance(pair, str):
+            raise InputError("expected a list of as many pairs as texts, found one text")
         pairs = [None] * len(text) if pair is None else list(pair)
         if len(pairs) != len(text):
             raise InputError(f"expected as many pairs as texts ({len(text)}), found {len(pairs)}")
