@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 from fnet_runtime.errors import FNetRuntimeError, SessionError
-from fnet_runtime.manifest import TARGETS
+from fnet_runtime.manifest import TARGETS, AxisProfile
 from rich.console import Console
 from rich.filesize import decimal
 
@@ -26,7 +26,6 @@ from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.report import table_from_report
-from fnet_export.tensorrt import AxisRange
 from fnet_export.trace import MIN_OPSET, TraceOptions
 
 BAD_INPUT, PARITY_FAILED, ENGINE_FAILED = 1, 3, 4
@@ -86,7 +85,7 @@ def main(
             output=output,
             mixing=mixing,
             sequence_length=sequence_length,
-            batch_size=AxisRange(min=low, opt=best, max=high),
+            batch_size=AxisProfile(min=low, opt=best, max=high),
             trace=TraceOptions(opset=opset),
             simplify=not no_simplify,
             random_head=random_head,

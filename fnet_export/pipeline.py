@@ -3,7 +3,7 @@
 import importlib.metadata
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,8 +16,6 @@ from fnet_runtime.manifest import (
     MODEL,
     PARITY,
     VOCABULARY,
-    AxisProfile,
-    EngineInfo,
     Manifest,
     Source,
 )
@@ -85,13 +83,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
                 on_progress=lambda phase, done, total: progress.step(done, total, phase),
             )
             (folder / ENGINE).write_bytes(built.data)
-            engine = EngineInfo(
-                file=ENGINE,
-                library=built.library,
-                version=built.version,
-                compute_capabilities=built.compute_capabilities,
-                batch_profile={axis: AxisProfile(**asdict(r)) for axis, r in built.batch_profile.items()},
-            )
+            engine = built.info
 
         progress.stage(next(titles))
         inputs, outputs = tensors_of_task(plan.task, config, plan.sequence_length)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, VOCABULARY
+from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, VOCABULARY, AxisProfile
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
@@ -17,12 +17,12 @@ from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_
 from fnet_export.bundle import GOLDEN_POSITIONS, check_output
 from fnet_export.errors import GraphError, OutputError
 from fnet_export.inputs import GOLDEN_ROWS
-from fnet_export.tensorrt import AxisRange, Library, library_for_target
+from fnet_export.tensorrt import Library, library_for_target
 from fnet_export.trace import TraceOptions
 
-DEFAULT_BATCH = AxisRange(min=1, opt=1, max=8)
+DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 DEFAULT_TRACE = TraceOptions()
-CHOICES_RANGE = AxisRange(min=1, opt=4, max=8)
+CHOICES_RANGE = AxisProfile(min=1, opt=4, max=8)
 """Choices of a multiple-choice question that an engine takes."""
 TOKENIZER_CONFIG = "tokenizer_config.json"
 
@@ -38,7 +38,7 @@ class ExportOptions:
     output: Path = Path("bundle")
     mixing: str = "dft"
     sequence_length: int | None = None
-    batch_size: AxisRange = DEFAULT_BATCH
+    batch_size: AxisProfile = DEFAULT_BATCH
     trace: TraceOptions = DEFAULT_TRACE
     simplify: bool = True
     random_head: bool = False
@@ -61,7 +61,7 @@ class Plan:
     tokenizer: Tokenizer
     vocabulary: Path
     sequence_length: int
-    ranges: Mapping[str, AxisRange]
+    ranges: Mapping[str, AxisProfile]
     library: Library | None
     random_head: bool
     notes: tuple[str, ...]

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import onnx
+from fnet_runtime.manifest import ENGINE, AxisProfile, EngineInfo
 from fnet_runtime.trt_session import error_logger
 
 from fnet_export.errors import EngineError, ProfileError
@@ -30,19 +31,6 @@ OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AxisRange:
-    """The lengths a dynamic axis may have, and the one to tune for. Raises ProfileError unless 1 <= min <= opt <= max."""
-
-    min: int
-    opt: int
-    max: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.min <= self.opt <= self.max:
-            raise ProfileError(f"expected 1 <= MIN <= OPT <= MAX, found {self.min} {self.opt} {self.max}")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Library:
     """An imported TensorRT package; `substituted` says so when it is not the one that was asked for."""
 
@@ -57,10 +45,7 @@ class Engine:
     """A built engine: the builder's bytes untouched, and what a manifest records of them."""
 
     data: bytes
-    library: str
-    version: str
-    compute_capabilities: tuple[str, ...]
-    batch_profile: Mapping[str, AxisRange]
+    info: EngineInfo
 
 
 def library_for_target(target: str, *, importer: Importer = importlib.import_module) -> Library:
@@ -89,7 +74,7 @@ def engine_from_graph(
     graph: Path,
     *,
     library: Library,
-    ranges: Mapping[str, AxisRange],
+    ranges: Mapping[str, AxisProfile],
     compute_capabilities: tuple[str, ...] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Engine:
@@ -122,12 +107,17 @@ def engine_from_graph(
     data = builder.build_serialized_network(network, config)
     if data is None:
         raise EngineError(f"{graph.name}: {library.name} {library.version} built no engine: {logger.said()}")
-    return Engine(
-        data=bytes(data), library=library.name, version=library.version, compute_capabilities=built_for, batch_profile=dict(ranges)
+    info = EngineInfo(
+        file=ENGINE,
+        library=library.name,
+        version=library.version,
+        compute_capabilities=built_for,
+        batch_profile=dict(ranges),
     )
+    return Engine(data=bytes(data), info=info)
 
 
-def profile_shapes(graph: onnx.ModelProto, ranges: Mapping[str, AxisRange]) -> dict[str, tuple[tuple[int, ...], ...]]:
+def profile_shapes(graph: onnx.ModelProto, ranges: Mapping[str, AxisProfile]) -> dict[str, tuple[tuple[int, ...], ...]]:
     """Least, best and greatest shape of each input, from the graph's own axes and the ranges of the dynamic ones.
 
     Raises ProfileError when an axis has no range or a range names no axis: TensorRT accepts both and fails late.

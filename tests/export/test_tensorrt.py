@@ -5,16 +5,18 @@ import onnx
 import pytest
 import tensorrt_rtx
 import torch
+from fnet_runtime.errors import InputError
+from fnet_runtime.manifest import AxisProfile
 
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.errors import EngineError, ProfileError
-from fnet_export.tensorrt import AxisRange, engine_from_graph, library_for_target, profile_shapes
+from fnet_export.tensorrt import engine_from_graph, library_for_target, profile_shapes
 from fnet_export.trace import graph_from_model, simplified_from_graph
 
 RTX = library_for_target("tensorrt-rtx")
-BATCH = AxisRange(min=1, opt=2, max=4)
+BATCH = AxisProfile(min=1, opt=2, max=4)
 
 
 def saved_graph(task, folder, mixing="dft"):
@@ -35,8 +37,8 @@ def test_builds_an_engine(task, tmp_path):
     assert steps
     assert all(name and 0 <= done <= total for name, done, total in steps)
     assert struct.unpack_from("<Q", engine.data, 16) == (len(engine.data),)
-    assert (engine.library, engine.version) == ("tensorrt_rtx", tensorrt_rtx.__version__)
-    assert engine.compute_capabilities == ("8.0", "8.6", "8.9", "12.0", "12.1")
+    assert (engine.info.library, engine.info.version) == ("tensorrt_rtx", tensorrt_rtx.__version__)
+    assert engine.info.compute_capabilities == ("8.0", "8.6", "8.9", "12.0", "12.1")
 
 
 def test_dft_nodes_are_refused_with_the_way_out(tmp_path):
@@ -56,8 +58,8 @@ def test_ranges_must_fit_the_graph(tmp_path):
     for ranges in ({}, {"batch": BATCH}, {"batch_size": BATCH, "num_choices": BATCH}):
         with pytest.raises(ProfileError, match=r"dynamic axes are \['batch_size'\]"):
             profile_shapes(graph, ranges)
-    with pytest.raises(ProfileError, match="expected 1 <= MIN <= OPT <= MAX, found 3 2 4"):
-        AxisRange(min=3, opt=2, max=4)
+    with pytest.raises(InputError, match="expected 1 <= MIN <= OPT <= MAX, found 3 2 4"):
+        AxisProfile(min=3, opt=2, max=4)
 
 
 def test_the_library_of_a_target():

@@ -72,6 +72,10 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
         ({"labels": [1]}, r"labels\[0\]: expected str, found 1"),
         ({"inputs": [{"name": "input_ids"}]}, r"inputs\[0\]: expected an object with the keys name, dtype, axes"),
         ({"inputs": [{"name": "a", "dtype": "int64", "axes": [1.5]}]}, r"axes\[0\]: expected int \| str, found 1.5"),
+        (
+            {"engine": ENGINE | {"batch_profile": {"batch_size": {"min": 5, "opt": 0, "max": 1}}}},
+            "batch_size: expected 1 <= MIN .* 5 0 1",
+        ),
         ({"engine": 3}, "engine: expected EngineInfo | None, found 3"),
         ({"files": {}}, "files: expected config.json, golden.safetensors, model.onnx, parity.json, spiece.model as well"),
     ],

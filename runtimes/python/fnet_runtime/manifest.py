@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.errors import BundleError
+from fnet_runtime.errors import BundleError, InputError
 from fnet_runtime.tokenizer import TokenizerOptions
 
 FORMAT_VERSION = 1
@@ -20,8 +20,8 @@ VOCABULARY, CONFIG, GOLDEN, PARITY = "spiece.model", "config.json", "golden.safe
 ALWAYS = (MODEL, VOCABULARY, CONFIG, GOLDEN, PARITY)
 """Files that every bundle has."""
 TARGETS = ("onnx", "tensorrt", "tensorrt-rtx")
-BATCH, CHOICES = "batch_size", "num_choices"
-"""The axes whose length is open."""
+BATCH = "batch_size"
+"""The open axis of every input."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,18 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class AxisProfile:
-    """The least, best and greatest length of an open axis that an engine takes."""
+    """The lengths of an open axis that an engine takes, and the one it is tuned for.
+
+    Raises InputError unless 1 <= min <= opt <= max.
+    """
 
     min: int
     opt: int
     max: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min <= self.opt <= self.max:
+            raise InputError(f"expected 1 <= MIN <= OPT <= MAX, found {self.min} {self.opt} {self.max}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +170,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _read(kind: Any, value: Any, where: str) -> Any:
     """Read a JSON value as a type: a dataclass, Mapping[str, T], tuple[T, ...], a union, str, int or bool; `where` names it."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         if not isinstance(value, dict) or set(value) != set(hints):
             found = sorted(value) if isinstance(value, dict) else type(value).__name__
             raise BundleError(f"{where}: expected an object with the keys {', '.join(hints)}; found {found}")
-        return kind(**{key: _read(hint, value[key], f"{where}: {key}") for key, hint in hints.items()})  # type: ignore[operator]
+        fields = {key: _read(hint, value[key], f"{where}: {key}") for key, hint in hints.items()}
+        try:
+            return kind(**fields)
+        except InputError as error:
+            raise BundleError(f"{where}: {error}") from error
     if origin is types.UnionType:
         fits = [t for t in arguments if _is(t, value) or (dataclasses.is_dataclass(t) and isinstance(value, dict))]
         if fits:
