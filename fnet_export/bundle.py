@@ -9,13 +9,12 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import safetensors.numpy
 from fnet_runtime.errors import BundleError
 from fnet_runtime.golden import INPUT, REFERENCE, RELATIVE_LIMIT
 from fnet_runtime.manifest import MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
-from fnet_runtime.session import Ids
+from fnet_runtime.session import Ids, Outputs
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, INPUT_NAMES, LABELS, SEQUENCE, VOCAB, Axis, Task
@@ -47,7 +46,7 @@ def bundle_folder(output: Path, *, force: bool) -> Iterator[Path]:
         folder.chmod(0o755)
         _replace(folder, output)
     except ParityError as error:
-        raise ParityError(f"{error.args[0]}; {_kept_as_failed(folder, output)}", *error.args[1:]) from error
+        raise ParityError(f"{error}; {_kept_as_failed(folder, output)}", error.report) from error
     except OSError as error:
         raise _unwritable(output, error) from error
     finally:
@@ -127,10 +126,8 @@ def write_graph(graph: onnx.ModelProto, path: Path, *, external_above_bytes: int
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def write_golden(
-    path: Path, inputs: Mapping[str, Ids], references: Mapping[str, npt.NDArray[np.float64]], relative_limit: float, task: Task
-) -> None:
-    """Write golden.safetensors; outputs per token keep their first 16 tokens. Raises OSError."""
+def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, relative_limit: float, task: Task) -> None:
+    """Write golden.safetensors from `float64` references; outputs per token keep their first 16 tokens. Raises OSError."""
     kept = {
         name: reference[:, :GOLDEN_POSITIONS] if SEQUENCE in task.outputs[name] else reference
         for name, reference in references.items()
@@ -140,7 +137,9 @@ def write_golden(
     path.write_bytes(safetensors.numpy.save(contiguous, metadata={RELATIVE_LIMIT: repr(relative_limit)}))
 
 
-def tensors_of_task(task: Task, config: FNetConfig, sequence_length: int) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+def tensors_from_task(
+    task: Task, config: FNetConfig, sequence_length: int
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
     """Inputs and outputs of a task, as a manifest has them."""
     lengths = {SEQUENCE: sequence_length, HIDDEN: config.hidden_size, VOCAB: config.vocab_size, LABELS: config.num_labels}
 
@@ -154,6 +153,6 @@ def tensors_of_task(task: Task, config: FNetConfig, sequence_length: int) -> tup
     )
 
 
-def files_of_folder(folder: Path) -> dict[str, FileInfo]:
+def files_from_folder(folder: Path) -> dict[str, FileInfo]:
     """Hash every file of a folder but the manifest, by name, in the order of names. Raises OSError."""
     return {path.name: file_info(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}

@@ -99,9 +99,8 @@ def main(
             progress: Progress = Quiet() if quiet else stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
             export = bundle_from_plan(plan, progress)
     except ParityError as error:
-        message, report = error.args
-        console.print(table_from_report(report))
-        _fail(message, PARITY_FAILED, as_json, report)
+        console.print(table_from_report(error.report))
+        _fail(str(error), PARITY_FAILED, as_json, error.report)
     except (EngineError, SessionError) as error:
         _fail(str(error), ENGINE_FAILED, as_json)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:

@@ -9,6 +9,11 @@ FNetExportError
 └── EngineError      the TensorRT library is missing, or refuses the graph
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fnet_export.parity import ParityReport
+
 
 class FNetExportError(Exception):
     """Anything that the export refuses or fails to do; the message says what to do about it."""
@@ -35,4 +40,9 @@ class OutputError(FNetExportError):
 
 
 class ParityError(FNetExportError):
-    """A runtime disagrees with the reference."""
+    """A runtime disagrees with the reference; `report` says which and by how much."""
+
+    def __init__(self, message: str, report: "ParityReport") -> None:
+        """Take the message and the report that it is about."""
+        super().__init__(message)
+        self.report = report

@@ -1,7 +1,7 @@
 """What parity feeds a model: real e-mails and the inputs at the edges of what it takes, through the runtime's own tokenizer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,11 @@ class Samples:
     def rows(self, start: int, stop: int) -> dict[str, Ids]:
         """Return some of the rows."""
         return {name: array[start:stop] for name, array in self.inputs.items()}
+
+    def named(self, names: Sequence[str]) -> dict[str, Ids]:
+        """Return the rows of these names."""
+        indices = [self.names.index(name) for name in names]
+        return {name: array[indices] for name, array in self.inputs.items()}
 
 
 @cache

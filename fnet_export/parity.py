@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from fnet_runtime.errors import NoDeviceError
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, Session, run_in_batches
@@ -20,7 +19,6 @@ PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 ROWS_AT_ONCE = 4
 """Bounds the memory: one row of vocabulary logits of fnet-base is 131 MB in float64."""
 
-References = dict[str, npt.NDArray[np.float64]]
 Opener = Callable[[], Session]
 
 
@@ -55,11 +53,10 @@ class ParityReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One way of running the model, opened when its turn comes; `not_run` says why there is nothing to open."""
+    """One way of running the model: what opens it, or why there is nothing to open."""
 
     name: str
-    open: Opener | None = None
-    not_run: str | None = None
+    open: Opener | str
 
 
 class TorchSession:
@@ -98,9 +95,10 @@ def parity_from_candidates(
     reasons: dict[str, str] = {}
     sessions: dict[str, Session] = {}
     for candidate in candidates:
+        if isinstance(candidate.open, str):
+            reasons[candidate.name] = candidate.open
+            continue
         try:
-            if candidate.open is None:
-                raise NoDeviceError(candidate.not_run or "nothing to open")
             sessions[candidate.name] = candidate.open()
         except NoDeviceError as error:
             reasons[candidate.name] = str(error)

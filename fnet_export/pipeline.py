@@ -2,8 +2,8 @@
 
 import importlib.metadata
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from fnet_runtime.manifest import (
     MODEL,
     PARITY,
     VOCABULARY,
+    EngineInfo,
     Manifest,
     Source,
 )
@@ -24,13 +25,13 @@ from fnet_runtime.trt_session import TrtSession
 
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
-from fnet_export.bundle import bundle_folder, files_of_folder, tensors_of_task, write_golden, write_graph
+from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden, write_graph
 from fnet_export.errors import ParityError
-from fnet_export.inputs import GOLDEN_ROWS, samples_from_emails
-from fnet_export.parity import FAILED, Candidate, ParityReport, TorchSession, parity_from_candidates, relative_limit
-from fnet_export.plan import CHOICES_RANGE, Plan
+from fnet_export.inputs import GOLDEN_ROWS, Samples, samples_from_emails
+from fnet_export.parity import FAILED, Candidate, ParityReport, TorchSession, parity_from_candidates
+from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, READ, SIMPLIFY, TRACE, WRITE, Plan
 from fnet_export.progress import Progress
-from fnet_export.tensorrt import engine_from_graph
+from fnet_export.tensorrt import Library, engine_from_graph
 from fnet_export.trace import graph_from_model, simplified_from_graph
 
 TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "numpy")
@@ -48,95 +49,44 @@ class Export:
 def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
     """Export: checkpoint, model, graph, engine, parity, bundle.
 
-    Raises ParityError, with the report as its second argument, when a runtime disagrees with the reference; the files are then in
-    `OUTPUT.failed`. Raises OutputError, GraphError, EngineError, CheckpointError and SessionError as the stages do.
+    Raises ParityError when a runtime disagrees with the reference; the files are then in `OUTPUT.failed`. Raises OutputError,
+    GraphError, EngineError, CheckpointError and SessionError as the stages do.
     """
-    options, config = plan.options, plan.checkpoint.config
+    options = plan.options
     for note in plan.notes:
         progress.note(note)
-    titles: Iterator[str] = iter(plan.stages())
     with (
         bundle_folder(options.output, force=options.force) as folder,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch,
     ):
-        progress.stage(next(titles))
+        progress.stage(READ)
         model = _model(plan, options.mixing, torch.float32)
         (folder / VOCABULARY).write_bytes(plan.vocabulary.read_bytes())
-        (folder / CONFIG).write_text(config.to_json(), "utf-8")
+        (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
-        progress.stage(next(titles))
+        progress.stage(TRACE)
         traced = Path(scratch) / MODEL
         graph = graph_from_model(model, options.trace)
         write_graph(graph, traced)
         if options.simplify:
-            progress.stage(next(titles))
+            progress.stage(SIMPLIFY)
             graph = simplified_from_graph(graph)
         write_graph(graph, folder / MODEL)
 
-        engine = None
-        if plan.library is not None:
-            progress.stage(next(titles))
-            built = engine_from_graph(
-                folder / MODEL,
-                library=plan.library,
-                ranges=plan.ranges,
-                on_progress=lambda phase, done, total: progress.step(done, total, phase),
-            )
-            (folder / ENGINE).write_bytes(built.data)
-            engine = built.info
+        engine = None if plan.library is None else _written_engine(plan, plan.library, folder, progress)
 
-        progress.stage(next(titles))
-        inputs, outputs = tensors_of_task(plan.task, config, plan.sequence_length)
-        reference = _model(plan, "fft", torch.float64)
-        samples = samples_from_emails(
-            plan.task, plan.tokenizer, config, sequence_length=plan.sequence_length, choices=CHOICES_RANGE.opt
-        )
-        candidates = [
-            Candidate(name=f"torch float32, {options.mixing}", open=lambda: TorchSession(model)),
-            Candidate(name="ONNX Runtime, traced", open=lambda: OrtSession(traced, inputs)),
-            Candidate(
-                name="ONNX Runtime, simplified",
-                open=(lambda: OrtSession(folder / MODEL, inputs)) if options.simplify else None,
-                not_run=None if options.simplify else "--no-simplify: model.onnx is the traced graph",
-            ),
-        ]
-        if engine is not None:
-            info = engine
-            candidates.append(
-                Candidate(
-                    name=f"{info.library} engine",
-                    open=lambda: TrtSession(folder / ENGINE, info, inputs),
-                )
-            )
+        progress.stage(PROVE)
+        reference, samples = _model(plan, "fft", torch.float64), _samples(plan)
+        candidates = _candidates(plan, model, traced, folder, engine)
         report = parity_from_candidates(reference, candidates, samples, on_progress=progress.step)
         (folder / PARITY).write_text(report.to_json(), "utf-8")
         if not report.passed:
-            failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
-            raise ParityError(f"parity failed: {failed}", report)
+            raise ParityError(f"parity failed: {', '.join(row.name for row in report.rows if row.status == FAILED)}", report)
 
-        progress.stage(next(titles))
-        rows = [samples.names.index(name) for name in GOLDEN_ROWS]
-        golden = {name: array[rows] for name, array in samples.inputs.items()}
-        references = TorchSession(reference).run(golden)
-        write_golden(folder / GOLDEN, golden, references, relative_limit(config.num_hidden_layers), plan.task)  # type: ignore[arg-type]
-        source = plan.checkpoint.source
-        manifest = Manifest(
-            format_version=FORMAT_VERSION,
-            task=plan.task.name,
-            target=options.target,
-            labels=config.labels if plan.task.labelled else (),
-            inputs=inputs,
-            outputs=outputs,
-            sequence_length=plan.sequence_length,
-            pad_token_id=config.pad_token_id,
-            tokenizer=plan.tokenizer.options,
-            mixing=options.mixing,
-            precision="fp32",
-            source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=plan.random_head),
-            tools={name: importlib.metadata.version(name) for name in TOOLS},
-            engine=engine,
-            files=files_of_folder(folder),
-        )
+        progress.stage(WRITE)
+        golden = samples.named(GOLDEN_ROWS)
+        write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), report.relative_limit, plan.task)
+        manifest = _manifest(plan, engine, folder)
         (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
     return Export(folder=options.output, manifest=manifest, report=report)
 
@@ -149,4 +99,67 @@ def _model(plan: Plan, mixing: str, dtype: torch.dtype) -> FNet:
         sequence_length=plan.sequence_length,
         dtype=dtype,
         random_head=plan.random_head,
+    )
+
+
+def _samples(plan: Plan) -> Samples:
+    return samples_from_emails(
+        plan.task,
+        plan.tokenizer,
+        plan.checkpoint.config,
+        sequence_length=plan.sequence_length,
+        choices=CHOICES_PROFILE.opt,
+    )
+
+
+def _written_engine(plan: Plan, library: Library, folder: Path, progress: Progress) -> EngineInfo:
+    """Build the engine of the graph that is in the folder, and write its bytes beside it."""
+    progress.stage(BUILD)
+    engine = engine_from_graph(
+        folder / MODEL,
+        library=library,
+        ranges=plan.ranges,
+        on_progress=lambda phase, done, total: progress.step(done, total, phase),
+    )
+    (folder / ENGINE).write_bytes(engine.data)
+    return engine.info
+
+
+def _candidates(plan: Plan, model: FNet, traced: Path, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
+    """Every way of running the model: torch, then the shipped runtime on the traced graph and on the shipped files."""
+    inputs, _ = tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)
+    shipped = partial(OrtSession, folder / MODEL, inputs)
+    candidates = [
+        Candidate(name=f"torch float32, {plan.options.mixing}", open=partial(TorchSession, model)),
+        Candidate(name="ONNX Runtime, traced", open=partial(OrtSession, traced, inputs)),
+        Candidate(
+            name="ONNX Runtime, simplified",
+            open=shipped if plan.options.simplify else "--no-simplify: model.onnx is the traced graph",
+        ),
+    ]
+    if engine is not None:
+        candidates.append(Candidate(name=f"{engine.library} engine", open=partial(TrtSession, folder / ENGINE, engine, inputs)))
+    return candidates
+
+
+def _manifest(plan: Plan, engine: EngineInfo | None, folder: Path) -> Manifest:
+    """Index a folder that holds every other file of the bundle."""
+    config, source = plan.checkpoint.config, plan.checkpoint.source
+    inputs, outputs = tensors_from_task(plan.task, config, plan.sequence_length)
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        task=plan.task.name,
+        target=plan.options.target,
+        labels=config.labels if plan.task.labelled else (),
+        inputs=inputs,
+        outputs=outputs,
+        sequence_length=plan.sequence_length,
+        pad_token_id=config.pad_token_id,
+        tokenizer=plan.tokenizer.options,
+        mixing=plan.options.mixing,
+        precision="fp32",
+        source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=plan.random_head),
+        tools={name: importlib.metadata.version(name) for name in TOOLS},
+        engine=engine,
+        files=files_from_folder(folder),
     )

@@ -22,8 +22,17 @@ from fnet_export.trace import TraceOptions
 
 DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 DEFAULT_TRACE = TraceOptions()
-CHOICES_RANGE = AxisProfile(min=1, opt=4, max=8)
+CHOICES_PROFILE = AxisProfile(min=1, opt=4, max=8)
 """Choices of a multiple-choice question that an engine takes."""
+READ, TRACE, SIMPLIFY, BUILD, PROVE, WRITE = (
+    "read the checkpoint",
+    "trace to ONNX",
+    "simplify",
+    "build the engine",
+    "prove parity",
+    "write the bundle",
+)
+"""Titles of the stages."""
 TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
@@ -68,10 +77,10 @@ class Plan:
     expected_bytes: Mapping[str, int]
 
     def stages(self) -> tuple[str, ...]:
-        """Titles of the stages, in order."""
-        simplified = ("simplify",) if self.options.simplify else ()
-        engine = ("build the engine",) if self.library else ()
-        return ("read the checkpoint", "trace to ONNX", *simplified, *engine, "prove parity", "write the bundle")
+        """Titles of the stages that this export has, in order."""
+        left_out = {SIMPLIFY} if not self.options.simplify else set()
+        left_out |= {BUILD} if self.library is None else set()
+        return tuple(title for title in (READ, TRACE, SIMPLIFY, BUILD, PROVE, WRITE) if title not in left_out)
 
 
 def plan_from_options(options: ExportOptions) -> Plan:
@@ -116,7 +125,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         sequence_length=length,
-        ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_RANGE} if CHOICES in task.input_axes else {}),
+        ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
         random_head=random_head,
         notes=tuple(notes),
@@ -145,9 +154,9 @@ def _expected_bytes(checkpoint: Checkpoint, task: Task, length: int, options: Ex
     with torch.device("meta"):
         weights = sum(p.numel() for p in FNet(config, task, mixing="fft", sequence_length=length).parameters())
     matrices = 2 * (config.hidden_size**2 + length**2) if options.mixing == "dft" else 0
-    axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_RANGE.opt}
+    axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
     rows = len(GOLDEN_ROWS)
-    golden = rows * 8 * 2 * length * (CHOICES_RANGE.opt if CHOICES in task.input_axes else 1)
+    golden = rows * 8 * 2 * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)
     for output in task.outputs.values():
         count = rows
         for axis in output[1:]:

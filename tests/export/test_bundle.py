@@ -6,8 +6,9 @@ from fnet_runtime.ort_session import OrtSession
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import bundle_folder, files_of_folder, tensors_of_task, write_graph
+from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_graph
 from fnet_export.errors import OutputError, ParityError
+from fnet_export.parity import ParityReport
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.trace import graph_from_model, simplified_from_graph
 
@@ -16,18 +17,18 @@ def test_weights_that_pass_the_limit_stand_in_a_file_of_their_own(tmp_path):
     graph = simplified_from_graph(graph_from_model(FNet(tiny_config(), TASKS["sequence-classification"], mixing="dft").eval()))
     write_graph(graph, tmp_path / MODEL, external_above_bytes=1000)
     assert (tmp_path / MODEL_DATA).stat().st_size > (tmp_path / MODEL).stat().st_size
-    inputs, _ = tensors_of_task(TASKS["sequence-classification"], tiny_config(), LENGTH)
+    inputs, _ = tensors_from_task(TASKS["sequence-classification"], tiny_config(), LENGTH)
     OrtSession(tmp_path / MODEL, inputs)
-    assert set(files_of_folder(tmp_path)) == {MODEL, MODEL_DATA}
+    assert set(files_from_folder(tmp_path)) == {MODEL, MODEL_DATA}
     other = tmp_path / "one"
     other.mkdir()
     write_graph(onnx.load(tmp_path / MODEL), other / MODEL)
-    assert set(files_of_folder(other)) == {MODEL}
+    assert set(files_from_folder(other)) == {MODEL}
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_tensors_of_every_task(name):
-    inputs, outputs = tensors_of_task(TASKS[name], tiny_config(), LENGTH)
+    inputs, outputs = tensors_from_task(TASKS[name], tiny_config(), LENGTH)
     assert [t.name for t in inputs] == ["input_ids", "token_type_ids"]
     assert inputs[0].axes[-1] == LENGTH
     assert {t.dtype for t in outputs} == {"float32"}
@@ -83,7 +84,7 @@ def test_failed_files_never_replace_what_is_there(tmp_path, kind):
     mine.write_text("mine")
     expected = r"parity failed: x; the files are in .*b\.failed-2, without a manifest"
     with pytest.raises(ParityError, match=expected), bundle_folder(tmp_path / "b", force=False):
-        raise ParityError("parity failed: x", None)
+        raise ParityError("parity failed: x", ParityReport(relative_limit=1e-5, rows=()))
     assert mine.read_text() == "mine"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.failed", "b.failed-2"]
 

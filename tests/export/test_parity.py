@@ -54,7 +54,7 @@ def test_what_runs_and_what_does_not():
     candidates = [
         Candidate(name="same", open=lambda: TorchSession(model)),
         Candidate(name="engine", open=nothing),
-        Candidate(name="x", not_run="why"),
+        Candidate(name="x", open="why"),
     ]
     report = parity_from_candidates(model, candidates, samples(), on_progress=lambda done, total: seen.append((done, total)))
     assert [(row.name, row.status, row.reason) for row in report.rows] == [

@@ -136,8 +136,9 @@ def test_failed_parity_is_exit_3_and_no_bundle(checkpoint, tmp_path, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == ["b.failed"]
     assert json.loads((tmp_path / "b.failed" / "parity.json").read_text())["passed"] is False
     assert not (tmp_path / "b.failed" / MANIFEST).exists()
-    with pytest.raises(ParityError):
+    with pytest.raises(ParityError, match=r"^parity failed: torch float32, dft; the files are in .*b\.failed-2") as failure:
         export(checkpoint, tmp_path / "b")
+    assert not failure.value.report.passed
 
 
 def test_existing_output_is_kept(bundle, checkpoint):
@@ -155,7 +156,7 @@ def test_existing_output_is_kept(bundle, checkpoint):
 
 def test_a_failure_while_forcing_keeps_the_old_bundle(bundle, checkpoint, monkeypatch):
     before = manifest_from_folder(bundle)
-    monkeypatch.setattr(pipeline, "files_of_folder", lambda folder: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(pipeline, "files_from_folder", lambda folder: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OutputError, match="the disk is full; free some space"):
         export(checkpoint, bundle, force=True)
     assert manifest_from_folder(bundle) == before

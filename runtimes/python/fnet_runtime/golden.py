@@ -54,7 +54,7 @@ def checks_from_session(session: Session, golden: Golden) -> list[Check]:
     return [_check(name, outputs.get(name), reference, golden.relative_limit) for name, reference in golden.references.items()]
 
 
-def _check(name: str, output: npt.NDArray[np.float32] | None, reference: npt.NDArray[np.float64], limit: float) -> Check:
+def _check(name: str, output: npt.NDArray[np.floating] | None, reference: npt.NDArray[np.float64], limit: float) -> Check:
     error = math.inf
     rows_match = output is not None and output.ndim == reference.ndim and len(output) == len(reference)
     kept = output[tuple(slice(n) for n in reference.shape)] if output is not None and rows_match else None

@@ -10,9 +10,8 @@ from fnet_runtime.errors import InputError
 from fnet_runtime.manifest import AxisProfile, TensorInfo
 
 Ids = npt.NDArray[np.int64]
-Outputs = dict[str, npt.NDArray[np.float32]]
-
-
+Outputs = dict[str, npt.NDArray[np.floating]]
+"""By name; the manifest says which float."""
 ANY_BATCH = AxisProfile(min=1, opt=8, max=8)
 """The batch of a session that takes any; bounds the memory of long lists."""
 
