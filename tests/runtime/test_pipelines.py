@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import fnet_runtime
 import numpy as np
 import pytest
 from conftest import replaced
@@ -124,6 +123,7 @@ def test_question_answering_finds_the_span_in_any_window():
     (short,) = pipe("dog", "the lazy fox", top_k=1)
     assert short.text.startswith("lazy f")
     assert pipe("dog", "") == ()
+    assert all(answer.text for answer in pipe("dog", "the \U0001f600 fox \u00e9", top_k=500))
     with pytest.raises(InputError, match="expected the context"):
         pipe("dog")
     with pytest.raises(InputError, match="the question takes"):
@@ -133,7 +133,7 @@ def test_question_answering_finds_the_span_in_any_window():
 def test_every_context_token_is_in_some_window():
     pipe = pipeline("question-answering", None, length=32)
     context = " ".join(["fox", "dog", "lazy"][i % 3] for i in range(200))
-    encodings = PIPELINES["question-answering"].encode(pipe, fnet_runtime.pipelines.Request("the", context, 1))
+    encodings = PIPELINES["question-answering"].encode(pipe, "the", context)
     read = {span for e in encodings for span, segment in zip(e.spans, e.segments, strict=True) if segment == 1}
     assert read == {token.span for token in TOKENIZER.tokens(context)}
     assert len({tuple(e.input_ids) for e in encodings}) > 1
@@ -175,7 +175,7 @@ def test_multiple_choice():
     assert [(f.index, f.text) for f in found] == [(1, "y"), (1, "y"), (2, "z")]
     assert sum(found[2].scores) == pytest.approx(1)
     assert pipe.session.shapes == [(2, 2, LENGTH), (1, 3, LENGTH)]
-    for bad in (None, "x", [], [1]):
+    for bad in (None, "x", [], [1], 5, {"x"}, (c for c in "xy")):
         with pytest.raises(InputError, match="expected a list of choices"):
             pipe("a", bad)
 

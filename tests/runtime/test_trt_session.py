@@ -165,6 +165,19 @@ def test_failures_are_told(tmp_path, behaviour, message):
         opened(tmp_path, **behaviour).run({"x": np.zeros((1, 2), np.int64)})
 
 
+@pytest.mark.parametrize(("call", "kind"), [("cudaGetDeviceCount", NoDeviceError), ("cudaStreamCreate", SessionError)])
+def test_only_counting_devices_tells_that_there_is_none(tmp_path, call, kind):
+    cuda = Cuda()
+
+    def failing():
+        raise RuntimeError("libcuda.so.1 cannot be loaded")
+
+    setattr(cuda, call, failing)
+    with pytest.raises(SessionError, match=f"{call}: libcuda") as failure:
+        opened(tmp_path, cuda=cuda)
+    assert type(failure.value) is kind
+
+
 def test_hosts_without_a_device(tmp_path):
     for devices in ((35, None), (0, 0)):
         with pytest.raises(NoDeviceError, match="no NVIDIA GPU on this host"):

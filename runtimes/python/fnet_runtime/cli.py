@@ -59,8 +59,8 @@ def main(
         for answer in pipeline(asked, None if pair is None else [pair] * len(asked), top_k=top_k):
             click.echo(json.dumps(_plain(answer), ensure_ascii=False) if as_json else _shown(answer))
     except FNetRuntimeError as error:
-        elsewhere = isinstance(error, NoDeviceError) and runtime != "onnxruntime"
-        click.echo(f"error: {error}" + ". --runtime onnxruntime runs model.onnx on the CPU" * elsewhere, err=True)
+        hint = ". --runtime onnxruntime runs model.onnx on the CPU" if isinstance(error, NoDeviceError) else ""
+        click.echo(f"error: {error}{hint}", err=True)
         sys.exit(NO_ENGINE if isinstance(error, SessionError) else BAD_INPUT)
 
 

@@ -48,12 +48,12 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One request: the texts, how many answers are wanted, and the model inputs made of them."""
+    """One request: the texts, the model inputs made of them, and how many answers are wanted."""
 
     text: str
     second: Second
+    encodings: tuple[Encoding, ...]
     top_k: int
-    encodings: tuple[Encoding, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class Pipeline:
 
     def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
         """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
-        return self._stacked(PIPELINES[self.manifest.task].encode(self, Request(text, pair, 1)))
+        return self._stacked(self._task.encode(self, text, pair))
 
     def self_test(self) -> list[Check]:
         """Run golden.safetensors and compare with its float64 references."""
@@ -95,39 +95,39 @@ class Pipeline:
             raise InputError(f"top_k: expected 1 or more, found {top_k}")
         if not texts:
             return []
-        task = PIPELINES[self.manifest.task]
-        requests = []
-        for text, second in texts:
-            request = Request(text, second, top_k)
-            requests.append(Request(text, second, top_k, task.encode(self, request)))
+        requests = [Request(text, second, self._task.encode(self, text, second), top_k) for text, second in texts]
         answers: list[Any] = []
         waiting: list[Request] = []
         for request in requests:
-            same_choices = not waiting or len(waiting[0].encodings) == len(request.encodings)
             full = sum(self._rows(r) for r in waiting) >= self.session.batch.max
-            if waiting and (full or (self.manifest.task == "multiple-choice" and not same_choices)):
-                answers += self._run(waiting, task)
+            other_shape = self._task.choices and bool(waiting) and len(waiting[0].encodings) != len(request.encodings)
+            if full or other_shape:
+                answers += self._run(waiting)
                 waiting = []
             waiting.append(request)
-        return answers + self._run(waiting, task)
+        return answers + self._run(waiting)
 
-    def _run(self, requests: list[Request], task: "TaskPipeline") -> list[Any]:
+    @property
+    def _task(self) -> "TaskPipeline":
+        return PIPELINES[self.manifest.task]
+
+    def _run(self, requests: list[Request]) -> list[Any]:
         inputs = [self._stacked(request.encodings) for request in requests]
         joined = {name: np.concatenate([i[name] for i in inputs]) for name in inputs[0]}
         outputs = run_in_batches(self.session, joined)
         answers, start = [], 0
         for request in requests:
             rows = slice(start, start + self._rows(request))
-            answers.append(task.answer(self, request, {name: array[rows] for name, array in outputs.items()}))
+            answers.append(self._task.answer(self, request, {name: array[rows] for name, array in outputs.items()}))
             start = rows.stop
         return answers
 
     def _rows(self, request: Request) -> int:
-        return 1 if self.manifest.task == "multiple-choice" else len(request.encodings)
+        return 1 if self._task.choices else len(request.encodings)
 
     def _stacked(self, encodings: tuple[Encoding, ...]) -> dict[str, Ids]:
         arrays = {t.name: np.stack([getattr(e, t.name) for e in encodings]) for t in self.manifest.inputs}
-        return {name: a[None] for name, a in arrays.items()} if self.manifest.task == "multiple-choice" else arrays
+        return {name: a[None] for name, a in arrays.items()} if self._task.choices else arrays
 
 
 def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = None) -> Pipeline:
@@ -183,38 +183,37 @@ def _config(path: Path) -> dict[str, Any]:
 # ---- how requests are encoded
 
 
-def _single(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
-    if request.second is not None:
+def _single(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
+    if second is not None:
         raise InputError(f"{pipeline.manifest.task}: takes one text; found a pair as well")
-    return (pipeline.tokenizer.encode(request.text, length=pipeline.manifest.sequence_length),)
+    return (pipeline.tokenizer.encode(text, length=pipeline.manifest.sequence_length),)
 
 
-def _single_or_pair(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
-    if request.second is not None and not isinstance(request.second, str):
-        raise InputError(f"{pipeline.manifest.task}: expected the second text as a str, found {type(request.second).__name__}")
-    return (pipeline.tokenizer.encode(request.text, request.second, length=pipeline.manifest.sequence_length),)
+def _single_or_pair(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
+    if second is not None and not isinstance(second, str):
+        raise InputError(f"{pipeline.manifest.task}: expected the second text as a str, found {type(second).__name__}")
+    return (pipeline.tokenizer.encode(text, second, length=pipeline.manifest.sequence_length),)
 
 
-def _pair(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
-    if not isinstance(request.second, str):
-        raise InputError(f"{pipeline.manifest.task}: expected a second text (pair), found {type(request.second).__name__}")
-    return _single_or_pair(pipeline, request)
+def _pair(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
+    if not isinstance(second, str):
+        raise InputError(f"{pipeline.manifest.task}: expected a second text (pair), found {type(second).__name__}")
+    return _single_or_pair(pipeline, text, second)
 
 
-def _choices(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
-    choices = request.second
-    if choices is None or isinstance(choices, str) or not all(isinstance(c, str) for c in choices) or not choices:
+def _choices(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
+    if not isinstance(second, Sequence) or isinstance(second, str) or not second or not all(isinstance(c, str) for c in second):
         raise InputError("multiple-choice: expected a list of choices (pair), each a text")
     length = pipeline.manifest.sequence_length
-    return tuple(pipeline.tokenizer.encode(request.text, choice, length=length) for choice in choices)
+    return tuple(pipeline.tokenizer.encode(text, choice, length=length) for choice in second)
 
 
-def _windows(pipeline: Pipeline, request: Request) -> tuple[Encoding, ...]:
+def _windows(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
     """Question and context; a context that does not fit is cut into overlapping windows, so that no part of it goes unread."""
-    if not isinstance(request.second, str):
-        raise InputError(f"question-answering: expected the context (pair) as a text, found {type(request.second).__name__}")
+    if not isinstance(second, str):
+        raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
     length = pipeline.manifest.sequence_length
-    question, context = pipeline.tokenizer.tokens(request.text), pipeline.tokenizer.tokens(request.second)
+    question, context = pipeline.tokenizer.tokens(text), pipeline.tokenizer.tokens(second)
     room = length - 3 - len(question)
     if room < min(length // 4, len(context)):
         raise InputError(
@@ -273,6 +272,8 @@ def _answer_spans(pipeline: Pipeline, request: Request, outputs: Outputs) -> tup
         for i in positions:
             for j in range(i, min(i + MAX_ANSWER_TOKENS, positions[-1] + 1)):
                 span = _trimmed(request.second, encoding.spans[i][0], encoding.spans[j][1])
+                if span[0] == span[1]:  # a piece of nothing but white space
+                    continue
                 found[span] = max(found.get(span, -math.inf), float(starts[i]) + float(ends[j]))
     if not found:
         return ()
@@ -349,10 +350,11 @@ def _pretraining(pipeline: Pipeline, request: Request, outputs: Outputs) -> Pret
 
 @dataclass(frozen=True)
 class TaskPipeline:
-    """How one task makes model inputs of a request, and an answer of its outputs."""
+    """How one task makes model inputs of texts, and an answer of its outputs; with `choices`, a request is one row of them."""
 
-    encode: Callable[[Pipeline, Request], tuple[Encoding, ...]]
+    encode: Callable[[Pipeline, str, Second], tuple[Encoding, ...]]
     answer: Callable[[Pipeline, Request, Outputs], Any]
+    choices: bool = False
 
 
 PIPELINES: Mapping[str, TaskPipeline] = {
@@ -361,7 +363,7 @@ PIPELINES: Mapping[str, TaskPipeline] = {
     "masked-lm": TaskPipeline(_single, _masked_lm),
     "next-sentence-prediction": TaskPipeline(_pair, _next_sentence),
     "sequence-classification": TaskPipeline(_single_or_pair, _classification),
-    "multiple-choice": TaskPipeline(_choices, _choice),
+    "multiple-choice": TaskPipeline(_choices, _choice, choices=True),
     "token-classification": TaskPipeline(_single, _token_labels),
     "question-answering": TaskPipeline(_windows, _answer_spans),
 }

@@ -115,12 +115,17 @@ class _Cuda:
     def _call(self, name: str, *arguments: Any) -> Any:
         try:
             code, *values = getattr(self._rt, name)(*arguments)
-        except RuntimeError as error:  # the bindings cannot load the driver
-            raise NoDeviceError(f"{NO_GPU} ({name}: {error})") from error
+        except RuntimeError as error:  # the bindings cannot load a library
+            raise self._failed(name, str(error)) from error
         if int(code) != 0:
-            said = f"{name}: {getattr(code, 'name', code)}"
-            raise NoDeviceError(f"{NO_GPU} ({said})") if name == "cudaGetDeviceCount" else SessionError(f"CUDA failed ({said})")
+            raise self._failed(name, getattr(code, "name", code))
         return values[0] if values else None
+
+    def _failed(self, name: str, reason: object) -> SessionError:
+        """Only counting the devices tells that there is none; whatever fails later is a fault."""
+        if name == "cudaGetDeviceCount":
+            return NoDeviceError(f"{NO_GPU} ({name}: {reason})")
+        return SessionError(f"CUDA failed ({name}: {reason})")
 
     def compute_capability(self) -> str:
         device = self._call("cudaGetDevice")
