@@ -1,6 +1,8 @@
 """The bundle's folder: written beside where it belongs, renamed when whole. The format is docs/bundle.md."""
 
 import errno
+import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -38,12 +40,12 @@ def bundle_folder(output: Path, *, force: bool) -> Iterator[Path]:
     check_output(output, force=force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
+        folder = output.with_name(f".{output.name}.partial-{secrets.token_hex(4)}")
+        folder.mkdir()
     except OSError as error:
         raise _unwritable(output, error) from error
     try:
         yield folder
-        folder.chmod(0o755)
         _replace(folder, output)
     except ParityError as error:
         raise ParityError(f"{error}; {_kept_as_failed(folder, output)}", error.report) from error
@@ -66,9 +68,12 @@ def _kept_as_failed(folder: Path, output: Path) -> str:
 
 
 def check_output(output: Path, *, force: bool) -> None:
-    """Raise OutputError when a bundle may not be written there: something stands there that is not to be replaced."""
+    """Raise OutputError when a bundle may not be written there: no writable place, or something not to be replaced."""
+    if ".." in output.parts:
+        raise OutputError(f"{output}: expected a path without '..'; write {output.resolve()}")
     try:
         if not output.exists() and not output.is_symlink():
+            _check_place(output)
             return
     except OSError as error:  # a name that the disk cannot hold
         raise _unwritable(output, error) from error
@@ -79,6 +84,13 @@ def check_output(output: Path, *, force: bool) -> None:
             f"{output}: --force replaces bundles only: a folder with a bundle's {MANIFEST} and no file that it does not list; "
             "this is none. Remove it yourself"
         )
+
+
+def _check_place(output: Path) -> None:
+    """Raise OutputError unless the nearest folder that exists can take a new one. Raises OSError."""
+    place = next(parent for parent in output.absolute().parents if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{output}: cannot be written: {place} is no folder that this user may write to")
 
 
 def _replaceable(folder: Path) -> bool:

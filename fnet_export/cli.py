@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from fnet_runtime.errors import FNetRuntimeError, SessionError
+from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
 from fnet_runtime.manifest import TARGETS, AxisProfile
 from rich.console import Console
 from rich.filesize import decimal
@@ -26,9 +26,16 @@ from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.report import table_from_report
-from fnet_export.trace import MIN_OPSET, TraceOptions
+from fnet_export.trace import MAX_OPSET, MIN_OPSET, TraceOptions
 
 BAD_INPUT, PARITY_FAILED, ENGINE_FAILED = 1, 3, 4
+
+
+def _profile(low: int, best: int, high: int) -> AxisProfile:
+    try:
+        return AxisProfile(min=low, opt=best, max=high)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -44,10 +51,11 @@ BAD_INPUT, PARITY_FAILED, ENGINE_FAILED = 1, 3, 4
     nargs=3,
     type=click.IntRange(min=1),
     default=(DEFAULT_BATCH.min, DEFAULT_BATCH.opt, DEFAULT_BATCH.max),
+    callback=lambda _context, _option, sizes: _profile(*sizes),
     metavar="MIN OPT MAX",
     help="Batch sizes that the engine takes, and the one to tune it for.",
 )
-@click.option("--opset", type=int, default=MIN_OPSET, help="ONNX operator set, 18 or newer.")
+@click.option("--opset", type=click.IntRange(MIN_OPSET, MAX_OPSET), default=MIN_OPSET, help="ONNX operator set.")
 @click.option("--no-simplify", is_flag=True, help="Keep the graph as traced.")
 @click.option("--random-head", is_flag=True, help="Draw a head that the checkpoint lacks, instead of refusing.")
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
@@ -63,7 +71,7 @@ def main(
     output: Path,
     mixing: str,
     sequence_length: int | None,
-    batch_size: tuple[int, int, int],
+    batch_size: AxisProfile,
     opset: int,
     no_simplify: bool,
     random_head: bool,
@@ -76,7 +84,6 @@ def main(
     signal.signal(signal.SIGTERM, _terminated)
     console = Console(quiet=quiet or as_json)
     try:
-        low, best, high = batch_size
         options = ExportOptions(
             task=task,
             target=target,
@@ -85,7 +92,7 @@ def main(
             output=output,
             mixing=mixing,
             sequence_length=sequence_length,
-            batch_size=AxisProfile(min=low, opt=best, max=high),
+            batch_size=batch_size,
             trace=TraceOptions(opset=opset),
             simplify=not no_simplify,
             random_head=random_head,

@@ -15,21 +15,21 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, INPUT_NAMES, SEQUENCE
 from fnet_export.errors import GraphError
 
-MIN_OPSET = 18
+MIN_OPSET, MAX_OPSET = 18, 25
+"""onnxscript's converter ends at the newer one."""
 EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
 """Lengths of the dynamic axes while tracing: unequal, and above 1, which the tracer would take for a constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TraceOptions:
-    """How a model is traced. `opset` is the ONNX operator set, 18 or newer; raises GraphError below that."""
+    """How a model is traced. `opset` is the ONNX operator set, 18 to 25; raises GraphError for another."""
 
     opset: int = MIN_OPSET
 
     def __post_init__(self) -> None:
-        newest = onnx.defs.onnx_opset_version()
-        if not MIN_OPSET <= self.opset <= newest:
-            raise GraphError(f"opset: expected {MIN_OPSET} to {newest}, found {self.opset}")
+        if not MIN_OPSET <= self.opset <= MAX_OPSET:
+            raise GraphError(f"opset: expected {MIN_OPSET} to {MAX_OPSET}, found {self.opset}")
 
 
 def graph_from_model(model: FNet, options: TraceOptions | None = None) -> onnx.ModelProto:

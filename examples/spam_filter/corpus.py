@@ -209,7 +209,7 @@ def clean(text: str) -> str:
 
 def _line(line: str) -> str:
     said = " ".join(word for word in _UNPRINTABLE.sub(" ", line).split() if not _COLLECTOR.search(word.lower()))
-    return "" if _DROPPED.match(said, _QUOTE.match(said).end()) else said  # type: ignore[union-attr]
+    return "" if _DROPPED.match(said, _QUOTE.match(said).end()) else said
 
 
 # ---- the whole corpus

@@ -6,7 +6,7 @@ from fnet_runtime.ort_session import OrtSession
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_graph
+from fnet_export.bundle import bundle_folder, check_output, files_from_folder, tensors_from_task, write_graph
 from fnet_export.errors import OutputError, ParityError
 from fnet_export.parity import ParityReport
 from fnet_export.progress import Bars, Lines, Progress, Quiet
@@ -92,6 +92,21 @@ def test_failed_files_never_replace_what_is_there(tmp_path, kind):
 def test_a_name_that_the_disk_cannot_hold(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"), bundle_folder(tmp_path / ("a" * 300), force=False):
         pass
+
+
+@pytest.mark.parametrize(("name", "message"), [("new/../b", "without '..'; write .*/b"), ("file/b", "file is no folder that")])
+def test_places_that_cannot_take_a_bundle_are_refused_before_any_work(tmp_path, name, message):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match=message):
+        check_output(tmp_path / name, force=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_bundle_has_the_mode_of_any_new_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with bundle_folder(tmp_path / "b", force=False):
+        pass
+    assert (tmp_path / "b").stat().st_mode == (tmp_path / "mine").stat().st_mode
 
 
 def test_every_display_takes_the_same_calls(capsys):

@@ -1,9 +1,11 @@
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
 from conftest import export, replaced, save_tiny
-from fnet_runtime.cli import main
+from fnet_runtime.cli import _standard_input, main
+from fnet_runtime.errors import InputError
 from fnet_runtime.manifest import MANIFEST
 
 
@@ -44,6 +46,8 @@ def test_a_failed_self_test_is_exit_3(tmp_path):
     [
         ([], 2, "nothing to do: expected --text, --file, - or --self-test"),
         (["--self-test", "--text", "a"], 2, "--self-test runs alone"),
+        (["--self-test", "--pair", "a"], 2, "--self-test runs alone"),
+        (["--text", "a", "--threads", "100000"], 2, "--threads"),
         (["--text", "a", "--pair", "b", "--pair", "c"], 1, "--pair: expected once"),
         (["--file", "nowhere.txt"], 1, "nowhere.txt: cannot be read"),
         (["--text", "a", "--runtime", "tensorrt"], 1, "has no engine for tensorrt"),
@@ -62,6 +66,12 @@ def test_invalid_utf8_and_empty_input(bundle, tmp_path):
     assert run(bundle, "--file", tmp_path / "mail").exit_code == 1
     assert run(bundle, "-", stdin="").exit_code == 0
     assert run(bundle, "-", "--lines", stdin="").stdout == ""
+
+
+def test_closed_standard_input(bundle, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        _standard_input()
 
 
 def test_damaged_bundles_and_engines_without_a_gpu(bundle, tmp_path):

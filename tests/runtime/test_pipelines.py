@@ -1,5 +1,6 @@
 """Pipelines over a scripted session: each test says what the engine answers and reads what comes of it."""
 
+import json
 import math
 from pathlib import Path
 
@@ -190,13 +191,13 @@ def test_bad_requests():
     pipe = pipeline("sequence-classification", logits([0.0, 1.0]))
     with pytest.raises(InputError, match=r"as many pairs as texts \(2\), found 1"):
         pipe(["a", "b"], ["c"])
-    with pytest.raises(InputError, match="expected a list of as many pairs as texts, found one text"):
+    with pytest.raises(InputError, match="expected a list of as many pairs as texts, found str"):
         pipe(["a", "b"], "xy")
     with pytest.raises(InputError, match="expected a text"):
         pipe([b"bytes"])
     with pytest.raises(InputError, match="expected the second text as a str"):
         pipe("a", ["b"])
-    with pytest.raises(InputError, match="top_k: expected 1 or more"):
+    with pytest.raises(InputError, match="top_k: expected an integer from 1"):
         pipe("a", top_k=0)
 
 
@@ -231,3 +232,66 @@ def test_load_refuses_files_that_do_not_fit_together(bundle):
     with pytest.raises(BundleError, match="task 'summarization' is not known"):
         load(bundle)
     assert manifest_from_folder(bundle).task == "summarization"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None,), "expected a text, or a list of texts; found NoneType"),
+        ((["a", 3],), "expected a text, or a list of texts; found list"),
+        ((["a"], 5), "expected a list of as many pairs as texts, found int"),
+    ],
+)
+def test_arguments_of_other_types(arguments, message):
+    with pytest.raises(InputError, match=message):
+        pipeline("sequence-classification", logits([1, 2]))(*arguments)
+
+
+def test_top_k_and_threads_are_integers(bundle):
+    with pytest.raises(InputError, match="top_k: expected an integer from 1, found '5'"):
+        load(bundle)("a", top_k="5")
+    for threads in (0, -1, "2", 100_000):
+        with pytest.raises(InputError, match=f"threads: expected 1 to 1024, found {threads!r}"):
+            load(bundle, threads=threads)
+
+
+def altered(bundle, **changes):
+    """A bundle whose manifest was changed by someone who knows the format."""
+    values = json.loads((bundle / MANIFEST).read_text()) | changes
+    (bundle / MANIFEST).write_text(json.dumps(values))
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "translation"}, "task 'translation' is not known"),
+        ({"task": "question-answering"}, "question-answering has the outputs start_logits, end_logits; found logits"),
+        ({"task": "masked-lm"}, "expected 0 labels for masked-lm; found 3"),
+        ({"labels": ["A"]}, "expected 3 labels for sequence-classification; found 1"),
+        ({"sequence_length": 16}, "expected the inputs input_ids, token_type_ids, each of 16 tokens"),
+        ({"inputs": []}, "expected the inputs input_ids, token_type_ids, each of 32 tokens"),
+    ],
+)
+def test_manifests_that_contradict_their_task(bundle, changes, message):
+    with pytest.raises(BundleError, match=message):
+        load(altered(bundle, **changes))
+
+
+def test_manifests_that_contradict_their_graph(bundle):
+    axes = ["batch_size", 16]
+    inputs = [{"name": name, "dtype": "int64", "axes": axes} for name in ("input_ids", "token_type_ids")]
+    with pytest.raises(SessionError, match=r"expected the inputs input_ids int64\['batch_size', 16\].*the graph has .*32\]"):
+        load(altered(bundle, sequence_length=16, inputs=inputs))
+
+
+def test_files_nested_beyond_reading(bundle):
+    with pytest.raises(BundleError, match="config.json: not an FNet's config.json"):
+        load(replaced(bundle, "config.json", b"[" * 100_000))
+
+
+def test_golden_nested_beyond_reading(bundle):
+    header = b"[" * 100_000
+    replaced(bundle, "golden.safetensors", len(header).to_bytes(8, "little") + header)
+    with pytest.raises(BundleError, match="golden.safetensors: not the safetensors file of a bundle"):
+        load(bundle).self_test()

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
-from fnet_runtime.pipelines import RUNTIMES, Pipeline, load
+from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, Pipeline, load
 
 BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 
@@ -29,7 +29,7 @@ BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="auto is the bundle's own engine.")
-@click.option("--threads", type=click.IntRange(min=1), help="Cores that ONNX Runtime may use.  [default: all]")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime may use.  [default: all]")
 @click.version_option(package_name="fnet-runtime")
 def main(
     bundle: Path,
@@ -47,14 +47,14 @@ def main(
     """Answer texts with BUNDLE, the folder that fnet-export wrote; - reads standard input as one text."""
     if not (texts or files or source or self_test):
         raise click.UsageError("nothing to do: expected --text, --file, - or --self-test")
-    if self_test and (texts or files or source):
+    if self_test and (texts or files or source or pairs or lines):
         raise click.UsageError("--self-test runs alone")
     try:
         pipeline = load(bundle, runtime=runtime, threads=threads)
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else SELF_TEST_FAILED)
         asked = [*texts, *(text for file in files for text in _split(_read(file), lines))]
-        asked += _split(_decoded(sys.stdin.buffer.read(), "-"), lines) if source else []
+        asked += _split(_decoded(_standard_input(), "-"), lines) if source else []
         pair = None if not pairs else list(pairs) if pipeline.manifest.task == "multiple-choice" else _only(pairs)
         for answer in pipeline(asked, None if pair is None else [pair] * len(asked), top_k=top_k):
             click.echo(json.dumps(_plain(answer), ensure_ascii=False) if as_json else _shown(answer))
@@ -80,6 +80,12 @@ def _read(path: Path) -> str:
         return _decoded(path.read_bytes(), str(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:  # a service may close it
+        raise InputError("-: standard input is closed; expected a text on it")
+    return sys.stdin.buffer.read()
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -44,7 +44,7 @@ def golden_from_file(path: Path) -> Golden:
     """Read the golden file strictly. (Format: github.com/huggingface/safetensors, README.) Raises BundleError."""
     try:
         return _golden(path.read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise BundleError(f"{path}: not the safetensors file of a bundle ({error})") from error
 
 

@@ -10,6 +10,14 @@ from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, checked_inputs
 
 
+def _name(tensor: TensorInfo) -> str:
+    return tensor.name
+
+
+def _shown(tensors: Sequence[TensorInfo]) -> str:
+    return ", ".join(f"{t.name} {t.dtype}{list(t.axes)}" for t in tensors)
+
+
 class OrtSession:
     """A model.onnx opened by ONNX Runtime."""
 
@@ -27,6 +35,9 @@ class OrtSession:
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise SessionError(f"{model}: ONNX Runtime {onnxruntime.__version__} cannot open it ({error})") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
+        found = [TensorInfo(name=i.name, dtype=i.type[7:-1], axes=tuple(i.shape)) for i in self._session.get_inputs()]
+        if sorted(found, key=_name) != sorted(inputs, key=_name):
+            raise SessionError(f"{model}: expected the inputs {_shown(inputs)}; the graph has {_shown(found)}")
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""

@@ -37,6 +37,8 @@ from fnet_runtime.tokenizer import MASK, Encoding, Tokenizer
 from fnet_runtime.trt_session import TrtSession
 
 RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
+INPUTS = ("input_ids", "token_type_ids")
+MAX_THREADS = 1024
 MAX_ANSWER_TOKENS = 30
 WINDOW_OVERLAP = 128
 """Tokens of context that neighbouring question-answering windows share, where the length allows it."""
@@ -73,10 +75,14 @@ class Pipeline:
         the answer to `text` (question-answering), or the list of choices (multiple-choice). `top_k` bounds the fillers and answers.
         Raises InputError for a request that the task does not take, SessionError when the engine fails.
         """
+        if type(top_k) is not int or top_k < 1:
+            raise InputError(f"top_k: expected an integer from 1, found {top_k!r}")
         if isinstance(text, str):
             return self._answers([(text, pair)], top_k)[0]
-        if isinstance(pair, str):
-            raise InputError("expected a list of as many pairs as texts, found one text")
+        if not isinstance(text, Sequence) or not all(isinstance(t, str) for t in text):
+            raise InputError(f"expected a text, or a list of texts; found {type(text).__name__}")
+        if isinstance(pair, str) or not isinstance(pair, Sequence | None):
+            raise InputError(f"expected a list of as many pairs as texts, found {type(pair).__name__}")
         pairs = [None] * len(text) if pair is None else list(pair)
         if len(pairs) != len(text):
             raise InputError(f"expected as many pairs as texts ({len(text)}), found {len(pairs)}")
@@ -91,8 +97,6 @@ class Pipeline:
         return checks_from_session(self.session, golden_from_file(self.golden))
 
     def _answers(self, texts: list[tuple[str, Second]], top_k: int) -> list[Any]:
-        if top_k < 1:
-            raise InputError(f"top_k: expected 1 or more, found {top_k}")
         if not texts:
             return []
         requests = [Request(text, second, self._task.encode(self, text, second), top_k) for text, second in texts]
@@ -140,8 +144,7 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
     folder = Path(bundle)
     manifest = manifest_from_folder(folder)
     config = _config(folder / CONFIG)
-    if manifest.task not in PIPELINES:
-        raise BundleError(f"{folder}: task {manifest.task!r} is not known; expected one of {', '.join(PIPELINES)}")
+    _check_task(manifest, folder)
     tokenizer = Tokenizer.from_file(folder / VOCABULARY, manifest.tokenizer)
     if tokenizer.vocab_size > config["vocab_size"] or tokenizer.pad_id != manifest.pad_token_id:
         raise BundleError(
@@ -157,8 +160,28 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
     )
 
 
+def _check_task(manifest: Manifest, folder: Path) -> None:
+    """Raise BundleError unless the manifest's tensors and labels are those of its task."""
+    task = PIPELINES.get(manifest.task)
+    if task is None:
+        raise BundleError(f"{folder}: task {manifest.task!r} is not known; expected one of {', '.join(PIPELINES)}")
+    outputs = {tensor.name: tensor.axes for tensor in manifest.outputs}
+    if set(outputs) != set(task.outputs):
+        raise BundleError(f"{folder}: {manifest.task} has the outputs {', '.join(task.outputs)}; found {', '.join(outputs)}")
+    inputs = {tensor.name: tensor.axes[-1:] for tensor in manifest.inputs}
+    if inputs != dict.fromkeys(INPUTS, (manifest.sequence_length,)):
+        raise BundleError(
+            f"{folder}: expected the inputs {', '.join(INPUTS)}, each of {manifest.sequence_length} tokens; found {inputs}"
+        )
+    labels = outputs["logits"][-1] if task.labelled else 0
+    if labels != len(manifest.labels):
+        raise BundleError(f"{folder}: expected {labels} labels for {manifest.task}; found {len(manifest.labels)}")
+
+
 def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "auto", threads: int | None = None) -> Session:
     """Open the session of a bundle whose files were checked. Raises InputError for a runtime it has no file for, SessionError."""
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
+        raise InputError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
     if runtime not in RUNTIMES:
         raise InputError(f"unknown runtime {runtime!r}; expected one of {', '.join(RUNTIMES)}")
     engine = manifest.engine
@@ -175,7 +198,7 @@ def _config(path: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if type(config["vocab_size"]) is not int:
             raise TypeError("vocab_size is no integer")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not an FNet's config.json ({error})") from error
     return config
 
@@ -350,20 +373,25 @@ def _pretraining(pipeline: Pipeline, request: Request, outputs: Outputs) -> Pret
 
 @dataclass(frozen=True)
 class TaskPipeline:
-    """How one task makes model inputs of texts, and an answer of its outputs; with `choices`, a request is one row of them."""
+    """How one task makes model inputs of texts, and an answer of its outputs; with `choices`, a request is one row of them.
+
+    `labelled` tells that the manifest names the last axis of the logits.
+    """
 
     encode: Callable[[Pipeline, str, Second], tuple[Encoding, ...]]
     answer: Callable[[Pipeline, Request, Outputs], Any]
+    outputs: tuple[str, ...] = ("logits",)
+    labelled: bool = False
     choices: bool = False
 
 
 PIPELINES: Mapping[str, TaskPipeline] = {
-    "feature-extraction": TaskPipeline(_single_or_pair, _embedding),
-    "pretraining": TaskPipeline(_pair, _pretraining),
+    "feature-extraction": TaskPipeline(_single_or_pair, _embedding, outputs=("last_hidden_state", "pooler_output")),
+    "pretraining": TaskPipeline(_pair, _pretraining, outputs=("prediction_logits", "seq_relationship_logits")),
     "masked-lm": TaskPipeline(_single, _masked_lm),
     "next-sentence-prediction": TaskPipeline(_pair, _next_sentence),
-    "sequence-classification": TaskPipeline(_single_or_pair, _classification),
+    "sequence-classification": TaskPipeline(_single_or_pair, _classification, labelled=True),
     "multiple-choice": TaskPipeline(_choices, _choice, choices=True),
-    "token-classification": TaskPipeline(_single, _token_labels),
-    "question-answering": TaskPipeline(_windows, _answer_spans),
+    "token-classification": TaskPipeline(_single, _token_labels, labelled=True),
+    "question-answering": TaskPipeline(_windows, _answer_spans, outputs=("start_logits", "end_logits")),
 }
