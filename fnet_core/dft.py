@@ -18,3 +18,54 @@ def dft_matrices(length: int) -> tuple[Matrix, Matrix]:
     index = np.arange(length, dtype=np.int64)
     angle = 2.0 * np.pi * (np.outer(index, index) % length) / length
     return np.cos(angle), np.sin(angle)
+
+
+def folded_order(length: int) -> npt.NDArray[np.int64]:
+    """Return int64[length]: what mirrors itself, 0 and (even lengths) n/2, then 1, 2, ... and their mirrors n-1, n-2, ...
+
+    In this order folding is the sum and the difference of two contiguous slices of `pairs(length)` entries.
+    """
+    low = np.arange(1, pairs(length) + 1)
+    middle = [0, length // 2] if length % 2 == 0 else [0]
+    return np.concatenate([middle, low, length - low]).astype(np.int64)
+
+
+def pairs(length: int) -> int:
+    """Return how many indices have a mirror other than themselves on their left: (n - 1) // 2."""
+    return (length - 1) // 2
+
+
+def folded_matrices(length: int) -> tuple[Matrix, Matrix]:
+    """Return the quarter-size matrices that folded vectors meet, in folded order.
+
+    They are float64[n//2+1, n//2+1] of cosines and float64[(n-1)//2, (n-1)//2] of sines. Cosines are even and sines odd:
+    `sum_n cos(2 pi k n / N) x[n]` needs only `x[n] + x[N-n]`, the sines only `x[n] - x[N-n]`.
+    (A discrete cosine transform I and a sine transform I; Britanak et al., Discrete Cosine and Sine Transforms, 2007, chapter 2.)
+    """
+    cos, sin = dft_matrices(length)
+    order = folded_order(length)
+    even, odd = order[: length - pairs(length)], np.arange(1, pairs(length) + 1)
+    return cos[np.ix_(even, even)], sin[np.ix_(odd, odd)]
+
+
+def factors(length: int) -> tuple[int, int]:
+    """Return the two factors of a length that are nearest to its square root, the smaller one first."""
+    small = next(n for n in range(int(np.sqrt(length)), 0, -1) if length % n == 0)
+    return small, length // small
+
+
+def factored_matrices(length: int) -> tuple[Matrix, Matrix, Matrix]:
+    """Return the matrices of a transform in two steps, for length = S1 S2, n = S2 n1 + n2 and k = k1 + S1 k2.
+
+    The first, float64[2 S1, S1], sums over n1; its rows are the real and the imaginary part of k1 = 0, then of k1 = 1, ....
+    The others, float64[S1, S2, 2 S2] as [k1, k2, part n2], sum over n2 with the twiddles in them; one gives the cosine, the other
+    the sine transform. (Cooley and Tukey, An Algorithm for the Machine Calculation of Complex Fourier Series, 1965.)
+    """
+    first, second = factors(length)
+    cos, sin = dft_matrices(first)
+    inner = np.stack([cos, -sin], axis=1).reshape(2 * first, first)
+    k = np.arange(first)[:, None, None] + first * np.arange(second)[:, None]
+    angle = 2.0 * np.pi * (k * np.arange(second) % length) / length
+    cosine = np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
+    sine = np.concatenate([np.sin(angle), -np.cos(angle)], axis=-1)
+    return inner, cosine, sine

@@ -44,8 +44,11 @@ class FNet(nn.Module):
 
         Both inputs are `int64[batch, sequence]`, with an axis of choices before the last for multiple-choice.
         """
-        hidden = self.encoder(input_ids.flatten(0, -2), token_type_ids.flatten(0, -2))
+        return self.outputs(self.encoder(input_ids.flatten(0, -2), token_type_ids.flatten(0, -2)), input_ids.shape)
+
+    def outputs(self, hidden: Tensor, input_shape: torch.Size) -> tuple[Tensor, ...]:
+        """Return the outputs of an encoded input, `float[batch, sequence, hidden]`; heads that pool need its first token only."""
         outputs = self.head(hidden, None if self.pooler is None else self.pooler(hidden))
-        if input_ids.ndim == 3:
-            outputs = tuple(output.view(input_ids.shape[:2]) for output in outputs)
+        if len(input_shape) == 3:
+            outputs = tuple(output.view(input_shape[:2]) for output in outputs)
         return outputs  # type: ignore[no-any-return]

@@ -1,28 +1,59 @@
-"""Token mixing by Fourier transforms: several ways to compute the same `Re(FFT_seq(FFT_hidden(x)))`."""
+"""Token mixing by Fourier transforms: several ways to compute the same `Re(FFT_seq(FFT_hidden(x)))`.
 
-from collections.abc import Callable
+A mixing works on tokens and hidden units in an order of its own, and answers in that order: `sequence_order` and `hidden_order`
+say which index stands where. `NaturalOrder` puts one into the checkpoint's order; lowering permutes the weights instead.
+"""
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fnet_core.dft import dft_matrices
+from fnet_core.dft import Matrix, dft_matrices, factored_matrices, factors, folded_matrices, folded_order, pairs
+
+Order = npt.NDArray[np.int64]
 
 
-class FFTMixing(nn.Module):
+class Mixing(nn.Module):
+    """What every mixing is: made from (sequence_length, hidden_size, dtype), which fix what it takes.
+
+    `forward` mixes `float[batch, sequence, hidden]`; the result has the same shape and dtype. `first` returns token 0 of that
+    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens.
+    """
+
+    sequence_order: Order
+    hidden_order: Order
+
+    def __init__(self, sequence_length: int, hidden_size: int) -> None:
+        """Keep the natural orders; a mixing with others sets its own."""
+        super().__init__()
+        self.sequence_order, self.hidden_order = np.arange(sequence_length), np.arange(hidden_size)
+
+    def first(self, x: Tensor) -> Tensor:
+        """Mix, and return token 0."""
+        raise NotImplementedError
+
+
+class FFTMixing(Mixing):
     """The transform by torch.fft: the definition, and the reference for every other mixing."""
 
     def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
-        """Take the common arguments of every mixing; torch.fft needs none of them."""
-        super().__init__()
+        """Take the common arguments; torch.fft needs none of them."""
+        super().__init__(sequence_length, hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix `float[batch, sequence, hidden]`; the result has the same shape and dtype."""
+        """Mix; see Mixing."""
         mixed: Tensor = torch.fft.fft2(x, dim=(-2, -1)).real
         return mixed
 
+    def first(self, x: Tensor) -> Tensor:
+        """Mix, and return token 0."""
+        return self(x)[:, 0]  # type: ignore[no-any-return]
 
-class DFTMixing(nn.Module):
+
+class DFTMixing(Mixing):
     """The transform by precomputed real matrices, stacked into two products: `[C_S | -S_S] [X C_H ; X S_H]`."""
 
     hidden_matrix: Tensor
@@ -30,22 +61,172 @@ class DFTMixing(nn.Module):
 
     def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
         """Build the matrices in float64 and round them once, to `dtype`; converting the module later would round twice."""
-        super().__init__()
+        super().__init__(sequence_length, hidden_size)
         cos_s, sin_s = dft_matrices(sequence_length)
         cos_h, sin_h = dft_matrices(hidden_size)
-        # float[hidden, 2 * hidden] and float[sequence, 2 * sequence]; derived, so not part of a checkpoint
-        self.register_buffer("hidden_matrix", _tensor(np.hstack([cos_h, sin_h]), dtype), persistent=False)
-        self.register_buffer("sequence_matrix", _tensor(np.hstack([cos_s, -sin_s]), dtype), persistent=False)
+        # float[hidden, 2 * hidden] and float[sequence, 2 * sequence]
+        _keep(self, dtype, hidden_matrix=np.hstack([cos_h, sin_h]), sequence_matrix=np.hstack([cos_s, -sin_s]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix `float[batch, sequence, hidden]`, of just the lengths given to the constructor; same shape and dtype."""
+        """Mix; see Mixing."""
         x_cos, x_sin = torch.matmul(x, self.hidden_matrix).chunk(2, dim=-1)
         return torch.matmul(self.sequence_matrix, torch.cat([x_cos, x_sin], dim=-2))
 
+    def first(self, x: Tensor) -> Tensor:
+        """Mix, and return token 0."""
+        return torch.matmul(x.sum(dim=-2), self.hidden_matrix).chunk(2, dim=-1)[0]
 
-MIXINGS: dict[str, Callable[[int, int, torch.dtype], nn.Module]] = {"fft": FFTMixing, "dft": DFTMixing}
+
+class FoldedMixing(Mixing):
+    """The transform of what the symmetry of cosines and sines leaves: an eighth of the multiplications of DFTMixing, any length.
+
+    With x folded along both axes, A is the cosine transform of the even-even part and B the sine transform of the odd-odd part,
+    each by quarter-size matrices; `A - B` and `A + B` fill the quadrants of the result.
+    """
+
+    cos_sequence: Tensor
+    sin_sequence: Tensor
+    cos_hidden: Tensor
+    sin_hidden: Tensor
+
+    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
+        """Build the matrices in float64 and round them once."""
+        super().__init__(sequence_length, hidden_size)
+        self.sequence_order, self.hidden_order = folded_order(sequence_length), folded_order(hidden_size)
+        self._sequence, self._hidden = _slices(sequence_length), _slices(hidden_size)
+        cos_s, sin_s = folded_matrices(sequence_length)
+        cos_h, sin_h = folded_matrices(hidden_size)
+        _keep(self, dtype, cos_sequence=cos_s, sin_sequence=sin_s, cos_hidden=cos_h, sin_hidden=sin_h)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix; see Mixing."""
+        middle, low, high = torch.split(x, self._sequence, dim=-2)
+        even, _ = _folded(torch.cat([middle, low + high], dim=-2), self._hidden)
+        _, odd = _folded(low - high, self._hidden)
+        a = torch.matmul(self.cos_sequence, torch.matmul(even, self.cos_hidden))
+        b = torch.matmul(self.sin_sequence, torch.matmul(odd, self.sin_hidden))
+        top, a = torch.split(a, [self._sequence[0], self._sequence[1]], dim=-2)
+        top_middle, top_side = torch.split(top, self._hidden[:2], dim=-1)
+        middle, side = torch.split(a, self._hidden[:2], dim=-1)
+        minus, plus = side - b, side + b
+        return torch.cat(
+            [
+                torch.cat([top_middle, top_side, top_side], dim=-1),
+                torch.cat([middle, minus, plus], dim=-1),
+                torch.cat([middle, plus, minus], dim=-1),
+            ],
+            dim=-2,
+        )
+
+    def first(self, x: Tensor) -> Tensor:
+        """Mix, and return token 0."""
+        return _first(x, self._hidden, self.cos_hidden)
+
+
+class FactoredMixing(Mixing):
+    """Folded along the hidden axis, and along the sequence in two steps of about its square root: for long sequences.
+
+    What the sequence axis costs grows with `S1 + S2` a token for a length of `S1 S2`, not with the length.
+    """
+
+    cos_hidden: Tensor
+    sin_hidden: Tensor
+    inner: Tensor
+    cos_outer: Tensor
+    sin_outer: Tensor
+
+    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
+        """Build the matrices in float64 and round them once."""
+        super().__init__(sequence_length, hidden_size)
+        self.hidden_order = folded_order(hidden_size)
+        self._hidden, self._factors = _slices(hidden_size), factors(sequence_length)
+        cos_h, sin_h = folded_matrices(hidden_size)
+        inner, cos_outer, sin_outer = factored_matrices(sequence_length)
+        _keep(self, dtype, cos_hidden=cos_h, sin_hidden=sin_h, inner=inner, cos_outer=cos_outer, sin_outer=sin_outer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix; see Mixing."""
+        even, odd = _folded(x, self._hidden)
+        a = self._along_sequence(torch.matmul(even, self.cos_hidden), self.cos_outer)
+        b = self._along_sequence(torch.matmul(odd, self.sin_hidden), self.sin_outer)
+        middle, side = torch.split(a, self._hidden[:2], dim=-1)
+        mixed = torch.cat([middle, side - b, side + b], dim=-1)  # float[batch, k1, k2, hidden]
+        return mixed.transpose(1, 2).reshape(x.shape)
+
+    def first(self, x: Tensor) -> Tensor:
+        """Mix, and return token 0."""
+        return _first(x, self._hidden, self.cos_hidden)
+
+    def _along_sequence(self, x: Tensor, outer: Tensor) -> Tensor:
+        """Transform `float[batch, sequence, width]` to `float[batch, k1, k2, width]`."""
+        first, second = self._factors
+        width = x.shape[-1]
+        inner = torch.matmul(self.inner, x.reshape(x.shape[0], first, second * width))
+        return torch.matmul(outer, inner.reshape(x.shape[0], first, 2 * second, width))
+
+
+class NaturalOrder(Mixing):
+    """A mixing that takes and gives the checkpoint's order, by another one that has its own."""
+
+    sequence_index: Tensor
+    sequence_back: Tensor
+    hidden_index: Tensor
+    hidden_back: Tensor
+
+    def __init__(self, mixing: Mixing) -> None:
+        """Take the mixing to put in order."""
+        super().__init__(len(mixing.sequence_order), len(mixing.hidden_order))
+        self.mixing = mixing
+        for name, order in (("sequence", mixing.sequence_order), ("hidden", mixing.hidden_order)):
+            self.register_buffer(f"{name}_index", torch.from_numpy(order), persistent=False)
+            self.register_buffer(f"{name}_back", torch.from_numpy(np.argsort(order)), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix; see Mixing."""
+        mixed = self.mixing(x[:, self.sequence_index][..., self.hidden_index])
+        return mixed[:, self.sequence_back][..., self.hidden_back]  # type: ignore[no-any-return]
+
+    def first(self, x: Tensor) -> Tensor:
+        """Mix, and return token 0."""
+        return self.mixing.first(x[..., self.hidden_index])[..., self.hidden_back]
+
+
+MIXINGS: Mapping[str, Callable[[int, int, torch.dtype], Mixing]] = {
+    "fft": FFTMixing,
+    "dft": DFTMixing,
+    "folded": FoldedMixing,
+    "factored": FactoredMixing,
+}
 """Every mixing by name; each is made from (sequence_length, hidden_size, dtype)."""
 
 
-def _tensor(matrix: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", dtype: torch.dtype) -> Tensor:
-    return torch.from_numpy(matrix).to(dtype)
+def natural_mixing(name: str, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> Mixing:
+    """Make a mixing of MIXINGS that takes and gives the checkpoint's order."""
+    mixing = MIXINGS[name](sequence_length, hidden_size, dtype)
+    orders = (mixing.sequence_order, mixing.hidden_order)
+    natural = all(np.array_equal(order, np.arange(len(order))) for order in orders)
+    return mixing if natural else NaturalOrder(mixing)
+
+
+def _keep(module: nn.Module, dtype: torch.dtype, **matrices: Matrix) -> None:
+    """Register matrices as buffers; they are derived, so not part of a checkpoint."""
+    for name, matrix in matrices.items():
+        module.register_buffer(name, torch.from_numpy(matrix).to(dtype), persistent=False)
+
+
+def _slices(length: int) -> list[int]:
+    """Lengths of the parts of a folded order: what mirrors itself, the rest, its mirror image."""
+    return [length - 2 * pairs(length), pairs(length), pairs(length)]
+
+
+def _folded(x: Tensor, slices: list[int]) -> tuple[Tensor, Tensor]:
+    """Even and odd part along the last axis, which is in folded order."""
+    middle, low, high = torch.split(x, slices, dim=-1)
+    return torch.cat([middle, low + high], dim=-1), low - high
+
+
+def _first(x: Tensor, slices: list[int], cosines: Tensor) -> Tensor:
+    """Token 0 of a mixing whose hidden axis is folded: the sines of frequency 0 vanish."""
+    even, _ = _folded(x.sum(dim=-2), slices)
+    middle, side = torch.split(torch.matmul(even, cosines), slices[:2], dim=-1)
+    return torch.cat([middle, side, side], dim=-1)

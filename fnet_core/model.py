@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fnet_core.config import FNetConfig
-from fnet_core.mixing import MIXINGS
+from fnet_core.mixing import natural_mixing
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": partial(functional.gelu, approximate="tanh"),
@@ -53,7 +53,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mixing: nn.Module) -> Tensor:
         """Transform `float[batch, sequence, hidden]`; same shape and dtype."""
-        x = self.mixing_norm(x + mixing(x))
+        return self.after_mixing(x + mixing(x))
+
+    def after_mixing(self, x: Tensor) -> Tensor:
+        """Finish the layer, given the sum of its input and the mixing; every step acts on each token alone."""
+        x = self.mixing_norm(x)
         fed_forward = self.dropout(self.output(self.activation(self.intermediate(x))))
         return self.output_norm(x + fed_forward)  # type: ignore[no-any-return]
 
@@ -65,7 +69,7 @@ class Encoder(nn.Module):
         """Make the encoder; `mixing` is a name in MIXINGS, `sequence_length` what every input is padded to."""
         super().__init__()
         self.embeddings = Embeddings(config)
-        self.mixing = MIXINGS[mixing](sequence_length, config.hidden_size, dtype)
+        self.mixing = natural_mixing(mixing, sequence_length, config.hidden_size, dtype)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:

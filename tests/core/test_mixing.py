@@ -1,9 +1,23 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fnet_core.dft import dft_matrices
-from fnet_core.mixing import MIXINGS
+from fnet_core.dft import dft_matrices, factored_matrices, factors, folded_matrices, folded_order
+from fnet_core.mixing import MIXINGS, natural_mixing
+
+LENGTHS = [1, 2, 3, 7, 8, 12, 17, 128, 512, 768, 1000, 4096]
+EXACT = [name for name in MIXINGS if name != "fft"]
+
+
+def relative_error(name, sequence, hidden, seed=0):
+    """Largest error of a mixing and of its first token, in parts of the largest value of torch.fft's."""
+    x = torch.randn(2, sequence, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    wanted = torch.fft.fft2(x).real
+    mixing = natural_mixing(name, sequence, hidden, torch.float64)
+    errors = ((mixing(x) - wanted).abs().max(), (mixing.first(x) - wanted[:, 0]).abs().max())
+    return (max(errors) / wanted.abs().max()).item()
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 12, 17, 512, 1000])
@@ -12,8 +26,42 @@ def test_matrices_are_numpy_fft(length):
     assert np.abs(cos - 1j * sin - np.fft.fft(np.eye(length))).max() < 1e-12
 
 
-@pytest.mark.parametrize(("sequence", "hidden"), [(3, 8), (7, 12), (1, 5), (512, 768)])
-def test_dft_is_fft(sequence, hidden):
-    x = torch.randn(2, sequence, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    fft, dft = (MIXINGS[name](sequence, hidden, torch.float64)(x) for name in ("fft", "dft"))
-    assert ((fft - dft).abs().max() / fft.abs().max()).item() < 1e-12
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("length", LENGTHS)
+def test_exact_on_either_axis(name, length):
+    assert relative_error(name, length, 6) < 1e-12
+    assert relative_error(name, 6, length) < 1e-12
+
+
+@pytest.mark.parametrize("name", MIXINGS)
+@pytest.mark.parametrize(("sequence", "hidden"), [(3, 8), (7, 12), (512, 768)])
+def test_exact_on_unequal_axes(name, sequence, hidden):
+    assert relative_error(name, sequence, hidden) < 1e-12
+
+
+@given(st.sampled_from(EXACT), st.integers(1, 90), st.integers(1, 90), st.integers(0, 2**32))
+@settings(max_examples=200, deadline=None)
+def test_exact_on_any_lengths(name, sequence, hidden, seed):
+    assert relative_error(name, sequence, hidden, seed) < 1e-12
+
+
+@pytest.mark.parametrize(("length", "order"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (8, [0, 4, 1, 2, 3, 7, 6, 5])])
+def test_folded_order(length, order):
+    assert folded_order(length).tolist() == order
+    cos, sin = folded_matrices(length)
+    assert (len(cos), len(sin)) == (length // 2 + 1, (length - 1) // 2)
+
+
+@pytest.mark.parametrize(("length", "wanted"), [(1, (1, 1)), (7, (1, 7)), (12, (3, 4)), (4096, (64, 64)), (8192, (64, 128))])
+def test_factors(length, wanted):
+    assert factors(length) == wanted
+    inner, cosine, sine = factored_matrices(length)
+    first, second = wanted
+    assert inner.shape == (2 * first, first)
+    assert cosine.shape == sine.shape == (first, second, 2 * second)
+
+
+def test_orders_of_their_own_are_put_right():
+    assert type(natural_mixing("dft", 8, 12, torch.float64)).__name__ == "DFTMixing"
+    assert type(natural_mixing("folded", 8, 12, torch.float64)).__name__ == "NaturalOrder"
+    assert type(natural_mixing("folded", 3, 2, torch.float64)).__name__ == "FoldedMixing"

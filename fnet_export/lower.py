@@ -1,0 +1,91 @@
+"""From a trained model to one for deployment that computes the same: exact rewrites, no approximation.
+
+The mixing's own order of tokens and hidden units is baked into the weights, so that no block reorders anything; a head that reads
+token 0 alone needs of the last block only that token. Every constant is one tensor for all layers.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fnet_core.fnet import FNet
+from fnet_core.mixing import MIXINGS, Mixing, Order
+from fnet_core.model import Block, Encoder
+
+FIRST_TOKEN_ONLY = ("next-sentence-prediction", "sequence-classification", "multiple-choice")
+"""Tasks whose outputs are of token 0 alone."""
+
+
+class LoweredFNet(nn.Module):
+    """An FNet whose blocks work in the order of their mixing; inputs and outputs are those of the FNet."""
+
+    ids_order: Tensor
+    sequence_back: Tensor
+    hidden_back: Tensor
+
+    def __init__(self, model: FNet, mixing: Mixing) -> None:
+        """Permute the weights of `model`, which becomes this one's own, to the order of `mixing`."""
+        super().__init__()
+        self.model, self.mixing = model, mixing
+        self.task, self.config, self.sequence_length = model.task, model.config, model.sequence_length
+        self.register_buffer("ids_order", torch.from_numpy(mixing.sequence_order), persistent=False)
+        self.register_buffer("sequence_back", torch.from_numpy(np.argsort(mixing.sequence_order)), persistent=False)
+        self.register_buffer("hidden_back", torch.from_numpy(np.argsort(mixing.hidden_order)), persistent=False)
+        self._reorders_tokens, self._reorders_hidden = _reorders(mixing.sequence_order), _reorders(mixing.hidden_order)
+        _permute(model, mixing)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs in the order of `task.outputs`; inputs as FNet has them."""
+        encoder = self.model.encoder
+        x = encoder.embeddings(*(self._ordered(ids.flatten(0, -2)) for ids in (input_ids, token_type_ids)))
+        *blocks, last = _blocks(encoder)
+        for block in blocks:
+            x = block(x, self.mixing)
+        if self.task.name in FIRST_TOKEN_ONLY:
+            x = last.after_mixing(x[:, :1] + self.mixing.first(x)[:, None])
+        else:
+            x = last(x, self.mixing)
+            x = x.index_select(1, self.sequence_back) if self._reorders_tokens else x
+        x = x.index_select(2, self.hidden_back) if self._reorders_hidden else x
+        return self.model.outputs(x, input_ids.shape)
+
+    def _ordered(self, ids: Tensor) -> Tensor:
+        return ids.index_select(1, self.ids_order) if self._reorders_tokens else ids
+
+
+def lowered_from_model(model: FNet, mixing: str) -> LoweredFNet:
+    """Rewrite a trained model, in evaluation mode and any float dtype, for deployment with a mixing of MIXINGS.
+
+    The outputs are the same but for rounding; the model given is not changed.
+    """
+    own = copy.deepcopy(model)
+    dtype = own.encoder.embeddings.projection.weight.dtype
+    return LoweredFNet(own, MIXINGS[mixing](model.sequence_length, model.config.hidden_size, dtype)).eval()
+
+
+def _reorders(order: Order) -> bool:
+    return not np.array_equal(order, np.arange(len(order)))
+
+
+def _blocks(encoder: Encoder) -> list[Block]:
+    return [block for block in encoder.blocks if isinstance(block, Block)]
+
+
+def _permute(model: FNet, mixing: Mixing) -> None:
+    """Reorder what the blocks read and write along the hidden axis, and the position embeddings along the sequence."""
+    encoder = model.encoder
+    tokens, hidden = torch.from_numpy(mixing.sequence_order), torch.from_numpy(mixing.hidden_order)
+    with torch.no_grad():
+        position = encoder.embeddings.position.weight
+        position[: len(tokens)] = position[tokens]
+        blocks = _blocks(encoder)
+        writers: list[nn.Linear | nn.LayerNorm] = [encoder.embeddings.projection]
+        for block in blocks:
+            writers += [block.mixing_norm, block.output, block.output_norm]
+        for layer in writers:
+            layer.weight.copy_(layer.weight[hidden])
+            layer.bias.copy_(layer.bias[hidden])
+        for block in blocks:
+            block.intermediate.weight.copy_(block.intermediate.weight[:, hidden])
