@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
 
-.PHONY: setup demo lint test
+.PHONY: setup demo lint test bench
 setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
@@ -24,3 +24,7 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/pip install --quiet -c constraints.txt '.[bench]'
+	$(BIN)/python benchmarks/peers.py

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -21,6 +21,8 @@ DYNAMIC_AXES = (BATCH, CHOICES)
 
 Axis = str | int
 INPUT_NAMES = ("input_ids", "token_type_ids")
+POSITIONS = "masked_lm_positions"
+"""The further input of masked-lm with `predict_positions`: which tokens to predict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,8 @@ class Task:
 
     `outputs` maps each output's name to its axes, in the head's order. `pooled` tells that the head reads the pooler,
     `paired` that an input is two texts, `labelled` that the outputs are the configuration's labels, `decides` that the
-    highest score along an output's last axis is an answer.
+    highest score along an output's last axis is an answer. `predict_positions` is how many tokens masked-lm predicts, which it
+    is told; None means every token.
     """
 
     name: str
@@ -42,6 +45,13 @@ class Task:
     paired: bool = False
     labelled: bool = False
     decides: bool = True
+    predict_positions: int | None = None
+
+    @property
+    def inputs(self) -> dict[str, tuple[Axis, ...]]:
+        """Axes of every input by name, in the order that a model takes them."""
+        positions = {} if self.predict_positions is None else {POSITIONS: (BATCH, self.predict_positions)}
+        return dict.fromkeys(INPUT_NAMES, self.input_axes) | positions
 
 
 TASKS: Mapping[str, Task] = {
@@ -127,3 +137,10 @@ def task_named(name: str) -> Task:
     near = difflib.get_close_matches(name, by_name, n=1)
     hint = f" (did you mean {by_name[near[0]].name}?)" if near else ""
     raise TaskError(f"unknown task {name!r}{hint}; expected one of: {', '.join(TASKS)}")
+
+
+def task_at_positions(task: Task, count: int) -> Task:
+    """Return masked-lm that predicts `count` tokens only, whose positions it is given. Raises TaskError for another task."""
+    if task.name != "masked-lm" or count < 1:
+        raise TaskError(f"predict positions: expected 1 or more, of masked-lm; found {count} of {task.name}")
+    return replace(task, outputs={"logits": (BATCH, count, VOCAB)}, predict_positions=count)

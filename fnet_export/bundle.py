@@ -19,7 +19,7 @@ from fnet_runtime.manifest import MANIFEST, MODEL_DATA, FileInfo, Manifest, Tens
 from fnet_runtime.session import Ids, Outputs
 
 from fnet_core.config import FNetConfig
-from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, INPUT_NAMES, LABELS, SEQUENCE, VOCAB, Axis, Task
+from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
 from fnet_export.errors import OutputError, ParityError
 
 FAILED_SUFFIX = ".failed"
@@ -160,7 +160,7 @@ def tensors_from_task(
         return TensorInfo(name=name, dtype=dtype, axes=tuple(sizes))
 
     return (
-        tuple(info(name, "int64", task.input_axes) for name in INPUT_NAMES),
+        tuple(info(name, "int64", axes) for name, axes in task.inputs.items()),
         tuple(info(name, "float32", axes) for name, axes in task.outputs.items()),
     )
 

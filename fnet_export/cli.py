@@ -18,15 +18,15 @@ from rich.filesize import decimal
 
 from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
-from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import TASKS
+from fnet_export.choice import AUTO, CHOICES
 from fnet_export.errors import EngineError, FNetExportError, ParityError
 from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.report import table_from_report
-from fnet_export.trace import MAX_OPSET, MIN_OPSET, TraceOptions
+from fnet_export.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
 
 BAD_INPUT, PARITY_FAILED, ENGINE_FAILED = 1, 3, 4
 
@@ -44,7 +44,10 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 @click.option("--model", metavar="FOLDER|ID", help=f"A Hugging Face folder or hub id.  [default: the {BUILT_IN_ID} spam filter]")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
-@click.option("--mixing", type=click.Choice(list(MIXINGS)), default="dft", help="How the graph computes the Fourier transforms.")
+@click.option("--mixing", type=click.Choice(CHOICES), default=AUTO, help="How the graph computes the Fourier transforms.")
+@click.option(
+    "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
+)
 @click.option("--sequence-length", type=click.IntRange(min=1), help="The padded length in tokens.  [default: the checkpoint's]")
 @click.option(
     "--batch-size",
@@ -55,7 +58,7 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
     metavar="MIN OPT MAX",
     help="Batch sizes that the engine takes, and the one to tune it for.",
 )
-@click.option("--opset", type=click.IntRange(MIN_OPSET, MAX_OPSET), default=MIN_OPSET, help="ONNX operator set.")
+@click.option("--opset", type=click.IntRange(MIN_OPSET, MAX_OPSET), default=DEFAULT_OPSET, help="ONNX operator set.")
 @click.option("--no-simplify", is_flag=True, help="Keep the graph as traced.")
 @click.option("--random-head", is_flag=True, help="Draw a head that the checkpoint lacks, instead of refusing.")
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
@@ -70,6 +73,7 @@ def main(
     revision: str | None,
     output: Path,
     mixing: str,
+    predict_positions: int | None,
     sequence_length: int | None,
     batch_size: AxisProfile,
     opset: int,
@@ -91,6 +95,7 @@ def main(
             revision=revision,
             output=output,
             mixing=mixing,
+            predict_positions=predict_positions,
             sequence_length=sequence_length,
             batch_size=batch_size,
             trace=TraceOptions(opset=opset),
@@ -146,13 +151,14 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
             "model": plan.checkpoint.source.id,
             "output": str(plan.options.output),
             "stages": list(plan.stages()),
+            "mixing": {"name": plan.mixing.name, "reason": plan.mixing.reason},
             "notes": list(plan.notes),
             "expected_bytes": dict(plan.expected_bytes),
         }
         click.echo(json.dumps(values, ensure_ascii=False))
         return
     lines = [f"{plan.checkpoint.source.id} as {plan.task.name} for {plan.options.target}: {', then '.join(plan.stages())}"]
-    lines += [f"note: {note}" for note in plan.notes]
+    lines += [f"mixing {plan.mixing.name}: {plan.mixing.reason}", *(f"note: {note}" for note in plan.notes)]
     lines += [f"{plan.options.output / name}  about {decimal(size)}" for name, size in plan.expected_bytes.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 

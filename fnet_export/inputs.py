@@ -11,7 +11,7 @@ from fnet_runtime.session import Ids
 from fnet_runtime.tokenizer import Encoding, Tokenizer
 
 from fnet_core.config import FNetConfig
-from fnet_core.tasks import CHOICES, INPUT_NAMES, Task
+from fnet_core.tasks import CHOICES, INPUT_NAMES, POSITIONS, Task
 
 EMAILS = Path(__file__).parent / "samples" / "emails.jsonl"
 EMAIL_COUNT = 32
@@ -46,12 +46,12 @@ def emails() -> tuple[str, ...]:
 def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *, sequence_length: int, choices: int) -> Samples:
     """Encode 32 e-mails, half of them ham, and the edges: no text, one token, padding alone, longest text, highest ids."""
     texts = emails()
-    spread = [texts[i * len(texts) // EMAIL_COUNT] for i in range(EMAIL_COUNT)]
+    chosen = [texts[i * len(texts) // EMAIL_COUNT] for i in range(EMAIL_COUNT)]
     longest = max(texts, key=len)
     while len(tokenizer.ids(longest)) < sequence_length:
         longest += "\n\n" + longest
     named = [
-        *((f"email {i}", text) for i, text in enumerate(spread)),
+        *((f"email {i}", text) for i, text in enumerate(chosen)),
         ("empty text", ""),
         ("one token", "a"),
         ("longest text", longest),
@@ -79,4 +79,7 @@ def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *,
     rows["highest ids"] = (np.full(shape, config.vocab_size - 1), np.full(shape, config.type_vocab_size - 1))
     stacked = (np.stack([row[i] for row in rows.values()]) for i in range(len(INPUT_NAMES)))
     arrays = {key: a if CHOICES in task.input_axes else a[:, 0] for key, a in zip(INPUT_NAMES, stacked, strict=True)}
+    if task.predict_positions is not None:  # from the first token to the last
+        spread = np.linspace(0, sequence_length - 1, task.predict_positions).astype(np.int64)
+        arrays[POSITIONS] = np.tile(spread, (len(rows), 1))
     return Samples(tuple(rows), arrays)

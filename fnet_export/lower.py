@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS, Mixing, Order
 from fnet_core.model import Block, Encoder
+from fnet_core.tasks import Task
 
 FIRST_TOKEN_ONLY = ("next-sentence-prediction", "sequence-classification", "multiple-choice")
 """Tasks whose outputs are of token 0 alone."""
@@ -25,19 +26,22 @@ class LoweredFNet(nn.Module):
     sequence_back: Tensor
     hidden_back: Tensor
 
-    def __init__(self, model: FNet, mixing: Mixing) -> None:
+    def __init__(self, model: FNet, mixing: Mixing, task: Task) -> None:
         """Permute the weights of `model`, which becomes this one's own, to the order of `mixing`."""
         super().__init__()
-        self.model, self.mixing = model, mixing
-        self.task, self.config, self.sequence_length = model.task, model.config, model.sequence_length
+        self.model, self.mixing, self.task = model, mixing, task
+        self.config, self.sequence_length = model.config, model.sequence_length
         self.register_buffer("ids_order", torch.from_numpy(mixing.sequence_order), persistent=False)
         self.register_buffer("sequence_back", torch.from_numpy(np.argsort(mixing.sequence_order)), persistent=False)
         self.register_buffer("hidden_back", torch.from_numpy(np.argsort(mixing.hidden_order)), persistent=False)
         self._reorders_tokens, self._reorders_hidden = _reorders(mixing.sequence_order), _reorders(mixing.hidden_order)
         _permute(model, mixing)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs in the order of `task.outputs`; inputs as FNet has them."""
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, positions: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return the outputs in the order of `task.outputs`; inputs as FNet has them.
+
+        With `positions`, `int64[batch, count]`, the head reads those tokens alone.
+        """
         encoder = self.model.encoder
         x = encoder.embeddings(*(self._ordered(ids.flatten(0, -2)) for ids in (input_ids, token_type_ids)))
         *blocks, last = _blocks(encoder)
@@ -47,7 +51,10 @@ class LoweredFNet(nn.Module):
             x = last.after_mixing(x[:, :1] + self.mixing.first(x)[:, None])
         else:
             x = last(x, self.mixing)
-            x = x.index_select(1, self.sequence_back) if self._reorders_tokens else x
+            if positions is not None:
+                x = _at(x, self.sequence_back[positions])
+            elif self._reorders_tokens:
+                x = x.index_select(1, self.sequence_back)
         x = x.index_select(2, self.hidden_back) if self._reorders_hidden else x
         return self.model.outputs(x, input_ids.shape)
 
@@ -55,14 +62,34 @@ class LoweredFNet(nn.Module):
         return ids.index_select(1, self.ids_order) if self._reorders_tokens else ids
 
 
-def lowered_from_model(model: FNet, mixing: str) -> LoweredFNet:
+class AtPositions(nn.Module):
+    """An FNet for masked-lm as it is, of whose outputs those at the asked positions are kept: what lowering is compared with."""
+
+    def __init__(self, model: FNet, task: Task) -> None:
+        """Take the model, and the task with its `predict_positions`."""
+        super().__init__()
+        self.model, self.task, self.config, self.sequence_length = model, task, model.config, model.sequence_length
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, positions: Tensor) -> tuple[Tensor, ...]:
+        """Return logits `float[batch, count, vocab]` at `int64[batch, count]`."""
+        (logits,) = self.model(input_ids, token_type_ids)
+        return (_at(logits, positions),)
+
+
+def lowered_from_model(model: FNet, mixing: str, task: Task | None = None) -> LoweredFNet:
     """Rewrite a trained model, in evaluation mode and any float dtype, for deployment with a mixing of MIXINGS.
 
-    The outputs are the same but for rounding; the model given is not changed.
+    The outputs are the same but for rounding; the model given is not changed. `task` is the model's own unless given: masked-lm
+    with `predict_positions` takes the positions to predict as an input.
     """
     own = copy.deepcopy(model)
     dtype = own.encoder.embeddings.projection.weight.dtype
-    return LoweredFNet(own, MIXINGS[mixing](model.sequence_length, model.config.hidden_size, dtype)).eval()
+    return LoweredFNet(own, MIXINGS[mixing](model.sequence_length, model.config.hidden_size, dtype), task or model.task).eval()
+
+
+def _at(x: Tensor, positions: Tensor) -> Tensor:
+    """Rows of `float[batch, sequence, width]` at `int64[batch, count]`."""
+    return x.gather(1, positions[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def _reorders(order: Order) -> bool:

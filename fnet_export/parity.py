@@ -11,15 +11,16 @@ from fnet_runtime.errors import NoDeviceError
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, Session, run_in_batches
 
 from fnet_core.fnet import FNet
-from fnet_core.tasks import INPUT_NAMES
 from fnet_export.compare import Comparison, Difference
 from fnet_export.inputs import Samples
+from fnet_export.lower import AtPositions, LoweredFNet
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 ROWS_AT_ONCE = 4
 """Bounds the memory: one row of vocabulary logits of fnet-base is 131 MB in float64."""
 
 Opener = Callable[[], Session]
+TorchModel = FNet | LoweredFNet | AtPositions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +65,14 @@ class TorchSession:
 
     batch = ANY_BATCH
 
-    def __init__(self, model: FNet) -> None:
+    def __init__(self, model: TorchModel) -> None:
         """Take a model in evaluation mode."""
         self._model = model
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the model; outputs have its dtype."""
         with torch.inference_mode():
-            outputs = self._model(*(torch.from_numpy(inputs[name]) for name in INPUT_NAMES))
+            outputs = self._model(*(torch.from_numpy(inputs[name]) for name in self._model.task.inputs))
         return {name: output.numpy() for name, output in zip(self._model.task.outputs, outputs, strict=True)}
 
 
@@ -85,7 +86,11 @@ def relative_limit(num_hidden_layers: int) -> float:
 
 
 def parity_from_candidates(
-    reference: FNet, candidates: Sequence[Candidate], samples: Samples, *, on_progress: Callable[[int, int], None] | None = None
+    reference: FNet | AtPositions,
+    candidates: Sequence[Candidate],
+    samples: Samples,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> ParityReport:
     """Run every candidate and the reference, a float64 model with `fft` mixing, on all samples, a few rows at a time.
 

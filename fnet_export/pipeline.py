@@ -28,11 +28,13 @@ from fnet_core.fnet import FNet
 from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden, write_graph
 from fnet_export.errors import ParityError
 from fnet_export.inputs import GOLDEN_ROWS, Samples, samples_from_emails
+from fnet_export.lower import AtPositions, LoweredFNet, lowered_from_model
+from fnet_export.optimize import optimized_from_graph
 from fnet_export.parity import FAILED, Candidate, ParityReport, TorchSession, parity_from_candidates
 from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, READ, SIMPLIFY, TRACE, WRITE, Plan
 from fnet_export.progress import Progress
 from fnet_export.tensorrt import Library, engine_from_graph
-from fnet_export.trace import graph_from_model, simplified_from_graph
+from fnet_export.trace import graph_from_model
 
 TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "numpy")
 
@@ -60,7 +62,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch,
     ):
         progress.stage(READ)
-        model = _model(plan, options.mixing, torch.float32)
+        model = lowered_from_model(_trained(plan, torch.float32), plan.mixing.name, plan.task)
         (folder / VOCABULARY).write_bytes(plan.vocabulary.read_bytes())
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
@@ -70,13 +72,13 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         write_graph(graph, traced)
         if options.simplify:
             progress.stage(SIMPLIFY)
-            graph = simplified_from_graph(graph)
+            graph = optimized_from_graph(graph)
         write_graph(graph, folder / MODEL)
 
         engine = None if plan.library is None else _written_engine(plan, plan.library, folder, progress)
 
         progress.stage(PROVE)
-        reference, samples = _model(plan, "fft", torch.float64), _samples(plan)
+        reference, samples = _reference(plan), _samples(plan)
         candidates = _candidates(plan, model, traced, folder, engine)
         report = parity_from_candidates(reference, candidates, samples, on_progress=progress.step)
         (folder / PARITY).write_text(report.to_json(), "utf-8")
@@ -91,11 +93,17 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
     return Export(folder=options.output, manifest=manifest, report=report)
 
 
-def _model(plan: Plan, mixing: str, dtype: torch.dtype) -> FNet:
+def _reference(plan: Plan) -> FNet | AtPositions:
+    """The model as trained, in float64 with torch.fft: nothing of it is lowered."""
+    model = _trained(plan, torch.float64)
+    return model if plan.task.predict_positions is None else AtPositions(model, plan.task)
+
+
+def _trained(plan: Plan, dtype: torch.dtype) -> FNet:
     return model_from_checkpoint(
         plan.checkpoint,
         plan.task,
-        mixing=mixing,
+        mixing="fft",
         sequence_length=plan.sequence_length,
         dtype=dtype,
         random_head=plan.random_head,
@@ -125,12 +133,12 @@ def _written_engine(plan: Plan, library: Library, folder: Path, progress: Progre
     return engine.info
 
 
-def _candidates(plan: Plan, model: FNet, traced: Path, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
+def _candidates(plan: Plan, model: LoweredFNet, traced: Path, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
     """Every way of running the model: torch, then the shipped runtime on the traced graph and on the shipped files."""
     inputs, _ = tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)
     shipped = partial(OrtSession, folder / MODEL, inputs)
     candidates = [
-        Candidate(name=f"torch float32, {plan.options.mixing}", open=partial(TorchSession, model)),
+        Candidate(name=f"torch float32, {plan.mixing.name}", open=partial(TorchSession, model)),
         Candidate(name="ONNX Runtime, traced", open=partial(OrtSession, traced, inputs)),
         Candidate(
             name="ONNX Runtime, simplified",
@@ -156,7 +164,8 @@ def _manifest(plan: Plan, engine: EngineInfo | None, folder: Path) -> Manifest:
         sequence_length=plan.sequence_length,
         pad_token_id=config.pad_token_id,
         tokenizer=plan.tokenizer.options,
-        mixing=plan.options.mixing,
+        mixing=plan.mixing.name,
+        mixing_reason=plan.mixing.reason,
         precision="fp32",
         source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=plan.random_head),
         tools={name: importlib.metadata.version(name) for name in TOOLS},

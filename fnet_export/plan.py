@@ -13,8 +13,10 @@ from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
 from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
-from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_named
+from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named
 from fnet_export.bundle import GOLDEN_POSITIONS, check_output
+from fnet_export.choice import AUTO, MixingChoice, choice_from_name
+from fnet_export.choice import CHOICES as MIXING_NAMES
 from fnet_export.errors import GraphError, OutputError
 from fnet_export.inputs import GOLDEN_ROWS
 from fnet_export.tensorrt import Library, library_for_target
@@ -45,7 +47,8 @@ class ExportOptions:
     model: str | None = None
     revision: str | None = None
     output: Path = Path("bundle")
-    mixing: str = "dft"
+    mixing: str = AUTO
+    predict_positions: int | None = None
     sequence_length: int | None = None
     batch_size: AxisProfile = DEFAULT_BATCH
     trace: TraceOptions = DEFAULT_TRACE
@@ -56,8 +59,8 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise OutputError(f"unknown target {self.target!r}; expected one of {', '.join(TARGETS)}")
-        if self.mixing not in MIXINGS:
-            raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXINGS)}")
+        if self.mixing not in MIXING_NAMES:
+            raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXING_NAMES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ class Plan:
     tokenizer: Tokenizer
     vocabulary: Path
     sequence_length: int
+    mixing: MixingChoice
     ranges: Mapping[str, AxisProfile]
     library: Library | None
     random_head: bool
@@ -89,6 +93,8 @@ def plan_from_options(options: ExportOptions) -> Plan:
     Raises FNetError, FNetExportError or FNetRuntimeError, which say what to do.
     """
     task = task_named(options.task)
+    if options.predict_positions is not None:
+        task = task_at_positions(task, options.predict_positions)
     check_output(options.output, force=options.force)
     library = None if options.target == "onnx" else library_for_target(options.target)
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
@@ -98,6 +104,8 @@ def plan_from_options(options: ExportOptions) -> Plan:
     length = options.sequence_length or trained
     if not 4 <= length <= trained:
         raise GraphError(f"sequence length: expected 4 to {trained}, the model's position embeddings; found {length}")
+    if (options.predict_positions or 0) > length:
+        raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
     vocabulary = checkpoint.folder / VOCABULARY
     if not vocabulary.is_file():
         raise CheckpointError(
@@ -109,6 +117,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
             f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; config.json says "
             f"vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: the two are of different models"
         )
+    mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
     notes = []
     if library is not None and library.substituted:
         notes.append(library.substituted)
@@ -125,11 +134,12 @@ def plan_from_options(options: ExportOptions) -> Plan:
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         sequence_length=length,
+        mixing=mixing,
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
         random_head=random_head,
         notes=tuple(notes),
-        expected_bytes=_expected_bytes(checkpoint, task, length, options, vocabulary),
+        expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, vocabulary),
     )
 
 
@@ -148,12 +158,14 @@ def _tokenizer_options(path: Path) -> TokenizerOptions:
     return TokenizerOptions(**given)
 
 
-def _expected_bytes(checkpoint: Checkpoint, task: Task, length: int, options: ExportOptions, vocabulary: Path) -> dict[str, int]:
+def _expected_bytes(
+    checkpoint: Checkpoint, task: Task, length: int, mixing: str, options: ExportOptions, vocabulary: Path
+) -> dict[str, int]:
     """Sizes to expect, in bytes, by file: weights and DFT matrices count four bytes each, the rest is small."""
     config = checkpoint.config
     with torch.device("meta"):
         weights = sum(p.numel() for p in FNet(config, task, mixing="fft", sequence_length=length).parameters())
-    matrices = 2 * (config.hidden_size**2 + length**2) if options.mixing == "dft" else 0
+    matrices = sum(matrix.numel() for matrix in MIXINGS[mixing](length, config.hidden_size, torch.float32).buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
     rows = len(GOLDEN_ROWS)
     golden = rows * 8 * 2 * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)

@@ -12,46 +12,52 @@ import onnxsim
 import torch
 
 from fnet_core.fnet import FNet
-from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, INPUT_NAMES, SEQUENCE
+from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
 from fnet_export.errors import GraphError
+from fnet_export.lower import LoweredFNet
 
-MIN_OPSET, MAX_OPSET = 18, 25
-"""onnxscript's converter ends at the newer one."""
+MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 18, 20, 25
+"""From 20 on GELU is one operator; onnxscript's converter ends at the newest."""
 EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
 """Lengths of the dynamic axes while tracing: unequal, and above 1, which the tracer would take for a constant."""
+
+
+TracedModel = FNet | LoweredFNet
 
 
 @dataclass(frozen=True, kw_only=True)
 class TraceOptions:
     """How a model is traced. `opset` is the ONNX operator set, 18 to 25; raises GraphError for another."""
 
-    opset: int = MIN_OPSET
+    opset: int = DEFAULT_OPSET
 
     def __post_init__(self) -> None:
         if not MIN_OPSET <= self.opset <= MAX_OPSET:
             raise GraphError(f"opset: expected {MIN_OPSET} to {MAX_OPSET}, found {self.opset}")
 
 
-def graph_from_model(model: FNet, options: TraceOptions | None = None) -> onnx.ModelProto:
+def graph_from_model(model: TracedModel, options: TraceOptions | None = None) -> onnx.ModelProto:
     """Trace a model in evaluation mode: dynamic batch (and choices), fixed sequence length, the task's tensor names.
 
     Raises GraphError when torch.onnx cannot trace it.
     """
     task = model.task
     lengths = EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
-    shape = [lengths[str(axis)] for axis in task.input_axes]
+    open_axes = {name: torch.export.Dim(name) for name in DYNAMIC_AXES}
     # a fresh tensor each: the tracer would give two uses of one tensor one name
-    example = tuple(torch.zeros(shape, dtype=torch.int64) for _ in INPUT_NAMES)
-    dynamic = {axis: torch.export.Dim(name) for axis, name in enumerate(task.input_axes) if name in DYNAMIC_AXES}
+    example = tuple(
+        torch.zeros([a if isinstance(a, int) else lengths[a] for a in axes], dtype=torch.int64) for axes in task.inputs.values()
+    )
+    dynamic = tuple({i: open_axes[str(a)] for i, a in enumerate(axes) if a in open_axes} for axes in task.inputs.values())
     try:
         with _quiet():
             program = torch.onnx.export(
                 model,
                 example,
                 dynamo=True,
-                input_names=list(INPUT_NAMES),
+                input_names=list(task.inputs),
                 output_names=list(task.outputs),
-                dynamic_shapes=tuple(dynamic for _ in example),
+                dynamic_shapes=dynamic,
                 opset_version=(options or TraceOptions()).opset,
                 optimize=True,  # else torch's chunk stays a SplitToSequence, which TensorRT cannot parse
                 verbose=False,
@@ -64,7 +70,7 @@ def graph_from_model(model: FNet, options: TraceOptions | None = None) -> onnx.M
     for node in graph.graph.node:  # stack traces carry this machine's paths
         del node.metadata_props[:]
         node.doc_string = ""
-    return _checked(graph, f"{task.name}: the traced graph")
+    return checked(graph, f"{task.name}: the traced graph")
 
 
 def simplified_from_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -73,10 +79,11 @@ def simplified_from_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
         simplified, agrees = onnxsim.simplify(graph)
     if not agrees:
         raise GraphError("onnxsim: the simplified graph does not compute what the traced one does; leave it out with --no-simplify")
-    return _checked(simplified, "the simplified graph")
+    return checked(simplified, "the simplified graph")
 
 
-def _checked(graph: onnx.ModelProto, what: str) -> onnx.ModelProto:
+def checked(graph: onnx.ModelProto, what: str) -> onnx.ModelProto:
+    """Return a graph that onnx.checker passes in full. Raises GraphError."""
     try:
         onnx.checker.check_model(graph, full_check=True)
     except onnx.checker.ValidationError as error:

@@ -1,11 +1,18 @@
+import math
+
+import onnx
 import pytest
 import torch
 from conftest import tiny_config
 
+from fnet_core.config import FNetConfig
+from fnet_core.errors import TaskError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
-from fnet_core.tasks import TASKS
-from fnet_export.lower import lowered_from_model
+from fnet_core.tasks import TASKS, task_at_positions
+from fnet_export.lower import AtPositions, lowered_from_model
+from fnet_export.optimize import optimized_from_graph
+from fnet_export.trace import graph_from_model
 
 
 def wide_model(task, sequence_length, hidden_size, **changes):
@@ -35,6 +42,54 @@ def test_every_head_computes_what_it_did(task, mixing, sequence_length, hidden_s
         assert ours.shape == theirs.shape
         assert ((ours - theirs).abs().max() / theirs.abs().max()).item() < 1e-10
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("mixing", MIXINGS)
+def test_masked_lm_at_some_positions(mixing):
+    model = wide_model("masked-lm", 12, 8)
+    task = task_at_positions(TASKS["masked-lm"], 3)
+    ids = torch.randint(model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(5))
+    positions = torch.tensor([[0, 11, 6], [7, 7, 1]])
+    inputs = ids, ids % 2, positions
+    with torch.no_grad():
+        (wanted,), (found,) = AtPositions(model, task)(*inputs), lowered_from_model(model, mixing, task)(*inputs)
+        (every,) = model(ids, ids % 2)
+    assert torch.equal(wanted, torch.stack([every[0, positions[0]], every[1, positions[1]]]))
+    assert ((found - wanted).abs().max() / wanted.abs().max()).item() < 1e-10
+
+
+def test_other_tasks_predict_no_positions():
+    with pytest.raises(TaskError, match="predict positions: expected 1 or more, of masked-lm; found 2 of question-answering"):
+        task_at_positions(TASKS["question-answering"], 2)
+
+
+def mixing_products(mixing, sequence_length, hidden_size):
+    """Multiply-adds of a one-layer graph that are not those of its linear layers."""
+    config = FNetConfig(
+        hidden_size=hidden_size, num_hidden_layers=1, intermediate_size=16, vocab_size=8, max_position_embeddings=512
+    )
+    model = FNet(config, TASKS["token-classification"], sequence_length=sequence_length).eval()
+    graph = onnx.shape_inference.infer_shapes(
+        optimized_from_graph(graph_from_model(lowered_from_model(model, mixing))), data_prop=True
+    )
+    shapes = {t.name: list(t.dims) for t in graph.graph.initializer}
+    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        shapes.setdefault(value.name, [d.dim_value or 1 for d in value.type.tensor_type.shape.dim])
+    total = 0
+    for node in graph.graph.node:
+        if node.op_type == "MatMul":
+            total += math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+        elif node.op_type == "Gemm":
+            total += sequence_length * math.prod(shapes[node.input[1]])
+        assert node.op_type not in ("Einsum", "Conv", "DFT")
+    linear = hidden_size * hidden_size + 2 * hidden_size * 16 + hidden_size * config.num_labels
+    return total - sequence_length * linear
+
+
+def test_folding_takes_an_eighth_of_the_products():
+    dft, folded = (mixing_products(name, 512, 768) for name in ("dft", "folded"))
+    assert dft == 2 * 512 * 768 * (512 + 768)
+    assert folded * 7 <= dft
 
 
 def test_a_tied_decoder_stays_tied_and_right():

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import LENGTH, export, save_tiny
+from fnet_runtime.errors import InputError
 from fnet_runtime.manifest import ALWAYS, MANIFEST, manifest_from_folder
 
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
 from fnet_export import cli, pipeline
-from fnet_export.errors import OutputError, ParityError
+from fnet_export.errors import GraphError, OutputError, ParityError
 from fnet_export.parity import TorchSession
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
@@ -74,6 +75,27 @@ def test_options_reach_the_bundle(tmp_path):
     assert rows["ONNX Runtime, simplified"] == ("not run", "--no-simplify: model.onnx is the traced graph")
 
 
+@pytest.mark.parametrize(("target", "mixing"), [("onnx", "folded"), ("tensorrt-rtx", "dft")])
+def test_the_mixing_and_its_reason_are_recorded(checkpoint, tmp_path, target, mixing):
+    manifest = export(checkpoint, tmp_path / "b", target=target).manifest
+    assert (manifest.mixing, manifest.mixing_reason[:6]) == (mixing, "table:")
+
+
+def test_masked_lm_at_positions(tmp_path):
+    every = export(save_tiny(tmp_path / "c", "masked-lm"), tmp_path / "every", task="masked-lm").folder
+    three = export(tmp_path / "c", tmp_path / "three", task="masked-lm", predict_positions=3, target="tensorrt-rtx").folder
+    pipe = fnet_runtime.load(three, runtime="onnxruntime")
+    assert all(check.passed for check in pipe.self_test())
+    texts = ["the [MASK] fox", "[MASK] the [MASK] dog [MASK] and [MASK]", "[MASK] [MASK] [MASK]"]
+    for wanted, found in zip(fnet_runtime.load(every)(texts), pipe(texts), strict=True):
+        assert [[f.token_id for f in mask] for mask in found] == [[f.token_id for f in mask] for mask in wanted]
+        assert found[-1][0].score == pytest.approx(wanted[-1][0].score, rel=1e-4)
+    with pytest.raises(InputError, match="expected a .MASK."):
+        pipe("no mask")
+    with pytest.raises(GraphError, match="expected at most the 32 tokens"):
+        export(tmp_path / "c", tmp_path / "b", task="masked-lm", predict_positions=33)
+
+
 def test_dry_run_writes_nothing(checkpoint, tmp_path):
     result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", "--dry-run", "--json")
     assert result.exit_code == 0
@@ -96,8 +118,10 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path):
         ([*SHORT, "--batch-size", 3, 2, 1], 2, "'--batch-size': expected 1 <= MIN <= OPT <= MAX, found 3 2 1"),
         ([*SHORT, "--opset", 17], 2, "17 is not in the range 18<=x<=25"),
         ([*SHORT, "--sequence-length", 33], 1, "sequence length: expected 4 to 32"),
+        ([*SHORT, "--predict-positions", 2], 1, "predict positions: expected 1 or more, of masked-lm"),
+        (["--task", "sequence-classification", "--target", "tensorrt-rtx", "--mixing", "measure"], 1, "times ONNX Runtime only"),
         ([*SHORT, "--revision", "main"], 1, "a local model has no revision"),
-        ([*SHORT, "--mixing", "butterfly"], 2, "is not one of 'fft', 'dft'"),
+        ([*SHORT, "--mixing", "butterfly"], 2, "is not one of 'auto', 'measure', 'fft', 'dft', 'folded', 'factored'"),
     ],
 )
 def test_bad_options(checkpoint, tmp_path, arguments, code, message):
@@ -131,12 +155,12 @@ def test_failed_parity_is_exit_3_and_no_bundle(checkpoint, tmp_path, monkeypatch
 
     monkeypatch.setattr(pipeline, "TorchSession", Off)
     result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b")
-    assert (result.exit_code, "parity failed: torch float32, dft" in result.stderr) == (3, True)
+    assert (result.exit_code, "parity failed: torch float32, folded" in result.stderr) == (3, True)
     assert "failed" in result.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["b.failed"]
     assert json.loads((tmp_path / "b.failed" / "parity.json").read_text())["passed"] is False
     assert not (tmp_path / "b.failed" / MANIFEST).exists()
-    with pytest.raises(ParityError, match=r"^parity failed: torch float32, dft; the files are in .*b\.failed-2") as failure:
+    with pytest.raises(ParityError, match=r"^parity failed: torch float32, folded; the files are in .*b\.failed-2") as failure:
         export(checkpoint, tmp_path / "b")
     assert not failure.value.report.passed
 
@@ -216,10 +240,8 @@ def test_missing_and_foreign_vocabularies(tmp_path):
 
 def test_help_says_every_option():
     shown = run("--help").stdout
-    options = (
-        "--task --target --model --revision --output --mixing --sequence-length --batch-size --opset --no-simplify --random-head"
-    )
-    for option in [*options.split(), "--force", "--json", "--dry-run", "--quiet"]:
+    options = "--task --target --model --revision --output --mixing --predict-positions --sequence-length --batch-size --opset"
+    for option in [*options.split(), "--no-simplify", "--random-head", "--force", "--json", "--dry-run", "--quiet"]:
         assert option in shown
 
 

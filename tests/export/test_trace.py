@@ -7,7 +7,9 @@ from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES, TASKS
 from fnet_export.errors import GraphError
-from fnet_export.trace import TraceOptions, graph_from_model, simplified_from_graph
+from fnet_export.lower import lowered_from_model
+from fnet_export.optimize import optimized_from_graph
+from fnet_export.trace import TraceOptions, graph_from_model
 
 LENGTH = 7
 
@@ -33,14 +35,17 @@ def run(graph, inputs):
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
+@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("name", TASKS)
-def test_traced_and_simplified_graphs_agree_with_float64_fft(name):
+def test_traced_and_optimized_graphs_agree_with_float64_fft(name, mixing):
     model = small_model(name)
     reference = small_model(name, mixing="fft", dtype=torch.float64)
     reference.load_state_dict({key: value.double() for key, value in model.state_dict().items()})
-    traced = graph_from_model(model)
+    traced = graph_from_model(lowered_from_model(model, mixing))
     assert not any(node.op_type == "DFT" for node in traced.graph.node)
-    simplified = simplified_from_graph(traced)
+    optimized = optimized_from_graph(traced)
+    assert sum(node.op_type == "Gelu" for node in optimized.graph.node) >= 2
+    assert not {"Tanh", "Pow"} & {node.op_type for node in optimized.graph.node if name == "question-answering"}
     for batch, choices in ((1, 1), (3, 4)):
         axes = {"batch_size": batch, "num_choices": choices, "sequence_length": LENGTH}
         shape = [axes[axis] for axis in TASKS[name].input_axes]
@@ -48,7 +53,7 @@ def test_traced_and_simplified_graphs_agree_with_float64_fft(name):
         inputs = {"input_ids": draw.integers(0, 40, shape), "token_type_ids": draw.integers(0, 2, shape)}
         with torch.no_grad():
             expected = reference(*(torch.from_numpy(inputs[key]) for key in INPUT_NAMES))
-        for graph in (traced, simplified):
+        for graph in (traced, optimized):
             outputs = run(graph, inputs)
             assert list(outputs) == list(TASKS[name].outputs)
             for output, wanted in zip(outputs.values(), expected, strict=True):
@@ -57,7 +62,9 @@ def test_traced_and_simplified_graphs_agree_with_float64_fft(name):
 
 
 def test_same_model_same_bytes_and_no_paths():
-    first, second = (simplified_from_graph(graph_from_model(small_model("masked-lm"))) for _ in range(2))
+    first, second = (
+        optimized_from_graph(graph_from_model(lowered_from_model(small_model("masked-lm"), "folded"))) for _ in range(2)
+    )
     data = first.SerializeToString(deterministic=True)
     assert data == second.SerializeToString(deterministic=True)
     assert b".py" not in data

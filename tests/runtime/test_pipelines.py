@@ -46,6 +46,7 @@ def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_typ
         pad_token_id=3,
         tokenizer=TokenizerOptions(),
         mixing="dft",
+        mixing_reason="asked for",
         precision="fp32",
         source=Source(id="x", revision=None, sha256={}, random_head=False),
         tools={},

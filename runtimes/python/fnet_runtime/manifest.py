@@ -21,6 +21,8 @@ ALWAYS = (MODEL, VOCABULARY, CONFIG, GOLDEN, PARITY)
 """Files that every bundle has."""
 TARGETS = ("onnx", "tensorrt", "tensorrt-rtx")
 BATCH = "batch_size"
+POSITIONS = "masked_lm_positions"
+"""The input of masked-lm that says which tokens to predict, where the graph has it."""
 """The open axis of every input."""
 
 
@@ -92,6 +94,7 @@ class Manifest:
     pad_token_id: int
     tokenizer: TokenizerOptions
     mixing: str
+    mixing_reason: str
     precision: str
     source: Source
     tools: Mapping[str, str]

@@ -27,6 +27,7 @@ from fnet_runtime.manifest import (
     CONFIG,
     GOLDEN,
     MODEL,
+    POSITIONS,
     VOCABULARY,
     Manifest,
     manifest_from_folder,
@@ -37,6 +38,7 @@ from fnet_runtime.tokenizer import MASK, Encoding, Tokenizer
 from fnet_runtime.trt_session import TrtSession
 
 RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
+MASKED_LM = "masked-lm"
 INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
 MAX_ANSWER_TOKENS = 30
@@ -168,11 +170,13 @@ def _check_task(manifest: Manifest, folder: Path) -> None:
     outputs = {tensor.name: tensor.axes for tensor in manifest.outputs}
     if set(outputs) != set(task.outputs):
         raise BundleError(f"{folder}: {manifest.task} has the outputs {', '.join(task.outputs)}; found {', '.join(outputs)}")
-    inputs = {tensor.name: tensor.axes[-1:] for tensor in manifest.inputs}
+    inputs = {tensor.name: tensor.axes[-1:] for tensor in manifest.inputs if tensor.name != POSITIONS}
     if inputs != dict.fromkeys(INPUTS, (manifest.sequence_length,)):
         raise BundleError(
             f"{folder}: expected the inputs {', '.join(INPUTS)}, each of {manifest.sequence_length} tokens; found {inputs}"
         )
+    if POSITIONS in {tensor.name for tensor in manifest.inputs} and manifest.task != MASKED_LM:
+        raise BundleError(f"{folder}: {POSITIONS} is an input of masked-lm; found it in {manifest.task}")
     labels = outputs["logits"][-1] if task.labelled else 0
     if labels != len(manifest.labels):
         raise BundleError(f"{folder}: expected {labels} labels for {manifest.task}; found {len(manifest.labels)}")
@@ -216,6 +220,29 @@ def _single_or_pair(pipeline: Pipeline, text: str, second: Second) -> tuple[Enco
     if second is not None and not isinstance(second, str):
         raise InputError(f"{pipeline.manifest.task}: expected the second text as a str, found {type(second).__name__}")
     return (pipeline.tokenizer.encode(text, second, length=pipeline.manifest.sequence_length),)
+
+
+@dataclass(frozen=True, eq=False)
+class _Positioned(Encoding):
+    """An encoding, and the tokens of it to predict: int64[count], filled up with 0."""
+
+    masked_lm_positions: Ids
+
+
+def _masked(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
+    """One text; where the graph predicts a few tokens only, a row for as many masks as it takes at once."""
+    (encoding,) = _single(pipeline, text, second)
+    counts = [int(tensor.axes[-1]) for tensor in pipeline.manifest.inputs if tensor.name == POSITIONS]
+    if not counts:
+        return (encoding,)
+    count, masks = counts[0], _masks(pipeline, encoding)
+    rows = []
+    for start in range(0, max(1, len(masks)), count):
+        positions = np.zeros(count, np.int64)
+        few = masks[start : start + count]
+        positions[: len(few)] = few
+        rows.append(_Positioned(encoding.input_ids, encoding.token_type_ids, encoding.spans, encoding.segments, positions))
+    return tuple(rows)
 
 
 def _pair(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
@@ -314,16 +341,20 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _masks(pipeline: Pipeline, encoding: Encoding) -> list[int]:
+    """Positions of the masks in the first text."""
+    tokens = enumerate(zip(encoding.input_ids, encoding.segments, strict=True))
+    return [i for i, (token, segment) in tokens if token == pipeline.tokenizer.mask_id and segment == 0]
+
+
 def _fillers(pipeline: Pipeline, request: Request, logits: npt.NDArray[Any]) -> tuple[tuple[Filler, ...], ...]:
-    (encoding,) = request.encodings
-    masks = [
-        i
-        for i, (token, segment) in enumerate(zip(encoding.input_ids, encoding.segments, strict=True))
-        if token == pipeline.tokenizer.mask_id and segment == 0
-    ]
+    """Fillers of every mask; `logits`, `float[row, token, vocab]`, has a row of every token or rows of the masks in order."""
+    encoding = request.encodings[0]
+    masks = _masks(pipeline, encoding)
+    flat = logits.reshape(-1, logits.shape[-1])
     found = []
-    for position in masks:
-        scores = _softmax(logits[position][: pipeline.tokenizer.vocab_size])
+    for index, position in enumerate(masks):
+        scores = _softmax(flat[index if isinstance(encoding, _Positioned) else position][: pipeline.tokenizer.vocab_size])
         start, end = encoding.spans[position]
         fillers = []
         for token in np.argsort(-scores, kind="stable")[: request.top_k].tolist():
@@ -336,7 +367,7 @@ def _fillers(pipeline: Pipeline, request: Request, logits: npt.NDArray[Any]) -> 
 
 
 def _masked_lm(pipeline: Pipeline, request: Request, outputs: Outputs) -> tuple[tuple[Filler, ...], ...]:
-    found = _fillers(pipeline, request, outputs["logits"][0])
+    found = _fillers(pipeline, request, outputs["logits"])
     if not found:
         raise InputError(
             f"masked-lm: expected a {MASK} in the first {pipeline.manifest.sequence_length} tokens of the text; found none"
@@ -367,7 +398,7 @@ def _embedding(pipeline: Pipeline, request: Request, outputs: Outputs) -> Embedd
 
 
 def _pretraining(pipeline: Pipeline, request: Request, outputs: Outputs) -> Pretraining:
-    fillers = _fillers(pipeline, request, outputs["prediction_logits"][0])
+    fillers = _fillers(pipeline, request, outputs["prediction_logits"])
     return Pretraining(fillers, _follows(outputs["seq_relationship_logits"][0]))
 
 
@@ -388,7 +419,7 @@ class TaskPipeline:
 PIPELINES: Mapping[str, TaskPipeline] = {
     "feature-extraction": TaskPipeline(_single_or_pair, _embedding, outputs=("last_hidden_state", "pooler_output")),
     "pretraining": TaskPipeline(_pair, _pretraining, outputs=("prediction_logits", "seq_relationship_logits")),
-    "masked-lm": TaskPipeline(_single, _masked_lm),
+    MASKED_LM: TaskPipeline(_masked, _masked_lm),
     "next-sentence-prediction": TaskPipeline(_pair, _next_sentence),
     "sequence-classification": TaskPipeline(_single_or_pair, _classification, labelled=True),
     "multiple-choice": TaskPipeline(_choices, _choice, choices=True),

@@ -1,0 +1,96 @@
+"""Which mixing a graph is exported with: looked up in a table of measurements, or measured here and now."""
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from fnet_runtime.manifest import MODEL
+from fnet_runtime.ort_session import OrtSession
+
+from fnet_core.config import FNetConfig
+from fnet_core.fnet import FNet
+from fnet_core.mixing import MIXINGS
+from fnet_core.tasks import TASKS
+from fnet_export.bundle import tensors_from_task
+from fnet_export.errors import GraphError
+from fnet_export.lower import lowered_from_model
+from fnet_export.optimize import optimized_from_graph
+from fnet_export.trace import graph_from_model
+
+AUTO, MEASURE = "auto", "measure"
+CHOICES = (AUTO, MEASURE, *MIXINGS)
+FACTORED_FROM = 2048
+"""Tokens from which `factored` was faster than `folded` in ONNX Runtime (benchmarks/mixing.py)."""
+CANDIDATES = ("dft", "folded", "factored")
+ROUNDS, LAYERS = 9, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixingChoice:
+    """A name in MIXINGS and why it was chosen, as the manifest records them."""
+
+    name: str
+    reason: str
+
+
+def choice_from_name(name: str, *, target: str, sequence_length: int, config: FNetConfig) -> MixingChoice:
+    """Resolve a name of CHOICES. Raises GraphError for another, and for `measure` with a target that cannot be timed here."""
+    if name in MIXINGS:
+        return MixingChoice(name=name, reason="asked for")
+    if name == AUTO:
+        return _from_table(target, sequence_length)
+    if name != MEASURE:
+        raise GraphError(f"unknown mixing {name!r}; expected one of {', '.join(CHOICES)}")
+    if target != "onnx":
+        raise GraphError(
+            f"mixing measure: times ONNX Runtime only; for the target {target} choose auto or one of {', '.join(MIXINGS)}"
+        )
+    return choice_from_times(mixing_times_ms(config, sequence_length))
+
+
+def choice_from_times(times_ms: dict[str, float]) -> MixingChoice:
+    """Choose the fastest."""
+    said = ", ".join(f"{name} {ms:.1f} ms" for name, ms in times_ms.items())
+    return MixingChoice(
+        name=min(times_ms, key=times_ms.__getitem__),
+        reason=f"measured in ONNX Runtime on the exporting host, {LAYERS} layers, batch 1, median of {ROUNDS}: {said}",
+    )
+
+
+def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float]:
+    """Time random models of these sizes, three layers each, in ONNX Runtime on all cores, interleaved; medians by mixing.
+
+    Weights do not matter to the time. Batch 1.
+    """
+    small = dataclasses.replace(config, num_hidden_layers=LAYERS, vocab_size=config.pad_token_id + 8)
+    task = TASKS["feature-extraction"]
+    model = FNet(small, task, sequence_length=sequence_length).eval()
+    inputs, _ = tensors_from_task(task, small, sequence_length)
+    times: dict[str, list[float]] = {name: [] for name in CANDIDATES}
+    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+        sessions = {}
+        for name in CANDIDATES:
+            path = Path(scratch) / f"{name}-{MODEL}"
+            onnx.save(optimized_from_graph(graph_from_model(lowered_from_model(model, name))), path)
+            sessions[name] = OrtSession(path, inputs)
+        fed = {tensor.name: np.zeros((1, sequence_length), np.int64) for tensor in inputs}
+        for _ in range(ROUNDS + 1):  # the first warms up
+            for name, session in sessions.items():
+                start = time.perf_counter()
+                session.run(fed)
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(found[1:]) for name, found in times.items()}
+
+
+def _from_table(target: str, sequence_length: int) -> MixingChoice:
+    if target != "onnx":
+        return MixingChoice(name="dft", reason=f"table: {target}, whose builder takes two large products better than many slices")
+    if sequence_length < FACTORED_FROM:
+        return MixingChoice(name="folded", reason=f"table: ONNX Runtime, fewer than {FACTORED_FROM} tokens")
+    return MixingChoice(name="factored", reason=f"table: ONNX Runtime, {FACTORED_FROM} tokens or more")

@@ -1,0 +1,29 @@
+"""From a traced graph to the one that ships: what the tracer leaves behind is folded, fused and shared."""
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from fnet_export.passes.gelu import GeluPass
+from fnet_export.trace import checked, simplified_from_graph
+
+OPTIMIZER: tuple[ir.passes.PassBase, ...] = (
+    GeluPass(),
+    common.CommonSubexpressionEliminationPass(),
+    common.DeduplicateInitializersPass(),
+    common.RemoveUnusedNodesPass(),
+    common.RemoveUnusedOpsetsPass(),
+)
+"""The passes after onnxsim, in order.
+
+LayerNormalization and a product's bias (Gemm) come whole from the tracer and onnxsim. The sum of a residual and its
+LayerNormalization stay two nodes: ONNX Runtime's kernel for both is the slower one (fnet_runtime's OrtSession).
+"""
+
+
+def optimized_from_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Simplify a traced graph with onnxsim and run the passes. Raises GraphError when the result is not valid."""
+    model = ir.from_proto(simplified_from_graph(graph))
+    for change in OPTIMIZER:
+        model = change(model).model
+    return checked(ir.to_proto(model), "the optimized graph")

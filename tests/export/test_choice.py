@@ -1,0 +1,39 @@
+import pytest
+from conftest import LENGTH, tiny_config
+
+from fnet_export.choice import CANDIDATES, choice_from_name, choice_from_times, mixing_times_ms
+from fnet_export.errors import GraphError
+
+
+@pytest.mark.parametrize(
+    ("target", "length", "wanted"),
+    [("onnx", 512, "folded"), ("onnx", 2048, "factored"), ("tensorrt", 512, "dft"), ("tensorrt-rtx", 4096, "dft")],
+)
+def test_the_table(target, length, wanted):
+    choice = choice_from_name("auto", target=target, sequence_length=length, config=tiny_config())
+    assert (choice.name, choice.reason.startswith("table: ")) == (wanted, True)
+
+
+def test_names_are_taken_as_they_are():
+    choice = choice_from_name("fft", target="onnx", sequence_length=8, config=tiny_config())
+    assert (choice.name, choice.reason) == ("fft", "asked for")
+
+
+def test_measured_here():
+    assert set(mixing_times_ms(tiny_config(), LENGTH)) == set(CANDIDATES)
+    choice = choice_from_times({"dft": 2.0, "folded": 1.25, "factored": 3.0})
+    assert choice.name == "folded"
+    assert "dft 2.0 ms, folded 1.2 ms, factored 3.0 ms" in choice.reason
+    assert choice_from_name("measure", target="onnx", sequence_length=LENGTH, config=tiny_config()).name in CANDIDATES
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "message"),
+    [
+        ("butterfly", "onnx", "unknown mixing 'butterfly'; expected one of auto, measure"),
+        ("measure", "tensorrt", "times ONNX Runtime only"),
+    ],
+)
+def test_refused(name, target, message):
+    with pytest.raises(GraphError, match=message):
+        choice_from_name(name, target=target, sequence_length=8, config=tiny_config())
