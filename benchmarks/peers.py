@@ -1,0 +1,407 @@
+"""fnet-base sized encoders side by side: ours and what one would otherwise deploy, at the same precision (fp32), on random weights.
+
+Each subject is built once, then opened in a process of its own; the processes take turns, one forward pass each a round, so that a
+noisy machine is noisy to all. Times are milliseconds of one pass: medians and quartiles after a warm-up. Peak memory is that of the
+process that opens and runs, not of the one that builds.
+
+    python benchmarks/peers.py [--lengths 128 512 2048 4096] [--batches 1 8] [--threads 1 2] [--rounds 9] [--subjects NAME ...]
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+VOCAB, HIDDEN, LAYERS, INTERMEDIATE, LABELS = 32_000, 768, 12, 3072, 2
+POSITIONS = 16
+LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "onnx")
+
+Run = Callable[[np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    length: int
+    batch: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`build` writes a file (or none) in a process of its own; `open` returns what takes int64[batch, length] ids."""
+
+    build: Callable[[Path, Case], None]
+    open: Callable[[Path, Case], Run]
+
+
+# ---- ours
+
+
+def our_config(length):
+    from fnet_core.config import FNetConfig
+
+    return FNetConfig(
+        vocab_size=VOCAB,
+        hidden_size=HIDDEN,
+        num_hidden_layers=LAYERS,
+        intermediate_size=INTERMEDIATE,
+        max_position_embeddings=length,
+        labels=("a", "b"),
+    )
+
+
+def build_ours(task_name, mixing="auto", positions=None):
+    def build(path, case):
+        import onnx
+        import torch
+
+        from fnet_core.fnet import FNet
+        from fnet_core.tasks import TASKS, task_at_positions
+        from fnet_export.choice import choice_from_name
+        from fnet_export.lower import LoweredFNet, lowered_from_model
+        from fnet_export.optimize import optimized_from_graph
+        from fnet_export.trace import graph_from_model
+
+        config = our_config(case.length)
+        task = TASKS[task_name] if positions is None else task_at_positions(TASKS[task_name], positions)
+        torch.manual_seed(0)
+        model = FNet(config, TASKS[task_name], sequence_length=case.length).eval()
+        if mixing == "none":
+            lowered = LoweredFNet(model, no_mixing(case.length), task).eval()
+        else:
+            name = choice_from_name(mixing, target="onnx", sequence_length=case.length, config=config).name
+            lowered = lowered_from_model(model, name, task)
+        onnx.save(optimized_from_graph(graph_from_model(lowered)), path)
+
+    return build
+
+
+def no_mixing(length):
+    """The floor: x instead of its transform."""
+    from fnet_core.mixing import Mixing
+
+    class NoMixing(Mixing):
+        def forward(self, x):
+            return x
+
+        def first(self, x):
+            return x[:, 0]
+
+    return NoMixing(length, HIDDEN)
+
+
+def open_ours(path, case):
+    from fnet_runtime.manifest import TensorInfo
+    from fnet_runtime.ort_session import OrtSession
+
+    axes = {"input_ids": case.length, "token_type_ids": case.length}
+    if "positions" in path.name:
+        axes["masked_lm_positions"] = POSITIONS
+    inputs = [TensorInfo(name=name, dtype="int64", axes=("batch_size", n)) for name, n in axes.items()]
+    session = OrtSession(path, inputs, threads=case.threads)
+    return lambda ids: session.run({name: ids if name == "input_ids" else ids[:, :n] * 0 for name, n in axes.items()})
+
+
+# ---- what one would otherwise do
+
+
+def transformers_model(kind, length):
+    import torch
+    import transformers
+
+    sizes = {
+        "vocab_size": VOCAB,
+        "hidden_size": HIDDEN,
+        "num_hidden_layers": LAYERS,
+        "intermediate_size": INTERMEDIATE,
+        "max_position_embeddings": length,
+        "num_labels": LABELS,
+    }
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    return getattr(transformers, f"{kind}ForSequenceClassification")(config).eval()
+
+
+class Logits:
+    """A transformers model as a module from (ids, types) to logits."""
+
+    def __new__(cls, model):
+        import torch
+
+        class Module(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model = model
+
+            def forward(self, input_ids, token_type_ids):
+                return self.model(input_ids=input_ids, token_type_ids=token_type_ids).logits
+
+        return Module().eval()
+
+
+def example(case):
+    import torch
+
+    return tuple(torch.zeros((case.batch, case.length), dtype=torch.int64) for _ in range(2))
+
+
+def nothing(path, case):
+    """Build nothing: opened from its configuration."""
+
+
+def open_torch(kind, *, compiled):
+    def opened(path, case):
+        import torch
+
+        torch.set_num_threads(case.threads)
+        model = Logits(transformers_model(kind, case.length))
+        model = torch.compile(model) if compiled else model
+
+        def run(ids):
+            with torch.inference_mode():
+                return model(torch.from_numpy(ids), torch.zeros(ids.shape, dtype=torch.int64))
+
+        return run
+
+    return opened
+
+
+def build_onnx(kind):
+    def build(path, case):
+        import torch
+
+        names = ["input_ids", "token_type_ids"]
+        program = torch.onnx.export(
+            Logits(transformers_model(kind, case.length)), example(case), dynamo=True, input_names=names, output_names=["logits"]
+        )
+        program.save(str(path))
+
+    return build
+
+
+def open_onnxruntime(path, case):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = case.threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [i.name for i in session.get_inputs()]
+    return lambda ids: session.run(None, {name: ids if name == "input_ids" else ids * 0 for name in names})
+
+
+def build_openvino(path, case):
+    import openvino
+
+    model = openvino.convert_model(Logits(transformers_model("FNet", case.length)), example_input=example(case))
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def open_openvino(path, case):
+    import openvino
+
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": case.threads, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(path, "CPU", options)
+    return lambda ids: compiled([ids, ids * 0])
+
+
+SUBJECTS = {
+    "ours": Subject(build_ours("sequence-classification"), open_ours),
+    "ours, mixing removed (floor)": Subject(build_ours("sequence-classification", "none"), open_ours),
+    "ours, dft": Subject(build_ours("sequence-classification", "dft"), open_ours),
+    "ours, encoder alone": Subject(build_ours("question-answering"), open_ours),
+    "ours, masked-lm at 16 positions": Subject(build_ours("masked-lm", positions=POSITIONS), open_ours),
+    "transformers FNet, eager": Subject(nothing, open_torch("FNet", compiled=False)),
+    "transformers FNet, torch.compile": Subject(nothing, open_torch("FNet", compiled=True)),
+    "transformers FNet, torch.onnx (DFT) in ONNX Runtime": Subject(build_onnx("FNet"), open_onnxruntime),
+    "transformers FNet, OpenVINO": Subject(build_openvino, open_openvino),
+    "transformers BERT, eager": Subject(nothing, open_torch("Bert", compiled=False)),
+    "transformers BERT, ONNX Runtime": Subject(build_onnx("Bert"), open_onnxruntime),
+}
+
+
+# ---- processes
+
+
+def model_path(folder, name, case):
+    stem = "".join(c if c.isalnum() else "-" for c in name)
+    return Path(folder) / f"{stem}-{case.length}-{case.batch}" / ("model.xml" if "OpenVINO" in name else "model.onnx")
+
+
+def worker(action, name, folder, case):
+    """What a process of one subject does: build, or open and run once for every line it is sent."""
+    path = model_path(folder, name, case)
+    if "positions" in name:
+        path = path.with_name("positions.onnx")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if action == "build":
+        SUBJECTS[name].build(path, case)
+        return
+    run = SUBJECTS[name].open(path, case)
+    ids = np.random.default_rng(0).integers(7, VOCAB, (case.batch, case.length))
+    for _ in range(2):
+        run(ids)
+    size = sum(file.stat().st_size for file in path.parent.iterdir())
+    print(json.dumps({"file_bytes": size}), flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        run(ids)
+        print(json.dumps({"ms": 1e3 * (time.perf_counter() - start)}), flush=True)
+    print(json.dumps({"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+
+
+def started(action, name, folder, case):
+    arguments = [str(n) for n in (case.length, case.batch, case.threads)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(case.threads), "TOKENIZERS_PARALLELISM": "false"}
+    return subprocess.Popen(
+        [sys.executable, __file__, "--worker", action, name, str(folder), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if action == "build" else subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[1],
+    )
+
+
+def line(process):
+    while text := process.stdout.readline():
+        if text.startswith("{"):
+            return json.loads(text)
+    return None
+
+
+def measured(case, names, rounds, folder):
+    """Build what is missing, open everything, take turns; one result by name, with a reason where there is no time."""
+    results, opened = {}, {}
+    for name in names:
+        path = model_path(folder, name, case)
+        if not path.parent.exists():
+            process = started("build", name, folder, case)
+            _, said = process.communicate()
+            if process.returncode:
+                reason = (said.strip().splitlines() or [f"exit {process.returncode}"])[-1]
+                results[name] = {"failed": f"cannot be built: {reason[:300]}"}
+                continue
+        process = started("run", name, folder, case)
+        ready = line(process)
+        if ready is None:
+            results[name] = {"failed": f"cannot be run (exit {process.wait()})"}
+            continue
+        opened[name], results[name] = process, ready | {"ms": []}
+        print(f"  {name}: opened", file=sys.stderr)
+    for _ in range(rounds):
+        for name, process in opened.items():
+            process.stdin.write("run\n")
+            process.stdin.flush()
+            results[name]["ms"].append(line(process)["ms"])
+    for name, process in opened.items():
+        process.stdin.close()
+        results[name] |= line(process)
+        process.wait()
+    for result in results.values():
+        if "ms" in result:
+            low, median, high = statistics.quantiles(result["ms"], n=4)
+            result |= {"median_ms": median, "quartiles_ms": [low, high]}
+    return results
+
+
+# ---- results
+
+
+def host():
+    cpu = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), "?")
+    flags = Path("/proc/cpuinfo").read_text()
+    simd = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
+    return {"cpu": cpu, "simd": simd, "cores": os.cpu_count(), "python": platform.python_version()} | {
+        name: version(name) for name in LIBRARIES
+    }
+
+
+def table(report):
+    lines = [
+        f"# Peers\n\n{', '.join(f'{k} {v}' for k, v in report['host'].items())}; fp32, {report['rounds']} rounds, interleaved.\n"
+    ]
+    for case in report["cases"]:
+        lines.append(f"\n## {case['length']} tokens, batch {case['batch']}, {case['threads']} threads\n")
+        lines.append("| subject | median ms | quartiles | x ours | peak MB | files MB |\n|---|---|---|---|---|---|")
+        ours = case["results"].get("ours", {}).get("median_ms")
+        for name, r in case["results"].items():
+            if "failed" in r:
+                lines.append(f"| {name} | {r['failed']} | | | | |")
+                continue
+            low, high = r["quartiles_ms"]
+            ratio = f"{r['median_ms'] / ours:.2f}" if ours else ""
+            sizes = f"{r['peak_bytes'] / 1e6:.0f} | {r['file_bytes'] / 1e6:.0f}"
+            lines.append(f"| {name} | {r['median_ms']:.1f} | {low:.1f} to {high:.1f} | {ratio} | {sizes} |")
+    return "\n".join(lines) + "\n"
+
+
+def chart(report, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    cases = [c for c in report["cases"] if any("median_ms" in r for r in c["results"].values())]
+    figure, axes = pyplot.subplots(len(cases), 1, figsize=(9, 0.5 + 3.2 * len(cases)), squeeze=False)
+    for axis, case in zip(axes[:, 0], cases, strict=True):
+        found = {name: r for name, r in case["results"].items() if "median_ms" in r}
+        medians = [r["median_ms"] for r in found.values()]
+        spread = np.array(
+            [[m - r["quartiles_ms"][0], r["quartiles_ms"][1] - m] for m, r in zip(medians, found.values(), strict=True)]
+        )
+        axis.barh(
+            list(found), medians, xerr=np.maximum(spread.T, 0), color=["#1b7" if n.startswith("ours") else "#999" for n in found]
+        )
+        axis.invert_yaxis()
+        axis.set_xlabel("ms (median, quartiles)")
+        axis.set_title(f"{case['length']} tokens, batch {case['batch']}, {case['threads']} threads", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main():
+    if len(sys.argv) > 1 and sys.argv[1] == "--worker":
+        action, name, folder, *numbers = sys.argv[2:]
+        worker(action, name, folder, Case(*map(int, numbers)))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512, 2048, 4096])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--output", default="peers", help="name of the files under benchmarks/results")
+    options = parser.parse_args()
+    report = {"host": host(), "rounds": options.rounds, "cases": []}
+    RESULTS.mkdir(exist_ok=True)
+    for length in options.lengths:
+        for batch in options.batches:
+            with tempfile.TemporaryDirectory() as folder:
+                for threads in options.threads:
+                    case = Case(length, batch, threads)
+                    print(case, file=sys.stderr)
+                    report["cases"].append(vars(case) | {"results": measured(case, options.subjects, options.rounds, folder)})
+                    (RESULTS / f"{options.output}.json").write_text(json.dumps(report, indent=1) + "\n")
+                    (RESULTS / f"{options.output}.md").write_text(table(report))
+    chart(report, RESULTS / f"{options.output}.svg")
+    print(table(report))
+
+
+if __name__ == "__main__":
+    main()
