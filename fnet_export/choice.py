@@ -26,8 +26,8 @@ from fnet_export.trace import graph_from_model
 AUTO, MEASURE = "auto", "measure"
 CHOICES = (AUTO, MEASURE, *MIXINGS)
 FACTORED_FROM = 2048
-"""Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two AVX2 cores took `folded` 233 ms and
-`factored` 240 ms at 1,024 tokens, 449 ms and 443 ms at 2,048 (`mixing_times_ms`)."""
+"""Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two AVX2 cores took `folded`
+233 ms and `factored` 240 ms at 1,024 tokens, 449 ms and 443 ms at 2,048 (`mixing_times_ms`)."""
 CANDIDATES = ("dft", "folded", "factored")
 ROUNDS, LAYERS = 9, 3
 
