@@ -36,8 +36,7 @@ def bundle_folder(output: Path, *, force: bool) -> Iterator[Path]:
     After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), without a manifest: no bundle.
     Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, or cannot be written.
     """
-    output = Path.cwd() / output
-    check_output(output, force=force)
+    output = check_output(output, force=force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = output.with_name(f".{output.name}.partial-{secrets.token_hex(4)}")
@@ -67,14 +66,19 @@ def _kept_as_failed(folder: Path, output: Path) -> str:
     return f"the files are in {failed}, without a manifest"
 
 
-def check_output(output: Path, *, force: bool) -> None:
-    """Raise OutputError when a bundle may not be written there: no writable place, or something not to be replaced."""
-    if ".." in output.parts:
-        raise OutputError(f"{output}: expected a path without '..'; write {output.resolve()}")
+def check_output(output: Path, *, force: bool) -> Path:
+    """Return the absolute path to write a bundle to.
+
+    Raises OutputError when one may not be written there: no name, no writable place, or something not to be replaced.
+    """
+    named = Path.cwd() / output
+    if named.name == "..":
+        raise OutputError(f"{output}: expected the name of a folder at the end, found '..'; write {named.resolve()}")
+    output = named.parent.resolve() / named.name  # NEW/../NAME must not make NEW
     try:
         if not output.exists() and not output.is_symlink():
             _check_place(output)
-            return
+            return output
     except OSError as error:  # a name that the disk cannot hold
         raise _unwritable(output, error) from error
     if not force:
@@ -84,11 +88,12 @@ def check_output(output: Path, *, force: bool) -> None:
             f"{output}: --force replaces bundles only: a folder with a bundle's {MANIFEST} and no file that it does not list; "
             "this is none. Remove it yourself"
         )
+    return output
 
 
 def _check_place(output: Path) -> None:
     """Raise OutputError unless the nearest folder that exists can take a new one. Raises OSError."""
-    place = next(parent for parent in output.absolute().parents if parent.exists())
+    place = next(parent for parent in output.parents if parent.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(f"{output}: cannot be written: {place} is no folder that this user may write to")
 
