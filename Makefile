@@ -26,5 +26,5 @@ test: lint
 	$(BIN)/python -m pytest
 
 bench: setup
-	$(BIN)/pip install --quiet -c constraints.txt '.[bench]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/peers.py

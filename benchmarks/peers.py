@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -104,16 +105,18 @@ def no_mixing(length):
     return NoMixing(length, HIDDEN)
 
 
-def open_ours(path, case):
-    from fnet_runtime.manifest import TensorInfo
-    from fnet_runtime.ort_session import OrtSession
+def open_ours(positions=None):
+    def opened(path, case):
+        from fnet_runtime.manifest import TensorInfo
+        from fnet_runtime.ort_session import OrtSession
 
-    axes = {"input_ids": case.length, "token_type_ids": case.length}
-    if "positions" in path.name:
-        axes["masked_lm_positions"] = POSITIONS
-    inputs = [TensorInfo(name=name, dtype="int64", axes=("batch_size", n)) for name, n in axes.items()]
-    session = OrtSession(path, inputs, threads=case.threads)
-    return lambda ids: session.run({name: ids if name == "input_ids" else ids[:, :n] * 0 for name, n in axes.items()})
+        axes = {"input_ids": case.length, "token_type_ids": case.length}
+        axes |= {} if positions is None else {"masked_lm_positions": positions}
+        inputs = [TensorInfo(name=name, dtype="int64", axes=("batch_size", n)) for name, n in axes.items()]
+        session = OrtSession(path, inputs, threads=case.threads)
+        return lambda ids: session.run({name: ids if name == "input_ids" else ids[:, :n] * 0 for name, n in axes.items()})
+
+    return opened
 
 
 # ---- what one would otherwise do
@@ -136,21 +139,19 @@ def transformers_model(kind, length):
     return getattr(transformers, f"{kind}ForSequenceClassification")(config).eval()
 
 
-class Logits:
+def logits_module(model):
     """A transformers model as a module from (ids, types) to logits."""
+    import torch
 
-    def __new__(cls, model):
-        import torch
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
 
-        class Module(torch.nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.model = model
+        def forward(self, input_ids, token_type_ids):
+            return self.model(input_ids=input_ids, token_type_ids=token_type_ids).logits
 
-            def forward(self, input_ids, token_type_ids):
-                return self.model(input_ids=input_ids, token_type_ids=token_type_ids).logits
-
-        return Module().eval()
+    return Logits().eval()
 
 
 def example(case):
@@ -168,7 +169,7 @@ def open_torch(kind, *, compiled):
         import torch
 
         torch.set_num_threads(case.threads)
-        model = Logits(transformers_model(kind, case.length))
+        model = logits_module(transformers_model(kind, case.length))
         model = torch.compile(model) if compiled else model
 
         def run(ids):
@@ -186,7 +187,11 @@ def build_onnx(kind):
 
         names = ["input_ids", "token_type_ids"]
         program = torch.onnx.export(
-            Logits(transformers_model(kind, case.length)), example(case), dynamo=True, input_names=names, output_names=["logits"]
+            logits_module(transformers_model(kind, case.length)),
+            example(case),
+            dynamo=True,
+            input_names=names,
+            output_names=["logits"],
         )
         program.save(str(path))
 
@@ -207,7 +212,7 @@ def open_onnxruntime(path, case):
 def build_openvino(path, case):
     import openvino
 
-    model = openvino.convert_model(Logits(transformers_model("FNet", case.length)), example_input=example(case))
+    model = openvino.convert_model(logits_module(transformers_model("FNet", case.length)), example_input=example(case))
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
@@ -220,11 +225,11 @@ def open_openvino(path, case):
 
 
 SUBJECTS = {
-    "ours": Subject(build_ours("sequence-classification"), open_ours),
-    "ours, mixing removed (floor)": Subject(build_ours("sequence-classification", "none"), open_ours),
-    "ours, dft": Subject(build_ours("sequence-classification", "dft"), open_ours),
-    "ours, encoder alone": Subject(build_ours("question-answering"), open_ours),
-    "ours, masked-lm at 16 positions": Subject(build_ours("masked-lm", positions=POSITIONS), open_ours),
+    "ours": Subject(build_ours("sequence-classification"), open_ours()),
+    "ours, mixing removed (floor)": Subject(build_ours("sequence-classification", "none"), open_ours()),
+    "ours, dft": Subject(build_ours("sequence-classification", "dft"), open_ours()),
+    "ours, encoder alone": Subject(build_ours("question-answering"), open_ours()),
+    "ours, masked-lm at 16 positions": Subject(build_ours("masked-lm", positions=POSITIONS), open_ours(POSITIONS)),
     "transformers FNet, eager": Subject(nothing, open_torch("FNet", compiled=False)),
     "transformers FNet, torch.compile": Subject(nothing, open_torch("FNet", compiled=True)),
     "transformers FNet, torch.onnx (DFT) in ONNX Runtime": Subject(build_onnx("FNet"), open_onnxruntime),
@@ -245,8 +250,6 @@ def model_path(folder, name, case):
 def worker(action, name, folder, case):
     """What a process of one subject does: build, or open and run once for every line it is sent."""
     path = model_path(folder, name, case)
-    if "positions" in name:
-        path = path.with_name("positions.onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
     if action == "build":
         SUBJECTS[name].build(path, case)
@@ -285,6 +288,16 @@ def line(process):
     return None
 
 
+def asked(process):
+    """Have a process run once; None when it has ended, for want of memory mostly."""
+    try:
+        process.stdin.write("run\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return None
+    return line(process)
+
+
 def measured(case, names, rounds, folder):
     """Build what is missing, open everything, take turns; one result by name, with a reason where there is no time."""
     results, opened = {}, {}
@@ -296,6 +309,7 @@ def measured(case, names, rounds, folder):
             if process.returncode:
                 reason = (said.strip().splitlines() or [f"exit {process.returncode}"])[-1]
                 results[name] = {"failed": f"cannot be built: {reason[:300]}"}
+                shutil.rmtree(path.parent, ignore_errors=True)
                 continue
         process = started("run", name, folder, case)
         ready = line(process)
@@ -305,10 +319,12 @@ def measured(case, names, rounds, folder):
         opened[name], results[name] = process, ready | {"ms": []}
         print(f"  {name}: opened", file=sys.stderr)
     for _ in range(rounds):
-        for name, process in opened.items():
-            process.stdin.write("run\n")
-            process.stdin.flush()
-            results[name]["ms"].append(line(process)["ms"])
+        for name, process in list(opened.items()):
+            if (answer := asked(process)) is None:
+                results[name] = {"failed": f"ended while running (exit {process.wait()})"}
+                del opened[name]
+            else:
+                results[name]["ms"].append(answer["ms"])
     for name, process in opened.items():
         process.stdin.close()
         results[name] |= line(process)
