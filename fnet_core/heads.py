@@ -25,7 +25,7 @@ class MaskedLMHead(nn.Module):
     """Vocabulary logits of every token: dense, activation, LayerNorm, decoder."""
 
     def __init__(self, config: FNetConfig) -> None:
-        """Make the layers; a tied decoder shares its weight with the word embeddings (see `FNetForTask`)."""
+        """Make the layers; a tied decoder shares its weight with the word embeddings (see `FNet`)."""
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.activation = ACTIVATIONS[config.hidden_act]

@@ -24,7 +24,7 @@ from fnet_export.optimize import optimized_from_graph
 from fnet_export.trace import graph_from_model
 
 AUTO, MEASURE = "auto", "measure"
-CHOICES = (AUTO, MEASURE, *MIXINGS)
+MIXING_NAMES = (AUTO, MEASURE, *MIXINGS)
 FACTORED_FROM = 2048
 """Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two AVX2 cores took `folded`
 233 ms and `factored` 240 ms at 1,024 tokens, 449 ms and 443 ms at 2,048 (`mixing_times_ms`)."""
@@ -41,13 +41,13 @@ class MixingChoice:
 
 
 def choice_from_name(name: str, *, target: str, sequence_length: int, config: FNetConfig) -> MixingChoice:
-    """Resolve a name of CHOICES. Raises GraphError for another, and for `measure` with a target that cannot be timed here."""
+    """Resolve a name of MIXING_NAMES. Raises GraphError for another, and for `measure` with a target that cannot be timed here."""
     if name in MIXINGS:
         return MixingChoice(name=name, reason="asked for")
     if name == AUTO:
         return _from_table(target, sequence_length)
     if name != MEASURE:
-        raise GraphError(f"unknown mixing {name!r}; expected one of {', '.join(CHOICES)}")
+        raise GraphError(f"unknown mixing {name!r}; expected one of {', '.join(MIXING_NAMES)}")
     if target != "onnx":
         raise GraphError(
             f"mixing measure: times ONNX Runtime only; for the target {target} choose auto or one of {', '.join(MIXINGS)}"
@@ -71,10 +71,10 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
     """
     small = dataclasses.replace(config, num_hidden_layers=LAYERS, vocab_size=config.pad_token_id + 8)
     task = TASKS["feature-extraction"]
-    model = FNet(small, task, sequence_length=sequence_length).eval()
     inputs, _ = tensors_from_task(task, small, sequence_length)
     times: dict[str, list[float]] = {name: [] for name in CANDIDATES}
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+        model = FNet(small, task, sequence_length=sequence_length).eval()
         sessions = {}
         for name in CANDIDATES:
             path = Path(scratch) / f"{name}-{MODEL}"

@@ -19,7 +19,7 @@ from rich.filesize import decimal
 from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
-from fnet_export.choice import AUTO, CHOICES
+from fnet_export.choice import AUTO, MIXING_NAMES
 from fnet_export.errors import EngineError, FNetExportError, ParityError
 from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
@@ -44,7 +44,7 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 @click.option("--model", metavar="FOLDER|ID", help=f"A Hugging Face folder or hub id.  [default: the {BUILT_IN_ID} spam filter]")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
-@click.option("--mixing", type=click.Choice(CHOICES), default=AUTO, help="How the graph computes the Fourier transforms.")
+@click.option("--mixing", type=click.Choice(MIXING_NAMES), default=AUTO, help="How the graph computes the Fourier transforms.")
 @click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )

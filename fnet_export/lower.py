@@ -13,10 +13,7 @@ from torch import Tensor, nn
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS, Mixing, Order
 from fnet_core.model import Block, Encoder
-from fnet_core.tasks import Task
-
-FIRST_TOKEN_ONLY = ("next-sentence-prediction", "sequence-classification", "multiple-choice")
-"""Tasks whose outputs are of token 0 alone."""
+from fnet_core.tasks import SEQUENCE, Task
 
 
 class LoweredFNet(nn.Module):
@@ -47,7 +44,7 @@ class LoweredFNet(nn.Module):
         *blocks, last = _blocks(encoder)
         for block in blocks:
             x = block(x, self.mixing)
-        if self.task.name in FIRST_TOKEN_ONLY:
+        if not any(SEQUENCE in axes for axes in self.model.task.outputs.values()):  # all are of token 0
             x = last.after_mixing(x[:, :1] + self.mixing.first(x)[:, None])
         else:
             x = last(x, self.mixing)

@@ -15,8 +15,7 @@ from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named
 from fnet_export.bundle import GOLDEN_POSITIONS, check_output
-from fnet_export.choice import AUTO, MixingChoice, choice_from_name
-from fnet_export.choice import CHOICES as MIXING_NAMES
+from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.errors import GraphError, OutputError
 from fnet_export.inputs import GOLDEN_ROWS
 from fnet_export.tensorrt import Library, library_for_target

@@ -37,7 +37,10 @@ class OrtSession:
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise SessionError(f"{model}: ONNX Runtime {onnxruntime.__version__} cannot open it ({error})") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
-        found = [TensorInfo(name=i.name, dtype=i.type[7:-1], axes=tuple(i.shape)) for i in self._session.get_inputs()]
+        found = [
+            TensorInfo(name=i.name, dtype=i.type.removeprefix("tensor(").removesuffix(")"), axes=tuple(i.shape))
+            for i in self._session.get_inputs()
+        ]
         if sorted(found, key=_name) != sorted(inputs, key=_name):
             raise SessionError(f"{model}: expected the inputs {_shown(inputs)}; the graph has {_shown(found)}")
 
