@@ -32,6 +32,8 @@ class LoweredFNet(nn.Module):
         self.register_buffer("sequence_back", torch.from_numpy(np.argsort(mixing.sequence_order)), persistent=False)
         self.register_buffer("hidden_back", torch.from_numpy(np.argsort(mixing.hidden_order)), persistent=False)
         self._reorders_tokens, self._reorders_hidden = _reorders(mixing.sequence_order), _reorders(mixing.hidden_order)
+        # every output is of the pooled token; masked-lm at positions has no sequence axis either, and pools nothing
+        self._first_only = task.pooled and not any(SEQUENCE in axes for axes in task.outputs.values())
         _permute(model, mixing)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, positions: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -44,7 +46,7 @@ class LoweredFNet(nn.Module):
         *blocks, last = _blocks(encoder)
         for block in blocks:
             x = block(x, self.mixing)
-        if not any(SEQUENCE in axes for axes in self.model.task.outputs.values()):  # all are of token 0
+        if self._first_only:
             x = last.after_mixing(x[:, :1] + self.mixing.first(x)[:, None])
         else:
             x = last(x, self.mixing)

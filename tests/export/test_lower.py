@@ -51,8 +51,11 @@ def test_masked_lm_at_some_positions(mixing):
     ids = torch.randint(model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(5))
     positions = torch.tensor([[0, 11, 6], [7, 7, 1]])
     inputs = ids, ids % 2, positions
+    own = FNet(model.config, task, sequence_length=12, dtype=torch.float64).eval()  # as a checkpoint is read for this task
+    own.load_state_dict(model.state_dict())
     with torch.no_grad():
         (wanted,), (found,) = AtPositions(model, task)(*inputs), lowered_from_model(model, mixing, task)(*inputs)
+        assert torch.equal(lowered_from_model(own, mixing)(*inputs)[0], found)
         (every,) = model(ids, ids % 2)
     assert torch.equal(wanted, torch.stack([every[0, positions[0]], every[1, positions[1]]]))
     assert ((found - wanted).abs().max() / wanted.abs().max()).item() < 1e-10
