@@ -1,13 +1,15 @@
 """fnet-base sized encoders side by side: ours and what one would otherwise deploy, at the same precision (fp32), on random weights.
 
-Each subject is built once, then opened in a process of its own; the processes take turns, one forward pass each a round, so that a
-noisy machine is noisy to all. Times are milliseconds of one pass: medians and quartiles after a warm-up. Peak memory is that of the
-process that opens and runs, not of the one that builds.
+Each subject is built once, then opened in a process of its own; the processes take turns, another one first each round, so that a
+noisy machine is noisy to all. A turn is a pause, a pass to warm the caches when passes are short, and a pass that is timed: medians
+and quartiles of its milliseconds. Memory is the peak of the process that opens and runs, over what it held with the libraries
+imported. Cases are added to those that were measured before on this host.
 
     python benchmarks/peers.py [--lengths 128 512 2048 4096] [--batches 1 8] [--threads 1 2] [--rounds 9] [--subjects NAME ...]
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -29,6 +31,9 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results"
 VOCAB, HIDDEN, LAYERS, INTERMEDIATE, LABELS = 32_000, 768, 12, 3072, 2
 POSITIONS = 16
+WARM_BELOW_MS = 2000
+PAUSE_S = 0.3
+"""Between two turns: a library's threads spin for a while after a pass, and would take the next subject's cores."""
 LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "onnx")
 
 Run = Callable[[np.ndarray], Any]
@@ -43,10 +48,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Subject:
-    """`build` writes a file (or none) in a process of its own; `open` returns what takes int64[batch, length] ids."""
+    """`build` writes a file (or none) in a process of its own; `open` returns what takes int64[batch, length] ids.
+
+    `imports` are the modules that `open` needs.
+    """
 
     build: Callable[[Path, Case], None]
     open: Callable[[Path, Case], Run]
+    imports: tuple[str, ...]
 
 
 # ---- ours
@@ -67,11 +76,11 @@ def our_config(length):
 
 def build_ours(task_name, mixing="auto", positions=None):
     def build(path, case):
-        import onnx
         import torch
 
         from fnet_core.fnet import FNet
         from fnet_core.tasks import TASKS, task_at_positions
+        from fnet_export.bundle import write_graph
         from fnet_export.choice import choice_from_name
         from fnet_export.lower import LoweredFNet, lowered_from_model
         from fnet_export.optimize import optimized_from_graph
@@ -82,11 +91,11 @@ def build_ours(task_name, mixing="auto", positions=None):
         torch.manual_seed(0)
         model = FNet(config, TASKS[task_name], sequence_length=case.length).eval()
         if mixing == "none":
-            lowered = LoweredFNet(model, no_mixing(case.length), task).eval()
+            lowered = LoweredFNet(model, no_mixing(case.length), task, widen=True).eval()
         else:
             name = choice_from_name(mixing, target="onnx", sequence_length=case.length, config=config).name
-            lowered = lowered_from_model(model, name, task)
-        onnx.save(optimized_from_graph(graph_from_model(lowered)), path)
+            lowered = lowered_from_model(model, name, task, widen=True)
+        write_graph(optimized_from_graph(graph_from_model(lowered)), path)
 
     return build
 
@@ -224,18 +233,19 @@ def open_openvino(path, case):
     return lambda ids: compiled([ids, ids * 0])
 
 
+OURS, TORCH, ORT, OPENVINO = ("fnet_runtime.ort_session",), ("torch", "transformers"), ("onnxruntime",), ("openvino",)
 SUBJECTS = {
-    "ours": Subject(build_ours("sequence-classification"), open_ours()),
-    "ours, mixing removed (floor)": Subject(build_ours("sequence-classification", "none"), open_ours()),
-    "ours, dft": Subject(build_ours("sequence-classification", "dft"), open_ours()),
-    "ours, encoder alone": Subject(build_ours("question-answering"), open_ours()),
-    "ours, masked-lm at 16 positions": Subject(build_ours("masked-lm", positions=POSITIONS), open_ours(POSITIONS)),
-    "transformers FNet, eager": Subject(nothing, open_torch("FNet", compiled=False)),
-    "transformers FNet, torch.compile": Subject(nothing, open_torch("FNet", compiled=True)),
-    "transformers FNet, torch.onnx (DFT) in ONNX Runtime": Subject(build_onnx("FNet"), open_onnxruntime),
-    "transformers FNet, OpenVINO": Subject(build_openvino, open_openvino),
-    "transformers BERT, eager": Subject(nothing, open_torch("Bert", compiled=False)),
-    "transformers BERT, ONNX Runtime": Subject(build_onnx("Bert"), open_onnxruntime),
+    "ours": Subject(build_ours("sequence-classification"), open_ours(), OURS),
+    "ours, mixing removed (floor)": Subject(build_ours("sequence-classification", "none"), open_ours(), OURS),
+    "ours, dft": Subject(build_ours("sequence-classification", "dft"), open_ours(), OURS),
+    "ours, encoder alone": Subject(build_ours("question-answering"), open_ours(), OURS),
+    "ours, masked-lm at 16 positions": Subject(build_ours("masked-lm", positions=POSITIONS), open_ours(POSITIONS), OURS),
+    "transformers FNet, eager": Subject(nothing, open_torch("FNet", compiled=False), TORCH),
+    "transformers FNet, torch.compile": Subject(nothing, open_torch("FNet", compiled=True), TORCH),
+    "transformers FNet, torch.onnx (DFT) in ONNX Runtime": Subject(build_onnx("FNet"), open_onnxruntime, ORT),
+    "transformers FNet, OpenVINO": Subject(build_openvino, open_openvino, OPENVINO),
+    "transformers BERT, eager": Subject(nothing, open_torch("Bert", compiled=False), TORCH),
+    "transformers BERT, ONNX Runtime": Subject(build_onnx("Bert"), open_onnxruntime, ORT),
 }
 
 
@@ -254,17 +264,31 @@ def worker(action, name, folder, case):
     if action == "build":
         SUBJECTS[name].build(path, case)
         return
+    for module in SUBJECTS[name].imports:
+        importlib.import_module(module)
+    imported_bytes = peak_bytes()
     run = SUBJECTS[name].open(path, case)
     ids = np.random.default_rng(0).integers(7, VOCAB, (case.batch, case.length))
-    for _ in range(2):
+
+    def passed_ms():
+        start = time.perf_counter()
         run(ids)
+        return 1e3 * (time.perf_counter() - start)
+
+    passed_ms()
+    last_ms = passed_ms()
     size = sum(file.stat().st_size for file in path.parent.iterdir())
     print(json.dumps({"file_bytes": size}), flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
-        run(ids)
-        print(json.dumps({"ms": 1e3 * (time.perf_counter() - start)}), flush=True)
-    print(json.dumps({"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+        if last_ms < WARM_BELOW_MS:
+            passed_ms()
+        last_ms = passed_ms()
+        print(json.dumps({"ms": last_ms}), flush=True)
+    print(json.dumps({"peak_bytes": peak_bytes() - imported_bytes}), flush=True)
+
+
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def started(action, name, folder, case):
@@ -318,8 +342,11 @@ def measured(case, names, rounds, folder):
             continue
         opened[name], results[name] = process, ready | {"ms": []}
         print(f"  {name}: opened", file=sys.stderr)
-    for _ in range(rounds):
-        for name, process in list(opened.items()):
+    for turn in range(rounds):
+        names = list(opened)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            process = opened[name]
+            time.sleep(PAUSE_S)
             if (answer := asked(process)) is None:
                 results[name] = {"failed": f"ended while running (exit {process.wait()})"}
                 del opened[name]
@@ -346,6 +373,12 @@ def host():
     return {"cpu": cpu, "simd": simd, "cores": os.cpu_count(), "python": platform.python_version()} | {
         name: version(name) for name in LIBRARIES
     }
+
+
+def report_from_file(path, made):
+    """What was measured before on this host in the same way, to add cases to; else a report without cases."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    return before if all(before.get(key) == value for key, value in made.items()) else made | {"cases": []}
 
 
 def table(report):
@@ -404,15 +437,17 @@ def main():
     parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument("--output", default="peers", help="name of the files under benchmarks/results")
     options = parser.parse_args()
-    report = {"host": host(), "rounds": options.rounds, "cases": []}
     RESULTS.mkdir(exist_ok=True)
+    report = report_from_file(RESULTS / f"{options.output}.json", {"host": host(), "rounds": options.rounds})
     for length in options.lengths:
         for batch in options.batches:
             with tempfile.TemporaryDirectory() as folder:
                 for threads in options.threads:
                     case = Case(length, batch, threads)
                     print(case, file=sys.stderr)
-                    report["cases"].append(vars(case) | {"results": measured(case, options.subjects, options.rounds, folder)})
+                    found = vars(case) | {"results": measured(case, options.subjects, options.rounds, folder)}
+                    others = [c for c in report["cases"] if any(c[key] != value for key, value in vars(case).items())]
+                    report["cases"] = sorted([*others, found], key=lambda c: (c["length"], c["batch"], c["threads"]))
                     (RESULTS / f"{options.output}.json").write_text(json.dumps(report, indent=1) + "\n")
                     (RESULTS / f"{options.output}.md").write_text(table(report))
     chart(report, RESULTS / f"{options.output}.svg")

@@ -78,7 +78,7 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
         sessions = {}
         for name in CANDIDATES:
             path = Path(scratch) / f"{name}-{MODEL}"
-            onnx.save(optimized_from_graph(graph_from_model(lowered_from_model(model, name))), path)
+            onnx.save(optimized_from_graph(graph_from_model(lowered_from_model(model, name, widen=True))), path)
             sessions[name] = OrtSession(path, inputs)
         fed = {tensor.name: np.zeros((1, sequence_length), np.int64) for tensor in inputs}
         for _ in range(ROUNDS + 1):  # the first warms up

@@ -1,7 +1,8 @@
 """From a trained model to one for deployment that computes the same: exact rewrites, no approximation.
 
 The mixing's own order of tokens and hidden units is baked into the weights, so that no block reorders anything; a head that reads
-token 0 alone needs of the last block only that token. Every constant is one tensor for all layers.
+token 0 alone needs of the last block only that token. Every constant is one tensor for all layers. For a CPU, rows of the
+feed-forward's width are kept from falling on the same lines of its cache.
 """
 
 import copy
@@ -9,11 +10,15 @@ import copy
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS, Mixing, Order
 from fnet_core.model import Block, Encoder
 from fnet_core.tasks import SEQUENCE, Task
+
+ALIASING_BYTES, CACHE_LINE_BYTES = 4096, 64
+"""Rows that lie a multiple of the first apart share one set of a first-level cache (64 sets of 64 bytes on x86-64 and Cortex-A)."""
 
 
 class LoweredFNet(nn.Module):
@@ -23,8 +28,8 @@ class LoweredFNet(nn.Module):
     sequence_back: Tensor
     hidden_back: Tensor
 
-    def __init__(self, model: FNet, mixing: Mixing, task: Task) -> None:
-        """Permute the weights of `model`, which becomes this one's own, to the order of `mixing`."""
+    def __init__(self, model: FNet, mixing: Mixing, task: Task, *, widen: bool) -> None:
+        """Permute the weights of `model`, which becomes this one's own, to the order of `mixing`; see lowered_from_model."""
         super().__init__()
         self.model, self.mixing, self.task = model, mixing, task
         self.config, self.sequence_length = model.config, model.sequence_length
@@ -35,6 +40,8 @@ class LoweredFNet(nn.Module):
         # every output is of the pooled token; masked-lm at positions has no sequence axis either, and pools nothing
         self._first_only = task.pooled and not any(SEQUENCE in axes for axes in task.outputs.values())
         _permute(model, mixing)
+        if widen:
+            _widen(model)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, positions: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs in the order of `task.outputs`; inputs as FNet has them.
@@ -75,15 +82,16 @@ class AtPositions(nn.Module):
         return (_at(logits, positions),)
 
 
-def lowered_from_model(model: FNet, mixing: str, task: Task | None = None) -> LoweredFNet:
+def lowered_from_model(model: FNet, mixing: str, task: Task | None = None, *, widen: bool = False) -> LoweredFNet:
     """Rewrite a trained model, in evaluation mode and any float dtype, for deployment with a mixing of MIXINGS.
 
     The outputs are the same but for rounding; the model given is not changed. `task` is the model's own unless given: masked-lm
-    with `predict_positions` takes the positions to predict as an input.
+    with `predict_positions` takes the positions to predict as an input. `widen` adds units of zeros to a feed-forward whose rows
+    would fall on the same lines of a CPU's cache, as those of 1024, 3072 and 4096 units do in float32.
     """
     own = copy.deepcopy(model)
-    dtype = own.encoder.embeddings.projection.weight.dtype
-    return LoweredFNet(own, MIXINGS[mixing](model.sequence_length, model.config.hidden_size, dtype), task or model.task).eval()
+    mixer = MIXINGS[mixing](model.sequence_length, model.config.hidden_size, _dtype(own))
+    return LoweredFNet(own, mixer, task or model.task, widen=widen).eval()
 
 
 def _at(x: Tensor, positions: Tensor) -> Tensor:
@@ -97,6 +105,10 @@ def _reorders(order: Order) -> bool:
 
 def _blocks(encoder: Encoder) -> list[Block]:
     return [block for block in encoder.blocks if isinstance(block, Block)]
+
+
+def _dtype(model: FNet) -> torch.dtype:
+    return model.encoder.embeddings.projection.weight.dtype
 
 
 def _permute(model: FNet, mixing: Mixing) -> None:
@@ -115,3 +127,23 @@ def _permute(model: FNet, mixing: Mixing) -> None:
             layer.bias.copy_(layer.bias[hidden])
         for block in blocks:
             block.intermediate.weight.copy_(block.intermediate.weight[:, hidden])
+
+
+def _widen(model: FNet) -> None:
+    """Add a cache line of zero units to every feed-forward whose rows alias; every activation gives 0 of 0, so nothing changes."""
+    size = _dtype(model).itemsize
+    for block in _blocks(model.encoder):
+        if block.intermediate.out_features * size % ALIASING_BYTES == 0:
+            added = CACHE_LINE_BYTES // size
+            block.intermediate = _linear(
+                functional.pad(block.intermediate.weight.detach(), (0, 0, 0, added)),
+                functional.pad(block.intermediate.bias.detach(), (0, added)),
+            )
+            block.output = _linear(functional.pad(block.output.weight.detach(), (0, added)), block.output.bias.detach())
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Make a linear layer of `float[out, in]` and `float[out]`."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer

@@ -62,7 +62,8 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch,
     ):
         progress.stage(READ)
-        model = lowered_from_model(_trained(plan, torch.float32), plan.mixing.name, plan.task)
+        trained = _trained(plan, torch.float32)
+        model = lowered_from_model(trained, plan.mixing.name, plan.task, widen=options.target == "onnx")
         (folder / VOCABULARY).write_bytes(plan.vocabulary.read_bytes())
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 

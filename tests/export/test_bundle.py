@@ -17,7 +17,9 @@ from fnet_export.trace import graph_from_model, simplified_from_graph
 
 def test_weights_that_pass_the_limit_stand_in_a_file_of_their_own(tmp_path):
     graph = simplified_from_graph(graph_from_model(FNet(tiny_config(), TASKS["sequence-classification"], mixing="dft").eval()))
+    before = graph.SerializeToString(deterministic=True)
     write_graph(graph, tmp_path / MODEL, external_above_bytes=1000)
+    assert graph.SerializeToString(deterministic=True) == before
     assert (tmp_path / MODEL_DATA).stat().st_size > (tmp_path / MODEL).stat().st_size
     inputs, _ = tensors_from_task(TASKS["sequence-classification"], tiny_config(), LENGTH)
     OrtSession(tmp_path / MODEL, inputs)

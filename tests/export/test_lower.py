@@ -9,6 +9,7 @@ from fnet_core.config import FNetConfig
 from fnet_core.errors import TaskError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
+from fnet_core.model import ACTIVATIONS
 from fnet_core.tasks import TASKS, task_at_positions
 from fnet_export.lower import AtPositions, lowered_from_model
 from fnet_export.optimize import optimized_from_graph
@@ -99,3 +100,21 @@ def test_a_tied_decoder_stays_tied_and_right():
     model = wide_model("masked-lm", 8, 12, tie_word_embeddings=True)
     lowered = lowered_from_model(model, "folded").model
     assert lowered.head.decoder.weight is lowered.encoder.embeddings.word.weight
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_widened_feed_forward_computes_what_it_did(act):
+    model = wide_model("token-classification", 7, 12, intermediate_size=512, hidden_act=act)  # 512 float64 alias as 1024 float32 do
+    ids = torch.randint(model.config.vocab_size, (2, 7), generator=torch.Generator().manual_seed(5))
+    lowered = lowered_from_model(model, "folded", widen=True)
+    with torch.no_grad():
+        (wanted,), (found,) = model(ids, ids % 2), lowered(ids, ids % 2)
+    assert ((found - wanted).abs().max() / wanted.abs().max()).item() < 1e-10
+    block = lowered.model.encoder.blocks[0]
+    assert (block.intermediate.weight.shape, block.output.weight.shape) == ((520, 12), (12, 520))
+    assert model.encoder.blocks[0].intermediate.out_features == 512
+
+
+def test_what_does_not_alias_is_not_widened():
+    lowered = lowered_from_model(wide_model("token-classification", 7, 12, intermediate_size=500), "folded", widen=True)
+    assert lowered.model.encoder.blocks[0].intermediate.out_features == 500
