@@ -375,18 +375,16 @@ def host():
     }
 
 
-def report_from_file(path, made):
-    """What was measured before on this host in the same way, to add cases to; else a report without cases."""
+def report_from_file(path, host):
+    """What was measured before on this host, to add cases to; else a report without cases."""
     before = json.loads(path.read_text()) if path.exists() else {}
-    return before if all(before.get(key) == value for key, value in made.items()) else made | {"cases": []}
+    return before if before.get("host") == host else {"host": host, "cases": []}
 
 
 def table(report):
-    lines = [
-        f"# Peers\n\n{', '.join(f'{k} {v}' for k, v in report['host'].items())}; fp32, {report['rounds']} rounds, interleaved.\n"
-    ]
+    lines = [f"# Peers\n\n{', '.join(f'{k} {v}' for k, v in report['host'].items())}; fp32, interleaved.\n"]
     for case in report["cases"]:
-        lines.append(f"\n## {case['length']} tokens, batch {case['batch']}, {case['threads']} threads\n")
+        lines.append(f"\n## {case['length']} tokens, batch {case['batch']}, {case['threads']} threads, {case['rounds']} rounds\n")
         lines.append("| subject | median ms | quartiles | x ours | peak MB | files MB |\n|---|---|---|---|---|---|")
         ours = case["results"].get("ours", {}).get("median_ms")
         for name, r in case["results"].items():
@@ -438,14 +436,17 @@ def main():
     parser.add_argument("--output", default="peers", help="name of the files under benchmarks/results")
     options = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    report = report_from_file(RESULTS / f"{options.output}.json", {"host": host(), "rounds": options.rounds})
+    report = report_from_file(RESULTS / f"{options.output}.json", host())
     for length in options.lengths:
         for batch in options.batches:
             with tempfile.TemporaryDirectory() as folder:
                 for threads in options.threads:
                     case = Case(length, batch, threads)
                     print(case, file=sys.stderr)
-                    found = vars(case) | {"results": measured(case, options.subjects, options.rounds, folder)}
+                    found = vars(case) | {
+                        "rounds": options.rounds,
+                        "results": measured(case, options.subjects, options.rounds, folder),
+                    }
                     others = [c for c in report["cases"] if any(c[key] != value for key, value in vars(case).items())]
                     report["cases"] = sorted([*others, found], key=lambda c: (c["length"], c["batch"], c["threads"]))
                     (RESULTS / f"{options.output}.json").write_text(json.dumps(report, indent=1) + "\n")

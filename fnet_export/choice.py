@@ -26,8 +26,9 @@ from fnet_export.trace import graph_from_model
 AUTO, MEASURE = "auto", "measure"
 MIXING_NAMES = (AUTO, MEASURE, *MIXINGS)
 FACTORED_FROM = 2048
-"""Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two AVX2 cores took `folded`
-233 ms and `factored` 240 ms at 1,024 tokens, 449 ms and 443 ms at 2,048 (`mixing_times_ms`)."""
+"""Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two cores took `folded` and
+`factored` 213 and 222 ms at 1,024 tokens, 443 and 425 ms at 2,048, 940 and 877 ms at 4,096 with AVX-512 (`mixing_times_ms`); with
+AVX2 the two cross at 2,048 as well."""
 CANDIDATES = ("dft", "folded", "factored")
 ROUNDS, LAYERS = 9, 3
 
