@@ -171,7 +171,7 @@ def _expected_bytes(
     matrices = sum(matrix.numel() for matrix in MIXINGS[mixing](length, config.hidden_size, torch.float32).buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
     rows = len(GOLDEN_ROWS)
-    golden = rows * 8 * 2 * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)
+    golden = rows * 8 * len(task.inputs) * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)
     for output in task.outputs.values():
         count = rows
         for axis in output[1:]:
