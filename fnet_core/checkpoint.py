@@ -30,6 +30,14 @@ BLOCK_MODULES = {
     "output.dense": "output",
     "output.LayerNorm": "output_norm",
 }
+MIXING_MODULES: Mapping[str, Mapping[str, str]] = {
+    "fourier": {},
+    "identity": {},
+    "linear": {"linear.hidden": "mixing.hidden", "linear.sequence": "mixing.sequence"},
+    "random": {"random.hidden": "mixing.hidden", "random.sequence": "mixing.sequence"},
+    "attention": {f"attention.{name}": f"mixing.{name}" for name in ("query", "key", "value", "output")},
+}
+"""Per mixing of a layer: the modules with weights; transformers, which has Fourier's only, has no names for them."""
 POOLER_MODULES = {"pooler.dense": "pooler.dense"}
 MASKED_LM_MODULES = {
     "cls.predictions.transform.dense": "head.dense",
@@ -235,8 +243,8 @@ def module_names(config: FNetConfig, task: Task) -> dict[str, str]:
     """Transformers' names of all modules of a task's model, and ours."""
     blocks = {
         f"encoder.layer.{i}.{key}": f"encoder.blocks.{i}.{name}"
-        for i in range(config.num_hidden_layers)
-        for key, name in BLOCK_MODULES.items()
+        for i, mixing in enumerate(config.mixings)
+        for key, name in {**BLOCK_MODULES, **MIXING_MODULES[mixing]}.items()
     }
     return ENCODER_MODULES | blocks | (POOLER_MODULES if task.pooled else {}) | dict(HEAD_MODULES[task.name])
 

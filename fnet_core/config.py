@@ -9,6 +9,12 @@ from typing import Any
 from fnet_core.errors import ConfigError
 
 HIDDEN_ACTS = ("gelu_new", "gelu", "relu", "silu")
+FOURIER, ATTENTION = "fourier", "attention"
+MIXINGS = (FOURIER, "linear", "random", "identity", ATTENTION)
+"""What a layer may mix tokens with: the paper's Fourier transform, and what it is compared with there."""
+SIZED_MIXINGS = ("linear", "random")
+"""Those that have a matrix of the sequence's length."""
+LAYOUTS = ("bottom", "middle", "mixed", "top")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -16,8 +22,10 @@ PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_class
 class FNetConfig:
     """An FNet's hyperparameters, named and defaulted as in transformers' FNetConfig.
 
-    Sizes are positive integers; `labels` are the classifier's label names by output index; `extra` holds the config.json keys
-    that this class has no field for, which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
+    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend (none
+    of this is in transformers' FNetConfig: absent from a config.json, it is Fourier everywhere); `labels` are the classifier's
+    label names by output index; `extra` holds the config.json keys that this class has no field for, which `to_dict` writes back
+    unchanged. Raises ConfigError naming the first bad field.
     """
 
     vocab_size: int = 32000
@@ -36,6 +44,9 @@ class FNetConfig:
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
     tie_word_embeddings: bool = True
+    mixing: str = FOURIER
+    attention_layers: tuple[int, ...] = ()
+    num_attention_heads: int = 12
     architectures: tuple[str, ...] = ()
     problem_type: str | None = None
     labels: tuple[str, ...] = ("LABEL_0", "LABEL_1")
@@ -75,6 +86,13 @@ class FNetConfig:
         for name in ("initializer_range", "layer_norm_eps"):
             value = getattr(self, name)
             _check(name, value, _is_number(value) and value > 0, "a positive number")
+        _check("mixing", self.mixing, self.mixing in MIXINGS, f"one of {', '.join(MIXINGS)}")
+        layers = self.attention_layers
+        valid = isinstance(layers, tuple) and all(_is_int(i) and 0 <= i < self.num_hidden_layers for i in layers)
+        _check("attention_layers", layers, valid and sorted(set(layers)) == list(layers), "ascending indices of layers, from 0")
+        heads = self.num_attention_heads
+        fits = _is_int(heads) and heads >= 1 and (not self.attends or self.hidden_size % heads == 0)
+        _check("num_attention_heads", heads, fits, f"a positive integer that divides hidden_size {self.hidden_size}")
         for name in ("labels", "architectures"):
             value = getattr(self, name)
             _check(name, value, isinstance(value, tuple) and all(isinstance(v, str) for v in value), "names")
@@ -84,6 +102,16 @@ class FNetConfig:
     def num_labels(self) -> int:
         """Number of outputs of the classifier."""
         return len(self.labels)
+
+    @property
+    def mixings(self) -> tuple[str, ...]:
+        """Name in MIXINGS of what each layer mixes with."""
+        return tuple(ATTENTION if i in self.attention_layers else self.mixing for i in range(self.num_hidden_layers))
+
+    @property
+    def attends(self) -> bool:
+        """Tell whether a layer has attention."""
+        return bool(self.attention_layers) or self.mixing == ATTENTION
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FNetConfig":
@@ -95,8 +123,9 @@ class FNetConfig:
         model_type = rest.pop("model_type", "fnet")
         _check("model_type", model_type, model_type == "fnet", "'fnet'")
         known = {f.name: rest.pop(f.name) for f in fields(cls) if f.name in rest and f.name not in ("labels", "extra")}
-        _check("architectures", known.get("architectures"), isinstance(known.get("architectures") or [], list), "a list")
-        known["architectures"] = tuple(known.get("architectures") or ())
+        for name in ("architectures", "attention_layers"):
+            _check(name, known.get(name), isinstance(known.get(name) or [], list), "a list")
+            known[name] = tuple(known.get(name) or ())
         if known.get("pad_token_id", 0) is None:
             known.pop("pad_token_id")  # transformers writes null for "unset"; the padding contract needs an id
         labels = _labels(rest.pop("id2label", None), rest.pop("num_labels", None))
@@ -121,6 +150,10 @@ class FNetConfig:
         """Return the object of a config.json, `extra` included."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("labels", "extra")}
         own["architectures"] = list(self.architectures)
+        own["attention_layers"] = list(self.attention_layers)
+        for f in fields(self):  # a plain FNet is what transformers writes, and no more
+            if f.name in ("mixing", "attention_layers", "num_attention_heads") and getattr(self, f.name) == f.default:
+                del own[f.name]
         own["model_type"] = "fnet"
         own["id2label"] = {str(i): label for i, label in enumerate(self.labels)}
         own["label2id"] = {label: i for i, label in enumerate(self.labels)}
@@ -129,6 +162,24 @@ class FNetConfig:
     def to_json(self) -> str:
         """Return a config.json's text: keys sorted, two spaces, a final newline."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def attention_layers(layout: str, count: int, num_hidden_layers: int) -> tuple[int, ...]:
+    """Return which layers of a hybrid attend: `count` of them at the bottom, in the middle, at the top, or spread (mixed).
+
+    The paper's layouts (section 4.2), by its code's formulas. Raises ConfigError for another layout, a count that is not from 0 to
+    the number of layers, or one that `mixed` cannot spread: the layers must be a multiple of it.
+    """
+    layers = num_hidden_layers
+    _check("layout", layout, layout in LAYOUTS, f"one of {', '.join(LAYOUTS)}")
+    _check("attention layers", count, _is_int(count) and 0 <= count <= layers, f"0 to {layers}")
+    if count == 0:
+        return ()
+    if layout == "mixed":
+        _check("mixed attention layers", count, layers % count == 0, f"a divisor of the {layers} layers")
+        return tuple(range(0, layers, layers // count))
+    start = {"bottom": 0, "middle": (layers - count + 1) // 2, "top": layers - count}[layout]
+    return tuple(range(start, start + count))
 
 
 _SIZES = (

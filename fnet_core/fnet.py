@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from fnet_core.config import FNetConfig
 from fnet_core.heads import MaskedLMHead
 from fnet_core.model import Encoder, Pooler
-from fnet_core.tasks import Task
+from fnet_core.tasks import Task, task_of_config
 
 
 class FNet(nn.Module):
@@ -28,7 +28,7 @@ class FNet(nn.Module):
         """
         super().__init__()
         self.config = config
-        self.task = task
+        self.task = task_of_config(task, config)
         self.sequence_length = sequence_length or config.max_position_embeddings
         self.encoder = Encoder(config, mixing=mixing, sequence_length=self.sequence_length, dtype=dtype)
         self.pooler = Pooler(config) if task.pooled else None
@@ -39,12 +39,14 @@ class FNet(nn.Module):
                     module.decoder.weight = self.encoder.embeddings.word.weight
         self.to(dtype)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs in the order of `task.outputs`.
 
-        Both inputs are `int64[batch, sequence]`, with an axis of choices before the last for multiple-choice.
+        Inputs are `int64[batch, sequence]`, with an axis of choices before the last for multiple-choice. The mask, 0 where a token
+        does not count, is for models with attention; without it all tokens do.
         """
-        return self.outputs(self.encoder(input_ids.flatten(0, -2), token_type_ids.flatten(0, -2)), input_ids.shape)
+        given = (input_ids, token_type_ids, attention_mask)
+        return self.outputs(self.encoder(*(None if ids is None else ids.flatten(0, -2) for ids in given)), input_ids.shape)
 
     def outputs(self, hidden: Tensor, input_shape: torch.Size) -> tuple[Tensor, ...]:
         """Return the outputs of an encoded input, `float[batch, sequence, hidden]`; heads that pool need its first token only."""

@@ -17,10 +17,11 @@ Order = npt.NDArray[np.int64]
 
 
 class Mixing(nn.Module):
-    """What every mixing is: made from (sequence_length, hidden_size, dtype), which fix what it takes.
+    """What every mixing is; the Fourier ones are made from (sequence_length, hidden_size, dtype), which fix what they take.
 
     `forward` mixes `float[batch, sequence, hidden]`; the result has the same shape and dtype. `first` returns token 0 of that
-    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens.
+    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens. `mask`, `int64[batch, sequence]`, is 0
+    where a token does not count; only attention reads it.
     """
 
     sequence_order: Order
@@ -31,9 +32,12 @@ class Mixing(nn.Module):
         super().__init__()
         self.sequence_order, self.hidden_order = np.arange(sequence_length), np.arange(hidden_size)
 
-    def first(self, x: Tensor) -> Tensor:
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
         raise NotImplementedError
+
+    def reorder(self, tokens: Tensor, hidden: Tensor) -> None:
+        """Permute the weights, so that tokens and hidden units are taken and given in another order: `int64[length]` each."""
 
 
 class FFTMixing(Mixing):
@@ -43,12 +47,12 @@ class FFTMixing(Mixing):
         """Take the common arguments; torch.fft needs none of them."""
         super().__init__(sequence_length, hidden_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
         mixed: Tensor = torch.fft.fft2(x, dim=(-2, -1)).real
         return mixed
 
-    def first(self, x: Tensor) -> Tensor:
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
         return self(x)[:, 0]  # type: ignore[no-any-return]
 
@@ -67,12 +71,12 @@ class DFTMixing(Mixing):
         # float[hidden, 2 * hidden] and float[sequence, 2 * sequence]
         _keep(self, dtype, hidden_matrix=np.hstack([cos_h, sin_h]), sequence_matrix=np.hstack([cos_s, -sin_s]))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
         x_cos, x_sin = torch.matmul(x, self.hidden_matrix).chunk(2, dim=-1)
         return torch.matmul(self.sequence_matrix, torch.cat([x_cos, x_sin], dim=-2))
 
-    def first(self, x: Tensor) -> Tensor:
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
         return torch.matmul(x.sum(dim=-2), self.hidden_matrix).chunk(2, dim=-1)[0]
 
@@ -98,7 +102,7 @@ class FoldedMixing(Mixing):
         cos_h, sin_h = folded_matrices(hidden_size)
         _keep(self, dtype, cos_sequence=cos_s, sin_sequence=sin_s, cos_hidden=cos_h, sin_hidden=sin_h)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
         middle, low, high = torch.split(x, self._sequence, dim=-2)
         even, _ = _folded(torch.cat([middle, low + high], dim=-2), self._hidden)
@@ -118,7 +122,7 @@ class FoldedMixing(Mixing):
             dim=-2,
         )
 
-    def first(self, x: Tensor) -> Tensor:
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
         return _first(x, self._hidden, self.cos_hidden)
 
@@ -144,7 +148,7 @@ class FactoredMixing(Mixing):
         inner, cos_outer, sin_outer = factored_matrices(sequence_length)
         _keep(self, dtype, cos_hidden=cos_h, sin_hidden=sin_h, inner=inner, cos_outer=cos_outer, sin_outer=sin_outer)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
         even, odd = _folded(x, self._hidden)
         a = self._along_sequence(torch.matmul(even, self.cos_hidden), self.cos_outer)
@@ -153,7 +157,7 @@ class FactoredMixing(Mixing):
         mixed = torch.cat([middle, side - b, side + b], dim=-1)  # float[batch, k1, k2, hidden]
         return mixed.transpose(1, 2).reshape(x.shape)
 
-    def first(self, x: Tensor) -> Tensor:
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
         return _first(x, self._hidden, self.cos_hidden)
 
@@ -181,12 +185,12 @@ class NaturalOrder(Mixing):
             self.register_buffer(f"{name}_index", torch.from_numpy(order), persistent=False)
             self.register_buffer(f"{name}_back", torch.from_numpy(np.argsort(order)), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
         mixed = self.mixing(x[:, self.sequence_index][..., self.hidden_index])
         return mixed[:, self.sequence_back][..., self.hidden_back]  # type: ignore[no-any-return]
 
-    def first(self, x: Tensor) -> Tensor:
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
         return self.mixing.first(x[..., self.hidden_index])[..., self.hidden_back]
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fnet_core.config import FNetConfig
-from fnet_core.mixing import natural_mixing
+from fnet_core.config import FOURIER, FNetConfig
+from fnet_core.mixing import Mixing, natural_mixing
+from fnet_core.variants import VARIANTS
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": partial(functional.gelu, approximate="tanh"),
@@ -41,9 +42,10 @@ class Embeddings(nn.Module):
 class Block(nn.Module):
     """One encoder layer: mixing and feed-forward, each with a residual and a LayerNorm after it."""
 
-    def __init__(self, config: FNetConfig) -> None:
-        """Make the layer; the mixing has no weights and is handed to `forward`, one for all layers."""
+    def __init__(self, config: FNetConfig, mixing: Mixing) -> None:
+        """Make the layer; a Fourier mixing has no weights and is one for all layers."""
         super().__init__()
+        self.mixing = mixing
         self.mixing_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATIONS[config.hidden_act]
@@ -51,9 +53,13 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor, mixing: nn.Module) -> Tensor:
-        """Transform `float[batch, sequence, hidden]`; same shape and dtype."""
-        return self.after_mixing(x + mixing(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Transform `float[batch, sequence, hidden]`; same shape and dtype. `mask`: see Mixing."""
+        return self.after_mixing(x + self.mixing(x, mask))
+
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Transform, and return token 0 alone, `float[batch, 1, hidden]`."""
+        return self.after_mixing(x[:, :1] + self.mixing.first(x, mask)[:, None])
 
     def after_mixing(self, x: Tensor) -> Tensor:
         """Finish the layer, given the sum of its input and the mixing; every step acts on each token alone."""
@@ -69,14 +75,16 @@ class Encoder(nn.Module):
         """Make the encoder; `mixing` is a name in MIXINGS, `sequence_length` what every input is padded to."""
         super().__init__()
         self.embeddings = Embeddings(config)
-        self.mixing = natural_mixing(mixing, sequence_length, config.hidden_size, dtype)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+        fourier = natural_mixing(mixing, sequence_length, config.hidden_size, dtype)
+        self.blocks = nn.ModuleList(
+            Block(config, fourier if kind == FOURIER else VARIANTS[kind](config, sequence_length)) for kind in config.mixings
+        )
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Encode two `int64[batch, sequence]` as `float[batch, sequence, hidden]`."""
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Encode `int64[batch, sequence]` inputs as `float[batch, sequence, hidden]`; attention alone reads the mask."""
         x = self.embeddings(input_ids, token_type_ids)
         for block in self.blocks:
-            x = block(x, self.mixing)
+            x = block(x, attention_mask)
         return x  # type: ignore[no-any-return]
 
 

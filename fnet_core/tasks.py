@@ -21,6 +21,8 @@ DYNAMIC_AXES = (BATCH, CHOICES)
 
 Axis = str | int
 INPUT_NAMES = ("input_ids", "token_type_ids")
+ATTENTION_MASK = "attention_mask"
+"""The further input of models with attention: 0 where a token does not count."""
 POSITIONS = "masked_lm_positions"
 """The further input of masked-lm with `predict_positions`: which tokens to predict."""
 
@@ -31,8 +33,8 @@ class Task:
 
     `outputs` maps each output's name to its axes, in the head's order. `pooled` tells that the head reads the pooler,
     `paired` that an input is two texts, `labelled` that the outputs are the configuration's labels, `decides` that the
-    highest score along an output's last axis is an answer. `predict_positions` is how many tokens masked-lm predicts, which it
-    is told; None means every token.
+    highest score along an output's last axis is an answer. `attends` tells that the model has attention, hence a mask.
+    `predict_positions` is how many tokens masked-lm predicts, which it is told; None means every token.
     """
 
     name: str
@@ -45,13 +47,15 @@ class Task:
     paired: bool = False
     labelled: bool = False
     decides: bool = True
+    attends: bool = False
     predict_positions: int | None = None
 
     @property
     def inputs(self) -> dict[str, tuple[Axis, ...]]:
         """Axes of every input by name, in the order that a model takes them."""
         positions = {} if self.predict_positions is None else {POSITIONS: (BATCH, self.predict_positions)}
-        return dict.fromkeys(INPUT_NAMES, self.input_axes) | positions
+        names = (*INPUT_NAMES, ATTENTION_MASK) if self.attends else INPUT_NAMES
+        return dict.fromkeys(names, self.input_axes) | positions
 
 
 TASKS: Mapping[str, Task] = {
@@ -144,3 +148,8 @@ def task_at_positions(task: Task, count: int) -> Task:
     if task.name != "masked-lm" or count < 1:
         raise TaskError(f"predict positions: expected 1 or more, of masked-lm; found {count} of {task.name}")
     return replace(task, outputs={"logits": (BATCH, count, VOCAB)}, predict_positions=count)
+
+
+def task_of_config(task: Task, config: FNetConfig) -> Task:
+    """Return a task as a model of this configuration has it: with a mask where it has attention."""
+    return replace(task, attends=config.attends)

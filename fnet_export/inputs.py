@@ -11,7 +11,7 @@ from fnet_runtime.session import Ids
 from fnet_runtime.tokenizer import Encoding, Tokenizer
 
 from fnet_core.config import FNetConfig
-from fnet_core.tasks import CHOICES, INPUT_NAMES, POSITIONS, Task
+from fnet_core.tasks import CHOICES, POSITIONS, Task
 
 EMAILS = Path(__file__).parent / "samples" / "emails.jsonl"
 EMAIL_COUNT = 32
@@ -66,19 +66,23 @@ def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *,
 
     count = choices if CHOICES in task.input_axes else 1
     shape = (count, sequence_length)
-    rows = {}
+    names = [name for name in task.inputs if name != POSITIONS]  # INPUT_NAMES, and the mask where there is attention
+    rows: dict[str, dict[str, Ids]] = {}
     for name, text in named:
         row = [encoded(text, choice) for choice in range(count)]
-        rows[name] = tuple(np.stack([getattr(encoding, key) for encoding in row]) for key in INPUT_NAMES)
+        rows[name] = {key: np.stack([getattr(encoding, key) for encoding in row]) for key in names}
         if task.name in ("masked-lm", "pretraining"):
-            ids = rows[name][0]
+            ids = rows[name]["input_ids"]
             ids[:, 1::MASKED_EVERY] = np.where(
                 ids[:, 1::MASKED_EVERY] > tokenizer.mask_id, tokenizer.mask_id, ids[:, 1::MASKED_EVERY]
             )
-    rows["all padding"] = (np.full(shape, config.pad_token_id), np.zeros(shape, np.int64))
-    rows["highest ids"] = (np.full(shape, config.vocab_size - 1), np.full(shape, config.type_vocab_size - 1))
-    stacked = (np.stack([row[i] for row in rows.values()]) for i in range(len(INPUT_NAMES)))
-    arrays = {key: a if CHOICES in task.input_axes else a[:, 0] for key, a in zip(INPUT_NAMES, stacked, strict=True)}
+    edges = {  # ids, types, mask
+        "all padding": (config.pad_token_id, 0, 0),
+        "highest ids": (config.vocab_size - 1, config.type_vocab_size - 1, 1),
+    }
+    rows |= {name: {key: np.full(shape, n) for key, n in zip(names, values, strict=False)} for name, values in edges.items()}
+    arrays = {key: np.stack([row[key] for row in rows.values()]) for key in names}
+    arrays = {key: array if CHOICES in task.input_axes else array[:, 0] for key, array in arrays.items()}
     if task.predict_positions is not None:  # from the first token to the last
         spread = np.linspace(0, sequence_length - 1, task.predict_positions).astype(np.int64)
         arrays[POSITIONS] = np.tile(spread, (len(rows), 1))

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fnet_core.config import FOURIER
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS, Mixing, Order
 from fnet_core.model import Block, Encoder
-from fnet_core.tasks import SEQUENCE, Task
+from fnet_core.tasks import SEQUENCE, Task, task_of_config
 
 ALIASING_BYTES, CACHE_LINE_BYTES = 4096, 64
 """Rows that lie a multiple of the first apart share one set of a first-level cache (64 sets of 64 bytes on x86-64 and Cortex-A)."""
@@ -29,9 +30,12 @@ class LoweredFNet(nn.Module):
     hidden_back: Tensor
 
     def __init__(self, model: FNet, mixing: Mixing, task: Task, *, widen: bool) -> None:
-        """Permute the weights of `model`, which becomes this one's own, to the order of `mixing`; see lowered_from_model."""
+        """Give `model`, which becomes this one's own, this Fourier mixing, and its weights the order of it.
+
+        `widen` is as in lowered_from_model.
+        """
         super().__init__()
-        self.model, self.mixing, self.task = model, mixing, task
+        self.model, self.task = model, task
         self.config, self.sequence_length = model.config, model.sequence_length
         self.register_buffer("ids_order", torch.from_numpy(mixing.sequence_order), persistent=False)
         self.register_buffer("sequence_back", torch.from_numpy(np.argsort(mixing.sequence_order)), persistent=False)
@@ -43,29 +47,38 @@ class LoweredFNet(nn.Module):
         if widen:
             _widen(model)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, positions: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        masked_lm_positions: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
         """Return the outputs in the order of `task.outputs`; inputs as FNet has them.
 
-        With `positions`, `int64[batch, count]`, the head reads those tokens alone.
+        With positions, `int64[batch, count]`, the head reads those tokens alone.
         """
         encoder = self.model.encoder
-        x = encoder.embeddings(*(self._ordered(ids.flatten(0, -2)) for ids in (input_ids, token_type_ids)))
+        mask = None if attention_mask is None else self._ordered(attention_mask)
+        x = encoder.embeddings(self._ordered(input_ids), self._ordered(token_type_ids))
         *blocks, last = _blocks(encoder)
         for block in blocks:
-            x = block(x, self.mixing)
+            x = block(x, mask)
         if self._first_only:
-            x = last.after_mixing(x[:, :1] + self.mixing.first(x)[:, None])
+            x = last.first(x, mask)
         else:
-            x = last(x, self.mixing)
-            if positions is not None:
-                x = _at(x, self.sequence_back[positions])
+            x = last(x, mask)
+            if masked_lm_positions is not None:
+                x = _at(x, self.sequence_back[masked_lm_positions])
             elif self._reorders_tokens:
                 x = x.index_select(1, self.sequence_back)
         x = x.index_select(2, self.hidden_back) if self._reorders_hidden else x
         return self.model.outputs(x, input_ids.shape)
 
     def _ordered(self, ids: Tensor) -> Tensor:
-        return ids.index_select(1, self.ids_order) if self._reorders_tokens else ids
+        """Flatten choices into the batch, and put tokens in the mixing's order."""
+        flat = ids.flatten(0, -2)
+        return flat.index_select(1, self.ids_order) if self._reorders_tokens else flat
 
 
 class AtPositions(nn.Module):
@@ -76,10 +89,12 @@ class AtPositions(nn.Module):
         super().__init__()
         self.model, self.task, self.config, self.sequence_length = model, task, model.config, model.sequence_length
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, positions: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor | None = None, *, masked_lm_positions: Tensor
+    ) -> tuple[Tensor, ...]:
         """Return logits `float[batch, count, vocab]` at `int64[batch, count]`."""
-        (logits,) = self.model(input_ids, token_type_ids)
-        return (_at(logits, positions),)
+        (logits,) = self.model(input_ids, token_type_ids, attention_mask)
+        return (_at(logits, masked_lm_positions),)
 
 
 def lowered_from_model(model: FNet, mixing: str, task: Task | None = None, *, widen: bool = False) -> LoweredFNet:
@@ -90,8 +105,9 @@ def lowered_from_model(model: FNet, mixing: str, task: Task | None = None, *, wi
     would fall on the same lines of a CPU's cache, as those of 1024, 3072 and 4096 units do in float32.
     """
     own = copy.deepcopy(model)
-    mixer = MIXINGS[mixing](model.sequence_length, model.config.hidden_size, _dtype(own))
-    return LoweredFNet(own, mixer, task or model.task, widen=widen).eval()
+    sizes = model.sequence_length, model.config.hidden_size
+    mixer = MIXINGS[mixing](*sizes, _dtype(own)) if FOURIER in model.config.mixings else Mixing(*sizes)
+    return LoweredFNet(own, mixer, task_of_config(task or model.task, model.config), widen=widen).eval()
 
 
 def _at(x: Tensor, positions: Tensor) -> Tensor:
@@ -112,7 +128,7 @@ def _dtype(model: FNet) -> torch.dtype:
 
 
 def _permute(model: FNet, mixing: Mixing) -> None:
-    """Reorder what the blocks read and write along the hidden axis, and the position embeddings along the sequence."""
+    """Give Fourier blocks the mixing; reorder what all read and write along the hidden axis, and the positions embedded."""
     encoder = model.encoder
     tokens, hidden = torch.from_numpy(mixing.sequence_order), torch.from_numpy(mixing.hidden_order)
     with torch.no_grad():
@@ -125,8 +141,12 @@ def _permute(model: FNet, mixing: Mixing) -> None:
         for layer in writers:
             layer.weight.copy_(layer.weight[hidden])
             layer.bias.copy_(layer.bias[hidden])
-        for block in blocks:
+        for block, kind in zip(blocks, model.config.mixings, strict=True):
             block.intermediate.weight.copy_(block.intermediate.weight[:, hidden])
+            if kind == FOURIER:
+                block.mixing = mixing
+            else:
+                block.mixing.reorder(tokens, hidden)
 
 
 def _widen(model: FNet) -> None:

@@ -72,7 +72,7 @@ class TorchSession:
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the model; outputs have its dtype."""
         with torch.inference_mode():
-            outputs = self._model(*(torch.from_numpy(inputs[name]) for name in self._model.task.inputs))
+            outputs = self._model(**{name: torch.from_numpy(inputs[name]) for name in self._model.task.inputs})
         return {name: output.numpy() for name, output in zip(self._model.task.outputs, outputs, strict=True)}
 
 

@@ -62,20 +62,12 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch,
     ):
         progress.stage(READ)
-        trained = _trained(plan, torch.float32)
-        model = lowered_from_model(trained, plan.mixing.name, plan.task, widen=options.target == "onnx")
+        model = _lowered(plan)
         (folder / VOCABULARY).write_bytes(plan.vocabulary.read_bytes())
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
-        progress.stage(TRACE)
         traced = Path(scratch) / MODEL
-        graph = graph_from_model(model, options.trace)
-        write_graph(graph, traced)
-        if options.simplify:
-            progress.stage(SIMPLIFY)
-            graph = optimized_from_graph(graph)
-        write_graph(graph, folder / MODEL)
-
+        _write_graphs(plan, model, traced, folder / MODEL, progress)
         engine = None if plan.library is None else _written_engine(plan, plan.library, folder, progress)
 
         progress.stage(PROVE)
@@ -109,6 +101,23 @@ def _trained(plan: Plan, dtype: torch.dtype) -> FNet:
         dtype=dtype,
         random_head=plan.random_head,
     )
+
+
+def _lowered(plan: Plan) -> LoweredFNet:
+    """The model to export; the one that was read is let go."""
+    trained = _trained(plan, torch.float32)
+    return lowered_from_model(trained, plan.mixing.name, plan.task, widen=plan.options.target == "onnx")
+
+
+def _write_graphs(plan: Plan, model: LoweredFNet, traced: Path, shipped: Path, progress: Progress) -> None:
+    """Write the graph as traced and as shipped; neither stays in memory."""
+    progress.stage(TRACE)
+    graph = graph_from_model(model, plan.options.trace)
+    write_graph(graph, traced)
+    if plan.options.simplify:
+        progress.stage(SIMPLIFY)
+        graph = optimized_from_graph(graph)
+    write_graph(graph, shipped)
 
 
 def _samples(plan: Plan) -> Samples:

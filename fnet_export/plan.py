@@ -10,10 +10,11 @@ from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARIT
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
+from fnet_core.config import SIZED_MIXINGS
 from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
-from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named
+from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_export.bundle import GOLDEN_POSITIONS, check_output
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.errors import GraphError, OutputError
@@ -98,11 +99,14 @@ def plan_from_options(options: ExportOptions) -> Plan:
     library = None if options.target == "onnx" else library_for_target(options.target)
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
+    task = task_of_config(task, config)
     random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
     trained = config.max_position_embeddings
     length = options.sequence_length or trained
     if not 4 <= length <= trained:
         raise GraphError(f"sequence length: expected 4 to {trained}, the model's position embeddings; found {length}")
+    if length != trained and set(SIZED_MIXINGS) & set(config.mixings):
+        raise GraphError(f"sequence length: expected {trained}, of which the {config.mixing} mixing has matrices; found {length}")
     if (options.predict_positions or 0) > length:
         raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
     vocabulary = checkpoint.folder / VOCABULARY
@@ -167,7 +171,7 @@ def _expected_bytes(
     matrices = sum(matrix.numel() for matrix in MIXINGS[mixing](length, config.hidden_size, torch.float32).buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
     rows = len(GOLDEN_ROWS)
-    golden = rows * 8 * 2 * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)
+    golden = rows * 8 * len(task.inputs) * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)
     for output in task.outputs.values():
         count = rows
         for axis in output[1:]:

@@ -45,15 +45,16 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
     lengths = EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
     open_axes = {name: torch.export.Dim(name) for name in DYNAMIC_AXES}
     # a fresh tensor each: the tracer would give two uses of one tensor one name
-    example = tuple(
-        torch.zeros([a if isinstance(a, int) else lengths[a] for a in axes], dtype=torch.int64) for axes in task.inputs.values()
-    )
-    dynamic = tuple({i: open_axes[str(a)] for i, a in enumerate(axes) if a in open_axes} for axes in task.inputs.values())
+    example = {
+        name: torch.zeros([a if isinstance(a, int) else lengths[a] for a in axes], dtype=torch.int64)
+        for name, axes in task.inputs.items()
+    }
+    dynamic = {name: {i: open_axes[str(a)] for i, a in enumerate(axes) if a in open_axes} for name, axes in task.inputs.items()}
     try:
         with _quiet():
             program = torch.onnx.export(
                 model,
-                example,
+                kwargs=example,
                 dynamo=True,
                 input_names=list(task.inputs),
                 output_names=list(task.outputs),

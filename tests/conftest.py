@@ -46,7 +46,7 @@ def save_tiny(folder, task="sequence-classification", **changes):
         f"{key}.{kind}": value.detach().clone()
         for key, name in module_names(config, TASKS[task]).items()
         for kind, value in modules[name].named_parameters(recurse=False)
-        if key != "cls.predictions.decoder" or kind == "bias"
+        if not (config.tie_word_embeddings and (key, kind) == ("cls.predictions.decoder", "weight"))
     }
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(config.to_json())

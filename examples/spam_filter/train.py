@@ -20,7 +20,7 @@ from baseline import baseline
 from corpus import LABELS, PACKAGE, Message, prepared
 from fnet_runtime.tokenizer import Tokenizer
 from rich.progress import track
-from safetensors.torch import save
+from safetensors.torch import save_file
 from score import Score, score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -121,7 +121,7 @@ class Inputs:
 def losses(model: FNet, classifier: nn.Module, batch: list[tuple[list[int], ...]], labels: Tensor, follows: Tensor) -> Tensor:
     """Sum of the three losses of one step: the first rows are messages with labels, the rest are pairs."""
     ids, types, targets = (torch.tensor([row[i] for row in batch]) for i in range(3))
-    hidden = model.encoder(ids, types)
+    hidden = model.encoder(ids, types, (ids != model.config.pad_token_id).long())
     pooled = model.pooler(hidden)
     (next_sentence,) = model.head.next_sentence(hidden, pooled[SINGLES:])
     masked = targets != -100
@@ -173,11 +173,13 @@ def _direction(rows: Tensor) -> Tensor:
     return rows / rows.norm(dim=1, keepdim=True)
 
 
-def trained(parts: dict[str, list[Message]], tokenizer: Tokenizer, epochs: int) -> tuple[FNet, nn.Linear]:
-    """Train and return the pre-training model with averaged weights, and its classifier."""
+def trained(
+    parts: dict[str, list[Message]], tokenizer: Tokenizer, epochs: int, cfg: FNetConfig | None = None
+) -> tuple[FNet, nn.Linear]:
+    """Train and return the pre-training model, of `config()` unless given another, with averaged weights, and its classifier."""
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
-    cfg = config()
+    cfg = cfg or config()
     model = FNet(cfg, TASKS["pretraining"], mixing="fft")
     classifier = nn.Linear(cfg.hidden_size, cfg.num_labels)
     both = nn.ModuleList([model, classifier]).train()
@@ -226,6 +228,14 @@ def tensors(model: FNet, classifier: nn.Linear) -> dict[str, Tensor]:
     }
     found |= {"classifier.weight": classifier.weight, "classifier.bias": classifier.bias}
     return {key: value.detach().half().contiguous() for key, value in sorted(found.items())}
+
+
+def save(folder: Path, vocabulary: bytes, model: FNet, classifier: nn.Linear) -> None:
+    """Write a checkpoint: weights, configuration and vocabulary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "spiece.model").write_bytes(vocabulary)
+    save_file(tensors(model, classifier), folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(model.config.to_json(), encoding="utf-8")
 
 
 def saved_score(folder: Path, messages: list[Message]) -> Score:
@@ -280,13 +290,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     options = parser.parse_args()
     began = time.monotonic()
-    options.output.mkdir(parents=True, exist_ok=True)
     parts = prepared(options.corpus)
     vocabulary = tokenizer_model([message.text for message in parts["train"]])
     model, classifier = trained(parts, Tokenizer(vocabulary), options.epochs)
-    (options.output / "spiece.model").write_bytes(vocabulary)
-    (options.output / "model.safetensors").write_bytes(save(tensors(model, classifier), metadata={"format": "pt"}))
-    (options.output / "config.json").write_text(config().to_json(), encoding="utf-8")
+    save(options.output, vocabulary, model, classifier)
     minutes = (time.monotonic() - began) / 60
     validation, own = (saved_score(options.output, parts[name]) for name in ("validation", "test"))
     yardstick = baseline(parts)

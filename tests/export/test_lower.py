@@ -15,10 +15,20 @@ from fnet_export.lower import AtPositions, lowered_from_model
 from fnet_export.optimize import optimized_from_graph
 from fnet_export.trace import graph_from_model
 
+VARIANTS = (
+    {"mixing": "linear"},
+    {"mixing": "random"},
+    {"mixing": "identity"},
+    {"mixing": "attention"},
+    {"attention_layers": (0, 2)},
+    {"mixing": "linear", "attention_layers": (1,)},
+)
+
 
 def wide_model(task, sequence_length, hidden_size, **changes):
     """A model of float64 weights drawn so wide that no order of anything goes unnoticed."""
-    config = tiny_config(hidden_size=hidden_size, max_position_embeddings=sequence_length + 2, num_hidden_layers=3, **changes)
+    sizes = {"hidden_size": hidden_size, "max_position_embeddings": sequence_length + 2, "num_hidden_layers": 3}
+    config = tiny_config(**sizes, **changes)
     torch.manual_seed(4)
     model = FNet(config, TASKS[task], sequence_length=sequence_length, dtype=torch.float64).eval()
     for value in model.parameters():
@@ -45,18 +55,35 @@ def test_every_head_computes_what_it_did(task, mixing, sequence_length, hidden_s
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_head_of_every_variant_computes_what_it_did(task, changes, mixing):
+    model = wide_model(task, 8, 12, num_attention_heads=3, **changes)
+    axes = {"batch_size": 2, "num_choices": 3, "sequence_length": 8}
+    generator = torch.Generator().manual_seed(5)
+    inputs = {
+        name: torch.randint(2, [axes[str(axis)] for axis in shape], generator=generator)
+        for name, shape in model.task.inputs.items()
+    }
+    with torch.no_grad():
+        wanted, found = model(**inputs), lowered_from_model(model, mixing)(**inputs)
+    for theirs, ours in zip(wanted, found, strict=True):
+        assert ((ours - theirs).abs().max() / theirs.abs().max()).item() < 1e-10
+
+
 @pytest.mark.parametrize("mixing", MIXINGS)
 def test_masked_lm_at_some_positions(mixing):
     model = wide_model("masked-lm", 12, 8)
     task = task_at_positions(TASKS["masked-lm"], 3)
     ids = torch.randint(model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(5))
     positions = torch.tensor([[0, 11, 6], [7, 7, 1]])
-    inputs = ids, ids % 2, positions
+    inputs = {"input_ids": ids, "token_type_ids": ids % 2, "masked_lm_positions": positions}
     own = FNet(model.config, task, sequence_length=12, dtype=torch.float64).eval()  # as a checkpoint is read for this task
     own.load_state_dict(model.state_dict())
     with torch.no_grad():
-        (wanted,), (found,) = AtPositions(model, task)(*inputs), lowered_from_model(model, mixing, task)(*inputs)
-        assert torch.equal(lowered_from_model(own, mixing)(*inputs)[0], found)
+        (wanted,), (found,) = AtPositions(model, task)(**inputs), lowered_from_model(model, mixing, task)(**inputs)
+        assert torch.equal(lowered_from_model(own, mixing)(**inputs)[0], found)
         (every,) = model(ids, ids % 2)
     assert torch.equal(wanted, torch.stack([every[0, positions[0]], every[1, positions[1]]]))
     assert ((found - wanted).abs().max() / wanted.abs().max()).item() < 1e-10

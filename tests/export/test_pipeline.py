@@ -39,6 +39,60 @@ def test_every_task_becomes_a_bundle_that_answers(task, tmp_path):
     assert len(statuses) == 3
 
 
+@pytest.mark.parametrize("mixing", ["linear", "random", "identity", "attention"])
+def test_every_mixing_of_the_paper_becomes_a_bundle(mixing, tmp_path):
+    checkpoint = save_tiny(tmp_path / "checkpoint", mixing=mixing, num_attention_heads=4)
+    pipe = fnet_runtime.load(export(checkpoint, tmp_path / "bundle").folder, threads=1)
+    assert all(check.passed for check in pipe.self_test())
+    assert ("attention_mask" in pipe.inputs("the fox")) == (mixing == "attention")
+    if mixing in ("linear", "random"):
+        with pytest.raises(GraphError, match=f"sequence length: expected 32, of which the {mixing} mixing has matrices; found 16"):
+            export(checkpoint, tmp_path / "short", sequence_length=16)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_hybrid_becomes_a_bundle_with_a_mask(task, tmp_path):
+    checkpoint = save_tiny(tmp_path / "checkpoint", task, attention_layers=(1,), num_attention_heads=4)
+    folder = export(checkpoint, tmp_path / "bundle", task=task, target="tensorrt-rtx").folder
+    pipe = fnet_runtime.load(folder, runtime="onnxruntime", threads=1)
+    assert [tensor.name for tensor in pipe.manifest.inputs] == ["input_ids", "token_type_ids", "attention_mask"]
+    assert all(check.passed for check in pipe.self_test())
+    if task == "sequence-classification":
+        mask = pipe.inputs("the quick fox")["attention_mask"]
+        assert mask.sum() == (pipe.inputs("the quick fox")["input_ids"] != pipe.manifest.pad_token_id).sum()
+
+
+def test_masked_lm_at_positions_of_a_hybrid(tmp_path):
+    save_tiny(tmp_path / "c", "masked-lm", attention_layers=(0,), num_attention_heads=4)
+    pipe = fnet_runtime.load(export(tmp_path / "c", tmp_path / "b", task="masked-lm", predict_positions=2).folder)
+    assert set(pipe.inputs("a [MASK]")) == {"input_ids", "token_type_ids", "attention_mask", "masked_lm_positions"}
+    assert len(pipe("the [MASK] fox")) == 1
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"max_position_embeddings": 4096, "hidden_size": 8, "num_hidden_layers": 1},
+        {"hidden_size": 13, "intermediate_size": 1024, "type_vocab_size": 1},
+        {"hidden_size": 256, "vocab_size": 777, "num_hidden_layers": 1},
+        {"hidden_size": 1024, "num_hidden_layers": 1, "type_vocab_size": 7},
+    ],
+    ids=str,
+)
+def test_other_sizes(sizes, tmp_path):
+    folder = export(save_tiny(tmp_path / "checkpoint", "masked-lm", **sizes), tmp_path / "bundle", task="masked-lm").folder
+    pipe = fnet_runtime.load(folder)
+    assert all(check.passed for check in pipe.self_test())
+    assert pipe.manifest.sequence_length == sizes.get("max_position_embeddings", LENGTH)
+    assert pipe("the [MASK] fox")[0][0].score > 0
+
+
+def test_an_untied_decoder(tmp_path):
+    checkpoint = save_tiny(tmp_path / "checkpoint", "pretraining", tie_word_embeddings=False)
+    folder = export(checkpoint, tmp_path / "bundle", task="pretraining").folder
+    assert all(check.passed for check in fnet_runtime.load(folder).self_test())
+
+
 def test_same_input_same_bytes(checkpoint, tmp_path):
     first, second = (export(checkpoint, tmp_path / name, target="tensorrt-rtx").manifest for name in ("a", "b"))
     different = {name for name in first.files if first.files[name] != second.files[name]}

@@ -21,9 +21,11 @@ ALWAYS = (MODEL, VOCABULARY, CONFIG, GOLDEN, PARITY)
 """Files that every bundle has."""
 TARGETS = ("onnx", "tensorrt", "tensorrt-rtx")
 BATCH = "batch_size"
+"""The open axis of every input."""
+ATTENTION_MASK = "attention_mask"
+"""The input of models with attention: 1 for tokens, 0 for padding."""
 POSITIONS = "masked_lm_positions"
 """The input of masked-lm that says which tokens to predict, where the graph has it."""
-"""The open axis of every input."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from fnet_runtime.answers import (
 from fnet_runtime.errors import BundleError, InputError
 from fnet_runtime.golden import Check, checks_from_session, golden_from_file
 from fnet_runtime.manifest import (
+    ATTENTION_MASK,
     CONFIG,
     GOLDEN,
     MODEL,
@@ -171,9 +172,10 @@ def _check_task(manifest: Manifest, folder: Path) -> None:
     if set(outputs) != set(task.outputs):
         raise BundleError(f"{folder}: {manifest.task} has the outputs {', '.join(task.outputs)}; found {', '.join(outputs)}")
     inputs = {tensor.name: tensor.axes[-1:] for tensor in manifest.inputs if tensor.name != POSITIONS}
-    if inputs != dict.fromkeys(INPUTS, (manifest.sequence_length,)):
+    names = (*INPUTS, ATTENTION_MASK) if ATTENTION_MASK in inputs else INPUTS
+    if inputs != dict.fromkeys(names, (manifest.sequence_length,)):
         raise BundleError(
-            f"{folder}: expected the inputs {', '.join(INPUTS)}, each of {manifest.sequence_length} tokens; found {inputs}"
+            f"{folder}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {inputs}"
         )
     if POSITIONS in {tensor.name for tensor in manifest.inputs} and manifest.task != MASKED_LM:
         raise BundleError(f"{folder}: {POSITIONS} is an input of masked-lm; found it in {manifest.task}")
@@ -241,7 +243,7 @@ def _masked(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ..
         positions = np.zeros(count, np.int64)
         few = masks[start : start + count]
         positions[: len(few)] = few
-        rows.append(_Positioned(encoding.input_ids, encoding.token_type_ids, encoding.spans, encoding.segments, positions))
+        rows.append(_Positioned(**vars(encoding), masked_lm_positions=positions))
     return tuple(rows)
 
 

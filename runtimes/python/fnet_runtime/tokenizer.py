@@ -48,12 +48,14 @@ class Token:
 class Encoding:
     """One padded model input.
 
-    input_ids, token_type_ids: int64[sequence_length]. spans: one (start, end) per position, in characters of the text that
-    `segments` names: 0 the first, 1 the second, -1 none (special tokens that were added, and padding, whose span is (0, 0)).
+    input_ids, token_type_ids, attention_mask (1, and 0 for padding): int64[sequence_length]. spans: one (start, end) per position,
+    in characters of the text that `segments` names: 0 the first, 1 the second, -1 none (special tokens that were added, and
+    padding, whose span is (0, 0)).
     """
 
     input_ids: Ids
     token_type_ids: Ids
+    attention_mask: Ids
     spans: tuple[Span, ...] = field(repr=False)
     segments: tuple[int, ...] = field(repr=False)
 
@@ -151,6 +153,7 @@ class Tokenizer:
         return Encoding(
             input_ids=np.array(ids + [self.pad_id] * padding, np.int64),
             token_type_ids=np.array(types + [0] * padding, np.int64),
+            attention_mask=np.array([1] * len(ids) + [0] * padding, np.int64),
             spans=tuple(spans + [NO_SPAN] * padding),
             segments=tuple(segments + [-1] * padding),
         )

@@ -1,0 +1,247 @@
+"""Subjects that take turns: what every benchmark here does, and how it reports.
+
+Each subject is built once, then opened in a process of its own; the processes take turns, another one first each round, so that a
+noisy machine is noisy to all. A turn is a pause, a pass to warm the caches when passes are short, and a pass that is timed: medians
+and quartiles of its milliseconds. Memory is the peak of the process that opens and runs, over what it held with the libraries
+imported. Cases are added to those that were measured before on this host.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+WARM_BELOW_MS = 2000
+PAUSE_S = 0.3
+"""Between two turns: a library's threads spin for a while after a pass, and would take the next subject's cores."""
+LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "onnx")
+HIGHEST_ID = 32_000
+
+Run = Callable[[np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    length: int
+    batch: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`build` writes a file (or none) in a process of its own; `open` returns what takes int64[batch, length] ids.
+
+    `imports` are the modules that `open` needs.
+    """
+
+    build: Callable[[Path, Case], None]
+    open: Callable[[Path, Case], Run]
+    imports: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Subjects by name, the cases to measure unless the command line names others, and what draws a report."""
+
+    name: str
+    subjects: Mapping[str, Subject]
+    lengths: tuple[int, ...]
+    batches: tuple[int, ...]
+    threads: tuple[int, ...]
+    chart: Callable[[Any, Path], None]
+
+
+# ---- processes
+
+
+def model_path(folder, name, case):
+    stem = "".join(c if c.isalnum() else "-" for c in name)
+    return Path(folder) / f"{stem}-{case.length}-{case.batch}" / ("model.xml" if "OpenVINO" in name else "model.onnx")
+
+
+def worker(subject, action, name, folder, case):
+    """What a process of one subject does: build, or open and run once for every line it is sent."""
+    path = model_path(folder, name, case)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if action == "build":
+        subject.build(path, case)
+        return
+    for module in subject.imports:
+        importlib.import_module(module)
+    imported_bytes = peak_bytes()
+    run = subject.open(path, case)
+    ids = np.random.default_rng(0).integers(7, HIGHEST_ID, (case.batch, case.length))
+
+    def passed_ms():
+        start = time.perf_counter()
+        run(ids)
+        return 1e3 * (time.perf_counter() - start)
+
+    passed_ms()
+    last_ms = passed_ms()
+    size = sum(file.stat().st_size for file in path.parent.iterdir())
+    print(json.dumps({"file_bytes": size}), flush=True)
+    for _ in sys.stdin:
+        if last_ms < WARM_BELOW_MS:
+            passed_ms()
+        last_ms = passed_ms()
+        print(json.dumps({"ms": last_ms}), flush=True)
+    print(json.dumps({"peak_bytes": peak_bytes() - imported_bytes}), flush=True)
+
+
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def started(action, name, folder, case):
+    arguments = [str(n) for n in (case.length, case.batch, case.threads)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(case.threads), "TOKENIZERS_PARALLELISM": "false"}
+    return subprocess.Popen(
+        [sys.executable, Path(sys.argv[0]).resolve(), "--worker", action, name, str(folder), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if action == "build" else subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[1],
+    )
+
+
+def line(process):
+    while text := process.stdout.readline():
+        if text.startswith("{"):
+            return json.loads(text)
+    return None
+
+
+def asked(process):
+    """Have a process run once; None when it has ended, for want of memory mostly."""
+    try:
+        process.stdin.write("run\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return None
+    return line(process)
+
+
+def measured(case, names, rounds, folder):
+    """Build what is missing, open everything, take turns; one result by name, with a reason where there is no time."""
+    results, opened = {}, {}
+    for name in names:
+        path = model_path(folder, name, case)
+        if not path.parent.exists():
+            process = started("build", name, folder, case)
+            _, said = process.communicate()
+            if process.returncode:
+                reason = (said.strip().splitlines() or [f"exit {process.returncode}"])[-1]
+                results[name] = {"failed": f"cannot be built: {reason[:300]}"}
+                shutil.rmtree(path.parent, ignore_errors=True)
+                continue
+        process = started("run", name, folder, case)
+        ready = line(process)
+        if ready is None:
+            results[name] = {"failed": f"cannot be run (exit {process.wait()})"}
+            continue
+        opened[name], results[name] = process, ready | {"ms": []}
+        print(f"  {name}: opened", file=sys.stderr)
+    for turn in range(rounds):
+        names = list(opened)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            process = opened[name]
+            time.sleep(PAUSE_S)
+            if (answer := asked(process)) is None:
+                results[name] = {"failed": f"ended while running (exit {process.wait()})"}
+                del opened[name]
+            else:
+                results[name]["ms"].append(answer["ms"])
+    for name, process in opened.items():
+        process.stdin.close()
+        results[name] |= line(process)
+        process.wait()
+    for result in results.values():
+        if "ms" in result:
+            low, median, high = statistics.quantiles(result["ms"], n=4)
+            result |= {"median_ms": median, "quartiles_ms": [low, high]}
+    return results
+
+
+# ---- results
+
+
+def host():
+    cpu = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), "?")
+    flags = Path("/proc/cpuinfo").read_text()
+    simd = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
+    return {"cpu": cpu, "simd": simd, "cores": os.cpu_count(), "python": platform.python_version()} | {
+        name: version(name) for name in LIBRARIES
+    }
+
+
+def report_from_file(path, host):
+    """What was measured before on this host, to add cases to; else a report without cases."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    return before if before.get("host") == host else {"host": host, "cases": []}
+
+
+def table(report, title):
+    lines = [f"# {title.capitalize()}\n\n{', '.join(f'{k} {v}' for k, v in report['host'].items())}; fp32, interleaved.\n"]
+    for case in report["cases"]:
+        lines.append(f"\n## {case['length']} tokens, batch {case['batch']}, {case['threads']} threads, {case['rounds']} rounds\n")
+        lines.append("| subject | median ms | quartiles | x ours | peak MB | files MB |\n|---|---|---|---|---|---|")
+        ours = case["results"].get("ours", {}).get("median_ms")
+        for name, r in case["results"].items():
+            if "failed" in r:
+                lines.append(f"| {name} | {r['failed']} | | | | |")
+                continue
+            low, high = r["quartiles_ms"]
+            ratio = f"{r['median_ms'] / ours:.2f}" if ours else ""
+            sizes = f"{r['peak_bytes'] / 1e6:.0f} | {r['file_bytes'] / 1e6:.0f}"
+            lines.append(f"| {name} | {r['median_ms']:.1f} | {low:.1f} to {high:.1f} | {ratio} | {sizes} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(benchmark):
+    if len(sys.argv) > 1 and sys.argv[1] == "--worker":
+        action, name, folder, *numbers = sys.argv[2:]
+        worker(benchmark.subjects[name], action, name, folder, Case(*map(int, numbers)))
+        return
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lengths", type=int, nargs="+", default=benchmark.lengths)
+    parser.add_argument("--batches", type=int, nargs="+", default=benchmark.batches)
+    parser.add_argument("--threads", type=int, nargs="+", default=benchmark.threads)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--subjects", nargs="+", choices=benchmark.subjects, default=list(benchmark.subjects))
+    parser.add_argument("--output", default=benchmark.name, help="name of the files under benchmarks/results")
+    options = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    report = report_from_file(RESULTS / f"{options.output}.json", host())
+    for length in options.lengths:
+        for batch in options.batches:
+            with tempfile.TemporaryDirectory() as folder:
+                for threads in options.threads:
+                    case = Case(length, batch, threads)
+                    print(case, file=sys.stderr)
+                    results = measured(case, options.subjects, options.rounds, folder)
+                    found = vars(case) | {"rounds": options.rounds, "results": results}
+                    others = [c for c in report["cases"] if any(c[key] != value for key, value in vars(case).items())]
+                    report["cases"] = sorted([*others, found], key=lambda c: (c["length"], c["batch"], c["threads"]))
+                    (RESULTS / f"{options.output}.json").write_text(json.dumps(report, indent=1) + "\n")
+                    (RESULTS / f"{options.output}.md").write_text(table(report, options.output))
+    benchmark.chart(report, RESULTS / f"{options.output}.svg")
+    print(table(report, options.output))
