@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
 
-.PHONY: setup demo lint test bench
+.PHONY: setup demo lint test bench golden
 setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
@@ -28,3 +28,12 @@ test: lint
 bench: setup
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/peers.py
+
+# What the tests compare with: real outputs of other projects, each in an environment of its own.
+golden: setup .golden/transformers-4/installed .golden/transformers-5/installed
+	$(BIN)/python tests/golden/tokenizer.py .golden/transformers-4/bin/python .golden/transformers-5/bin/python
+
+.golden/%/installed: tests/golden/%.txt
+	$(PYTHON) -m venv .golden/$*
+	.golden/$*/bin/pip install --quiet -r $<
+	touch $@

@@ -8,7 +8,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from fnet_core.errors import CheckpointError
 from fnet_core.weights import WEIGHT_FILES
 
-SMALL_FILES = ["config.json", "spiece.model", "tokenizer_config.json", "*.index.json"]
+SMALL_FILES = ["config.json", "spiece.model", "tokenizer.json", "tokenizer_config.json", "*.index.json"]
 
 
 def folder_from_hub(id: str, *, revision: str | None = None, cache: Path | None = None) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
 from fnet_runtime.manifest import TARGETS, AxisProfile
+from fnet_runtime.tokenizer import FLAVOURS
 from rich.console import Console
 from rich.filesize import decimal
 
@@ -44,6 +45,9 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 @click.option("--model", metavar="FOLDER|ID", help=f"A Hugging Face folder or hub id.  [default: the {BUILT_IN_ID} spam filter]")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
+@click.option(
+    "--tokenizer", type=click.Choice(list(FLAVOURS)), help="The flavour it was trained with.  [default: by the files of the model]"
+)
 @click.option("--mixing", type=click.Choice(MIXING_NAMES), default=AUTO, help="How the graph computes the Fourier transforms.")
 @click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
@@ -72,6 +76,7 @@ def main(
     model: str | None,
     revision: str | None,
     output: Path,
+    tokenizer: str | None,
     mixing: str,
     predict_positions: int | None,
     sequence_length: int | None,
@@ -94,6 +99,7 @@ def main(
             model=model,
             revision=revision,
             output=output,
+            tokenizer=tokenizer,
             mixing=mixing,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
@@ -151,6 +157,7 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
             "model": plan.checkpoint.source.id,
             "output": str(plan.options.output),
             "stages": list(plan.stages()),
+            "tokenizer": {"flavour": plan.tokenizer.flavour, "reason": plan.tokenizer.reason},
             "mixing": {"name": plan.mixing.name, "reason": plan.mixing.reason},
             "notes": list(plan.notes),
             "expected_bytes": dict(plan.expected_bytes),
@@ -158,6 +165,7 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
         click.echo(json.dumps(values, ensure_ascii=False))
         return
     lines = [f"{plan.checkpoint.source.id} as {plan.task.name} for {plan.options.target}: {', then '.join(plan.stages())}"]
+    lines += [f"tokenizer {plan.tokenizer.flavour}: {plan.tokenizer.reason}"]
     lines += [f"mixing {plan.mixing.name}: {plan.mixing.reason}", *(f"note: {note}" for note in plan.notes)]
     lines += [f"{plan.options.output / name}  about {decimal(size)}" for name, size in plan.expected_bytes.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

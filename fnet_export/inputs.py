@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from fnet_runtime.encoding import Encoding
 from fnet_runtime.session import Ids
-from fnet_runtime.tokenizer import Encoding, Tokenizer
+from fnet_runtime.tokenizer import Tokenizer
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import CHOICES, POSITIONS, Task

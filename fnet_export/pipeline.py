@@ -15,7 +15,6 @@ from fnet_runtime.manifest import (
     MANIFEST,
     MODEL,
     PARITY,
-    VOCABULARY,
     EngineInfo,
     Manifest,
     Source,
@@ -36,7 +35,7 @@ from fnet_export.progress import Progress
 from fnet_export.tensorrt import Library, engine_from_graph
 from fnet_export.trace import graph_from_model
 
-TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "numpy")
+TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
     ):
         progress.stage(READ)
         model = _lowered(plan)
-        (folder / VOCABULARY).write_bytes(plan.vocabulary.read_bytes())
+        (folder / plan.tokenizer.file).write_bytes(plan.tokenizer.data)
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
         traced = Path(scratch) / MODEL
@@ -123,7 +122,7 @@ def _write_graphs(plan: Plan, model: LoweredFNet, traced: Path, shipped: Path, p
 def _samples(plan: Plan) -> Samples:
     return samples_from_emails(
         plan.task,
-        plan.tokenizer,
+        plan.tokenizer.tokenizer,
         plan.checkpoint.config,
         sequence_length=plan.sequence_length,
         choices=CHOICES_PROFILE.opt,
@@ -173,7 +172,7 @@ def _manifest(plan: Plan, engine: EngineInfo | None, folder: Path) -> Manifest:
         outputs=outputs,
         sequence_length=plan.sequence_length,
         pad_token_id=config.pad_token_id,
-        tokenizer=plan.tokenizer.options,
+        tokenizer=plan.tokenizer.tokenizer.options,
         mixing=plan.mixing.name,
         mixing_reason=plan.mixing.reason,
         precision="fp32",

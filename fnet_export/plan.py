@@ -1,13 +1,12 @@
 """The plan of an export: everything that can be checked before any work is done."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, VOCABULARY, AxisProfile
-from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, AxisProfile
+from fnet_runtime.tokenizer import FLAVOURS
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
 from fnet_core.config import SIZED_MIXINGS
@@ -20,6 +19,7 @@ from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_nam
 from fnet_export.errors import GraphError, OutputError
 from fnet_export.inputs import GOLDEN_ROWS
 from fnet_export.tensorrt import Library, library_for_target
+from fnet_export.tokenizer import TokenizerChoice, tokenizer_from_folder
 from fnet_export.trace import TraceOptions
 
 DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
@@ -35,7 +35,6 @@ READ, TRACE, SIMPLIFY, BUILD, PROVE, WRITE = (
     "write the bundle",
 )
 """Titles of the stages."""
-TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +46,7 @@ class ExportOptions:
     model: str | None = None
     revision: str | None = None
     output: Path = Path("bundle")
+    tokenizer: str | None = None
     mixing: str = AUTO
     predict_positions: int | None = None
     sequence_length: int | None = None
@@ -59,6 +59,8 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise OutputError(f"unknown target {self.target!r}; expected one of {', '.join(TARGETS)}")
+        if self.tokenizer is not None and self.tokenizer not in FLAVOURS:
+            raise OutputError(f"unknown tokenizer {self.tokenizer!r}; expected one of {', '.join(FLAVOURS)}")
         if self.mixing not in MIXING_NAMES:
             raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXING_NAMES)}")
 
@@ -70,8 +72,7 @@ class Plan:
     options: ExportOptions
     task: Task
     checkpoint: Checkpoint
-    tokenizer: Tokenizer
-    vocabulary: Path
+    tokenizer: TokenizerChoice
     sequence_length: int
     mixing: MixingChoice
     ranges: Mapping[str, AxisProfile]
@@ -109,21 +110,18 @@ def plan_from_options(options: ExportOptions) -> Plan:
         raise GraphError(f"sequence length: expected {trained}, of which the {config.mixing} mixing has matrices; found {length}")
     if (options.predict_positions or 0) > length:
         raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
-    vocabulary = checkpoint.folder / VOCABULARY
-    if not vocabulary.is_file():
+    choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer)
+    if choice.tokenizer.vocab_size > config.vocab_size or choice.tokenizer.pad_id != config.pad_token_id:
         raise CheckpointError(
-            f"{vocabulary}: is missing; expected the SentencePiece model beside the weights (tokenizer.json does not replace it)"
-        )
-    tokenizer = Tokenizer.from_file(vocabulary, _tokenizer_options(checkpoint.folder / TOKENIZER_CONFIG))
-    if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_id != config.pad_token_id:
-        raise CheckpointError(
-            f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; config.json says "
-            f"vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: the two are of different models"
+            f"{checkpoint.folder / choice.file}: {choice.tokenizer.vocab_size} pieces with <pad> at {choice.tokenizer.pad_id}; "
+            f"config.json says vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: the two are of different models"
         )
     mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
     notes = []
     if library is not None and library.substituted:
         notes.append(library.substituted)
+    if choice.disagreement:
+        notes.append(f"tokenizer {choice.flavour} ({choice.reason}): {choice.disagreement}; --tokenizer names another")
     if random_head:
         notes.append(f"the {task.name} head is random (--random-head): outputs mean nothing until it is trained")
     if length != trained:
@@ -134,35 +132,19 @@ def plan_from_options(options: ExportOptions) -> Plan:
         options=options,
         task=task,
         checkpoint=checkpoint,
-        tokenizer=tokenizer,
-        vocabulary=vocabulary,
+        tokenizer=choice,
         sequence_length=length,
         mixing=mixing,
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
         random_head=random_head,
         notes=tuple(notes),
-        expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, vocabulary),
+        expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
     )
 
 
-def _tokenizer_options(path: Path) -> TokenizerOptions:
-    """Text conventions of a checkpoint; FNet's own where it has no tokenizer_config.json."""
-    if not path.is_file():
-        return TokenizerOptions()
-    try:
-        values = json.loads(path.read_text("utf-8"))
-        given = {name: values[name] for name in TokenizerOptions.__dataclass_fields__ if name in values}
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: not a JSON object ({error})") from error
-    for name, value in given.items():
-        if not isinstance(value, bool):
-            raise CheckpointError(f"{path}: {name}: expected true or false, found {value!r}")
-    return TokenizerOptions(**given)
-
-
 def _expected_bytes(
-    checkpoint: Checkpoint, task: Task, length: int, mixing: str, options: ExportOptions, vocabulary: Path
+    checkpoint: Checkpoint, task: Task, length: int, mixing: str, options: ExportOptions, choice: TokenizerChoice
 ) -> dict[str, int]:
     """Sizes to expect, in bytes, by file: weights and DFT matrices count four bytes each, the rest is small."""
     config = checkpoint.config
@@ -178,5 +160,5 @@ def _expected_bytes(
             count *= axis if isinstance(axis, int) else axes.get(axis, config.hidden_size)
         golden += 8 * count
     graph = 4 * (weights + matrices)
-    sizes = {MODEL: graph, VOCABULARY: vocabulary.stat().st_size, CONFIG: len(config.to_json().encode()), GOLDEN: golden}
+    sizes = {MODEL: graph, choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
     return sizes | ({ENGINE: graph} if options.target != "onnx" else {}) | {PARITY: 2_000, MANIFEST: 3_000}

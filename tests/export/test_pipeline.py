@@ -30,7 +30,7 @@ def run(*arguments):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_becomes_a_bundle_that_answers(task, tmp_path):
     folder = export(save_tiny(tmp_path / "checkpoint", task), tmp_path / "bundle", task=task).folder
-    assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, MANIFEST])
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, "spiece.model", MANIFEST])
     pipe = fnet_runtime.load(folder, threads=1)
     assert all(check.passed for check in pipe.self_test())
     assert pipe.manifest.source.random_head is False
@@ -124,7 +124,8 @@ def test_options_reach_the_bundle(tmp_path):
     assert manifest == json.loads((tmp_path / "b" / MANIFEST).read_text())
     assert (manifest["task"], manifest["sequence_length"], manifest["mixing"]) == ("token-classification", 16, "fft")
     assert manifest["source"]["random_head"] is True
-    assert manifest["tokenizer"] == {"do_lower_case": True, "keep_accents": False, "remove_space": True}
+    rules = {"do_lower_case": True, "keep_accents": False, "remove_space": True}
+    assert manifest["tokenizer"] == {"flavour": "fnet-slow"} | rules
     rows = {row["name"]: (row["status"], row["reason"]) for row in value["parity"]["rows"]}
     assert rows["ONNX Runtime, simplified"] == ("not run", "--no-simplify: model.onnx is the traced graph")
 
@@ -171,6 +172,7 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path):
         (["--task", "ner", "--target", "tflite"], 2, "is not one of 'onnx', 'tensorrt', 'tensorrt-rtx'"),
         ([*SHORT, "--batch-size", 3, 2, 1], 2, "'--batch-size': expected 1 <= MIN <= OPT <= MAX, found 3 2 1"),
         ([*SHORT, "--opset", 17], 2, "17 is not in the range 18<=x<=25"),
+        ([*SHORT, "--tokenizer", "fast"], 2, "is not one of 'sentencepiece', 'fnet-slow', 'fnet-fast', 'fnet-v5'"),
         ([*SHORT, "--sequence-length", 33], 1, "sequence length: expected 4 to 32"),
         ([*SHORT, "--predict-positions", 2], 1, "predict positions: expected 1 or more, of masked-lm"),
         (["--task", "sequence-classification", "--target", "tensorrt-rtx", "--mixing", "measure"], 1, "times ONNX Runtime only"),
@@ -294,8 +296,19 @@ def test_missing_and_foreign_vocabularies(tmp_path):
 
 def test_help_says_every_option():
     shown = run("--help").stdout
-    options = "--task --target --model --revision --output --mixing --predict-positions --sequence-length --batch-size --opset"
-    for option in [*options.split(), "--no-simplify", "--random-head", "--force", "--json", "--dry-run", "--quiet"]:
+    options = "--task --target --model --revision --output --tokenizer --mixing --predict-positions"
+    for option in [
+        *options.split(),
+        "--sequence-length",
+        "--batch-size",
+        "--opset",
+        "--no-simplify",
+        "--random-head",
+        "--force",
+        "--json",
+        "--dry-run",
+        "--quiet",
+    ]:
         assert option in shown
 
 

@@ -12,6 +12,7 @@ ENGINE = {
     "compute_capabilities": ["8.7"],
     "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}},
 }
+TOKENIZER = {"flavour": "fnet-slow", "do_lower_case": False, "keep_accents": True, "remove_space": True}
 
 
 def rewritten(bundle, **changes):
@@ -77,6 +78,18 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
             "batch_size: expected 1 <= MIN .* 5 0 1",
         ),
         ({"engine": 3}, "engine: expected EngineInfo | None, found 3"),
+        (
+            {"tokenizer": {"do_lower_case": True}},
+            "tokenizer: expected an object with the keys flavour, do_lower_case, keep_accents",
+        ),
+        (
+            {"tokenizer": TOKENIZER | {"flavour": "fast"}},
+            "tokenizer: unknown tokenizer flavour 'fast'; expected one of sentencepiece",
+        ),
+        ({"tokenizer": TOKENIZER | {"flavour": ["fnet-fast"]}}, r"tokenizer: flavour: expected str, found \['fnet-fast'\]"),
+        ({"tokenizer": TOKENIZER | {"keep_accents": 1}}, "tokenizer: keep_accents: expected bool, found 1"),
+        ({"tokenizer": TOKENIZER | {"flavour": "fnet-v5", "remove_space": False}}, "tokenizer: .*: fnet-v5 has no such choice"),
+        ({"tokenizer": TOKENIZER | {"flavour": "fnet-fast"}}, "files: expected tokenizer.json as well"),
         ({"files": {}}, "files: expected config.json, golden.safetensors, model.onnx, parity.json, spiece.model as well"),
     ],
 )

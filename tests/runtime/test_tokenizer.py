@@ -1,36 +1,72 @@
-import json
-from pathlib import Path
+import random
 
 import pytest
-from fnet_runtime.errors import BundleError, InputError
-from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions, truncated_lengths
+import sentencepiece
+from fnet_runtime.encoding import truncated_lengths
+from fnet_runtime.errors import BundleError, InputError, SessionError
+from fnet_runtime.sentencepiece_backend import SentencePieceBackend
+from fnet_runtime.tokenizer import FLAVOURS, Tokenizer, TokenizerOptions
+from fnet_runtime.tokenizers_backend import TokenizersBackend
+from golden_tokenizer import COLUMNS, GOLDEN, LINES, opened, pipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 BPE = Tokenizer.from_file(GOLDEN / "bpe.model")
+EVERY = {flavour: opened(next(c for c in COLUMNS if c["flavour"] == flavour)) for flavour in FLAVOURS}
 
 
-def test_ids_and_types_are_those_of_transformers_4_57():
-    golden = json.loads((GOLDEN / "tokenizer.json").read_text())
-    tokenizers, different = {}, []
-    for kind, options, texts, ids, types in golden["cases"]:
-        key = (kind, *options)
-        if key not in tokenizers:
-            tokenizers[key] = Tokenizer.from_file(GOLDEN / f"{kind}.model", TokenizerOptions(**options))
-        encoded = tokenizers[key].encode(*texts, length=golden["length"])
-        if (encoded.input_ids.tolist(), encoded.token_type_ids.tolist()) != (ids, types):
-            different.append((key, texts))
-    assert len(golden["cases"]) == 2400
+@pytest.mark.parametrize("index", range(len(COLUMNS)), ids=lambda i: f"{i}-{COLUMNS[i]['model']}-{COLUMNS[i]['flavour']}")
+def test_ids_types_masks_and_spans_are_those_of_the_oracle(index):
+    tokenizer, tried, different = opened(COLUMNS[index]), 0, []
+    for line in LINES:
+        wanted = line.column(index)
+        if wanted is None:
+            continue
+        tried += 1
+        found = tokenizer.encode(*line.texts, length=line.length)
+        arrays = (found.input_ids, found.token_type_ids, found.special_tokens_mask)
+        if (*(a.tolist() for a in arrays), list(found.spans)) != wanted:
+            different.append(line.texts)
+        if line.decoded is not None and tokenizer.decode(found.input_ids.tolist()) != line.decoded[index]:
+            different.append(["decoded", *line.texts])
     assert different == []
+    assert tried > 500
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_spans_are_in_order_and_inside_the_text(text):
-    end = 0
-    for token in BPE.tokens(text):
-        assert end <= token.span[0] <= token.span[1] <= len(text)
-        end = token.span[0]
+def test_the_golden_file_is_whole():
+    assert len(LINES) > 5000
+    assert sum(len(line.texts) == 2 for line in LINES) == 700
+    assert {column["flavour"] for column in COLUMNS} == set(FLAVOURS)
+    assert all(line.column(index) is not None for line in LINES for index in range(8))
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram"])
+def test_20_000_random_texts_are_cut_as_sentencepiece_cuts_them(model):
+    path = GOLDEN / f"{model}.model"
+    tokenizer = Tokenizer.from_file(path, TokenizerOptions(flavour="sentencepiece"))
+    oracle = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    draw = random.Random(model)
+    blocks = [(0, 0x7F)] * 4 + [(0x20, 0x7F)] * 8 + [(0x80, 0x24F), (0x300, 0x36F), (0x370, 0xFFFF)]
+    blocks += [(0x2000, 0x206F), (0xFF00, 0xFFEF), (0x1F300, 0x10FFFF)]
+    for _ in range(10_000):
+        codes = (draw.randint(*draw.choice(blocks)) for _ in range(draw.randrange(24)))
+        text = "".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000)
+        found = tokenizer.tokens(text)
+        assert [token.id for token in found] == oracle.EncodeAsIds(text), text
+        assert [token.span for token in found] == _offsets(oracle, text), text
+
+
+def _offsets(oracle, text):
+    return oracle.encode(text, return_type="offset_mapping")["offsets"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_spans_are_in_order_and_inside_the_text(flavour, text):
+    start = 0
+    for token in EVERY[flavour].tokens(text):
+        assert start <= token.span[0] <= token.span[1] <= len(text)
+        start = token.span[0]
 
 
 def test_spans_point_at_the_text():
@@ -40,24 +76,34 @@ def test_spans_point_at_the_text():
     assert tokens[-1].span == (22, 24)
 
 
-@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 60))
-def test_truncation_fills_the_room(first, second, room):
-    kept = truncated_lengths(first, second, room)
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 60), st.booleans())
+def test_truncation_fills_the_room(first, second, room, odd_to_longer):
+    kept = truncated_lengths(first, second, room, odd_to_longer=odd_to_longer)
     assert sum(kept) == min(first + second, room)
     assert 0 <= kept[0] <= first
     assert 0 <= kept[1] <= second
+
+
+def test_truncation_of_pairs_by_flavour():
+    kept = {flavour: EVERY[flavour].encode("fox " * 9, "dog " * 9, length=12).segments for flavour in FLAVOURS}
+    counts = {flavour: (segments.count(0), segments.count(1)) for flavour, segments in kept.items()}
+    assert counts == {"sentencepiece": (5, 4), "fnet-slow": (5, 4), "fnet-fast": (4, 5), "fnet-v5": (6, 6)}
 
 
 def test_long_and_empty_texts():
     assert BPE.encode("fox " * 250_000, length=512).input_ids.shape == (512,)
     assert BPE.encode("", length=4).input_ids.tolist() == [4, 5, 3, 3]
     assert BPE.encode("", "", length=4).input_ids.tolist() == [4, 5, 5, 3]
+    assert BPE.encode("", length=3).special_tokens_mask.tolist() == [1, 1, 1]
+    assert EVERY["fnet-v5"].encode("", "", length=2).input_ids.tolist() == [3, 3]
 
 
-def test_decode():
-    assert BPE.decode(BPE.encode("the quick fox", length=32).input_ids.tolist()) == "the quick fox"
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_decode(flavour):
+    tokenizer = EVERY[flavour]
+    assert tokenizer.decode(tokenizer.encode("the quick fox", length=32).input_ids.tolist()) == "the quick fox"
     with pytest.raises(InputError, match="outside the vocabulary"):
-        BPE.decode([10**6])
+        tokenizer.decode([10**6])
 
 
 def test_bad_texts_and_models(tmp_path):
@@ -65,10 +111,49 @@ def test_bad_texts_and_models(tmp_path):
         BPE.tokens(b"bytes")
     with pytest.raises(InputError, match="lone surrogate at character 1"):
         BPE.tokens("a\udc80")
-    with pytest.raises(InputError, match="too short"):
+    with pytest.raises(InputError, match=r"length 1 is too short: \[CLS\] and \[SEP\] alone take 2"):
         BPE.encode("a", length=1)
     with pytest.raises(BundleError, match="cannot be read"):
         Tokenizer.from_file(tmp_path / "spiece.model")
     for model in (b"", b"no model at all"):
         with pytest.raises(BundleError, match="not a SentencePiece model"):
             Tokenizer(model)
+
+
+def test_bad_options():
+    with pytest.raises(InputError, match="unknown tokenizer flavour 'fast'; expected one of sentencepiece, fnet-slow, fnet-fast"):
+        TokenizerOptions(flavour="fast")
+    with pytest.raises(InputError, match="fnet-fast has no such choice; expected false, true, true"):
+        TokenizerOptions(flavour="fnet-fast", do_lower_case=True)
+
+
+def test_bad_pipelines():
+    fast, v5 = pipeline("bpe", "fnet-fast"), pipeline("bpe", "fnet-v5")
+    with pytest.raises(BundleError, match="x.json: expected the pipeline of fnet-fast, found fnet-v5"):
+        TokenizersBackend(v5, "fnet-fast", name="x.json")
+    altered = fast.replace(b'"prepend_scheme": "always"', b'"prepend_scheme": "never"')
+    with pytest.raises(BundleError, match="found one that no FNet tokenizer writes"):
+        TokenizersBackend(altered, "fnet-fast", name="x.json")
+    for data in (b"", b"{}", b"\xff", b"[" * 100_000):
+        with pytest.raises(BundleError, match="x.json: not a tokenizer.json"):
+            TokenizersBackend(data, "fnet-fast", name="x.json")
+    with pytest.raises(BundleError, match="x.json: the vocabulary has no token .MASK."):
+        TokenizersBackend(v5.replace(b"[MASK]", b"[OTHER]"), "fnet-v5", name="x.json")
+
+
+def test_without_the_tokenizers_library():
+    def importer(name):
+        raise ModuleNotFoundError(name)
+
+    with pytest.raises(SessionError, match=r"x.json: needs the tokenizers library.*pip install 'fnet-runtime\[tokenizers\]'"):
+        TokenizersBackend(pipeline("bpe", "fnet-fast"), "fnet-fast", name="x.json", importer=importer)
+
+
+def test_a_model_without_special_tokens(tmp_path):
+    model = tmp_path / "m.model"
+    with model.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["a b c"] * 9), model_writer=file, vocab_size=20, hard_vocab_limit=False, minloglevel=2
+        )
+    with pytest.raises(BundleError, match=r"the vocabulary has no piece <pad>, \[CLS\], \[SEP\], \[MASK\]; FNet needs all of"):
+        SentencePieceBackend(model.read_bytes(), None, name="m.model")

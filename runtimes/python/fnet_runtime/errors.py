@@ -3,7 +3,7 @@
 FNetRuntimeError
 ├── BundleError      the folder is not a whole, unaltered bundle of a known version
 ├── InputError       what the caller passed cannot be an input of this bundle
-└── SessionError     the engine cannot be opened or run on this host
+└── SessionError     the engine cannot be opened or run on this host, or a library is missing
     └── NoDeviceError  this host has no device that the engine can run on
 """
 
@@ -21,7 +21,7 @@ class InputError(FNetRuntimeError):
 
 
 class SessionError(FNetRuntimeError):
-    """The engine cannot be opened or run on this host."""
+    """The engine cannot be opened or run on this host, or a library that the bundle needs is missing."""
 
 
 class NoDeviceError(SessionError):

@@ -16,9 +16,9 @@ from fnet_runtime.tokenizer import TokenizerOptions
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MODEL, MODEL_DATA, ENGINE = "model.onnx", "model.onnx.data", "model.engine"
-VOCABULARY, CONFIG, GOLDEN, PARITY = "spiece.model", "config.json", "golden.safetensors", "parity.json"
-ALWAYS = (MODEL, VOCABULARY, CONFIG, GOLDEN, PARITY)
-"""Files that every bundle has."""
+CONFIG, GOLDEN, PARITY = "config.json", "golden.safetensors", "parity.json"
+ALWAYS = (MODEL, CONFIG, GOLDEN, PARITY)
+"""Files that every bundle has, beside the tokenizer's."""
 TARGETS = ("onnx", "tensorrt", "tensorrt-rtx")
 BATCH = "batch_size"
 """The open axis of every input."""
@@ -131,7 +131,7 @@ class Manifest:
         for file in self.files:
             if Path(file).name != file or "\\" in file or "\0" in file or file in ("", "..", MANIFEST):
                 raise BundleError(f"{name}: files: {file!r} is not the plain name of a file inside the bundle")
-        missing = {*ALWAYS, *([self.engine.file] if self.engine else [])} - set(self.files)
+        missing = {*ALWAYS, self.tokenizer.file, *([self.engine.file] if self.engine else [])} - set(self.files)
         if missing:
             raise BundleError(f"{name}: files: expected {', '.join(sorted(missing))} as well")
 

@@ -21,6 +21,7 @@ from fnet_runtime.answers import (
     Pretraining,
     TokenLabel,
 )
+from fnet_runtime.encoding import MASK, Encoding
 from fnet_runtime.errors import BundleError, InputError
 from fnet_runtime.golden import Check, checks_from_session, golden_from_file
 from fnet_runtime.manifest import (
@@ -29,13 +30,12 @@ from fnet_runtime.manifest import (
     GOLDEN,
     MODEL,
     POSITIONS,
-    VOCABULARY,
     Manifest,
     manifest_from_folder,
 )
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
-from fnet_runtime.tokenizer import MASK, Encoding, Tokenizer
+from fnet_runtime.tokenizer import Tokenizer
 from fnet_runtime.trt_session import TrtSession
 
 RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
@@ -142,16 +142,18 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
 
     `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
     run here is an error, never silently replaced. `threads` limits ONNX Runtime's cores.
-    Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened.
+    Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened or the
+    tokenizer's library is missing.
     """
     folder = Path(bundle)
     manifest = manifest_from_folder(folder)
     config = _config(folder / CONFIG)
     _check_task(manifest, folder)
-    tokenizer = Tokenizer.from_file(folder / VOCABULARY, manifest.tokenizer)
+    vocabulary = folder / manifest.tokenizer.file
+    tokenizer = Tokenizer.from_file(vocabulary, manifest.tokenizer)
     if tokenizer.vocab_size > config["vocab_size"] or tokenizer.pad_id != manifest.pad_token_id:
         raise BundleError(
-            f"{folder / VOCABULARY}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; the model has "
+            f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; the model has "
             f"{config['vocab_size']} embeddings and pads with {manifest.pad_token_id}"
         )
     return Pipeline(
@@ -266,7 +268,7 @@ def _windows(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, .
         raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
     length = pipeline.manifest.sequence_length
     question, context = pipeline.tokenizer.tokens(text), pipeline.tokenizer.tokens(second)
-    room = length - 3 - len(question)
+    room = length - pipeline.tokenizer.added(pair=True) - len(question)
     if room < min(length // 4, len(context)):
         raise InputError(
             f"question-answering: the question takes {len(question)} of {length} tokens; too few are left for the context"
@@ -357,7 +359,7 @@ def _fillers(pipeline: Pipeline, request: Request, logits: npt.NDArray[Any]) -> 
     found = []
     for index, position in enumerate(masks):
         scores = _softmax(flat[index if isinstance(encoding, _Positioned) else position][: pipeline.tokenizer.vocab_size])
-        start, end = encoding.spans[position]
+        start, end = _trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
         fillers = []
         for token in np.argsort(-scores, kind="stable")[: request.top_k].tolist():
             piece = pipeline.tokenizer.piece(token)
@@ -395,7 +397,7 @@ def _choice(pipeline: Pipeline, request: Request, outputs: Outputs) -> Choice:
 
 def _embedding(pipeline: Pipeline, request: Request, outputs: Outputs) -> Embedding:
     (encoding,) = request.encodings
-    used = int(np.flatnonzero(encoding.input_ids != pipeline.tokenizer.pad_id).max()) + 1
+    used = int(np.flatnonzero(encoding.input_ids != pipeline.tokenizer.pad_id).max(initial=-1)) + 1
     return Embedding(outputs["last_hidden_state"][0, :used], outputs["pooler_output"][0])
 
 

@@ -1,103 +1,116 @@
-"""Text to token ids, by FNet's conventions: those of transformers 4.57's FNetTokenizer.
+"""Text to token ids and back, in the flavour that a checkpoint was trained with (docs/tokenizer.md)."""
 
-Special tokens are matched in the raw text first; what lies between them is normalised and handed to SentencePiece; a piece that
-ends in a digit and a comma is split again. Every token keeps the span of characters of the original text that it came from.
-"""
-
-import re
-import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-import sentencepiece
-
+from fnet_runtime.encoding import CLS, MASK, PAD, SEP, Encoding, Frame, Token, encoding_from_tokens
 from fnet_runtime.errors import BundleError, InputError
+from fnet_runtime.sentencepiece_backend import SentencePieceBackend, TextRules
+from fnet_runtime.tokenizers_backend import FAST, V5, TokenizersBackend
 
-UNDERLINE = "▁"
-UNK, PAD, CLS, SEP, MASK = "<unk>", "<pad>", "[CLS]", "[SEP]", "[MASK]"
-SPECIAL_TOKENS = (UNK, PAD, CLS, SEP, MASK)
-_SPECIAL = re.compile("(" + "|".join(map(re.escape, SPECIAL_TOKENS)) + ")")
-_QUOTES = re.compile("``|''")
+RAW, SLOW = "sentencepiece", "fnet-slow"
+SPIECE, TOKENIZER_JSON = "spiece.model", "tokenizer.json"
 
-Ids = npt.NDArray[np.int64]
-Span = tuple[int, int]
-NO_SPAN: Span = (0, 0)
+
+@dataclass(frozen=True, kw_only=True)
+class Flavour:
+    """What sets one kind of tokenizer apart: the file it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame)."""
+
+    file: str
+    adds_special: bool = True
+    odd_to_longer: bool = False
+
+
+FLAVOURS: Mapping[str, Flavour] = {
+    RAW: Flavour(file=SPIECE),
+    SLOW: Flavour(file=SPIECE),
+    FAST: Flavour(file=TOKENIZER_JSON, odd_to_longer=True),
+    V5: Flavour(file=TOKENIZER_JSON, adds_special=False, odd_to_longer=True),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerOptions:
-    """How a checkpoint's tokenizer treats text before SentencePiece sees it (tokenizer_config.json)."""
+    """Which tokenizer a checkpoint means, and how `fnet-slow` treats text before SentencePiece sees it.
 
+    The other flavours have no such choice (in tokenizer.json it is part of the pipeline). Raises InputError for an unknown flavour
+    or a choice that it does not have.
+    """
+
+    flavour: str = SLOW
     do_lower_case: bool = False
     keep_accents: bool = True
     remove_space: bool = True
 
+    def __post_init__(self) -> None:
+        if self.flavour not in FLAVOURS:
+            raise InputError(f"unknown tokenizer flavour {self.flavour!r}; expected one of {', '.join(FLAVOURS)}")
+        if self.flavour != SLOW and (self.do_lower_case, self.keep_accents, self.remove_space) != (False, True, True):
+            raise InputError(
+                f"do_lower_case, keep_accents and remove_space: {self.flavour} has no such choice; expected false, true, true"
+            )
 
-@dataclass(frozen=True)
-class Token:
-    """One token: its id and the half-open span of characters it covers in the text it was cut from."""
-
-    id: int
-    span: Span
+    @property
+    def file(self) -> str:
+        """Name of the file that the tokenizer is read from."""
+        return FLAVOURS[self.flavour].file
 
 
-@dataclass(frozen=True, eq=False)
-class Encoding:
-    """One padded model input.
+class Backend(Protocol):
+    """Cuts valid texts into tokens and joins ids again."""
 
-    input_ids, token_type_ids, attention_mask (1, and 0 for padding): int64[sequence_length]. spans: one (start, end) per position,
-    in characters of the text that `segments` names: 0 the first, 1 the second, -1 none (special tokens that were added, and
-    padding, whose span is (0, 0)).
-    """
+    vocab_size: int
+    special_ids: dict[str, int]
 
-    input_ids: Ids
-    token_type_ids: Ids
-    attention_mask: Ids
-    spans: tuple[Span, ...] = field(repr=False)
-    segments: tuple[int, ...] = field(repr=False)
+    def tokens(self, text: str) -> list[Token]:
+        """Cut a text, without adding special tokens."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Join ids of the vocabulary, special tokens left out."""
+
+    def piece(self, token_id: int) -> str:
+        """Name one id."""
 
 
 class Tokenizer:
-    """FNet's tokenizer over a SentencePiece model."""
+    """FNet's tokenizer, in any flavour."""
 
-    def __init__(self, model: bytes, options: TokenizerOptions | None = None, *, name: str = "spiece.model") -> None:
-        """Read a serialised SentencePiece model; `name` is what errors call it.
+    def __init__(self, data: bytes, options: TokenizerOptions | None = None, *, name: str | None = None) -> None:
+        """Read the bytes of the file that the flavour needs; `name` is what errors call it.
 
-        Raises BundleError when `model` is not a SentencePiece model or lacks one of FNet's special tokens.
+        Raises BundleError when they are no such file or lack one of FNet's special tokens, SessionError when a library is missing.
         """
         self.options = options or TokenizerOptions()
-        self._sp = sentencepiece.SentencePieceProcessor()
-        try:
-            if not model:
-                raise RuntimeError("it is empty")
-            self._sp.LoadFromSerializedProto(model)
-        except RuntimeError as error:
-            raise BundleError(f"{name}: not a SentencePiece model ({error}); expected the checkpoint's spiece.model") from error
-        self._special_ids = {token: self._sp.piece_to_id(token) for token in SPECIAL_TOKENS}
-        missing = [t for t, i in self._special_ids.items() if t != UNK and i == self._sp.unk_id()]
-        if missing:
-            raise BundleError(
-                f"{name}: the vocabulary has no piece {', '.join(missing)}; FNet needs all of {', '.join(SPECIAL_TOKENS)}"
-            )
-        self.pad_id, self.cls_id = self._special_ids[PAD], self._special_ids[CLS]
-        self.sep_id, self.mask_id = self._special_ids[SEP], self._special_ids[MASK]
+        name, flavour = name or self.options.file, FLAVOURS[self.options.flavour]
+        self._backend = _backend(data, self.options, name)
+        ids = self._backend.special_ids
+        self.pad_id, self.cls_id, self.sep_id, self.mask_id = ids[PAD], ids[CLS], ids[SEP], ids[MASK]
+        self._frame = Frame(
+            pad=self.pad_id,
+            cls=self.cls_id if flavour.adds_special else None,
+            sep=self.sep_id if flavour.adds_special else None,
+            odd_to_longer=flavour.odd_to_longer,
+        )
 
     @classmethod
     def from_file(cls, path: Path, options: TokenizerOptions | None = None) -> "Tokenizer":
-        """Read a spiece.model file. Raises BundleError when it is missing or not a SentencePiece model."""
+        """Read a spiece.model or tokenizer.json, as the flavour needs. Raises as the constructor, and for a missing file."""
         try:
-            model = path.read_bytes()
+            data = path.read_bytes()
         except OSError as error:
-            raise BundleError(f"{path}: cannot be read ({error.strerror}); expected a SentencePiece model") from error
-        return cls(model, options, name=str(path))
+            raise BundleError(f"{path}: cannot be read ({error.strerror}); expected the tokenizer's file") from error
+        return cls(data, options, name=str(path))
 
     @property
     def vocab_size(self) -> int:
         """Number of pieces in the vocabulary."""
-        return int(self._sp.vocab_size())
+        return self._backend.vocab_size
+
+    def added(self, *, pair: bool) -> int:
+        """Number of special tokens that `encode` adds to one text or to a pair."""
+        return self._frame.added(pair=pair)
 
     def tokens(self, text: str) -> list[Token]:
         """Cut a text into tokens, without adding [CLS] or [SEP].
@@ -112,13 +125,7 @@ class Tokenizer:
             raise InputError(
                 f"the text is not valid Unicode: lone surrogate at character {error.start}; decode it as UTF-8 first"
             ) from error
-        found: list[Token] = []
-        for start, part in _parts(text):
-            if part in self._special_ids:
-                found.append(Token(self._special_ids[part], (start, start + len(part))))
-            else:
-                found.extend(self._plain_tokens(part, start))
-        return found
+        return self._backend.tokens(text)
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, without [CLS] and [SEP]. Raises InputError as `tokens` does."""
@@ -127,149 +134,33 @@ class Tokenizer:
     def encode(self, text: str, pair: str | None = None, *, length: int) -> Encoding:
         """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncated longest first and padded to `length`.
 
-        Raises InputError for a text that `tokens` refuses or a `length` too short for the special tokens.
+        `fnet-v5` adds no [CLS] and [SEP]. Raises InputError for a text that `tokens` refuses or a `length` too short for the
+        special tokens.
         """
         return self.assembled(self.tokens(text), None if pair is None else self.tokens(pair), length=length)
 
     def assembled(self, first: Sequence[Token], second: Sequence[Token] | None = None, *, length: int) -> Encoding:
-        """Add the special tokens to cut tokens, truncate longest first and pad to `length`.
+        """Encode tokens that are cut already, as `encode` does.
 
         Raises InputError when `length` is too short for the special tokens.
         """
-        added = 2 if second is None else 3
-        if length < added:
-            raise InputError(f"sequence length {length} is too short: [CLS] and [SEP] alone take {added} tokens")
-        keep_first, keep_second = truncated_lengths(len(first), 0 if second is None else len(second), length - added)
-        ids = [self.cls_id, *(t.id for t in first[:keep_first]), self.sep_id]
-        spans = [NO_SPAN, *(t.span for t in first[:keep_first]), NO_SPAN]
-        segments = [-1, *[0] * keep_first, -1]
-        types = [0] * len(ids)
-        if second is not None:
-            ids += [*(t.id for t in second[:keep_second]), self.sep_id]
-            spans += [*(t.span for t in second[:keep_second]), NO_SPAN]
-            segments += [*[1] * keep_second, -1]
-            types += [1] * (keep_second + 1)
-        padding = length - len(ids)
-        return Encoding(
-            input_ids=np.array(ids + [self.pad_id] * padding, np.int64),
-            token_type_ids=np.array(types + [0] * padding, np.int64),
-            attention_mask=np.array([1] * len(ids) + [0] * padding, np.int64),
-            spans=tuple(spans + [NO_SPAN] * padding),
-            segments=tuple(segments + [-1] * padding),
-        )
+        return encoding_from_tokens(first, second, frame=self._frame, length=length)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, special tokens left out. Raises InputError for an id outside the vocabulary."""
-        special = set(self._special_ids.values()) - {self._special_ids[UNK]}
-        plain = [int(i) for i in ids if int(i) not in special]
+        """Text of token ids, without special tokens. Raises InputError for an id outside the vocabulary."""
+        plain = [int(i) for i in ids]
         outside = [i for i in plain if not 0 <= i < self.vocab_size]
         if outside:
             raise InputError(f"token id {outside[0]} is outside the vocabulary of {self.vocab_size} pieces")
-        return str(self._sp.decode(plain))
+        return self._backend.decode(plain)
 
     def piece(self, token_id: int) -> str:
         """Piece of one id, as the vocabulary spells it ('▁' stands for a space)."""
-        return str(self._sp.id_to_piece(int(token_id)))
-
-    def _plain_tokens(self, part: str, offset: int) -> Iterator[Token]:
-        """Tokens of a text without special tokens; `offset` is where it starts in the whole text."""
-        text, origins = _normalized(part, self.options)
-        if not text:
-            return
-        characters = _character_of_byte(text)
-        for piece in self._sp.encode(text, return_type="proto").pieces:
-            begin, end = characters[piece.begin], characters[piece.end]
-            span = (offset + origins[begin][0], offset + origins[end - 1][1]) if end > begin else (offset + origins[begin][0],) * 2
-            if len(piece.piece) > 1 and piece.piece[-1] == "," and piece.piece[-2].isdigit():
-                yield from self._digit_comma_tokens(piece.piece, span)
-            else:
-                yield Token(piece.id, span)
-
-    def _digit_comma_tokens(self, piece: str, span: Span) -> Iterator[Token]:
-        """Split a piece such as '▁10,' into the pieces of '10' and ','."""
-        pieces: list[str] = self._sp.encode(piece[:-1].replace(UNDERLINE, ""), out_type=str)
-        if piece[0] != UNDERLINE and pieces[0][0] == UNDERLINE:
-            pieces = pieces[1:] if len(pieces[0]) == 1 else [pieces[0][1:], *pieces[1:]]
-        pieces.append(piece[-1])
-        # Where every character of the piece is one of the text, the parts have spans of their own; else they share the piece's.
-        widths = [len(p) for p in pieces]
-        if piece[0] == UNDERLINE and span[1] - span[0] == sum(widths) - 1:
-            widths[0] -= 1  # the leading underline is the dummy prefix, not a character of the text
-        own_spans = sum(widths) == span[1] - span[0]
-        start = span[0]
-        for text, width in zip(pieces, widths, strict=True):
-            yield Token(self._sp.piece_to_id(text), (start, start + width) if own_spans else span)
-            start += width
+        return self._backend.piece(int(token_id))
 
 
-def truncated_lengths(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of each text are kept when both must fit in `room`.
-
-    Longest first, one token at a time, as transformers' slow tokenizers do: the longer text is cut to the shorter one's length,
-    then both are cut in turn.
-    """
-    excess = first + second - room
-    if excess <= 0:
-        return first, second
-    if second == 0:
-        return room, 0
-    one_sided = min(abs(first - second), excess)
-    shared = excess - one_sided
-    if first > second:
-        return first - one_sided - shared // 2, second - (shared - shared // 2)
-    return first - shared // 2, second - one_sided - (shared - shared // 2)
-
-
-def _parts(text: str) -> Iterator[tuple[int, str]]:
-    """Split at special tokens: (start, special token or text between two)."""
-    start = 0
-    for part in _SPECIAL.split(text):
-        if part:
-            yield start, part
-        start += len(part)
-
-
-def _normalized(text: str, options: TokenizerOptions) -> tuple[str, list[Span]]:
-    """FNetTokenizer.preprocess_text, with the span in `text` of every character it returns (and one more for the end)."""
-    characters = [(c, (i, i + 1)) for i, c in enumerate(text)]
-    if options.do_lower_case:  # first, and character by character: str.lower() of a whole text treats a final sigma otherwise
-        characters = [(low, span) for c, span in characters for low in c.lower()]
-    if options.remove_space:
-        characters = _space_folded(characters)
-    characters = _quotes_replaced(characters)
-    if not options.keep_accents:
-        characters = [(d, span) for c, span in characters for d in unicodedata.normalize("NFKD", c) if not unicodedata.combining(d)]
-    end = characters[-1][1][1] if characters else 0
-    return "".join(c for c, _ in characters), [*(span for _, span in characters), (end, end)]
-
-
-def _space_folded(characters: list[tuple[str, Span]]) -> list[tuple[str, Span]]:
-    """`" ".join(text.split())`: no space at the ends, one where there were several."""
-    folded: list[tuple[str, Span]] = []
-    for c, span in characters:
-        if not c.isspace():
-            folded.append((c, span))
-        elif folded and folded[-1][0] != " ":
-            folded.append((" ", span))
-        elif folded:
-            folded[-1] = (" ", (folded[-1][1][0], span[1]))
-    if folded and folded[-1][0] == " ":
-        folded.pop()
-    return folded
-
-
-def _quotes_replaced(characters: list[tuple[str, Span]]) -> list[tuple[str, Span]]:
-    """Two backquotes or two apostrophes become one double quote."""
-    text = "".join(c for c, _ in characters)
-    replaced: list[tuple[str, Span]] = []
-    last = 0
-    for match in _QUOTES.finditer(text):
-        start, end = match.span()
-        replaced += [*characters[last:start], ('"', (characters[start][1][0], characters[end - 1][1][1]))]
-        last = end
-    return [*replaced, *characters[last:]]
-
-
-def _character_of_byte(text: str) -> list[int]:
-    """Index of the character that holds each UTF-8 byte, and len(text) for the end."""
-    return [i for i, c in enumerate(text) for _ in c.encode("utf-8")] + [len(text)]
+def _backend(data: bytes, options: TokenizerOptions, name: str) -> Backend:
+    if options.file == TOKENIZER_JSON:
+        return TokenizersBackend(data, options.flavour, name=name)
+    rules = TextRules(do_lower_case=options.do_lower_case, keep_accents=options.keep_accents, remove_space=options.remove_space)
+    return SentencePieceBackend(data, rules if options.flavour == SLOW else None, name=name)

@@ -1,0 +1,150 @@
+"""Which tokenizer a checkpoint means: read off the files of its folder, or asked for."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fnet_runtime.encoding import SPECIAL_TOKENS
+from fnet_runtime.tokenizer import FLAVOURS, SLOW, SPIECE, TOKENIZER_JSON, Tokenizer, TokenizerOptions
+from fnet_runtime.tokenizers_backend import FAST, flavour_from_pipeline
+
+from fnet_core.errors import CheckpointError
+from fnet_export.inputs import emails
+from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+V5_KEY = "backend"
+"""A key that only transformers 5 writes to tokenizer_config.json, beside a tokenizer.json."""
+RULES = ("do_lower_case", "keep_accents", "remove_space")
+PROBES = (
+    "The quick brown fox jumps over the lazy dog.",
+    "It cost $1,000, then 20, then 5,",
+    "``quoted'' and ''quoted''",
+    "naïve ﬁne ½ １２，",
+    "日本語 한글 עברית",
+    "two  spaces\tand a tab",
+    "trailing space ",
+    "the [MASK] fox",
+    "<s> [CLS] <pad>",
+)
+"""Texts on which flavours are compared before the built-in e-mails, ordinary ones first."""
+COMPARED_TOKENS, SHOWN_CHARACTERS = 512, 60
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenizerChoice:
+    """A checkpoint's tokenizer, the bytes of the file that it reads, why it is this one, and a text on which others disagree."""
+
+    tokenizer: Tokenizer
+    data: bytes
+    reason: str
+    disagreement: str | None
+
+    @property
+    def flavour(self) -> str:
+        """Name in FLAVOURS."""
+        return self.tokenizer.options.flavour
+
+    @property
+    def file(self) -> str:
+        """Name of the file in the bundle."""
+        return self.tokenizer.options.file
+
+
+def tokenizer_from_folder(folder: Path, flavour: str | None = None) -> TokenizerChoice:
+    """Choose a checkpoint's tokenizer: `flavour`, else that of its tokenizer.json, else `fnet-slow` over its spiece.model.
+
+    Raises CheckpointError for a folder that has no tokenizer, or one that is none of FLAVOURS, BundleError for a damaged file.
+    """
+    written = _written_flavour(folder)
+    chosen, reason = (flavour, "asked for") if flavour is not None else _chosen(folder, written)
+    tokenizer, data = _opened(folder, chosen, written)
+    present = [*([written] if written else []), *([SLOW] if (folder / SPIECE).is_file() else [])]
+    others = [_opened(folder, other, written)[0] for other in present if other != chosen]
+    found = (_disagreement(tokenizer, other) for other in others)
+    return TokenizerChoice(tokenizer=tokenizer, data=data, reason=reason, disagreement=next(filter(None, found), None))
+
+
+def _written_flavour(folder: Path) -> str | None:
+    """The flavour that the folder's tokenizer.json is; None where there is no such file or it is of no known flavour."""
+    path = folder / TOKENIZER_JSON
+    return flavour_from_pipeline(path.read_bytes(), name=str(path)) if path.is_file() else None
+
+
+def _chosen(folder: Path, written: str | None) -> tuple[str, str]:
+    if written is not None:
+        return written, f"{TOKENIZER_JSON} is what transformers {'4' if written == FAST else '5'} writes"
+    if (folder / TOKENIZER_JSON).is_file():
+        raise CheckpointError(
+            f"{folder / TOKENIZER_JSON}: is of neither pipeline that transformers 4.57 or 5.23 writes for FNet; say with "
+            f"--tokenizer which of {', '.join(FLAVOURS)} the model was trained with ({SPIECE} is then read)"
+        )
+    if V5_KEY in _config(folder):
+        raise CheckpointError(
+            f"{folder / TOKENIZER_CONFIG}: written by transformers 5, but the {TOKENIZER_JSON} beside it is missing; copy it too, "
+            f"or say with --tokenizer which of {', '.join(FLAVOURS)} the model was trained with"
+        )
+    added = _config(folder).get("added_tokens_decoder", {}).values()
+    foreign = [token["content"] for token in added if token["content"] not in SPECIAL_TOKENS]
+    if foreign:
+        raise CheckpointError(
+            f"{folder / TOKENIZER_CONFIG}: adds the token {foreign[0]!r}, which {SLOW} does not know; copy the {TOKENIZER_JSON} "
+            f"that belongs to it, or say with --tokenizer which of {', '.join(FLAVOURS)} the model was trained with"
+        )
+    return SLOW, f"{SPIECE} without a {TOKENIZER_JSON}"
+
+
+def _opened(folder: Path, flavour: str, written: str | None) -> tuple[Tokenizer, bytes]:
+    """A flavour over the file of the folder that holds it, or over the tokenizer.json made of spiece.model."""
+    options = TokenizerOptions(flavour=SLOW, **_rules(folder)) if flavour == SLOW else TokenizerOptions(flavour=flavour)
+    path = folder / (TOKENIZER_JSON if flavour == written else SPIECE)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: is missing; expected the SentencePiece model beside the weights") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    if options.file == TOKENIZER_JSON and path.name == SPIECE:
+        proto, rules = proto_from_bytes(data, name=str(path)), _rules(folder)
+        made = (
+            fast_from_spiece(proto, do_lower_case=rules.get("do_lower_case", False), keep_accents=rules.get("keep_accents", True))
+            if flavour == FAST
+            else v5_from_spiece(proto)
+        )
+        data = made.to_str(pretty=True).encode()
+    return Tokenizer(data, options, name=str(path)), data
+
+
+def _rules(folder: Path) -> dict[str, bool]:
+    """The text rules that tokenizer_config.json states; those of transformers 5 are defaults that its pipeline does not follow."""
+    config = _config(folder)
+    given = {} if V5_KEY in config else {name: config[name] for name in RULES if name in config}
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {name}: expected true or false, found {value!r}")
+    return given
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json's values; none where there is no such file."""
+    path = folder / TOKENIZER_CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        if not isinstance(values, dict):
+            raise TypeError(f"found {type(values).__name__}")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a JSON object ({error})") from error
+    return values
+
+
+def _disagreement(chosen: Tokenizer, other: Tokenizer) -> str | None:
+    """Say on which text first, of the probes and then the built-in e-mails, two tokenizers give different ids."""
+    for text in (*PROBES, *emails()):
+        ids = [tokenizer.encode(text, length=COMPARED_TOKENS).input_ids for tokenizer in (chosen, other)]
+        if (ids[0] != ids[1]).any():
+            shown = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."
+            return f"{chosen.options.flavour} and {other.options.flavour} give different ids, first for {shown!r}"
+    return None

@@ -1,0 +1,93 @@
+"""Model inputs from tokens: special tokens added, pairs truncated longest first, padded, every position with its span."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fnet_runtime.errors import InputError
+
+UNK, PAD, CLS, SEP, MASK = "<unk>", "<pad>", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL_TOKENS = (UNK, PAD, CLS, SEP, MASK)
+
+Ids = npt.NDArray[np.int64]
+Span = tuple[int, int]
+NO_SPAN: Span = (0, 0)
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token: its id and the half-open span of characters it covers in the text it was cut from."""
+
+    id: int
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """One padded model input.
+
+    input_ids, token_type_ids, attention_mask (1, and 0 for padding): int64[sequence_length]. spans: one (start, end) per position,
+    in characters of the text that `segments` names: 0 the first, 1 the second, -1 none (special tokens that were added, and
+    padding, whose span is (0, 0)).
+    """
+
+    input_ids: Ids
+    token_type_ids: Ids
+    attention_mask: Ids
+    spans: tuple[Span, ...] = field(repr=False)
+    segments: tuple[int, ...] = field(repr=False)
+
+    @property
+    def special_tokens_mask(self) -> Ids:
+        """1 for special tokens that were added and for padding, 0 for those that stood in the text: int64[sequence_length]."""
+        return np.array([segment == -1 for segment in self.segments], np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """What a tokenizer puts around texts: ids of padding and, where it adds them, of [CLS] and [SEP].
+
+    `odd_to_longer` tells which text keeps one token more when both are cut and the room is odd: the longer one (the second of
+    equals) as in the tokenizers library, else the first as in transformers' slow tokenizers.
+    """
+
+    pad: int
+    cls: int | None
+    sep: int | None
+    odd_to_longer: bool
+
+    def added(self, *, pair: bool) -> int:
+        """Number of special tokens that are added to one text or to a pair."""
+        return (self.cls is not None) + (self.sep is not None) * (2 if pair else 1)
+
+
+def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None, *, frame: Frame, length: int) -> Encoding:
+    """Put special tokens around cut tokens, truncate longest first and pad to `length`.
+
+    Raises InputError when `length` is too short for the special tokens.
+    """
+    room = length - frame.added(pair=second is not None)
+    if length < 1 or room < 0:
+        raise InputError(f"sequence length {length} is too short: [CLS] and [SEP] alone take {length - room} tokens")
+    texts = [first] if second is None else [first, second]
+    kept = truncated_lengths(len(first), len(second or ()), room, odd_to_longer=frame.odd_to_longer)
+    positions = [] if frame.cls is None else [(frame.cls, 0, NO_SPAN, -1)]
+    for segment, (tokens, count) in enumerate(zip(texts, kept, strict=False)):
+        positions += [(token.id, segment, token.span, segment) for token in tokens[:count]]
+        positions += [] if frame.sep is None else [(frame.sep, segment, NO_SPAN, -1)]
+    mask = (np.arange(length) < len(positions)).astype(np.int64)
+    positions += [(frame.pad, 0, NO_SPAN, -1)] * (length - len(positions))
+    ids, types, spans, segments = zip(*positions, strict=True)
+    return Encoding(np.array(ids, np.int64), np.array(types, np.int64), mask, spans, segments)
+
+
+def truncated_lengths(first: int, second: int, room: int, *, odd_to_longer: bool) -> tuple[int, int]:
+    """How many tokens of each text are kept when both must fit in `room`: the longer is cut down to the shorter, then both."""
+    if first + second <= room:
+        return first, second
+    if 2 * min(first, second) <= room:
+        return (room - second, second) if first > second else (first, room - first)
+    half, more = room // 2, room - room // 2
+    return (more, half) if first > second or not odd_to_longer else (half, more)

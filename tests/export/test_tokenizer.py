@@ -1,0 +1,128 @@
+import json
+
+import fnet_runtime
+import pytest
+import sentencepiece
+from conftest import export, save_tiny
+from fnet_runtime.errors import BundleError
+from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON
+from golden_tokenizer import GOLDEN, pipeline
+
+from fnet_core.errors import CheckpointError
+from fnet_export.errors import OutputError
+from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.tokenizer import tokenizer_from_folder
+from fnet_export.tokenizer_json import proto_from_bytes
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_tiny(tmp_path / "checkpoint")
+
+
+def test_spiece_model_alone_is_fnet_slow(folder):
+    choice = tokenizer_from_folder(folder)
+    assert (choice.flavour, choice.file, choice.disagreement) == ("fnet-slow", "spiece.model", None)
+    assert choice.reason == "spiece.model without a tokenizer.json"
+    assert choice.data == (folder / "spiece.model").read_bytes()
+
+
+@pytest.mark.parametrize(("flavour", "version"), [("fnet-fast", 4), ("fnet-v5", 5)])
+def test_a_tokenizer_json_says_itself_what_it_is(folder, tmp_path, flavour, version):
+    (folder / TOKENIZER_JSON).write_bytes(pipeline("bpe", flavour))
+    choice = tokenizer_from_folder(folder)
+    assert (choice.flavour, choice.reason) == (flavour, f"tokenizer.json is what transformers {version} writes")
+    assert choice.disagreement is not None
+    assert choice.disagreement.startswith(f"{flavour} and fnet-slow give different ids, first for ")
+    bundle = export(folder, tmp_path / "bundle")
+    assert bundle.manifest.tokenizer.flavour == flavour
+    assert {TOKENIZER_JSON, "spiece.model"} & set(bundle.manifest.files) == {TOKENIZER_JSON}
+    assert (bundle.folder / TOKENIZER_JSON).read_bytes() == pipeline("bpe", flavour)
+    assert fnet_runtime.load(bundle.folder)(["the [MASK] fox", ""])[0].label in "ABC"
+    (folder / "spiece.model").unlink()
+    assert tokenizer_from_folder(folder).disagreement is None
+
+
+def test_an_old_spelling_of_the_same_pipeline(folder):
+    values = json.loads(pipeline("bpe", "fnet-fast"))
+    for part in ("pre_tokenizer", "decoder"):
+        values[part] = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
+    values["model"]["merges"] = [" ".join(merge) for merge in values["model"]["merges"]]
+    (folder / TOKENIZER_JSON).write_text(json.dumps(values))
+    assert tokenizer_from_folder(folder).flavour == "fnet-fast"
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_flavour_asked_for(folder, flavour):
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    choice = tokenizer_from_folder(folder, flavour)
+    assert (choice.flavour, choice.reason) == (flavour, "asked for")
+    if flavour == "fnet-fast":
+        assert choice.data == pipeline("bpe", "fnet-fast", do_lower_case=True)
+    if flavour == "fnet-v5":
+        assert choice.data == pipeline("bpe", "fnet-v5")
+
+
+def test_the_note_names_the_text(folder):
+    plan = plan_from_options(
+        ExportOptions(task="ner", target="onnx", model=str(folder), tokenizer="sentencepiece", random_head=True)
+    )
+    assert plan.notes[0] == (
+        "tokenizer sentencepiece (asked for): sentencepiece and fnet-slow give different ids, first for "
+        "'It cost $1,000, then 20, then 5,'; --tokenizer names another"
+    )
+    with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of sentencepiece, fnet-slow"):
+        ExportOptions(task="ner", target="onnx", tokenizer="fast")
+
+
+def test_folders_that_do_not_say_which(folder):
+    foreign = pipeline("bpe", "fnet-fast").replace(b'"always"', b'"never"')
+    (folder / TOKENIZER_JSON).write_bytes(foreign)
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer\.json: is of neither pipeline .* say with --tokenizer which of sentencepiece"
+    ):
+        tokenizer_from_folder(folder)
+    assert tokenizer_from_folder(folder, "fnet-slow").flavour == "fnet-slow"
+    (folder / TOKENIZER_JSON).write_text("{}")
+    with pytest.raises(BundleError, match=r"tokenizer\.json: not a tokenizer\.json"):
+        tokenizer_from_folder(folder)
+    (folder / TOKENIZER_JSON).unlink()
+    (folder / "tokenizer_config.json").write_text('{"backend": "tokenizers"}')
+    with pytest.raises(
+        CheckpointError, match=r"written by transformers 5, but the tokenizer\.json beside it is missing; copy it too"
+    ):
+        tokenizer_from_folder(folder)
+    (folder / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"1": {"content": "<s>"}}}')
+    with pytest.raises(CheckpointError, match=r"adds the token '<s>', which fnet-slow does not know; copy the tokenizer\.json"):
+        tokenizer_from_folder(folder)
+    assert tokenizer_from_folder(folder, "fnet-fast").flavour == "fnet-fast"
+
+
+def test_unreadable_vocabularies(folder):
+    (folder / "spiece.model").unlink()
+    (folder / "spiece.model").mkdir()
+    with pytest.raises(CheckpointError, match=r"spiece\.model: cannot be read"):
+        tokenizer_from_folder(folder)
+
+
+def test_models_that_no_pipeline_is_made_of(tmp_path):
+    with pytest.raises(BundleError, match="m.model: not a SentencePiece model"):
+        proto_from_bytes(b"no model at all", name="m.model")
+    with (tmp_path / "m.model").open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["a b c"] * 9),
+            model_writer=file,
+            vocab_size=7,
+            model_type="word",
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+    with pytest.raises(BundleError, match="m.model: expected a BPE or Unigram model, found model type 3"):
+        proto_from_bytes((tmp_path / "m.model").read_bytes(), name="m.model")
+
+
+def test_the_golden_models_are_of_both_types():
+    types = [
+        proto_from_bytes((GOLDEN / f"{name}.model").read_bytes(), name=name).trainer_spec.model_type for name in ("unigram", "bpe")
+    ]
+    assert types == [1, 2]
