@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
 
-.PHONY: setup demo lint test bench
+.PHONY: setup demo lint test golden bench
 setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
@@ -24,6 +24,16 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Golden data from the original libraries, each in an environment of its own; its small output is committed, so no test needs them.
+golden: setup .golden/flax/installed .golden/keras/installed
+	.golden/flax/bin/python tests/golden/flax_checkpoint.py
+	.golden/keras/bin/python tests/golden/keras_preset.py
+
+.golden/%/installed: tests/golden/%.txt
+	$(PYTHON) -m venv .golden/$*
+	.golden/$*/bin/pip install --quiet --no-deps -r $<
+	touch $@
 
 bench: setup
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'

@@ -17,7 +17,9 @@ class FNetConfig:
     """An FNet's hyperparameters, named and defaulted as in transformers' FNetConfig.
 
     Sizes are positive integers; `labels` are the classifier's label names by output index; `extra` holds the config.json keys
-    that this class has no field for, which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
+    that this class has no field for, which `to_dict` writes back unchanged. `masked_lm_act` and `masked_lm_norm_eps` are what the
+    masked-lm head computes where it differs from the blocks, as keras-hub's does; transformers knows neither, and None means the
+    blocks' own. Raises ConfigError naming the first bad field.
     """
 
     vocab_size: int = 32000
@@ -36,6 +38,8 @@ class FNetConfig:
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
     tie_word_embeddings: bool = True
+    masked_lm_act: str | None = None
+    masked_lm_norm_eps: float | None = None
     architectures: tuple[str, ...] = ()
     problem_type: str | None = None
     labels: tuple[str, ...] = ("LABEL_0", "LABEL_1")
@@ -67,14 +71,16 @@ class FNetConfig:
         )
         for name in ("use_tpu_fourier_optimizations", "tie_word_embeddings"):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
-        _check("hidden_act", self.hidden_act, self.hidden_act in HIDDEN_ACTS, f"one of {', '.join(HIDDEN_ACTS)}")
+        for name, unset in (("hidden_act", False), ("masked_lm_act", True)):
+            value = getattr(self, name)
+            _check(name, value, value in HIDDEN_ACTS or (value is None and unset), f"one of {', '.join(HIDDEN_ACTS)}")
         known_problem = self.problem_type is None or self.problem_type in PROBLEM_TYPES
         _check("problem_type", self.problem_type, known_problem, f"one of {', '.join(PROBLEM_TYPES)}, or null")
         drop = self.hidden_dropout_prob
         _check("hidden_dropout_prob", drop, _is_number(drop) and 0 <= drop < 1, "a number from 0 to below 1")
-        for name in ("initializer_range", "layer_norm_eps"):
+        for name, unset in (("initializer_range", False), ("layer_norm_eps", False), ("masked_lm_norm_eps", True)):
             value = getattr(self, name)
-            _check(name, value, _is_number(value) and value > 0, "a positive number")
+            _check(name, value, (value is None and unset) or (_is_number(value) and value > 0), "a positive number")
         for name in ("labels", "architectures"):
             value = getattr(self, name)
             _check(name, value, isinstance(value, tuple) and all(isinstance(v, str) for v in value), "names")
@@ -120,6 +126,7 @@ class FNetConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the object of a config.json, `extra` included."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("labels", "extra")}
+        own = {name: value for name, value in own.items() if value is not None or not name.startswith("masked_lm_")}
         own["architectures"] = list(self.architectures)
         own["model_type"] = "fnet"
         own["id2label"] = {str(i): label for i, label in enumerate(self.labels)}

@@ -9,7 +9,7 @@ import torch
 from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, VOCABULARY, AxisProfile
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 
-from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
+from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn, vocabulary_of_checkpoint
 from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
@@ -105,15 +105,11 @@ def plan_from_options(options: ExportOptions) -> Plan:
         raise GraphError(f"sequence length: expected 4 to {trained}, the model's position embeddings; found {length}")
     if (options.predict_positions or 0) > length:
         raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
-    vocabulary = checkpoint.folder / VOCABULARY
-    if not vocabulary.is_file():
-        raise CheckpointError(
-            f"{vocabulary}: is missing; expected the SentencePiece model beside the weights (tokenizer.json does not replace it)"
-        )
+    vocabulary = vocabulary_of_checkpoint(checkpoint)
     tokenizer = Tokenizer.from_file(vocabulary, _tokenizer_options(checkpoint.folder / TOKENIZER_CONFIG))
     if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_id != config.pad_token_id:
         raise CheckpointError(
-            f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; config.json says "
+            f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; {checkpoint.origin} says "
             f"vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: the two are of different models"
         )
     mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
