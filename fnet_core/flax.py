@@ -82,6 +82,7 @@ ORBAX_FILES = ("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt")
 FIXED = {"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, "tie_word_embeddings": True, "masked_lm_act": None}
 """What f_net's code computes, whatever a configuration says."""
 
+
 def flax_renames(layers: int, *, pretraining: bool) -> dict[str, tuple[str, Change]]:
     """Every tensor that an f_net checkpoint may hold; `classification` is a pre-training's next-sentence head or a classifier."""
     blocks = {key.format(i=i): (name.format(i=i), leaves) for i in range(layers) for key, (name, leaves) in BLOCK.items()}
@@ -192,7 +193,7 @@ def _labels(shape: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _mixing_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]], layers: set[int]) -> dict[str, Any]:
-    """What the tree tells of its mixers; those without parameters (Fourier, random, none) look the same and are taken as Fourier."""
+    """What the tree tells of its mixers; those without parameters look alike and are taken for Fourier transforms."""
     linear, attention = _layers(shapes, "linear_transform"), _layers(shapes, "self_attention")
     values: dict[str, Any] = {"mixing": "linear"} if linear else {}
     if attention:
@@ -214,7 +215,9 @@ def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], 
     names = set(names)
     for field, fixed in FIXED.items():
         if getattr(config, field) != fixed:
-            raise CheckpointError(f"{field}: f_net's code computes {fixed!r}; a model with {getattr(config, field)!r} is none of its")
+            raise CheckpointError(
+                f"{field}: f_net's code computes {fixed!r}; a model with {getattr(config, field)!r} is none of its"
+            )
     renames = flax_renames(config.num_hidden_layers, pretraining=_any(names, MASKED_LM_NAME))
     homeless = sorted(names - {name for name, _ in renames.values()})
     if homeless:

@@ -41,7 +41,7 @@ class Array:
 
 
 def arrays_from_file(path: Path) -> dict[str, Array]:
-    """Find every array of the parameters, by its path in the tree. Raises CheckpointError when the file is damaged or no such file."""
+    """Find every array of the parameters, by its path in the tree. Raises CheckpointError for a file that is damaged or another."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             tree = _Reader(path, data).parameters()
@@ -175,7 +175,7 @@ def _packed(value: Any) -> Iterator[bytes]:
         if tensor.nbytes <= MAX_CHUNK_BYTES:
             yield packer.pack_ext_type(ARRAY, _packed_array(tensor))
             return
-        chunks = tensor.flatten().split(MAX_CHUNK_BYTES // tensor.itemsize)
+        chunks = torch.split(tensor.flatten(), MAX_CHUNK_BYTES // tensor.itemsize)
         value = {
             CHUNKED: True,
             "shape": {str(i): size for i, size in enumerate(tensor.shape)},

@@ -23,10 +23,10 @@ AS_IT_IS = Change(lambda t: t, lambda t, _: t)
 TRANSPOSED = Change(lambda t: t.T, lambda t, _: t.T)
 FIRST = Change(lambda t: t[0], lambda t, _: t[None])
 """Of a leading axis of one."""
-HEADS_OUT = Change(lambda t: t.flatten(1).T, lambda t, heads: t.T.unflatten(1, (heads, -1)))
+HEADS_OUT = Change(lambda t: t.flatten(1).T, lambda t, heads: t.T.reshape(t.shape[1], heads, -1))
 """A projection to heads, `[in, heads, size]`, as one linear layer's `[heads * size, in]`."""
-HEADS_BIAS = Change(lambda t: t.flatten(), lambda t, heads: t.unflatten(0, (heads, -1)))
-HEADS_IN = Change(lambda t: t.flatten(0, 1).T, lambda t, heads: t.T.unflatten(0, (heads, -1)))
+HEADS_BIAS = Change(lambda t: t.flatten(), lambda t, heads: t.reshape(heads, -1))
+HEADS_IN = Change(lambda t: t.flatten(0, 1).T, lambda t, heads: t.T.reshape(heads, -1, t.shape[0]))
 """A projection from heads, `[heads, size, out]`, as one linear layer's `[out, heads * size]`."""
 
 Leaves = Mapping[str, tuple[str, Change]]

@@ -55,7 +55,8 @@ def _opened(path: Path) -> WeightFile:
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
-                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118: no mapping
+                names: list[str] = file.keys()
+                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         except (SafetensorError, OSError) as error:
             raise damaged(path, error) from error
         return WeightFile(path, shapes, partial(_read, path))

@@ -24,6 +24,7 @@ from fnet_core.config import FNetConfig
 from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
 from fnet_export.errors import OutputError, ParityError
 
+
 @dataclass(frozen=True, kw_only=True)
 class FolderKind:
     """A kind of folder that is written whole, and that --force may replace by another of its kind.

@@ -35,31 +35,30 @@ def changed(path, **changes):
 @pytest.mark.parametrize(
     ("name", "task", "outputs"),
     [
-        ("backbone", "feature-extraction", ("last_hidden_state", "pooler_output")),
+        ("classifier", "feature-extraction", ("last_hidden_state", "pooler_output")),
         ("classifier", "sequence-classification", ("classifier.logits",)),
         ("masked_lm", "masked-lm", ("masked_lm.logits",)),
     ],
 )
 def test_agrees_with_keras_hub(name, task, outputs):
-    """Relative to the largest value; keras-hub computed in float32."""
+    """Relative to the largest value; keras-hub computed in float32. Another GELU or epsilon in the masked-lm head gives 5e-5."""
     model = model_from_checkpoint(opened(GOLDEN / name), TASKS[task], dtype=torch.float64)
     with torch.no_grad():
         found = model(torch.from_numpy(OUTPUTS["input_ids"]), torch.from_numpy(OUTPUTS["token_type_ids"]))
     for output, value in zip(outputs, found, strict=True):
         wanted = torch.from_numpy(OUTPUTS[output])
-        assert ((value - wanted).abs().max() / wanted.abs().max()).item() < 1e-5, output
+        assert ((value - wanted).abs().max() / wanted.abs().max()).item() < 2e-6, output
 
 
 def test_sizes_heads_and_labels(folder):
     checkpoint = opened(folder)
     config = checkpoint.config
     assert (config.vocab_size, config.hidden_size, config.intermediate_size) == (120, 12, 20)
-    assert (config.max_position_embeddings, config.type_vocab_size, config.num_hidden_layers) == (8, 3, 3)
+    assert (config.max_position_embeddings, config.type_vocab_size, config.num_hidden_layers) == (8, 3, 2)
     assert config.labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3", "LABEL_4")
     assert checkpoint.tasks == ("feature-extraction", "sequence-classification")
     assert checkpoint.vocabulary == folder / "assets" / "tokenizer" / "vocabulary.spm"
     assert set(checkpoint.source.sha256) == {"model.weights.h5", "task.weights.h5"}
-    assert opened(GOLDEN / "backbone").tasks == ("feature-extraction",)
     assert opened(GOLDEN / "masked_lm").tasks == ("feature-extraction", "masked-lm")
 
 
@@ -68,7 +67,7 @@ def test_a_head_that_computes_otherwise_than_the_blocks_says_so():
     assert (config.hidden_act, config.masked_lm_act) == ("gelu_new", "gelu")
     assert (config.layer_norm_eps, config.masked_lm_norm_eps) == (1e-12, 1e-5)
     assert type(config).from_json(config.to_json()) == config
-    assert "masked_lm_act" not in opened(GOLDEN / "backbone").config.to_dict()
+    assert "masked_lm_act" not in opened(GOLDEN / "classifier").config.to_dict()
 
 
 def test_bfloat16():
@@ -93,10 +92,14 @@ def test_the_first_tensor_missing_left_over_or_misshapen_is_named(folder):
     block = "layers/f_net_encoder_1/_intermediate_dense/vars"
     cases = [
         (model, without(f"{block}/1"), rf"model.weights.h5: tensor {block}/1 is missing; config.json implies it"),
-        (model, replaced("layers/add/vars/0", 3), "tensor layers/add/vars/0 is left over: an FNet with 3 layers"),
+        (model, replaced("layers/add/vars/0", 3), "tensor layers/add/vars/0 is left over: an FNet with 2 layers"),
         (model, replaced(f"{block}/0", (20, 12)), rf"tensor {block}/0 has shape \[20, 12\], but config.json implies \[12, 20\]"),
         (task, without("layers/dense/vars/1"), "task.weights.h5: tensor layers/dense/vars/1 is missing"),
-        (task, replaced("layers/dense/vars/0", (12, 4)), r"tensor layers/dense/vars/0 has shape \[12, 4\], but .* implies \[12, 5\]"),
+        (
+            task,
+            replaced("layers/dense/vars/0", (12, 4)),
+            r"tensor layers/dense/vars/0 has shape \[12, 4\], but .* implies \[12, 5\]",
+        ),
         (task, replaced("layers/dense_1/vars/0", 3), "tensor layers/dense_1/vars/0 is left over"),
     ]
     for name, change, message in cases:
