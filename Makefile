@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
 
-.PHONY: setup demo lint test bench golden
+.PHONY: setup demo lint test golden bench
 setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
@@ -25,15 +25,18 @@ lint: setup
 test: lint
 	$(BIN)/python -m pytest
 
-bench: setup
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
-	$(BIN)/python benchmarks/peers.py
-
-# What the tests compare with: real outputs of other projects, each in an environment of its own.
-golden: setup .golden/transformers-4/installed .golden/transformers-5/installed
+# What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
+GOLDEN = flax keras transformers-4 transformers-5
+golden: setup $(GOLDEN:%=.golden/%/installed)
+	.golden/flax/bin/python tests/golden/flax_checkpoint.py
+	.golden/keras/bin/python tests/golden/keras_preset.py
 	$(BIN)/python tests/golden/tokenizer.py .golden/transformers-4/bin/python .golden/transformers-5/bin/python
 
 .golden/%/installed: tests/golden/%.txt
 	$(PYTHON) -m venv .golden/$*
-	.golden/$*/bin/pip install --quiet -r $<
+	.golden/$*/bin/pip install --quiet $(if $(filter flax keras,$*),--no-deps) -r $<
 	touch $@
+
+bench: setup
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/peers.py

@@ -1,7 +1,10 @@
-"""Checkpoints: from a Hugging Face folder to a model, every tensor accounted for: nothing unused, nothing missing."""
+"""Checkpoints: from a folder or file to a model, every tensor accounted for: nothing unused, nothing missing, every shape right.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+Whatever the format, tensors go by transformers' names: flax.py and keras.py map theirs to these.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,10 +12,13 @@ from torch import Tensor
 
 from fnet_core.config import FNetConfig
 from fnet_core.errors import CheckpointError, TaskError
+from fnet_core.flax import flax_contents, flax_file_in_folder
 from fnet_core.fnet import FNet
 from fnet_core.hub import folder_from_hub
+from fnet_core.keras import is_keras_preset, keras_contents
+from fnet_core.renames import AS_IT_IS, Contents, Stored, stored_shape
 from fnet_core.tasks import TASKS, Task
-from fnet_core.weights import WeightFile, weight_files_from_folder
+from fnet_core.weights import WEIGHT_FILES, text_from_file, weight_files_from_folder
 
 BUILT_IN = Path(__file__).parent / "pretrained"
 BUILT_IN_ID = "built-in"
@@ -65,6 +71,8 @@ DECODER_WEIGHT, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.prediction
 PREDICTIONS_BIAS = "cls.predictions.bias"
 DERIVED = ("position_ids", "embeddings.token_type_ids", "dft_mat_hidden", "dft_mat_seq")
 """Endings of buffers that transformers computes and some checkpoints carry: not weights, so not read."""
+FILES_OF_FOLDERS = (".safetensors", ".bin", ".json", ".h5", ".keras", ".model", ".spm")
+"""Endings of files that are read with what is beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +86,19 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """An opened checkpoint: its configuration and the file that holds each tensor, by transformers' name without `fnet.`."""
+    """An opened checkpoint: its configuration and where each tensor is, by transformers' name without `fnet.`.
+
+    `origin` says what the configuration follows from, for errors; `vocabulary` is where the SentencePiece model should be,
+    `tokenizer` the flavour that the format's code has, None where files beside the weights say.
+    """
 
     folder: Path
     config: FNetConfig
+    origin: str
     source: Source
-    tensors: Mapping[str, tuple[WeightFile, str]]
+    tensors: Mapping[str, Stored]
+    vocabulary: Path
+    tokenizer: str | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -91,13 +106,13 @@ class Checkpoint:
         return tuple(task.name for task in TASKS.values() if has_head(self, task))
 
     def tensor(self, name: str) -> Tensor:
-        """Read one tensor as stored. Raises CheckpointError when it is missing, damaged or not of finite numbers."""
-        if name not in self.tensors:
-            raise CheckpointError(f"{self.folder}: tensor {name} is missing; its config.json implies it")
-        file, key = self.tensors[name]
-        tensor = file.tensor(key)
+        """Read one tensor in transformers' layout, of the type stored. Raises CheckpointError when damaged or not finite."""
+        stored = self.tensors[name]
+        tensor = stored.read()
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{file.path}: tensor {key} holds NaN, infinity or no real numbers; expected finite floats")
+            raise CheckpointError(
+                f"{stored.file.path}: tensor {stored.key} holds NaN, infinity or no real numbers; expected finite floats"
+            )
         return tensor
 
 
@@ -115,33 +130,123 @@ def checkpoint_from_name(name: str | None, *, revision: str | None = None, cache
 
 
 def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None) -> Checkpoint:
-    """Open a Hugging Face folder; `id` is what the manifest will call it.
+    """Open a Hugging Face folder, a keras-hub preset, or a flax file or the folder of one; `id` is what the manifest will call it.
 
     Raises ConfigError for a bad config.json, and CheckpointError when config.json or weights are missing, a file is damaged or
-    unsafe, or a tensor stands twice or belongs to no FNet of this configuration.
+    unsafe, or a tensor stands twice, belongs to no FNet of this configuration, is missing or has another shape.
     """
-    try:
-        text = (folder / "config.json").read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{folder / 'config.json'}: cannot be read ({error}); expected a Hugging Face folder") from error
-    config = FNetConfig.from_json(text, name=str(folder / "config.json"))
+    contents = _contents(folder)
+    config = contents.config
     known = _known_tensors(config)
-    files = weight_files_from_folder(folder)
-    tensors: dict[str, tuple[WeightFile, str]] = {}
-    for file in files:
-        for key in file.names:
-            name = key.removeprefix("fnet.")
-            if name.endswith(DERIVED):
-                continue
-            if name in tensors:
-                raise CheckpointError(f"{file.path}: tensor {key} stands in {tensors[name][0].path.name} as well")
+    tensors: dict[str, Stored] = {}
+    for file, renames in contents.files:
+        for key in file.shapes:
+            name, change = renames.get(key, ("", AS_IT_IS))
             if name not in known:
                 raise CheckpointError(
                     f"{file.path}: tensor {key} is left over: an FNet with {config.num_hidden_layers} layers has none of that name"
                 )
-            tensors[name] = (file, key)
-    source = Source(id=id, revision=revision, sha256={file.path.name: file.sha256() for file in files})
-    return Checkpoint(folder=folder, config=config, source=source, tensors=tensors)
+            if name in tensors:
+                raise CheckpointError(f"{file.path}: tensor {key} stands in {tensors[name].file.path.name} as well")
+            tensors[name] = Stored(file, key, change)
+    _check_whole(tensors, contents)
+    return Checkpoint(
+        folder=contents.folder,
+        config=config,
+        origin=contents.origin,
+        source=Source(id=id, revision=revision, sha256={file.path.name: file.sha256() for file, _ in contents.files}),
+        tensors=tensors,
+        vocabulary=contents.vocabulary,
+        tokenizer=contents.tokenizer,
+    )
+
+
+def _contents(path: Path) -> Contents:
+    """Find out the format of a folder or file."""
+    if path.is_file():
+        if path.suffix in FILES_OF_FOLDERS:
+            raise CheckpointError(f"{path}: expected a folder, or a flax file; give the folder that this file is in")
+        return flax_contents(path)
+    if is_keras_preset(path):
+        return keras_contents(path)
+    flax_file = None if any((path / name).is_file() for name in WEIGHT_FILES) else flax_file_in_folder(path)
+    return _huggingface_contents(path) if flax_file is None else flax_contents(flax_file)
+
+
+def _huggingface_contents(folder: Path) -> Contents:
+    path = folder / "config.json"
+    config = FNetConfig.from_json(text_from_file(path, "a Hugging Face folder, a keras-hub preset or a flax file"), name=str(path))
+    renames = {prefix + name: (name, AS_IT_IS) for prefix in ("", "fnet.") for name in _known_tensors(config)}
+    files = (
+        replace(file, shapes={key: shape for key, shape in file.shapes.items() if not key.endswith(DERIVED)})
+        for file in weight_files_from_folder(folder)
+    )
+    return Contents(
+        folder=folder,
+        config=config,
+        origin="config.json",
+        files=tuple((file, renames) for file in files),
+        vocabulary=folder / "spiece.model",
+    )
+
+
+def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
+    """Refuse the first tensor that is missing or misshapen, of the encoder and of every head that there is anything of."""
+    for name, shapes in _implied_shapes(contents.config, tensors).items():
+        if name in tensors:
+            _check_shape(tensors[name], shapes, contents.config, contents.origin)
+            continue
+        keys = [(file.path, key) for file, renames in contents.files for key, (known, _) in renames.items() if known == name]
+        path = keys[0][0] if len({path for path, _ in keys}) == 1 else contents.folder
+        raise CheckpointError(f"{path}: tensor {keys[0][1]} is missing; {contents.origin} implies it")
+
+
+def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
+    """Refuse a tensor that has none of some shapes; both are told as the file has them."""
+    found, expected = stored.file.shapes[stored.key], [stored_shape(shape, stored.change, config) for shape in shapes]
+    if found not in expected:
+        raise CheckpointError(
+            f"{stored.file.path}: tensor {stored.key} has shape {list(found)}, but {origin} implies "
+            f"{' or '.join(str(list(shape)) for shape in expected)}; they are of different models"
+        )
+
+
+def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[str, set[tuple[int, ...]]]:
+    """Shapes of every tensor that must be there: the encoder's, and all of each head, or pooler, that has any there.
+
+    Tasks that call their head alike imply several shapes for it.
+    """
+    started = [
+        task
+        for task in TASKS.values()
+        if task.name != "pretraining"  # its two heads are other tasks' as well
+        and _is_of_architecture(config, task)
+        and any(f"{m}.{kind}" in tensors for m in HEAD_MODULES[task.name] or POOLER_MODULES for kind in ("weight", "bias"))
+    ]
+    implied: dict[str, set[tuple[int, ...]]] = {}
+    for task in started or [TASKS["token-classification"]]:
+        with torch.device("meta"):
+            model = FNet(config, task)
+        keys = _tensor_of_parameter(tensors, config, task)
+        for parameter, value in model.named_parameters():
+            if started or parameter.startswith("encoder."):
+                implied.setdefault(keys[parameter], set()).add(tuple(value.shape))
+    return implied
+
+
+def names_once(checkpoint: Checkpoint) -> dict[str, str]:
+    """Name each weight once, for another format: the names there, and here, without what a tied decoder shares.
+
+    Raises CheckpointError when the decoder differs from what it is tied to.
+    """
+    names = {name: name for name in checkpoint.tensors}
+    if checkpoint.config.tie_word_embeddings:
+        _check_tied(checkpoint)
+        names.pop(DECODER_WEIGHT, None)
+        bias = names.pop(DECODER_BIAS, None)
+        if bias is not None:
+            names.setdefault(PREDICTIONS_BIAS, bias)
+    return names
 
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:
@@ -153,8 +258,13 @@ def has_head(checkpoint: Checkpoint, task: Task) -> bool:
     tied = checkpoint.config.tie_word_embeddings
     if not all(f"{m}.weight" in checkpoint.tensors for m in modules if not (tied and f"{m}.weight" == DECODER_WEIGHT)):
         return False
+    return _is_of_architecture(checkpoint.config, task)
+
+
+def _is_of_architecture(config: FNetConfig, task: Task) -> bool:
+    """Tell whether no other task, of those that call their head alike, is named in config.json's architectures."""
     rivals = {t.huggingface_class for t in TASKS.values() if HEAD_MODULES[t.name] == HEAD_MODULES[task.name]}
-    named = rivals & set(checkpoint.config.architectures)
+    named = rivals & set(config.architectures)
     return not named or task.huggingface_class in named
 
 
@@ -193,7 +303,7 @@ def model_from_checkpoint(
         torch.manual_seed(0)
         model = FNet(config, task, mixing=mixing, sequence_length=sequence_length, dtype=dtype).eval()
         torch.manual_seed(0)
-        keys = _tensor_of_parameter(checkpoint, task)
+        keys = _tensor_of_parameter(checkpoint.tensors, config, task)
         with torch.no_grad():
             for parameter, value in model.named_parameters():
                 key = keys[parameter]
@@ -201,21 +311,11 @@ def model_from_checkpoint(
                 if drawn and missing and parameter.startswith(("head.", "pooler.")):
                     _draw(value, parameter, config.initializer_range)
                 else:
-                    value.copy_(_shaped(checkpoint, key, tuple(value.shape)))
+                    _check_shape(checkpoint.tensors[key], [tuple(value.shape)], config, checkpoint.origin)
+                    value.copy_(checkpoint.tensor(key))
     if not drawn and task.name in ("masked-lm", "pretraining") and config.tie_word_embeddings:
         _check_tied(checkpoint)
     return model
-
-
-def _shaped(checkpoint: Checkpoint, key: str, shape: tuple[int, ...]) -> Tensor:
-    tensor = checkpoint.tensor(key)
-    if tuple(tensor.shape) != shape:
-        file, name = checkpoint.tensors[key]
-        raise CheckpointError(
-            f"{file.path}: tensor {name} has shape {list(tensor.shape)}, but config.json implies {list(shape)}; "
-            "the two are of different models"
-        )
-    return tensor
 
 
 def _draw(value: Tensor, parameter: str, std: float) -> None:
@@ -249,14 +349,10 @@ def module_names(config: FNetConfig, task: Task) -> dict[str, str]:
     return ENCODER_MODULES | blocks | (POOLER_MODULES if task.pooled else {}) | dict(HEAD_MODULES[task.name])
 
 
-def _tensor_of_parameter(checkpoint: Checkpoint, task: Task) -> dict[str, str]:
+def _tensor_of_parameter(tensors: Mapping[str, Stored], config: FNetConfig, task: Task) -> dict[str, str]:
     """Name of the tensor for each parameter of a task's model."""
-    keys = {
-        f"{name}.{kind}": f"{key}.{kind}"
-        for key, name in module_names(checkpoint.config, task).items()
-        for kind in ("weight", "bias")
-    }
-    if DECODER_BIAS not in checkpoint.tensors:  # transformers has two names for the one bias of a tied decoder
+    keys = {f"{name}.{kind}": f"{key}.{kind}" for key, name in module_names(config, task).items() for kind in ("weight", "bias")}
+    if DECODER_BIAS not in tensors:  # transformers has two names for the one bias of a tied decoder
         keys = {parameter: PREDICTIONS_BIAS if key == DECODER_BIAS else key for parameter, key in keys.items()}
     return keys
 

@@ -22,10 +22,11 @@ PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_class
 class FNetConfig:
     """An FNet's hyperparameters, named and defaulted as in transformers' FNetConfig.
 
-    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend (none
-    of this is in transformers' FNetConfig: absent from a config.json, it is Fourier everywhere); `labels` are the classifier's
-    label names by output index; `extra` holds the config.json keys that this class has no field for, which `to_dict` writes back
-    unchanged. Raises ConfigError naming the first bad field.
+    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend;
+    `masked_lm_act` and `masked_lm_norm_eps` are what the masked-lm head computes where it differs from the blocks, as keras-hub's
+    does (None: the blocks' own). Transformers' FNetConfig has none of these, and a config.json without them is a plain FNet's.
+    `labels` are the classifier's label names by output index; `extra` holds the config.json keys that this class has no field for,
+    which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
     """
 
     vocab_size: int = 32000
@@ -47,6 +48,8 @@ class FNetConfig:
     mixing: str = FOURIER
     attention_layers: tuple[int, ...] = ()
     num_attention_heads: int = 12
+    masked_lm_act: str | None = None
+    masked_lm_norm_eps: float | None = None
     architectures: tuple[str, ...] = ()
     problem_type: str | None = None
     labels: tuple[str, ...] = ("LABEL_0", "LABEL_1")
@@ -78,14 +81,16 @@ class FNetConfig:
         )
         for name in ("use_tpu_fourier_optimizations", "tie_word_embeddings"):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
-        _check("hidden_act", self.hidden_act, self.hidden_act in HIDDEN_ACTS, f"one of {', '.join(HIDDEN_ACTS)}")
+        for name, unset in (("hidden_act", False), ("masked_lm_act", True)):
+            value = getattr(self, name)
+            _check(name, value, value in HIDDEN_ACTS or (value is None and unset), f"one of {', '.join(HIDDEN_ACTS)}")
         known_problem = self.problem_type is None or self.problem_type in PROBLEM_TYPES
         _check("problem_type", self.problem_type, known_problem, f"one of {', '.join(PROBLEM_TYPES)}, or null")
         drop = self.hidden_dropout_prob
         _check("hidden_dropout_prob", drop, _is_number(drop) and 0 <= drop < 1, "a number from 0 to below 1")
-        for name in ("initializer_range", "layer_norm_eps"):
+        for name, unset in (("initializer_range", False), ("layer_norm_eps", False), ("masked_lm_norm_eps", True)):
             value = getattr(self, name)
-            _check(name, value, _is_number(value) and value > 0, "a positive number")
+            _check(name, value, (value is None and unset) or (_is_number(value) and value > 0), "a positive number")
         _check("mixing", self.mixing, self.mixing in MIXINGS, f"one of {', '.join(MIXINGS)}")
         layers = self.attention_layers
         valid = isinstance(layers, tuple) and all(_is_int(i) and 0 <= i < self.num_hidden_layers for i in layers)
@@ -152,7 +157,7 @@ class FNetConfig:
         own["architectures"] = list(self.architectures)
         own["attention_layers"] = list(self.attention_layers)
         for f in fields(self):  # a plain FNet is what transformers writes, and no more
-            if f.name in ("mixing", "attention_layers", "num_attention_heads") and getattr(self, f.name) == f.default:
+            if f.name in _OURS and getattr(self, f.name) == f.default:
                 del own[f.name]
         own["model_type"] = "fnet"
         own["id2label"] = {str(i): label for i, label in enumerate(self.labels)}
@@ -182,6 +187,8 @@ def attention_layers(layout: str, count: int, num_hidden_layers: int) -> tuple[i
     return tuple(range(start, start + count))
 
 
+_OURS = ("mixing", "attention_layers", "num_attention_heads", "masked_lm_act", "masked_lm_norm_eps")
+"""Fields that transformers' FNetConfig has not."""
 _SIZES = (
     "vocab_size",
     "hidden_size",

@@ -28,8 +28,8 @@ class MaskedLMHead(nn.Module):
         """Make the layers; a tied decoder shares its weight with the word embeddings (see `FNet`)."""
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.hidden_act]
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.activation = ACTIVATIONS[config.masked_lm_act or config.hidden_act]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.masked_lm_norm_eps or config.layer_norm_eps)
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
 
     def forward(self, hidden: Tensor, pooled: Tensor | None) -> tuple[Tensor, ...]:

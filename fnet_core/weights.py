@@ -3,8 +3,9 @@
 import hashlib
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,21 +25,14 @@ WEIGHT_FILES = (
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of weights and the names of the tensors in it. Tensors are read when asked for."""
+    """One file of weights: the shapes of its tensors by name, and how one is read. Tensors are read when asked for.
+
+    `read` returns a tensor as it is stored; it raises CheckpointError when the file is damaged.
+    """
 
     path: Path
-    names: tuple[str, ...]
-    loaded: Mapping[str, Tensor] | None = None
-
-    def tensor(self, name: str) -> Tensor:
-        """Read one tensor, as it is stored. Raises CheckpointError when the file is damaged."""
-        if self.loaded is not None:
-            return self.loaded[name]
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                return file.get_tensor(name)  # type: ignore[no-any-return]
-        except (SafetensorError, OSError) as error:
-            raise _damaged(self.path, error) from error
+    shapes: Mapping[str, tuple[int, ...]]
+    read: Callable[[str], Tensor]
 
     def sha256(self) -> str:
         """Hash of the file's bytes, in hexadecimal."""
@@ -61,11 +55,21 @@ def _opened(path: Path) -> WeightFile:
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
-                return WeightFile(path, tuple(file.keys()))
+                names: list[str] = file.keys()
+                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         except (SafetensorError, OSError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
+        return WeightFile(path, shapes, partial(_read, path))
     loaded = _unpickled(path)
-    return WeightFile(path, tuple(loaded), loaded)
+    return WeightFile(path, {name: tuple(tensor.shape) for name, tensor in loaded.items()}, loaded.__getitem__)
+
+
+def _read(path: Path, name: str) -> Tensor:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(name)  # type: ignore[no-any-return]
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from error
 
 
 def _unpickled(path: Path) -> dict[str, Tensor]:
@@ -78,7 +82,7 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
             f"({str(error).splitlines()[0]}); convert it to model.safetensors where you trust it"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise CheckpointError(f"{path}: expected a table of tensors by name, found {type(loaded).__name__} of other things")
     return loaded
@@ -98,6 +102,15 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in sorted(names)]
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
+def damaged(path: Path, error: Exception) -> CheckpointError:
+    """Return the error of a file that ends early or makes no sense, with a library's reason for it."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return CheckpointError(f"{path}: truncated or damaged ({reason}); copy or download it again")
+
+
+def text_from_file(path: Path, expected: str) -> str:
+    """Read a text file; `expected` says what should be there. Raises CheckpointError."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); expected {expected}") from error

@@ -5,8 +5,9 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -23,6 +24,20 @@ from fnet_core.config import FNetConfig
 from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
 from fnet_export.errors import OutputError, ParityError
 
+
+@dataclass(frozen=True, kw_only=True)
+class FolderKind:
+    """A kind of folder that is written whole, and that --force may replace by another of its kind.
+
+    `files` names all files of one from the text of its index; it raises BundleError or ValueError when it is none.
+    """
+
+    noun: str
+    index: str
+    files: Callable[[str], Collection[str]]
+
+
+BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST})
 FAILED_SUFFIX = ".failed"
 EXTERNAL_DATA_ABOVE_BYTES = 64_000_000
 """Weights of larger graphs stand in a file of their own, which ONNX Runtime maps instead of holding them twice while it opens
@@ -32,13 +47,13 @@ GOLDEN_POSITIONS = 16
 
 
 @contextmanager
-def bundle_folder(output: Path, *, force: bool) -> Iterator[Path]:
+def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Iterator[Path]:
     """Give a folder to fill, which becomes `output` when the block ends well and vanishes when it does not.
 
     After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), without a manifest: no bundle.
     Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, or cannot be written.
     """
-    output = check_output(output, force=force)
+    output = check_output(output, force=force, kind=kind)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = output.with_name(f".{output.name}.partial-{secrets.token_hex(4)}")
@@ -68,7 +83,7 @@ def _kept_as_failed(folder: Path, output: Path) -> str:
     return f"the files are in {failed}, without a manifest"
 
 
-def check_output(output: Path, *, force: bool) -> Path:
+def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Path:
     """Return the absolute path to write a bundle to.
 
     Raises OutputError when one may not be written there: no name, no writable place, or something not to be replaced.
@@ -84,11 +99,11 @@ def check_output(output: Path, *, force: bool) -> Path:
     except OSError as error:  # a name that the disk cannot hold
         raise _unwritable(output, error) from error
     if not force:
-        raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a bundle")
-    if output.is_symlink() or not output.is_dir() or not _replaceable(output):
+        raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a {kind.noun}")
+    if output.is_symlink() or not output.is_dir() or not _replaceable(output, kind):
         raise OutputError(
-            f"{output}: --force replaces bundles only: a folder with a bundle's {MANIFEST} and no file that it does not list; "
-            "this is none. Remove it yourself"
+            f"{output}: --force replaces {kind.noun}s only: a folder with a {kind.noun}'s {kind.index} and no file that it does "
+            "not list; this is none. Remove it yourself"
         )
     return output
 
@@ -100,16 +115,15 @@ def _check_place(output: Path) -> None:
         raise OutputError(f"{output}: cannot be written: {place} is no folder that this user may write to")
 
 
-def _replaceable(folder: Path) -> bool:
-    """Tell whether a folder is empty, or holds a bundle's files and nothing else."""
+def _replaceable(folder: Path, kind: FolderKind) -> bool:
+    """Tell whether a folder is empty, or holds the files of one of its kind and nothing else."""
     names = {path.name for path in folder.iterdir()}
     if not names:
         return True
     try:
-        manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, BundleError):
+        return names <= set(kind.files((folder / kind.index).read_text("utf-8")))
+    except (OSError, ValueError, BundleError):
         return False
-    return names <= {*manifest.files, MANIFEST}
 
 
 def _replace(folder: Path, output: Path) -> None:

@@ -21,6 +21,7 @@ from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
 from fnet_export.choice import AUTO, MIXING_NAMES
+from fnet_export.convert_cli import convert
 from fnet_export.errors import EngineError, FNetExportError, ParityError
 from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
@@ -39,10 +40,20 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
         raise click.BadParameter(str(error)) from error
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class Commands(click.Group):
+    """Commands by name; arguments that begin with none of them are those of `export`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the name of the export before its options."""
+        return super().parse_args(ctx, args if args and args[0] in self.commands else [export.name or "", *args])
+
+
+@click.command(
+    context_settings={"show_default": True}, epilog="Further commands: fnet-export convert --help (to other checkpoint formats)."
+)
 @click.option("--task", required=True, metavar="TASK", help=f"One of {', '.join(TASKS)}.")
 @click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")
-@click.option("--model", metavar="FOLDER|ID", help=f"A Hugging Face folder or hub id.  [default: the {BUILT_IN_ID} spam filter]")
+@click.option("--model", metavar="FOLDER|ID", help=f"A folder, flax file or hub id.  [default: the {BUILT_IN_ID} spam filter]")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
 @click.option(
@@ -70,7 +81,7 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan and the expected sizes, and write nothing.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors (and the JSON object with --json).")
 @click.version_option(package_name="fnet-export")
-def main(
+def export(
     task: str,
     target: str,
     model: str | None,
@@ -90,7 +101,6 @@ def main(
     quiet: bool,
 ) -> None:
     """Export one task of a trained FNet as a bundle: ONNX graph, engine, vocabulary, and the proof that its numbers hold."""
-    signal.signal(signal.SIGTERM, _terminated)
     console = Console(quiet=quiet or as_json)
     try:
         options = ExportOptions(
@@ -115,7 +125,7 @@ def main(
             return
         with contextlib.ExitStack() as stack:
             progress: Progress = Quiet() if quiet else stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
-            export = bundle_from_plan(plan, progress)
+            exported = bundle_from_plan(plan, progress)
     except ParityError as error:
         console.print(table_from_report(error.report))
         _fail(str(error), PARITY_FAILED, as_json, error.report)
@@ -123,7 +133,17 @@ def main(
         _fail(str(error), ENGINE_FAILED, as_json)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         _fail(str(error), BAD_INPUT, as_json)
-    _show(export, console, as_json=as_json)
+    _show(exported, console, as_json=as_json)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """From a trained FNet to a verified bundle, or to another checkpoint format."""
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+main.add_command(export)
+main.add_command(convert)
 
 
 def _terminated(*_: object) -> NoReturn:

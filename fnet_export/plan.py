@@ -110,11 +110,12 @@ def plan_from_options(options: ExportOptions) -> Plan:
         raise GraphError(f"sequence length: expected {trained}, of which the {config.mixing} mixing has matrices; found {length}")
     if (options.predict_positions or 0) > length:
         raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
-    choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer)
+    choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
     if choice.tokenizer.vocab_size > config.vocab_size or choice.tokenizer.pad_id != config.pad_token_id:
         raise CheckpointError(
-            f"{checkpoint.folder / choice.file}: {choice.tokenizer.vocab_size} pieces with <pad> at {choice.tokenizer.pad_id}; "
-            f"config.json says vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: the two are of different models"
+            f"{choice.path}: {choice.tokenizer.vocab_size} pieces with <pad> at {choice.tokenizer.pad_id}; "
+            f"{checkpoint.origin} says vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: "
+            "the two are of different models"
         )
     mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
     notes = []

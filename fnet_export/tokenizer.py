@@ -16,6 +16,8 @@ from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_fr
 TOKENIZER_CONFIG = "tokenizer_config.json"
 V5_KEY = "backend"
 """A key that only transformers 5 writes to tokenizer_config.json, beside a tokenizer.json."""
+FLAVOUR = "flavour"
+"""Our own key of tokenizer_config.json, which `convert` writes where no other file says which tokenizer is meant."""
 RULES = ("do_lower_case", "keep_accents", "remove_space")
 PROBES = (
     "The quick brown fox jumps over the lazy dog.",
@@ -34,9 +36,10 @@ COMPARED_TOKENS, SHOWN_CHARACTERS = 512, 60
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenizerChoice:
-    """A checkpoint's tokenizer, the bytes of the file that it reads, why it is this one, and a text on which others disagree."""
+    """A checkpoint's tokenizer, what was read for it, the bytes it comes with, why it is this one, and where others disagree."""
 
     tokenizer: Tokenizer
+    path: Path
     data: bytes
     reason: str
     disagreement: str | None
@@ -52,18 +55,23 @@ class TokenizerChoice:
         return self.tokenizer.options.file
 
 
-def tokenizer_from_folder(folder: Path, flavour: str | None = None) -> TokenizerChoice:
-    """Choose a checkpoint's tokenizer: `flavour`, else that of its tokenizer.json, else `fnet-slow` over its spiece.model.
+def tokenizer_from_folder(
+    folder: Path, flavour: str | None = None, *, spiece: Path | None = None, own: str | None = None
+) -> TokenizerChoice:
+    """Choose a checkpoint's tokenizer: `flavour`, else by its tokenizer.json, its tokenizer_config.json or its format.
 
+    `spiece` is the SentencePiece model, spiece.model of the folder unless given; `own` the flavour of the checkpoint's format,
+    where it has one (a Hugging Face folder has not, and means `fnet-slow` where it says nothing).
     Raises CheckpointError for a folder that has no tokenizer, or one that is none of FLAVOURS, BundleError for a damaged file.
     """
+    spiece = spiece or folder / SPIECE
     written = _written_flavour(folder)
-    chosen, reason = (flavour, "asked for") if flavour is not None else _chosen(folder, written)
-    tokenizer, data = _opened(folder, chosen, written)
-    present = [*([written] if written else []), *([SLOW] if (folder / SPIECE).is_file() else [])]
-    others = [_opened(folder, other, written)[0] for other in present if other != chosen]
+    chosen, reason = (flavour, "asked for") if flavour is not None else _chosen(folder, written, own)
+    tokenizer, path, data = _opened(folder, spiece, chosen, written)
+    present = [*([written] if written else []), *([SLOW] if spiece.is_file() and own is None else [])]
+    others = [_opened(folder, spiece, other, written)[0] for other in present if other != chosen]
     found = (_disagreement(tokenizer, other) for other in others)
-    return TokenizerChoice(tokenizer=tokenizer, data=data, reason=reason, disagreement=next(filter(None, found), None))
+    return TokenizerChoice(tokenizer=tokenizer, path=path, data=data, reason=reason, disagreement=next(filter(None, found), None))
 
 
 def _written_flavour(folder: Path) -> str | None:
@@ -72,9 +80,16 @@ def _written_flavour(folder: Path) -> str | None:
     return flavour_from_pipeline(path.read_bytes(), name=str(path)) if path.is_file() else None
 
 
-def _chosen(folder: Path, written: str | None) -> tuple[str, str]:
+def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, str]:
     if written is not None:
         return written, f"{TOKENIZER_JSON} is what transformers {'4' if written == FAST else '5'} writes"
+    named = _config(folder).get(FLAVOUR)
+    if named is not None:
+        if named not in FLAVOURS:
+            raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {FLAVOUR}: expected one of {', '.join(FLAVOURS)}, found {named!r}")
+        return named, f"{TOKENIZER_CONFIG} names it"
+    if own is not None:
+        return own, "that of the code that wrote the checkpoint"
     if (folder / TOKENIZER_JSON).is_file():
         raise CheckpointError(
             f"{folder / TOKENIZER_JSON}: is of neither pipeline that transformers 4.57 or 5.23 writes for FNet; say with "
@@ -95,17 +110,17 @@ def _chosen(folder: Path, written: str | None) -> tuple[str, str]:
     return SLOW, f"{SPIECE} without a {TOKENIZER_JSON}"
 
 
-def _opened(folder: Path, flavour: str, written: str | None) -> tuple[Tokenizer, bytes]:
-    """A flavour over the file of the folder that holds it, or over the tokenizer.json made of spiece.model."""
+def _opened(folder: Path, spiece: Path, flavour: str, written: str | None) -> tuple[Tokenizer, Path, bytes]:
+    """A flavour over the file that holds it, or over the tokenizer.json made of the SentencePiece model."""
     options = TokenizerOptions(flavour=SLOW, **_rules(folder)) if flavour == SLOW else TokenizerOptions(flavour=flavour)
-    path = folder / (TOKENIZER_JSON if flavour == written else SPIECE)
+    path = folder / TOKENIZER_JSON if flavour == written else spiece
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: is missing; expected the SentencePiece model beside the weights") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    if options.file == TOKENIZER_JSON and path.name == SPIECE:
+    if options.file == TOKENIZER_JSON and path == spiece:
         proto, rules = proto_from_bytes(data, name=str(path)), _rules(folder)
         made = (
             fast_from_spiece(proto, do_lower_case=rules.get("do_lower_case", False), keep_accents=rules.get("keep_accents", True))
@@ -113,7 +128,7 @@ def _opened(folder: Path, flavour: str, written: str | None) -> tuple[Tokenizer,
             else v5_from_spiece(proto)
         )
         data = made.to_str(pretty=True).encode()
-    return Tokenizer(data, options, name=str(path)), data
+    return Tokenizer(data, options, name=str(path)), path, data
 
 
 def _rules(folder: Path) -> dict[str, bool]:

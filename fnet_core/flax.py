@@ -1,0 +1,238 @@
+"""Checkpoints of google-research f_net: its names of tensors, and the sizes that follow from their shapes (docs/checkpoints.md)."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fnet_core.config import FNetConfig
+from fnet_core.errors import CheckpointError
+from fnet_core.flax_file import arrays_from_file, read_array, write_tree
+from fnet_core.renames import (
+    AS_IT_IS,
+    FIRST,
+    HEADS_BIAS,
+    HEADS_IN,
+    HEADS_OUT,
+    RAW_TOKENIZER,
+    TRANSPOSED,
+    Change,
+    Contents,
+    Leaves,
+    Modules,
+    renames_from_modules,
+)
+from fnet_core.weights import WeightFile, text_from_file
+
+EMBEDDING: Leaves = {"embedding": ("weight", AS_IT_IS)}
+POSITIONS: Leaves = {"embedding": ("weight", FIRST)}
+NORM: Leaves = {"scale": ("weight", AS_IT_IS), "bias": ("bias", AS_IT_IS)}
+DENSE: Leaves = {"kernel": ("weight", TRANSPOSED), "bias": ("bias", AS_IT_IS)}
+PROJECTION: Leaves = {"output_kernel": ("weight", AS_IT_IS), "output_bias": ("bias", AS_IT_IS)}
+TO_HEADS: Leaves = {"kernel": ("weight", HEADS_OUT), "bias": ("bias", HEADS_BIAS)}
+FROM_HEADS: Leaves = {"kernel": ("weight", HEADS_IN), "bias": ("bias", AS_IT_IS)}
+
+ENCODER: Modules = {
+    "encoder/embedder/word": ("embeddings.word_embeddings", EMBEDDING),
+    "encoder/embedder/position": ("embeddings.position_embeddings", POSITIONS),
+    "encoder/embedder/type": ("embeddings.token_type_embeddings", EMBEDDING),
+    "encoder/embedder/layer_norm": ("embeddings.LayerNorm", NORM),
+    "encoder/embedder/hidden_mapping_in": ("embeddings.projection", DENSE),
+    "encoder/pooler": ("pooler.dense", DENSE),
+}
+BLOCK: Modules = {
+    "encoder/linear_transform_{i}": (
+        "encoder.layer.{i}.linear",
+        {"hidden_kernel": ("hidden.weight", TRANSPOSED), "seq_kernel": ("sequence.weight", AS_IT_IS)},
+    ),
+    "encoder/self_attention_{i}/query": ("encoder.layer.{i}.attention.query", TO_HEADS),
+    "encoder/self_attention_{i}/key": ("encoder.layer.{i}.attention.key", TO_HEADS),
+    "encoder/self_attention_{i}/value": ("encoder.layer.{i}.attention.value", TO_HEADS),
+    "encoder/self_attention_{i}/out": ("encoder.layer.{i}.attention.output", FROM_HEADS),
+    "encoder/encoder_{i}/mixing_layer_norm": ("encoder.layer.{i}.fourier.output.LayerNorm", NORM),
+    "encoder/feed_forward_{i}/intermediate": ("encoder.layer.{i}.intermediate.dense", DENSE),
+    "encoder/feed_forward_{i}/output": ("encoder.layer.{i}.output.dense", DENSE),
+    "encoder/encoder_{i}/output_layer_norm": ("encoder.layer.{i}.output.LayerNorm", NORM),
+}  # fmt: skip
+PRETRAINING: Modules = {
+    "predictions_dense": ("cls.predictions.transform.dense", DENSE),
+    "predictions_layer_norm": ("cls.predictions.transform.LayerNorm", NORM),
+    "predictions_output": ("cls.predictions", {"output_bias": ("bias", AS_IT_IS)}),
+    "classification": ("cls.seq_relationship", PROJECTION),
+}
+CLASSIFICATION: Modules = {"classification": ("classifier", PROJECTION)}
+
+SIZES = {
+    "vocab_size": ("encoder/embedder/word/embedding", 0),
+    "hidden_size": ("encoder/embedder/word/embedding", 1),
+    "max_position_embeddings": ("encoder/embedder/position/embedding", 1),
+    "type_vocab_size": ("encoder/embedder/type/embedding", 0),
+    "intermediate_size": ("encoder/feed_forward_0/intermediate/kernel", 1),
+}
+"""The tensor, and the axis of it, that tells a size where there is no config.json."""
+EMBEDDING_SIZE = "encoder/embedder/hidden_mapping_in/kernel"
+CLASSIFIER = "classification/output_kernel"
+MASKED_LM, MASKED_LM_NAME = "predictions_", "cls.predictions."
+"""How the names of the masked-lm head begin, here and in transformers."""
+CHECKPOINT_NAMES = re.compile(r"checkpoint_\d+|.*_checkpoint|.*\.msgpack")
+ORBAX_FILES = ("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt")
+FIXED = {"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, "tie_word_embeddings": True, "masked_lm_act": None}
+"""What f_net's code computes, whatever a configuration says."""
+
+
+def flax_renames(layers: int, *, pretraining: bool) -> dict[str, tuple[str, Change]]:
+    """Every tensor that an f_net checkpoint may hold; `classification` is a pre-training's next-sentence head or a classifier."""
+    blocks = {key.format(i=i): (name.format(i=i), leaves) for i in range(layers) for key, (name, leaves) in BLOCK.items()}
+    return renames_from_modules({**ENCODER, **blocks, **(PRETRAINING if pretraining else CLASSIFICATION)})
+
+
+def flax_file_in_folder(folder: Path) -> Path | None:
+    """Return the checkpoint file of a folder, by flax's and f_net's habits of naming it; None where there is none.
+
+    Raises CheckpointError when there are several, or an Orbax directory instead.
+    """
+    if not folder.is_dir():
+        return None
+    named = sorted(path for path in folder.iterdir() if CHECKPOINT_NAMES.fullmatch(path.name))
+    for path in (folder, *named):
+        if any((path / name).exists() for name in ORBAX_FILES):
+            raise CheckpointError(
+                f"{path}: is an Orbax directory, which cannot be read; restore it with flax, and write "
+                'flax.serialization.to_bytes({"target": params}) to a file'
+            )
+    files = [path for path in named if path.is_file()]
+    if len(files) > 1:
+        raise CheckpointError(f"{folder}: holds {', '.join(path.name for path in files)}; give the path of the one to read")
+    return files[0] if files else None
+
+
+def flax_contents(path: Path) -> Contents:
+    """Open a checkpoint file; a config.json beside it is taken, else the sizes follow from the shapes.
+
+    Raises CheckpointError when the file is damaged or no f_net checkpoint, and ConfigError for a bad config.json.
+    """
+    arrays = arrays_from_file(path)
+    shapes = {key: array.shape for key, array in arrays.items()}
+    if not _any(shapes, "encoder/"):
+        raise CheckpointError(
+            f"{path}: expected f_net's parameters, an encoder and heads; found {', '.join(sorted(shapes)[:4]) or 'none'}"
+        )
+    _check_embedding_size(path, shapes)
+    beside = path.parent / "config.json"
+    if beside.is_file():
+        config, origin = FNetConfig.from_json(text_from_file(beside, "a configuration"), name=str(beside)), "config.json"
+    else:
+        config, origin = _config_from_shapes(path, shapes)
+    return Contents(
+        folder=path.parent,
+        config=config,
+        origin=origin,
+        files=(
+            (
+                WeightFile(path, shapes, partial(read_array, path, arrays)),
+                flax_renames(config.num_hidden_layers, pretraining=_any(shapes, MASKED_LM)),
+            ),
+        ),
+        vocabulary=_vocabulary(path.parent),
+        tokenizer=RAW_TOKENIZER,
+    )
+
+
+def _vocabulary(folder: Path) -> Path:
+    """The SentencePiece model beside a file: spiece.model, or the one with another name."""
+    others = sorted(folder.glob("*.model"))
+    named = folder / "spiece.model"
+    return others[0] if len(others) == 1 and not named.is_file() else named
+
+
+def _check_embedding_size(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    shape = shapes.get(EMBEDDING_SIZE, ())
+    if len(shape) == 2 and shape[0] != shape[1]:
+        raise CheckpointError(
+            f"{path}: tensor {EMBEDDING_SIZE} has shape {list(shape)}: d_emb {shape[0]} differs from d_model {shape[1]}; "
+            "only models with one hidden size can be read, as in transformers"
+        )
+
+
+def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[FNetConfig, str]:
+    """Configuration of a tree, and which tensors it follows from."""
+    values: dict[str, Any] = {}
+    for field, (key, axis) in SIZES.items():
+        if axis >= len(shapes.get(key, ())):
+            found = f"has shape {list(shapes[key])}" if key in shapes else "is missing"
+            raise CheckpointError(f"{path}: tensor {key} {found}; its axis {axis} should tell {field}, as there is no config.json")
+        values[field] = shapes[key][axis]
+    tellers = dict.fromkeys(key for key, _ in SIZES.values())
+    layers = _layers(shapes, "(?:encoder|feed_forward)")
+    values["num_hidden_layers"] = len(layers)
+    values |= _mixing_from_shapes(shapes, layers)
+    if _any(shapes, MASKED_LM):
+        values["architectures"] = ("FNetForPreTraining" if CLASSIFIER in shapes else "FNetForMaskedLM",)
+    elif CLASSIFIER in shapes:
+        tellers[CLASSIFIER] = None
+        values |= {"architectures": ("FNetForSequenceClassification",), "labels": _labels(shapes[CLASSIFIER])}
+    else:
+        values["architectures"] = ("FNetModel",)
+    told = " and of ".join(f"{key} {list(shapes[key])}" for key in tellers)
+    return FNetConfig(**values), f"the number of blocks ({len(layers)}) and the shape of {told}"
+
+
+def _any(names: Iterable[str], beginning: str) -> bool:
+    return any(name.startswith(beginning) for name in names)
+
+
+def _layers(shapes: Mapping[str, tuple[int, ...]], module: str) -> set[int]:
+    found = (re.match(rf"encoder/{module}_(\d+)/", key) for key in shapes)
+    return {int(match[1]) for match in found if match}
+
+
+def _labels(shape: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(f"LABEL_{i}" for i in range(shape[0] if shape else 0))
+
+
+def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int]) -> dict[str, Any]:
+    """What the tree tells of its mixers; those without parameters look alike and are taken for Fourier transforms."""
+    linear, attention = _layers(shapes, "linear_transform"), _layers(shapes, "self_attention")
+    values: dict[str, Any] = {"mixing": "linear"} if linear else {}
+    if attention:
+        values |= {"mixing": "attention"} if attention == layers else {"attention_layers": tuple(sorted(attention))}
+        query = shapes.get(f"encoder/self_attention_{min(attention)}/query/kernel", ())
+        values["num_attention_heads"] = query[1] if len(query) == 3 else 1
+    return values
+
+
+def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], config: FNetConfig) -> None:
+    """Write `{"target": parameters}` as f_net has it, one tensor in memory at a time.
+
+    `read` gives the tensor of each of transformers' `names`. Raises CheckpointError for what f_net cannot hold, and OSError.
+    """
+    names = set(names)
+    for field, fixed in FIXED.items():
+        if getattr(config, field) != fixed:
+            raise CheckpointError(
+                f"{field}: f_net's code computes {fixed!r}; a model with {getattr(config, field)!r} is none of its"
+            )
+    renames = flax_renames(config.num_hidden_layers, pretraining=_any(names, MASKED_LM_NAME))
+    homeless = sorted(names - {name for name, _ in renames.values()})
+    if homeless:
+        raise CheckpointError(
+            f"tensor {homeless[0]} has no place in an f_net checkpoint, which holds an encoder and either a classifier or the "
+            "heads of pre-training"
+        )
+    tree: dict[str, Any] = {}
+    for key, (name, change) in renames.items():
+        if name in names:
+            *parents, leaf = key.split("/")
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            branch[leaf] = partial(_stored, read, name, change, config.num_attention_heads)
+    with path.open("wb") as file:
+        write_tree(file, tree)
+
+
+def _stored(read: Callable[[str], Tensor], name: str, change: Change, heads: int) -> Tensor:
+    return change.undo(read(name), heads)

@@ -1,0 +1,83 @@
+"""Renames: from the names and layouts of another format to transformers', as plain data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fnet_core.config import FNetConfig
+from fnet_core.weights import WeightFile
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a stored tensor becomes transformers', and back; the way back is told the number of attention heads."""
+
+    apply: Callable[[Tensor], Tensor]
+    undo: Callable[[Tensor, int], Tensor]
+
+
+AS_IT_IS = Change(lambda t: t, lambda t, _: t)
+TRANSPOSED = Change(lambda t: t.T, lambda t, _: t.T)
+FIRST = Change(lambda t: t[0], lambda t, _: t[None])
+"""Of a leading axis of one."""
+HEADS_OUT = Change(lambda t: t.flatten(1).T, lambda t, heads: t.T.reshape(t.shape[1], heads, -1))
+"""A projection to heads, `[in, heads, size]`, as one linear layer's `[heads * size, in]`."""
+HEADS_BIAS = Change(lambda t: t.flatten(), lambda t, heads: t.reshape(heads, -1))
+HEADS_IN = Change(lambda t: t.flatten(0, 1).T, lambda t, heads: t.T.reshape(heads, -1, t.shape[0]))
+"""A projection from heads, `[heads, size, out]`, as one linear layer's `[out, heads * size]`."""
+
+RAW_TOKENIZER = "sentencepiece"
+"""The flavour of tokenizer (docs/tokenizer.md) of f_net's and keras-hub's code."""
+Leaves = Mapping[str, tuple[str, Change]]
+"""What a kind of module holds: its own names of tensors, and transformers' with the change."""
+Modules = Mapping[str, tuple[str, Leaves]]
+"""A format's names of modules, and transformers' with what they hold."""
+Renames = Mapping[str, tuple[str, Change]]
+"""A format's names of tensors, and transformers' (without `fnet.`) with the change."""
+
+
+def renames_from_modules(modules: Modules) -> dict[str, tuple[str, Change]]:
+    """Write out the tensors of modules."""
+    return {
+        f"{key}/{leaf}": (f"{name}.{kind}", change)
+        for key, (name, leaves) in modules.items()
+        for leaf, (kind, change) in leaves.items()
+    }
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a tensor is: its file, its name there, and the change that makes it transformers'."""
+
+    file: WeightFile
+    key: str
+    change: Change = AS_IT_IS
+
+    def read(self) -> Tensor:
+        """Read the tensor in transformers' layout, of the type stored. Raises CheckpointError when the file is damaged."""
+        return self.change.apply(self.file.read(self.key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What is where a checkpoint was looked for, in whatever format.
+
+    Each file comes with the names of all tensors that it may hold. `origin` says what `config` follows from, for errors;
+    `vocabulary` is where the SentencePiece model is or should be, `tokenizer` the flavour of tokenizer that the format's code has,
+    None where files beside the weights say.
+    """
+
+    folder: Path
+    config: FNetConfig
+    origin: str
+    files: tuple[tuple[WeightFile, Renames], ...]
+    vocabulary: Path
+    tokenizer: str | None = None
+
+
+def stored_shape(shape: tuple[int, ...], change: Change, config: FNetConfig) -> tuple[int, ...]:
+    """Return the shape that a file has for a tensor of `shape` in transformers' layout."""
+    return tuple(change.undo(torch.empty(shape, device="meta"), config.num_attention_heads).shape)

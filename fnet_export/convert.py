@@ -1,0 +1,114 @@
+"""Conversion: a checkpoint rewritten in another format, so that its weights travel."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from fnet_runtime.manifest import CONFIG, file_info
+from fnet_runtime.tokenizer import SPIECE, TOKENIZER_JSON
+from safetensors.torch import save_file
+
+from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, names_once
+from fnet_core.errors import CheckpointError
+from fnet_core.flax import write_flax
+from fnet_export.bundle import FolderKind, bundle_folder
+from fnet_export.errors import OutputError
+from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, tokenizer_from_folder
+
+HUGGINGFACE, FLAX = "huggingface", "flax"
+FORMATS = (HUGGINGFACE, FLAX)
+SAFETENSORS = "model.safetensors"
+FLAX_FILE = "checkpoint_0"
+"""As flax.training.checkpoints names the file of step 0, so that f_net finds it in its init_checkpoint_dir."""
+CONVERSION = "conversion.json"
+HEADS = ("cls.", "classifier.", "qa_outputs.")
+"""Beginnings of the names that transformers gives to heads; all others are the encoder's, and begin with `fnet.`."""
+
+
+def _files(text: str) -> Collection[str]:
+    """Name the files of a conversion from its index. Raises ValueError when it is none."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or not isinstance(values.get("files"), dict):
+        raise ValueError("no conversion")
+    return {*values["files"], CONVERSION}
+
+
+FOLDER = FolderKind(noun="conversion", index=CONVERSION, files=_files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """What to convert and to what; each field is an option of the command line. Raises OutputError on a bad one when made."""
+
+    to: str
+    output: Path
+    model: str | None = None
+    revision: str | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.to not in FORMATS:
+            raise OutputError(f"unknown format {self.to!r}; expected one of {', '.join(FORMATS)}")
+
+
+def folder_from_options(options: ConvertOptions) -> Path:
+    """Convert: a checkpoint in, the folder of another out, with every head, configuration and vocabulary.
+
+    Raises FNetError for a checkpoint that cannot be read or that the other format cannot hold, and OutputError.
+    """
+    checkpoint = checkpoint_from_name(options.model, revision=options.revision)
+    tokenizer_files = _tokenizer_files(checkpoint)
+    with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:
+        if options.to == FLAX:
+            _write_flax(checkpoint, folder / FLAX_FILE)
+        else:
+            _write_safetensors(checkpoint, folder / SAFETENSORS)
+        (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
+        for name, data in tokenizer_files.items():
+            (folder / name).write_bytes(data)
+        (folder / CONVERSION).write_text(_index(checkpoint, folder), "utf-8")
+    return options.output
+
+
+def _tokenizer_files(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """The vocabulary and what says which tokenizer is meant, by file name: where no file does, one that names the flavour."""
+    spiece, config = checkpoint.vocabulary, checkpoint.folder / TOKENIZER_CONFIG
+    choice = tokenizer_from_folder(checkpoint.folder, spiece=spiece, own=checkpoint.tokenizer)
+    files = {TOKENIZER_JSON: choice.data} if choice.path.name == TOKENIZER_JSON else {}
+    files |= {path.name: path.read_bytes() for path in [config] if path.is_file()}
+    files = files or {TOKENIZER_CONFIG: json.dumps({FLAVOUR: choice.flavour}).encode() + b"\n"}
+    return files | ({SPIECE: spiece.read_bytes()} if spiece.is_file() else {})
+
+
+def _write_flax(checkpoint: Checkpoint, path: Path) -> None:
+    names = names_once(checkpoint)
+    if "classifier.weight" in names and "sequence-classification" not in checkpoint.tasks:
+        raise CheckpointError(
+            f"{checkpoint.source.id}: its classifier is of {', '.join(checkpoint.config.architectures)}; "
+            "f_net has only one of whole sequences"
+        )
+    write_flax(path, names, lambda name: checkpoint.tensor(names[name]), checkpoint.config)
+
+
+def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
+    if checkpoint.config.masked_lm_act is not None:
+        raise CheckpointError(
+            f"{checkpoint.source.id}: its masked-lm head computes {checkpoint.config.masked_lm_act} and epsilon "
+            f"{checkpoint.config.masked_lm_norm_eps}, as keras-hub does; transformers' cannot, and would give other numbers"
+        )
+    tensors = {
+        name if name.startswith(HEADS) else f"fnet.{name}": checkpoint.tensor(here).contiguous()
+        for name, here in names_once(checkpoint).items()
+    }
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def _index(checkpoint: Checkpoint, folder: Path) -> str:
+    """Say what a conversion came from and what it holds; by it, --force knows the folder again."""
+    source = checkpoint.source
+    values = {
+        "source": {"id": source.id, "revision": source.revision, "sha256": dict(source.sha256)},
+        "files": {path.name: file_info(path).sha256 for path in sorted(folder.iterdir())},
+    }
+    return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

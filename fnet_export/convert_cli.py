@@ -1,0 +1,29 @@
+"""fnet-export convert, on the command line. Exit codes: 0 ok; 1 bad input; 2 usage."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from fnet_core.checkpoint import BUILT_IN_ID
+from fnet_core.errors import FNetError
+from fnet_export.convert import FORMATS, ConvertOptions, folder_from_options
+from fnet_export.errors import FNetExportError
+
+BAD_INPUT = 1
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--model", metavar="FOLDER|FILE|ID", help=f"What to convert.  [default: the {BUILT_IN_ID} spam filter]")
+@click.option("--revision", help="Branch, tag or commit of a hub id.")
+@click.option("--to", required=True, type=click.Choice(FORMATS), help="The format to write.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--force", is_flag=True, help="Replace an earlier conversion.")
+def convert(model: str | None, revision: str | None, to: str, output: Path, force: bool) -> None:
+    """Rewrite a checkpoint in another format: weights with every head, configuration and vocabulary."""
+    try:
+        folder = folder_from_options(ConvertOptions(to=to, output=output, model=model, revision=revision, force=force))
+    except (FNetError, FNetExportError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+    click.echo(f"{folder}: {to}")

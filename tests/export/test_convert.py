@@ -1,0 +1,220 @@
+"""Weights that travel: between Hugging Face and flax, bit by bit."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from click.testing import CliRunner
+from conftest import VOCABULARY, export, save_tiny
+from safetensors.torch import load_file, save_file
+from transformers import FNetConfig as TheirConfig
+
+from fnet_core import flax_file
+from fnet_core.checkpoint import checkpoint_from_folder
+from fnet_core.errors import CheckpointError
+from fnet_export import cli
+from fnet_export.convert import ConvertOptions, folder_from_options
+from fnet_export.errors import OutputError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+HASHES = json.loads((GOLDEN / "flax" / "converted.json").read_text())
+SIZES = {"vocab_size": 40, "hidden_size": 6, "num_hidden_layers": 2, "intermediate_size": 5, "max_position_embeddings": 7}
+
+
+def convert(model, to, output, **options):
+    return folder_from_options(ConvertOptions(model=str(model), to=to, output=output, **options))
+
+
+def save_theirs(folder, architecture, **options):
+    model = getattr(transformers, architecture)(TheirConfig(**SIZES, **options))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    model.save_pretrained(folder)
+    shutil.copy(VOCABULARY, folder / "spiece.model")
+    return folder
+
+
+def with_vocabulary(source, folder):
+    shutil.copytree(source, folder)
+    shutil.copy(VOCABULARY, folder / "spiece.model")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["FNetModel", "FNetForPreTraining", "FNetForMaskedLM", "FNetForSequenceClassification"],
+)
+def test_from_hugging_face_to_flax_and_back(architecture, tmp_path):
+    original = save_theirs(tmp_path / "theirs", architecture, num_labels=3)
+    (original / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    there = convert(original, "flax", tmp_path / "there")
+    back = convert(there, "huggingface", tmp_path / "back")
+    assert sorted(p.name for p in there.iterdir()) == [
+        "checkpoint_0", "config.json", "conversion.json", "spiece.model", "tokenizer_config.json",
+    ]  # fmt: skip
+    wanted, found = load_file(original / "model.safetensors"), load_file(back / "model.safetensors")
+    wanted = {name if name.startswith(("fnet.", "cls.", "classifier.")) else f"fnet.{name}": t for name, t in wanted.items()}
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in wanted.items())
+    assert (back / "spiece.model").read_bytes() == VOCABULARY.read_bytes()
+    assert checkpoint_from_folder(back, id="x").config == checkpoint_from_folder(original, id="x").config
+    again = getattr(transformers, architecture).from_pretrained(back)
+    assert all(torch.equal(again.state_dict()[name], t) for name, t in load_file(original / "model.safetensors").items())
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_from_flax_to_hugging_face_and_back(name, tmp_path):
+    """To the very bytes that real flax read, and found to hold the same bits as what it had written."""
+    there = convert(with_vocabulary(GOLDEN / "flax" / name, tmp_path / "original"), "huggingface", tmp_path / "there")
+    back = convert(there, "flax", tmp_path / "back")
+    assert hashlib.sha256((back / "checkpoint_0").read_bytes()).hexdigest() == HASHES[name]
+
+
+def test_transformers_computes_what_flax_did(tmp_path):
+    folder = convert(with_vocabulary(GOLDEN / "flax" / "pretraining", tmp_path / "original"), "huggingface", tmp_path / "b")
+    model = transformers.FNetForPreTraining.from_pretrained(folder).double().eval()
+    outputs = np.load(GOLDEN / "flax" / "outputs.npz")
+    with torch.no_grad():
+        found = model(input_ids=torch.from_numpy(outputs["input_ids"]), token_type_ids=torch.from_numpy(outputs["token_type_ids"]))
+    for name in ("prediction_logits", "seq_relationship_logits"):
+        wanted = torch.from_numpy(outputs[f"pretraining.{name}"])
+        assert ((found[name] - wanted).abs().max() / wanted.abs().max()).item() < 1e-12
+
+
+def test_from_keras_hub(tmp_path):
+    preset = Path(shutil.copytree(GOLDEN / "keras" / "classifier", tmp_path / "preset"))
+    vocabulary = preset / "assets" / "tokenizer" / "vocabulary.spm"
+    with pytest.raises(CheckpointError, match=r"vocabulary\.spm: is missing"):
+        convert(preset, "huggingface", tmp_path / "a")
+    vocabulary.parent.mkdir(parents=True)
+    shutil.copy(VOCABULARY, vocabulary)
+    convert(convert(preset, "flax", tmp_path / "a"), "huggingface", tmp_path / "b")
+    model = transformers.FNetForSequenceClassification.from_pretrained(tmp_path / "b").double().eval()
+    outputs = np.load(GOLDEN / "keras" / "outputs.npz")
+    with torch.no_grad():
+        found = model(input_ids=torch.from_numpy(outputs["input_ids"]), token_type_ids=torch.from_numpy(outputs["token_type_ids"]))
+    wanted = torch.from_numpy(outputs["classifier.logits"])
+    assert ((found.logits - wanted).abs().max() / wanted.abs().max()).item() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["flax", "keras"])
+def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
+    source = {"flax": "flax/classification", "keras": "keras/classifier"}[name]
+    folder = Path(shutil.copytree(GOLDEN / source, tmp_path / "original"))
+    (folder / "assets" / "tokenizer").mkdir(parents=True)
+    shutil.copy(VOCABULARY, folder / {"flax": "c4.model", "keras": "assets/tokenizer/vocabulary.spm"}[name])
+    exported = export(folder, tmp_path / "bundle")
+    assert exported.report.passed
+    assert exported.manifest.labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3", "LABEL_4")
+
+
+def test_arrays_above_a_gibibyte_are_written_in_chunks(tmp_path, monkeypatch):
+    original = save_theirs(tmp_path / "theirs", "FNetForPreTraining")
+    whole = convert(original, "flax", tmp_path / "whole") / "checkpoint_0"
+    monkeypatch.setattr(flax_file, "MAX_CHUNK_BYTES", 100)
+    chunked = convert(original, "flax", tmp_path / "chunked") / "checkpoint_0"
+    assert b"__msgpack_chunked_array__" in chunked.read_bytes()
+    assert b"__msgpack_chunked_array__" not in whole.read_bytes()
+    one, other = checkpoint_from_folder(whole, id="x"), checkpoint_from_folder(chunked, id="x")
+    assert all(torch.equal(one.tensor(name), other.tensor(name)) for name in one.tensors)
+
+
+def test_both_biases_of_a_tied_decoder_become_one(tmp_path):
+    original = save_theirs(tmp_path / "theirs", "FNetForMaskedLM")
+    weights = load_file(original / "model.safetensors")
+    bias, word = weights.pop("cls.predictions.bias"), weights["fnet.embeddings.word_embeddings.weight"]
+    weights |= {"cls.predictions.decoder.bias": bias, "cls.predictions.decoder.weight": word.clone()}
+    save_file(weights, original / "model.safetensors")
+    found = load_file(convert(original, "huggingface", tmp_path / "a") / "model.safetensors")
+    assert torch.equal(found["cls.predictions.bias"], bias)
+    assert not any("decoder" in name for name in found)
+    weights["cls.predictions.bias"] = bias + 1
+    save_file(weights, original / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"decoder\.bias differs from cls\.predictions\.bias"):
+        convert(original, "flax", tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "message"),
+    [
+        ("FNetForTokenClassification", {}, "its classifier is of FNetForTokenClassification; f_net has only one of whole"),
+        ("FNetForQuestionAnswering", {}, "tensor qa_outputs.bias has no place in an f_net checkpoint"),
+        ("FNetForNextSentencePrediction", {}, "tensor cls.seq_relationship.bias has no place in an f_net checkpoint"),
+        ("FNetForMaskedLM", {"tie_word_embeddings": False}, "tie_word_embeddings: f_net's code computes True; a model with False"),
+        ("FNetModel", {"hidden_act": "relu"}, "hidden_act: f_net's code computes 'gelu_new'; a model with 'relu'"),
+        ("FNetModel", {"layer_norm_eps": 1e-6}, "layer_norm_eps: f_net's code computes 1e-12; a model with 1e-06"),
+    ],
+)
+def test_what_flax_cannot_hold(architecture, options, message, tmp_path):
+    original = save_theirs(tmp_path / "theirs", architecture, **options)
+    with pytest.raises(CheckpointError, match=message):
+        convert(original, "flax", tmp_path / "there")
+    assert [p.name for p in tmp_path.iterdir()] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("flax", "masked_lm_act: f_net's code computes None; a model with 'gelu' is none of its"),
+        ("huggingface", "its masked-lm head computes gelu and epsilon 1e-05, as keras-hub does; transformers' cannot"),
+    ],
+)
+def test_the_masked_lm_head_of_keras_hub_stays_where_it_is(to, message, tmp_path):
+    preset = Path(shutil.copytree(GOLDEN / "keras" / "masked_lm", tmp_path / "preset"))
+    (preset / "assets" / "tokenizer").mkdir(parents=True)
+    shutil.copy(VOCABULARY, preset / "assets" / "tokenizer" / "vocabulary.spm")
+    with pytest.raises(CheckpointError, match=message):
+        convert(preset, to, tmp_path / "b")
+
+
+def test_what_is_there_is_kept(tmp_path):
+    original = save_tiny(tmp_path / "original")
+    output = convert(original, "flax", tmp_path / "output")
+    with pytest.raises(OutputError, match="exists; expected a new folder.*--force to replace a conversion"):
+        convert(original, "flax", output)
+    convert(original, "huggingface", output, force=True)
+    convert(output, "flax", output, force=True)
+    assert (output / "checkpoint_0").is_file()
+    for folder in (original, output):
+        (folder / "notes.txt").touch()
+        with pytest.raises(OutputError, match=r"--force replaces conversions only: a folder with a conversion's conversion\.json"):
+            convert(original, "flax", folder, force=True)
+    (output / "notes.txt").unlink()
+    (output / "conversion.json").write_text("[]")
+    with pytest.raises(OutputError, match="this is none"):
+        convert(original, "flax", output, force=True)
+    assert (output / "checkpoint_0").is_file()
+    with pytest.raises(OutputError, match="unknown format 'onnx'; expected one of huggingface, flax"):
+        convert(original, "onnx", tmp_path / "b")
+
+
+def test_the_command(tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+    original = save_tiny(tmp_path / "original")
+    done = run("convert", "--model", original, "--to", "flax", "--output", tmp_path / "b")
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'b'}: flax\n")
+    again = run("convert", "--model", original, "--to", "flax", "--output", tmp_path / "b")
+    assert (again.exit_code, again.stderr.startswith("error: ")) == (1, True)
+    assert run("convert", "--output", tmp_path / "c").exit_code == 2
+    shown = run("convert", "--help").stdout
+    assert all(option in shown for option in ("--model", "--revision", "--to", "--output", "--force"))
+
+
+def test_the_export_needs_no_name(checkpoint, tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+    options = ["--task", "sequence-classification", "--target", "onnx", "--model", checkpoint, "--output", tmp_path, "--dry-run"]
+    named, unnamed = run("export", *options, "--force"), run(*options, "--force")
+    assert (named.exit_code, named.output) == (0, unnamed.output)
+    assert "convert" in run("-h").stdout
+    missing = run()
+    assert (missing.exit_code, "Missing option '--task'" in missing.stderr) == (2, True)
+    assert "version 0." in run("--version").stdout
