@@ -228,8 +228,11 @@ def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[s
         with torch.device("meta"):
             model = FNet(config, task)
         keys = _tensor_of_parameter(tensors, config, task)
+        parts = ["encoder."] + ["head."] * bool(started)
+        if all(other.pooled for other in started if HEAD_MODULES[other.name] == HEAD_MODULES[task.name]):
+            parts.append("pooler.")  # else a head of that name may be one that reads every token
         for parameter, value in model.named_parameters():
-            if started or parameter.startswith("encoder."):
+            if parameter.startswith(tuple(parts)):
                 implied.setdefault(keys[parameter], set()).add(tuple(value.shape))
     return implied
 

@@ -180,3 +180,29 @@ def test_task_names():
     assert task_named("embeddings").name == "feature-extraction"
     with pytest.raises(TaskError, match="did you mean masked-lm"):
         task_named("masked-ml")
+
+
+def test_half_a_head_is_refused_and_a_classifier_of_tokens_needs_no_pooler(folder, tmp_path_factory):
+    changed_weights(folder, lambda w: w.pop("fnet.pooler.dense.weight"))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: tensor pooler\.dense\.weight is missing; config\.json"):
+        checkpoint_from_folder(folder, id="x")
+    other = tmp_path_factory.mktemp("other")
+    FNetForTokenClassification(TheirConfig(**SIZES)).save_pretrained(other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"architectures": None}))
+    changed_weights(other, lambda w: [w.pop(f"fnet.pooler.dense.{kind}", None) for kind in ("weight", "bias")])
+    assert "token-classification" in checkpoint_from_folder(other, id="x").tasks
+    changed_weights(other, lambda w: w.pop("classifier.bias"))
+    with pytest.raises(CheckpointError, match=r"tensor classifier\.bias is missing"):
+        checkpoint_from_folder(other, id="x")
+
+
+def test_one_tensor_in_two_files(folder):
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    for name in ("a.safetensors", "b.safetensors"):
+        save_file(weights, folder / name)
+    index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=r"b\.safetensors: tensor .* stands in a\.safetensors as well"):
+        checkpoint_from_folder(folder, id="x")
