@@ -18,6 +18,8 @@ V5_KEY = "backend"
 """A key that only transformers 5 writes to tokenizer_config.json, beside a tokenizer.json."""
 FLAVOUR = "flavour"
 """Our own key of tokenizer_config.json, which `convert` writes where no other file says which tokenizer is meant."""
+KERAS_KEY = "registered_name"
+"""What tells keras-hub's tokenizer.json, which holds no pipeline."""
 RULES = ("do_lower_case", "keep_accents", "remove_space")
 PROBES = (
     "The quick brown fox jumps over the lazy dog.",
@@ -77,7 +79,9 @@ def tokenizer_from_folder(
 def _written_flavour(folder: Path) -> str | None:
     """The flavour that the folder's tokenizer.json is; None where there is no such file or it is of no known flavour."""
     path = folder / TOKENIZER_JSON
-    return flavour_from_pipeline(path.read_bytes(), name=str(path)) if path.is_file() else None
+    if not path.is_file() or KERAS_KEY in _object(path):
+        return None
+    return flavour_from_pipeline(path.read_bytes(), name=str(path))
 
 
 def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, str]:
@@ -144,8 +148,10 @@ def _rules(folder: Path) -> dict[str, bool]:
 def _config(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json's values; none where there is no such file."""
     path = folder / TOKENIZER_CONFIG
-    if not path.is_file():
-        return {}
+    return _object(path) if path.is_file() else {}
+
+
+def _object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
         if not isinstance(values, dict):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 import transformers
 from click.testing import CliRunner
@@ -37,6 +38,14 @@ def save_theirs(folder, architecture, **options):
     model.save_pretrained(folder)
     shutil.copy(VOCABULARY, folder / "spiece.model")
     return folder
+
+
+def write_vocabulary(path, *, pieces):
+    with path.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["the quick brown fox jumps over the lazy dog"] * 9), model_writer=file, vocab_size=pieces,
+            model_type="bpe", pad_id=3, control_symbols=["[CLS]", "[SEP]", "[MASK]"], minloglevel=2,
+        )  # fmt: skip
 
 
 def with_vocabulary(source, folder):
@@ -107,9 +116,13 @@ def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
     source = {"flax": "flax/classification", "keras": "keras/classifier"}[name]
     folder = Path(shutil.copytree(GOLDEN / source, tmp_path / "original"))
     (folder / "assets" / "tokenizer").mkdir(parents=True)
-    shutil.copy(VOCABULARY, folder / {"flax": "c4.model", "keras": "assets/tokenizer/vocabulary.spm"}[name])
+    write_vocabulary(folder / {"flax": "c4.model", "keras": "assets/tokenizer/vocabulary.spm"}[name], pieces=60)
     exported = export(folder, tmp_path / "bundle")
     assert exported.report.passed
+    assert exported.manifest.tokenizer.flavour == "sentencepiece"
+    there = export(convert(folder, "huggingface", tmp_path / "there"), tmp_path / "other")
+    assert there.manifest.tokenizer == exported.manifest.tokenizer
+    assert there.manifest.files["golden.safetensors"] == exported.manifest.files["golden.safetensors"]
     assert exported.manifest.labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3", "LABEL_4")
 
 
