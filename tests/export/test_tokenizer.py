@@ -96,6 +96,19 @@ def test_folders_that_do_not_say_which(folder):
     with pytest.raises(CheckpointError, match=r"adds the token '<s>', which fnet-slow does not know; copy the tokenizer\.json"):
         tokenizer_from_folder(folder)
     assert tokenizer_from_folder(folder, "fnet-fast").flavour == "fnet-fast"
+    for added in ("[]", '{"1": "<s>"}', '{"1": {}}'):
+        (folder / "tokenizer_config.json").write_text(f'{{"added_tokens_decoder": {added}}}')
+        with pytest.raises(CheckpointError, match="added_tokens_decoder: expected tokens by id, each an object with its content"):
+            tokenizer_from_folder(folder)
+
+
+def test_the_rules_of_transformers_5_are_not_followed(folder):
+    rules = {"do_lower_case": True, "keep_accents": False}
+    for written_by_5, expected in ((False, (True, False)), (True, (False, True))):
+        values = rules | ({"backend": "tokenizers"} if written_by_5 else {})
+        (folder / "tokenizer_config.json").write_text(json.dumps(values))
+        options = tokenizer_from_folder(folder, "fnet-slow").tokenizer.options
+        assert (options.do_lower_case, options.keep_accents) == expected
 
 
 def test_unreadable_vocabularies(folder):
