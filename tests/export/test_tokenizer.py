@@ -3,9 +3,10 @@ import json
 import fnet_runtime
 import pytest
 import sentencepiece
+import tokenizers
 from conftest import export, save_tiny
 from fnet_runtime.errors import BundleError
-from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON
+from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer
 from golden_tokenizer import GOLDEN, pipeline
 
 from fnet_core.errors import CheckpointError
@@ -50,6 +51,16 @@ def test_an_old_spelling_of_the_same_pipeline(folder):
     values["model"]["merges"] = [" ".join(merge) for merge in values["model"]["merges"]]
     (folder / TOKENIZER_JSON).write_text(json.dumps(values))
     assert tokenizer_from_folder(folder).flavour == "fnet-fast"
+
+
+def test_truncation_and_padding_of_a_tokenizer_json_are_ignored(folder):
+    cutting = tokenizers.Tokenizer.from_str(pipeline("bpe", "fnet-fast").decode())
+    cutting.enable_truncation(4)
+    cutting.enable_padding(length=9, direction="left")
+    (folder / TOKENIZER_JSON).write_text(cutting.to_str())
+    tokenizer = tokenizer_from_folder(folder).tokenizer
+    text = "the quick brown fox, 10,000 times"
+    assert tokenizer.tokens(text) == Tokenizer(pipeline("bpe", "fnet-fast"), tokenizer.options).tokens(text)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
