@@ -104,8 +104,7 @@ def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, st
             f"{folder / TOKENIZER_CONFIG}: written by transformers 5, but the {TOKENIZER_JSON} beside it is missing; copy it too, "
             f"or say with --tokenizer which of {', '.join(FLAVOURS)} the model was trained with"
         )
-    added = _config(folder).get("added_tokens_decoder", {}).values()
-    foreign = [token["content"] for token in added if token["content"] not in SPECIAL_TOKENS]
+    foreign = [token for token in _added_tokens(folder) if token not in SPECIAL_TOKENS]
     if foreign:
         raise CheckpointError(
             f"{folder / TOKENIZER_CONFIG}: adds the token {foreign[0]!r}, which {SLOW} does not know; copy the {TOKENIZER_JSON} "
@@ -143,6 +142,16 @@ def _rules(folder: Path) -> dict[str, bool]:
         if not isinstance(value, bool):
             raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {name}: expected true or false, found {value!r}")
     return given
+
+
+def _added_tokens(folder: Path) -> list[str]:
+    """The special tokens that tokenizer_config.json states."""
+    try:
+        return [token["content"] for token in _config(folder).get("added_tokens_decoder", {}).values()]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / TOKENIZER_CONFIG}: added_tokens_decoder: expected tokens by id, each an object with its content"
+        ) from error
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -3,9 +3,10 @@ import json
 import fnet_runtime
 import pytest
 import sentencepiece
+import tokenizers
 from conftest import export, save_tiny
 from fnet_runtime.errors import BundleError
-from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON
+from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer
 from golden_tokenizer import GOLDEN, pipeline
 
 from fnet_core.errors import CheckpointError
@@ -52,6 +53,16 @@ def test_an_old_spelling_of_the_same_pipeline(folder):
     assert tokenizer_from_folder(folder).flavour == "fnet-fast"
 
 
+def test_truncation_and_padding_of_a_tokenizer_json_are_ignored(folder):
+    cutting = tokenizers.Tokenizer.from_str(pipeline("bpe", "fnet-fast").decode())
+    cutting.enable_truncation(4)
+    cutting.enable_padding(length=9, direction="left")
+    (folder / TOKENIZER_JSON).write_text(cutting.to_str())
+    tokenizer = tokenizer_from_folder(folder).tokenizer
+    text = "the quick brown fox, 10,000 times"
+    assert tokenizer.tokens(text) == Tokenizer(pipeline("bpe", "fnet-fast"), tokenizer.options).tokens(text)
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_flavour_asked_for(folder, flavour):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
@@ -96,6 +107,19 @@ def test_folders_that_do_not_say_which(folder):
     with pytest.raises(CheckpointError, match=r"adds the token '<s>', which fnet-slow does not know; copy the tokenizer\.json"):
         tokenizer_from_folder(folder)
     assert tokenizer_from_folder(folder, "fnet-fast").flavour == "fnet-fast"
+    for added in ("[]", '{"1": "<s>"}', '{"1": {}}'):
+        (folder / "tokenizer_config.json").write_text(f'{{"added_tokens_decoder": {added}}}')
+        with pytest.raises(CheckpointError, match="added_tokens_decoder: expected tokens by id, each an object with its content"):
+            tokenizer_from_folder(folder)
+
+
+def test_the_rules_of_transformers_5_are_not_followed(folder):
+    rules = {"do_lower_case": True, "keep_accents": False}
+    for written_by_5, expected in ((False, (True, False)), (True, (False, True))):
+        values = rules | ({"backend": "tokenizers"} if written_by_5 else {})
+        (folder / "tokenizer_config.json").write_text(json.dumps(values))
+        options = tokenizer_from_folder(folder, "fnet-slow").tokenizer.options
+        assert (options.do_lower_case, options.keep_accents) == expected
 
 
 def test_unreadable_vocabularies(folder):

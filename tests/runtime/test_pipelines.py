@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import golden_tokenizer
 import numpy as np
 import pytest
 from conftest import replaced
@@ -16,7 +17,8 @@ from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 
 from fnet_core.tasks import TASKS
 
-TOKENIZER = Tokenizer.from_file(Path(__file__).parents[1] / "golden" / "bpe.model")
+TOKENIZER_FILE = Path(__file__).parents[1] / "golden" / "bpe.model"
+TOKENIZER = Tokenizer.from_file(TOKENIZER_FILE)
 LENGTH = 32
 
 
@@ -33,7 +35,7 @@ class Scripted:
         return {name: np.asarray(array, np.float32) for name, array in self.answer(inputs["input_ids"]).items()}
 
 
-def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_type=None):
+def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_type=None, tokenizer=TOKENIZER):
     axes = ("batch_size", "num_choices", length) if task == "multiple-choice" else ("batch_size", length)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -44,7 +46,7 @@ def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_typ
         outputs=(),
         sequence_length=length,
         pad_token_id=3,
-        tokenizer=TokenizerOptions(),
+        tokenizer=tokenizer.options,
         mixing="dft",
         mixing_reason="asked for",
         precision="fp32",
@@ -54,7 +56,7 @@ def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_typ
         files={},
     )
     return Pipeline(
-        manifest=manifest, tokenizer=TOKENIZER, session=Scripted(answer), golden=Path("none"), problem_type=problem_type
+        manifest=manifest, tokenizer=tokenizer, session=Scripted(answer), golden=Path("none"), problem_type=problem_type
     )
 
 
@@ -153,6 +155,22 @@ def test_masked_lm_fillers():
         pipe("no mask")
     with pytest.raises(InputError, match="takes one text"):
         pipe("[MASK]", "pair")
+
+
+@pytest.mark.parametrize("flavour", ["fnet-slow", "fnet-fast", "fnet-v5"])
+def test_every_flavour_leaves_the_space_before_a_mask(flavour):
+    data = TOKENIZER_FILE.read_bytes() if flavour == "fnet-slow" else golden_tokenizer.pipeline("bpe", flavour)
+    tokenizer = Tokenizer(data, TokenizerOptions(flavour=flavour))
+    fox = next(i for i in range(tokenizer.vocab_size) if tokenizer.piece(i) == "▁fox")
+    answer = lambda ids: {"logits": np.tile(5.0 * (np.arange(tokenizer.vocab_size) == fox), (len(ids), LENGTH, 1))}  # noqa: E731
+    (found,) = pipeline("masked-lm", answer, tokenizer=tokenizer)("the  [MASK] and", top_k=1)
+    assert found[0].text == "the  fox and"
+
+
+def test_a_text_of_nothing_in_a_flavour_that_adds_nothing():
+    tokenizer = Tokenizer(golden_tokenizer.pipeline("bpe", "fnet-v5"), TokenizerOptions(flavour="fnet-v5"))
+    answer = lambda ids: {"last_hidden_state": np.ones((*ids.shape, 2)), "pooler_output": np.ones((len(ids), 2))}  # noqa: E731
+    assert pipeline("feature-extraction", answer, tokenizer=tokenizer)("").tokens.shape == (0, 2)
 
 
 def test_next_sentence_and_pretraining():
