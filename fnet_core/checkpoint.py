@@ -185,9 +185,9 @@ def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
         if name in tensors:
             _check_shape(tensors[name], shapes, contents.config, contents.origin)
             continue
-        keys = [(file.path, key) for file, renames in contents.files for key, (known, _) in renames.items() if known == name]
-        path = keys[0][0] if len({path for path, _ in keys}) == 1 else contents.folder
-        raise CheckpointError(f"{path}: tensor {keys[0][1]} is missing; {contents.origin} implies it")
+        keys = {file.path: key for file, renames in contents.files for key, (known, _) in renames.items() if known == name}
+        path, key = keys.popitem() if len(keys) == 1 else (contents.folder, name)  # no file or any of several may hold it
+        raise CheckpointError(f"{path}: tensor {key} is missing; {contents.origin} implies it")
 
 
 def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
