@@ -58,6 +58,8 @@ HEAD_MODULES: Mapping[str, Mapping[str, str]] = {
 }
 """Per task: transformers' names of the head's modules, and ours."""
 
+HEADS = ("cls.", "classifier.", "qa_outputs.")
+"""How transformers' names of the heads' tensors begin."""
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 DECODER_WEIGHT, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
 PREDICTIONS_BIAS = "cls.predictions.bias"
@@ -165,7 +167,8 @@ def _contents(path: Path) -> Contents:
 def _huggingface_contents(folder: Path) -> Contents:
     path = folder / "config.json"
     config = FNetConfig.from_json(text_from_file(path, "a Hugging Face folder, a keras-hub preset or a flax file"), name=str(path))
-    renames = {prefix + name: (name, AS_IT_IS) for prefix in ("", "fnet.") for name in _known_tensors(config)}
+    known = _known_tensors(config)
+    renames = {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
     files = (
         replace(file, shapes={key: shape for key, shape in file.shapes.items() if not key.endswith(DERIVED)})
         for file in weight_files_from_folder(folder)
@@ -177,6 +180,11 @@ def _huggingface_contents(folder: Path) -> Contents:
         files=tuple((file, renames) for file in files),
         vocabulary=folder / "spiece.model",
     )
+
+
+def in_whole_model(name: str) -> str:
+    """Return the name that a tensor has in a model with a head: the encoder's get a prefix."""
+    return name if name.startswith(HEADS) else f"fnet.{name}"
 
 
 def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:

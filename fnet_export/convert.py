@@ -8,7 +8,7 @@ from pathlib import Path
 from fnet_runtime.manifest import CONFIG, VOCABULARY, file_info
 from safetensors.torch import save_file
 
-from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, names_once, vocabulary_of_checkpoint
+from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, in_whole_model, names_once, vocabulary_of_checkpoint
 from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
@@ -21,8 +21,6 @@ FLAX_FILE = "checkpoint_0"
 """As flax.training.checkpoints names the file of step 0, so that f_net finds it in its init_checkpoint_dir."""
 TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json")
 CONVERSION = "conversion.json"
-HEADS = ("cls.", "classifier.", "qa_outputs.")
-"""Beginnings of the names that transformers gives to heads; all others are the encoder's, and begin with `fnet.`."""
 
 
 def _files(text: str) -> Collection[str]:
@@ -59,11 +57,12 @@ def folder_from_options(options: ConvertOptions) -> Path:
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     vocabulary = vocabulary_of_checkpoint(checkpoint)
     with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:
+        (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
         if options.to == FLAX:
             _write_flax(checkpoint, folder / FLAX_FILE)
         else:
             _write_safetensors(checkpoint, folder / SAFETENSORS)
-        (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
+            (folder / SAFETENSORS).chmod((folder / CONFIG).stat().st_mode)  # the library lets only the owner read it
         (folder / VOCABULARY).write_bytes(vocabulary.read_bytes())
         for name in TOKENIZER_FILES:
             if (checkpoint.folder / name).is_file():
@@ -79,7 +78,7 @@ def _write_flax(checkpoint: Checkpoint, path: Path) -> None:
             f"{checkpoint.source.id}: its classifier is of {', '.join(checkpoint.config.architectures)}; "
             "f_net has only one of whole sequences"
         )
-    write_flax(path, names, lambda name: checkpoint.tensor(names[name]), checkpoint.config)
+    write_flax(path, names, lambda name: checkpoint.tensor(names[name]), checkpoint.config, source=checkpoint.source.id)
 
 
 def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
@@ -88,10 +87,7 @@ def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
             f"{checkpoint.source.id}: its masked-lm head computes {checkpoint.config.masked_lm_act} and epsilon "
             f"{checkpoint.config.masked_lm_norm_eps}, as keras-hub does; transformers' cannot, and would give other numbers"
         )
-    tensors = {
-        name if name.startswith(HEADS) else f"fnet.{name}": checkpoint.tensor(here).contiguous()
-        for name, here in names_once(checkpoint).items()
-    }
+    tensors = {in_whole_model(name): checkpoint.tensor(here).contiguous() for name, here in names_once(checkpoint).items()}
     save_file(tensors, path, metadata={"format": "pt"})
 
 
