@@ -66,6 +66,8 @@ HEAD_MODULES: Mapping[str, Mapping[str, str]] = {
 }
 """Per task: transformers' names of the head's modules, and ours."""
 
+HEADS = ("cls.", "classifier.", "qa_outputs.")
+"""How transformers' names of the heads' tensors begin."""
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 DECODER_WEIGHT, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
 PREDICTIONS_BIAS = "cls.predictions.bias"
@@ -176,7 +178,8 @@ def _contents(path: Path) -> Contents:
 def _huggingface_contents(folder: Path) -> Contents:
     path = folder / "config.json"
     config = FNetConfig.from_json(text_from_file(path, "a Hugging Face folder, a keras-hub preset or a flax file"), name=str(path))
-    renames = {prefix + name: (name, AS_IT_IS) for prefix in ("", "fnet.") for name in _known_tensors(config)}
+    known = _known_tensors(config)
+    renames = {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
     files = (
         replace(file, shapes={key: shape for key, shape in file.shapes.items() if not key.endswith(DERIVED)})
         for file in weight_files_from_folder(folder)
@@ -190,15 +193,20 @@ def _huggingface_contents(folder: Path) -> Contents:
     )
 
 
+def in_whole_model(name: str) -> str:
+    """Return the name that a tensor has in a model with a head: the encoder's get a prefix."""
+    return name if name.startswith(HEADS) else f"fnet.{name}"
+
+
 def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
     """Refuse the first tensor that is missing or misshapen, of the encoder and of every head that there is anything of."""
     for name, shapes in _implied_shapes(contents.config, tensors).items():
         if name in tensors:
             _check_shape(tensors[name], shapes, contents.config, contents.origin)
             continue
-        keys = [(file.path, key) for file, renames in contents.files for key, (known, _) in renames.items() if known == name]
-        path = keys[0][0] if len({path for path, _ in keys}) == 1 else contents.folder
-        raise CheckpointError(f"{path}: tensor {keys[0][1]} is missing; {contents.origin} implies it")
+        keys = {file.path: key for file, renames in contents.files for key, (known, _) in renames.items() if known == name}
+        path, key = keys.popitem() if len(keys) == 1 else (contents.folder, name)  # no file or any of several may hold it
+        raise CheckpointError(f"{path}: tensor {key} is missing; {contents.origin} implies it")
 
 
 def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:

@@ -204,22 +204,22 @@ def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int])
     return values
 
 
-def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], config: FNetConfig) -> None:
+def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], config: FNetConfig, *, source: str) -> None:
     """Write `{"target": parameters}` as f_net has it, one tensor in memory at a time.
 
-    `read` gives the tensor of each of transformers' `names`. Raises CheckpointError for what f_net cannot hold, and OSError.
+    `read` gives the tensor of each of transformers' `names`; `source` is what errors call the model. Raises CheckpointError for what f_net cannot hold, and OSError.
     """
     names = set(names)
     for field, fixed in FIXED.items():
         if getattr(config, field) != fixed:
             raise CheckpointError(
-                f"{field}: f_net's code computes {fixed!r}; a model with {getattr(config, field)!r} is none of its"
+                f"{source}: {field}: f_net's code computes {fixed!r}; a model with {getattr(config, field)!r} is none of its"
             )
     renames = flax_renames(config.num_hidden_layers, pretraining=_any(names, MASKED_LM_NAME))
     homeless = sorted(names - {name for name, _ in renames.values()})
     if homeless:
         raise CheckpointError(
-            f"tensor {homeless[0]} has no place in an f_net checkpoint, which holds an encoder and either a classifier or the "
+            f"{source}: tensor {homeless[0]} has no place in an f_net checkpoint, which holds an encoder and either a classifier or the "
             "heads of pre-training"
         )
     tree: dict[str, Any] = {}

@@ -6,7 +6,7 @@ passed over unread. An array is extension type 1: a msgpack of (shape, name of t
 """
 
 import math
-import mmap
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +43,9 @@ class Array:
 def arrays_from_file(path: Path) -> dict[str, Array]:
     """Find every array of the parameters, by its path in the tree. Raises CheckpointError for a file that is damaged or another."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            tree = _Reader(path, data).parameters()
-    except (OSError, ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        with path.open("rb") as file:
+            tree = _Reader(path, file).parameters()
+    except (OSError, ValueError, TypeError, msgpack.UnpackException) as error:
         raise damaged(path, error) from error
     while set(tree) == {"params"}:  # variables saved whole hold their parameters one level down
         tree = _map(path, tree["params"], "params")
@@ -55,9 +55,9 @@ def arrays_from_file(path: Path) -> dict[str, Array]:
 class _Reader:
     """Walks the maps of a file, keeping of each array only where it is: memory for one array at a time."""
 
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
-        self.path, self.data = path, data
-        self.unpacker = msgpack.Unpacker(data, raw=False, max_buffer_size=0)
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path, self.file = path, file
+        self.unpacker = msgpack.Unpacker(file, raw=False, max_buffer_size=0)
 
     def parameters(self) -> dict[str, Any]:
         """Read the parameters and pass over all else."""
@@ -76,13 +76,14 @@ class _Reader:
                 f"{self.path}: expected a flax checkpoint, a msgpack map with one of {', '.join(PARAMETERS)}; "
                 f"found {', '.join([*kept, *passed][:4]) or 'no map'}"
             )
-        if self.unpacker.tell() != len(self.data):
-            raise CheckpointError(f"{self.path}: {len(self.data) - self.unpacker.tell()} bytes follow the end of the checkpoint")
+        beyond = os.fstat(self.file.fileno()).st_size - self.unpacker.tell()
+        if beyond:
+            raise CheckpointError(f"{self.path}: {beyond} bytes follow the end of the checkpoint")
         ((key, tree),) = kept.items()
         return _map(self.path, tree, key)
 
     def _at_map(self) -> bool:
-        first = self.data[self.unpacker.tell()]
+        (first,) = os.pread(self.file.fileno(), 1, self.unpacker.tell())  # msgpack's reader cannot look ahead
         return 0x80 <= first <= 0x8F or first in (0xDE, 0xDF)
 
     def _tree(self, key: str, depth: int = 0) -> Any:

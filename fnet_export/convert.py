@@ -9,7 +9,7 @@ from fnet_runtime.manifest import CONFIG, file_info
 from fnet_runtime.tokenizer import SPIECE, TOKENIZER_JSON
 from safetensors.torch import save_file
 
-from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, names_once
+from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, in_whole_model, names_once
 from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
@@ -22,8 +22,6 @@ SAFETENSORS = "model.safetensors"
 FLAX_FILE = "checkpoint_0"
 """As flax.training.checkpoints names the file of step 0, so that f_net finds it in its init_checkpoint_dir."""
 CONVERSION = "conversion.json"
-HEADS = ("cls.", "classifier.", "qa_outputs.")
-"""Beginnings of the names that transformers gives to heads; all others are the encoder's, and begin with `fnet.`."""
 
 
 def _files(text: str) -> Collection[str]:
@@ -60,11 +58,12 @@ def folder_from_options(options: ConvertOptions) -> Path:
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     tokenizer_files = _tokenizer_files(checkpoint)
     with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:
+        (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
         if options.to == FLAX:
             _write_flax(checkpoint, folder / FLAX_FILE)
         else:
             _write_safetensors(checkpoint, folder / SAFETENSORS)
-        (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
+            (folder / SAFETENSORS).chmod((folder / CONFIG).stat().st_mode)  # the library lets only the owner read it
         for name, data in tokenizer_files.items():
             (folder / name).write_bytes(data)
         (folder / CONVERSION).write_text(_index(checkpoint, folder), "utf-8")
@@ -88,7 +87,7 @@ def _write_flax(checkpoint: Checkpoint, path: Path) -> None:
             f"{checkpoint.source.id}: its classifier is of {', '.join(checkpoint.config.architectures)}; "
             "f_net has only one of whole sequences"
         )
-    write_flax(path, names, lambda name: checkpoint.tensor(names[name]), checkpoint.config)
+    write_flax(path, names, lambda name: checkpoint.tensor(names[name]), checkpoint.config, source=checkpoint.source.id)
 
 
 def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
@@ -97,10 +96,7 @@ def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
             f"{checkpoint.source.id}: its masked-lm head computes {checkpoint.config.masked_lm_act} and epsilon "
             f"{checkpoint.config.masked_lm_norm_eps}, as keras-hub does; transformers' cannot, and would give other numbers"
         )
-    tensors = {
-        name if name.startswith(HEADS) else f"fnet.{name}": checkpoint.tensor(here).contiguous()
-        for name, here in names_once(checkpoint).items()
-    }
+    tensors = {in_whole_model(name): checkpoint.tensor(here).contiguous() for name, here in names_once(checkpoint).items()}
     save_file(tensors, path, metadata={"format": "pt"})
 
 

@@ -184,7 +184,7 @@ def test_task_names():
 
 def test_half_a_head_is_refused_and_a_classifier_of_tokens_needs_no_pooler(folder, tmp_path_factory):
     changed_weights(folder, lambda w: w.pop("fnet.pooler.dense.weight"))
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: tensor pooler\.dense\.weight is missing; config\.json"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: tensor fnet\.pooler\.dense\.weight is missing; config\.json"):
         checkpoint_from_folder(folder, id="x")
     other = tmp_path_factory.mktemp("other")
     FNetForTokenClassification(TheirConfig(**SIZES)).save_pretrained(other)

@@ -251,6 +251,12 @@ def test_a_config_beside_is_taken_and_must_fit(tmp_path):
         (tmp_path / "config.json").write_text(json.dumps(given | {change: 9}))
         with pytest.raises(CheckpointError, match=message):
             opened(tmp_path)
+    shutil.copy(golden("pretraining"), tmp_path / "checkpoint_7")
+    untied = given | {"num_hidden_layers": 2, "tie_word_embeddings": False}
+    (tmp_path / "config.json").write_text(json.dumps(untied))
+    with pytest.raises(CheckpointError, match=r"tensor cls\.predictions\.decoder\.weight is missing; config\.json implies it"):
+        opened(tmp_path)
+    shutil.copy(golden("classification"), tmp_path / "checkpoint_7")
     (tmp_path / "config.json").write_text(json.dumps(given | {"num_hidden_layers": 2}))
     with pytest.raises(CheckpointError, match="encoder_2/mixing_layer_norm/bias is left over: an FNet with 2 layers"):
         opened(tmp_path)

@@ -71,6 +71,7 @@ def test_from_hugging_face_to_flax_and_back(architecture, tmp_path):
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in wanted.items())
     assert (back / "spiece.model").read_bytes() == VOCABULARY.read_bytes()
+    assert len({path.stat().st_mode for path in back.iterdir()}) == 1
     assert checkpoint_from_folder(back, id="x").config == checkpoint_from_folder(original, id="x").config
     again = getattr(transformers, architecture).from_pretrained(back)
     assert all(torch.equal(again.state_dict()[name], t) for name, t in load_file(original / "model.safetensors").items())
@@ -165,7 +166,7 @@ def test_both_biases_of_a_tied_decoder_become_one(tmp_path):
 )
 def test_what_flax_cannot_hold(architecture, options, message, tmp_path):
     original = save_theirs(tmp_path / "theirs", architecture, **options)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=f"^{original}: {message}"):
         convert(original, "flax", tmp_path / "there")
     assert [p.name for p in tmp_path.iterdir()] == ["theirs"]
 
