@@ -13,7 +13,8 @@ import torch
 from fnet_runtime.manifest import MODEL
 from fnet_runtime.ort_session import OrtSession
 
-from fnet_core.config import FNetConfig
+from fnet_core.config import FOURIER, FNetConfig
+from fnet_core.dft import factors
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import TASKS
@@ -29,8 +30,14 @@ FACTORED_FROM = 2048
 """Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two cores took `folded` and
 `factored` 213 and 222 ms at 1,024 tokens, 443 and 425 ms at 2,048, 940 and 877 ms at 4,096 with AVX-512 (`mixing_times_ms`); with
 AVX2 the two cross at 2,048 as well."""
+FACTORED_AT_MOST = 1 / 8
+"""Of the length, what the sum of its two factors may be: `folded` multiplies each token by an eighth of the length on average."""
+NO_FOURIER = "none"
+"""What the manifest records of a model without Fourier layers."""
 CANDIDATES = ("dft", "folded", "factored")
 ROUNDS, LAYERS = 9, 3
+PAUSE_S = 0.05
+"""Between two passes: threads of one session spin for a while, and would take the next one's cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +50,8 @@ class MixingChoice:
 
 def choice_from_name(name: str, *, target: str, sequence_length: int, config: FNetConfig) -> MixingChoice:
     """Resolve a name of MIXING_NAMES. Raises GraphError for another, and for `measure` with a target that cannot be timed here."""
+    if FOURIER not in config.mixings and name in MIXING_NAMES:
+        return MixingChoice(name=NO_FOURIER, reason="no layer has a Fourier transform")
     if name in MIXINGS:
         return MixingChoice(name=name, reason="asked for")
     if name == AUTO:
@@ -70,7 +79,15 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
 
     Weights do not matter to the time. Batch 1.
     """
-    small = dataclasses.replace(config, num_hidden_layers=LAYERS, vocab_size=config.pad_token_id + 8)
+    small = dataclasses.replace(
+        config,
+        num_hidden_layers=LAYERS,
+        mixing=FOURIER,
+        attention_layers=(),
+        vocab_size=config.pad_token_id + 8,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
     task = TASKS["feature-extraction"]
     inputs, _ = tensors_from_task(task, small, sequence_length)
     times: dict[str, list[float]] = {name: [] for name in CANDIDATES}
@@ -82,8 +99,11 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
             onnx.save(optimized_from_graph(graph_from_model(lowered_from_model(model, name, widen=True))), path)
             sessions[name] = OrtSession(path, inputs)
         fed = {tensor.name: np.zeros((1, sequence_length), np.int64) for tensor in inputs}
-        for _ in range(ROUNDS + 1):  # the first warms up
-            for name, session in sessions.items():
+        for turn in range(ROUNDS + 1):  # the first warms up
+            for i in range(len(CANDIDATES)):
+                name = CANDIDATES[(turn + i) % len(CANDIDATES)]  # another one first each time
+                session = sessions[name]
+                time.sleep(PAUSE_S)
                 start = time.perf_counter()
                 session.run(fed)
                 times[name].append(1e3 * (time.perf_counter() - start))
@@ -91,8 +111,13 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
 
 
 def _from_table(target: str, sequence_length: int) -> MixingChoice:
+    found = factors(sequence_length)
+    if sequence_length >= FACTORED_FROM and sum(found) <= FACTORED_AT_MOST * sequence_length:
+        measured = "measured in ONNX Runtime" if target == "onnx" else f"not measured in {target} for want of a GPU"
+        reason = f"table: {FACTORED_FROM} tokens or more that are {found[0]} x {found[1]}, {measured}"
+        return MixingChoice(name="factored", reason=reason)
     if target != "onnx":
-        return MixingChoice(name="dft", reason=f"table: {target}, whose builder takes two large products better than many slices")
-    if sequence_length < FACTORED_FROM:
-        return MixingChoice(name="folded", reason=f"table: ONNX Runtime, fewer than {FACTORED_FROM} tokens")
-    return MixingChoice(name="factored", reason=f"table: ONNX Runtime, {FACTORED_FROM} tokens or more")
+        reason = f"table: {target}, two large products against many slices by the count of layers, not measured for want of a GPU"
+        return MixingChoice(name="dft", reason=reason)
+    reason = f"table: fewer than {FACTORED_FROM} tokens, or not of two small factors, measured in ONNX Runtime"
+    return MixingChoice(name="folded", reason=reason)

@@ -5,10 +5,12 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from fnet_export.passes.gelu import GeluPass
+from fnet_export.passes.tied import TiedPass
 from fnet_export.trace import checked, simplified_from_graph
 
 OPTIMIZER: tuple[ir.passes.PassBase, ...] = (
     GeluPass(),
+    TiedPass(),
     common.CommonSubexpressionEliminationPass(),
     common.DeduplicateInitializersPass(),
     common.RemoveUnusedNodesPass(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, PARITY, TARGETS, AxisProfile
+from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, MODEL_DATA, PARITY, TARGETS, AxisProfile
 from fnet_runtime.tokenizer import FLAVOURS
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
@@ -14,7 +14,7 @@ from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
-from fnet_export.bundle import GOLDEN_POSITIONS, check_output
+from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.errors import GraphError, OutputError
 from fnet_export.inputs import GOLDEN_ROWS
@@ -151,7 +151,8 @@ def _expected_bytes(
     config = checkpoint.config
     with torch.device("meta"):
         weights = sum(p.numel() for p in FNet(config, task, mixing="fft", sequence_length=length).parameters())
-    matrices = sum(matrix.numel() for matrix in MIXINGS[mixing](length, config.hidden_size, torch.float32).buffers())
+    mixings = [MIXINGS[mixing](length, config.hidden_size, torch.float32)] if mixing in MIXINGS else []
+    matrices = sum(matrix.numel() for made in mixings for matrix in made.buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
     rows = len(GOLDEN_ROWS)
     golden = rows * 8 * len(task.inputs) * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)
@@ -161,5 +162,6 @@ def _expected_bytes(
             count *= axis if isinstance(axis, int) else axes.get(axis, config.hidden_size)
         golden += 8 * count
     graph = 4 * (weights + matrices)
-    sizes = {MODEL: graph, choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
+    beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
+    sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
     return sizes | ({ENGINE: graph} if options.target != "onnx" else {}) | {PARITY: 2_000, MANIFEST: 3_000}

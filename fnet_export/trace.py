@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import onnx
 import onnxsim
 import torch
+from google.protobuf.message import EncodeError
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
@@ -77,16 +78,16 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
 def simplified_from_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants and drop what is redundant, with onnxsim. Raises GraphError when the result is not valid."""
     with _quiet():
-        simplified, agrees = onnxsim.simplify(graph)
-    if not agrees:
-        raise GraphError("onnxsim: the simplified graph does not compute what the traced one does; leave it out with --no-simplify")
+        simplified, _ = onnxsim.simplify(graph)  # that it computes the same is for parity to say
     return checked(simplified, "the simplified graph")
 
 
 def checked(graph: onnx.ModelProto, what: str) -> onnx.ModelProto:
-    """Return a graph that onnx.checker passes in full. Raises GraphError."""
+    """Return a graph that onnx.checker passes in full. Raises GraphError, also where it passes the 2 GiB of a protocol buffer."""
     try:
         onnx.checker.check_model(graph, full_check=True)
+    except EncodeError as error:
+        raise GraphError(f"{what} passes 2 GiB, which is all that a graph in memory can have; export a smaller model") from error
     except onnx.checker.ValidationError as error:
         raise GraphError(f"{what} is not valid ONNX: {error}") from error
     return graph

@@ -7,11 +7,31 @@ from fnet_export.errors import GraphError
 
 @pytest.mark.parametrize(
     ("target", "length", "wanted"),
-    [("onnx", 512, "folded"), ("onnx", 2048, "factored"), ("tensorrt", 512, "dft"), ("tensorrt-rtx", 4096, "dft")],
+    [
+        ("onnx", 512, "folded"),
+        ("onnx", 2048, "factored"),
+        ("onnx", 2051, "folded"),  # 7 x 293
+        ("onnx", 2053, "folded"),  # a prime
+        ("tensorrt", 512, "dft"),
+        ("tensorrt-rtx", 4096, "factored"),
+        ("tensorrt-rtx", 4099, "dft"),
+    ],
 )
 def test_the_table(target, length, wanted):
     choice = choice_from_name("auto", target=target, sequence_length=length, config=tiny_config())
     assert (choice.name, choice.reason.startswith("table: ")) == (wanted, True)
+    assert ("not measured" in choice.reason) == (target != "onnx")
+
+
+@pytest.mark.parametrize("name", ["auto", "measure", "dft"])
+def test_a_model_without_fourier_layers_has_no_choice(name):
+    choice = choice_from_name(name, target="onnx", sequence_length=LENGTH, config=tiny_config(mixing="linear"))
+    assert (choice.name, choice.reason) == ("none", "no layer has a Fourier transform")
+
+
+@pytest.mark.parametrize("changes", [{"num_hidden_layers": 4, "attention_layers": (3,)}, {"bos_token_id": 50}])
+def test_other_models_are_measured_as_a_plain_one_of_their_sizes(changes):
+    assert set(mixing_times_ms(tiny_config(**changes), LENGTH)) == set(CANDIDATES)
 
 
 def test_names_are_taken_as_they_are():

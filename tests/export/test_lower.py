@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 
 import onnx
 import pytest
@@ -94,33 +95,80 @@ def test_other_tasks_predict_no_positions():
         task_at_positions(TASKS["question-answering"], 2)
 
 
-def mixing_products(mixing, sequence_length, hidden_size):
-    """Multiply-adds of a one-layer graph that are not those of its linear layers."""
-    config = FNetConfig(
-        hidden_size=hidden_size, num_hidden_layers=1, intermediate_size=16, vocab_size=8, max_position_embeddings=512
-    )
-    model = FNet(config, TASKS["token-classification"], sequence_length=sequence_length).eval()
-    graph = onnx.shape_inference.infer_shapes(
-        optimized_from_graph(graph_from_model(lowered_from_model(model, mixing))), data_prop=True
-    )
+def optimized(task, mixing, sequence_length, hidden_size, *, layers=1):
+    """The graph of a model with feed-forwards of 16 units, as it ships."""
+    sizes = {"hidden_size": hidden_size, "max_position_embeddings": sequence_length, "num_hidden_layers": layers}
+    model = FNet(FNetConfig(intermediate_size=16, vocab_size=100, **sizes), TASKS[task.name]).eval()
+    return optimized_from_graph(graph_from_model(lowered_from_model(model, mixing, task)))
+
+
+def products(graph):
+    """Multiply-adds of a graph at batch 1."""
+    for value in graph.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    graph = onnx.shape_inference.infer_shapes(graph, data_prop=True)
     shapes = {t.name: list(t.dims) for t in graph.graph.initializer}
     for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
         shapes.setdefault(value.name, [d.dim_value or 1 for d in value.type.tensor_type.shape.dim])
     total = 0
     for node in graph.graph.node:
-        if node.op_type == "MatMul":
+        if node.op_type in ("MatMul", "Gemm"):
             total += math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
-        elif node.op_type == "Gemm":
-            total += sequence_length * math.prod(shapes[node.input[1]])
         assert node.op_type not in ("Einsum", "Conv", "DFT")
-    linear = hidden_size * hidden_size + 2 * hidden_size * 16 + hidden_size * config.num_labels
-    return total - sequence_length * linear
+    return total
+
+
+def mixing_products(mixing, sequence_length, hidden_size):
+    """Multiply-adds of one layer's mixing: what is not of linear layers."""
+    linear = hidden_size * hidden_size + 2 * hidden_size * 16 + hidden_size * 2
+    return products(optimized(TASKS["token-classification"], mixing, sequence_length, hidden_size)) - sequence_length * linear
 
 
 def test_folding_takes_an_eighth_of_the_products():
     dft, folded = (mixing_products(name, 512, 768) for name in ("dft", "folded"))
     assert dft == 2 * 512 * 768 * (512 + 768)
     assert folded * 7 <= dft
+
+
+@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+def test_a_pooled_head_needs_one_token_of_the_last_block(mixing):
+    length, hidden = 64, 32
+    every, pooled = (
+        products(optimized(TASKS[t], mixing, length, hidden)) for t in ("feature-extraction", "sequence-classification")
+    )
+    feed_forward, head = 2 * hidden * 16, hidden * 2
+    assert every - pooled + head > (length - 1) * feed_forward
+
+
+@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+def test_masked_lm_computes_logits_at_positions_only(mixing):
+    length, hidden, vocab = 64, 32, 100
+    every, some = (
+        products(optimized(task, mixing, length, hidden)) for task in (TASKS["masked-lm"], task_at_positions(TASKS["masked-lm"], 3))
+    )
+    assert every - some == (length - 3) * (hidden * hidden + hidden * vocab)
+
+
+@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_constant_is_one_for_all_layers(task, mixing):
+    two, four = (optimized(task, mixing, 64, 64, layers=n) for n in (2, 4))
+    arrays = [[onnx.numpy_helper.to_array(t) for t in graph.graph.initializer] for graph in (two, four)]
+    large = [[a for a in found if a.size > 64] for found in arrays]
+    assert len(large[1]) - len(large[0]) == 4  # the feed-forwards of two more layers, and nothing of their mixing
+    used = {name for node in four.graph.node for name in node.input}
+    assert {t.name for t in four.graph.initializer} <= used
+    values = [(a.shape, a.dtype, a.tobytes()) for a in arrays[1]]
+    assert len(set(values)) == len(values)
+    assert not [a for a in large[1] for b in large[1] if a is not b and a.shape == b.T.shape and (a == b.T).all()]
+
+
+def test_a_folded_block_splits_and_reorders_nothing():
+    few, many = (optimized(TASKS["question-answering"], "folded", 64, 32, layers=n) for n in (1, 4))
+    counts = [Counter(node.op_type for node in graph.graph.node) for graph in (few, many)]
+    added = counts[1] - counts[0]
+    assert added["Split"] == 3 * 6
+    assert not {"Slice", "Gather", "GatherElements", "GatherND", "ScatterND", "Transpose"} & set(added)
 
 
 def test_a_tied_decoder_stays_tied_and_right():

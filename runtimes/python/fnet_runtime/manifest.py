@@ -147,6 +147,8 @@ def manifest_from_folder(folder: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); expected the folder that fnet-export wrote") from error
     manifest = Manifest.from_json(text, name=str(path))
+    if MODEL_DATA not in manifest.files and (folder / MODEL_DATA).exists():
+        raise BundleError(f"{folder / MODEL_DATA}: is not in the manifest, but {MODEL} might read it; remove it")
     for name, info in manifest.files.items():
         try:
             found = file_info(folder / name)
