@@ -210,7 +210,8 @@ def _mixing_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]], layer
 def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], config: FNetConfig, *, source: str) -> None:
     """Write `{"target": parameters}` as f_net has it, one tensor in memory at a time.
 
-    `read` gives the tensor of each of transformers' `names`; `source` is what errors call the model. Raises CheckpointError for what f_net cannot hold, and OSError.
+    `read` gives the tensor of each of transformers' `names`; `source` is what errors call the model. Raises CheckpointError for
+    what f_net cannot hold, and OSError.
     """
     names = set(names)
     for field, fixed in FIXED.items():
@@ -222,8 +223,8 @@ def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], 
     homeless = sorted(names - {name for name, _ in renames.values()})
     if homeless:
         raise CheckpointError(
-            f"{source}: tensor {homeless[0]} has no place in an f_net checkpoint, which holds an encoder and either a classifier or the "
-            "heads of pre-training"
+            f"{source}: tensor {homeless[0]} has no place in an f_net checkpoint, which holds an encoder and either a "
+            "classifier or the heads of pre-training"
         )
     tree: dict[str, Any] = {}
     for key, (name, change) in renames.items():
