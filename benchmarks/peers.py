@@ -2,7 +2,7 @@
 
 How they are measured is said in turns.py.
 
-    python benchmarks/peers.py [--lengths 128 512 2048 4096] [--batches 1 8] [--threads 1 2] [--rounds 9] [--subjects NAME ...]
+    python benchmarks/peers.py [--lengths 128 512 2048 4096 8192] [--batches 1 8] [--threads 1 2] [--rounds 9] [--subjects NAME ...]
 """
 
 import numpy as np
@@ -213,4 +213,8 @@ def chart(report, path):
 
 
 if __name__ == "__main__":
-    main(Benchmark(name="peers", subjects=SUBJECTS, lengths=(128, 512, 2048, 4096), batches=(1, 8), threads=(1, 2), chart=chart))
+    main(
+        Benchmark(
+            name="peers", subjects=SUBJECTS, lengths=(128, 512, 2048, 4096, 8192), batches=(1, 8), threads=(1, 2), chart=chart
+        )
+    )

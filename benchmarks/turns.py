@@ -28,6 +28,7 @@ import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 WARM_BELOW_MS = 2000
+MIN_ROUNDS = 2
 PAUSE_S = 0.3
 """Between two turns: a library's threads spin for a while after a pass, and would take the next subject's cores."""
 LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "onnx")
@@ -162,7 +163,8 @@ def measured(case, names, rounds, folder):
         print(f"  {name}: opened", file=sys.stderr)
     for turn in range(rounds):
         names = list(opened)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        start = turn % len(names) if names else 0
+        for name in names[start:] + names[:start]:
             process = opened[name]
             time.sleep(PAUSE_S)
             if (answer := asked(process)) is None:
@@ -199,20 +201,29 @@ def report_from_file(path, host):
     return before if before.get("host") == host else {"host": host, "cases": []}
 
 
+def add(report, case, results):
+    """Put results into a report, in place of earlier ones of the same subjects."""
+    found = next((c for c in report["cases"] if all(c[key] == value for key, value in vars(case).items())), None)
+    if found is None:
+        report["cases"].append(found := vars(case) | {"results": {}})
+    found["results"] |= results
+    report["cases"].sort(key=lambda c: (c["length"], c["batch"], c["threads"]))
+
+
 def table(report, title):
     lines = [f"# {title.capitalize()}\n\n{', '.join(f'{k} {v}' for k, v in report['host'].items())}; fp32, interleaved.\n"]
     for case in report["cases"]:
-        lines.append(f"\n## {case['length']} tokens, batch {case['batch']}, {case['threads']} threads, {case['rounds']} rounds\n")
-        lines.append("| subject | median ms | quartiles | x ours | peak MB | files MB |\n|---|---|---|---|---|---|")
+        lines.append(f"\n## {case['length']} tokens, batch {case['batch']}, {case['threads']} threads\n")
+        lines.append("| subject | median ms | quartiles | rounds | x ours | peak MB | files MB |\n|---|---|---|---|---|---|---|")
         ours = case["results"].get("ours", {}).get("median_ms")
         for name, r in case["results"].items():
             if "failed" in r:
-                lines.append(f"| {name} | {r['failed']} | | | | |")
+                lines.append(f"| {name} | {r['failed']} | | | | | |")
                 continue
             low, high = r["quartiles_ms"]
             ratio = f"{r['median_ms'] / ours:.2f}" if ours else ""
             sizes = f"{r['peak_bytes'] / 1e6:.0f} | {r['file_bytes'] / 1e6:.0f}"
-            lines.append(f"| {name} | {r['median_ms']:.1f} | {low:.1f} to {high:.1f} | {ratio} | {sizes} |")
+            lines.append(f"| {name} | {r['median_ms']:.1f} | {low:.1f} to {high:.1f} | {len(r['ms'])} | {ratio} | {sizes} |")
     return "\n".join(lines) + "\n"
 
 
@@ -229,6 +240,8 @@ def main(benchmark):
     parser.add_argument("--subjects", nargs="+", choices=benchmark.subjects, default=list(benchmark.subjects))
     parser.add_argument("--output", default=benchmark.name, help="name of the files under benchmarks/results")
     options = parser.parse_args()
+    if options.rounds < MIN_ROUNDS:
+        parser.error(f"--rounds: expected {MIN_ROUNDS} or more, for quartiles; found {options.rounds}")
     RESULTS.mkdir(exist_ok=True)
     report = report_from_file(RESULTS / f"{options.output}.json", host())
     for length in options.lengths:
@@ -238,9 +251,7 @@ def main(benchmark):
                     case = Case(length, batch, threads)
                     print(case, file=sys.stderr)
                     results = measured(case, options.subjects, options.rounds, folder)
-                    found = vars(case) | {"rounds": options.rounds, "results": results}
-                    others = [c for c in report["cases"] if any(c[key] != value for key, value in vars(case).items())]
-                    report["cases"] = sorted([*others, found], key=lambda c: (c["length"], c["batch"], c["threads"]))
+                    add(report, case, results)
                     (RESULTS / f"{options.output}.json").write_text(json.dumps(report, indent=1) + "\n")
                     (RESULTS / f"{options.output}.md").write_text(table(report, options.output))
     benchmark.chart(report, RESULTS / f"{options.output}.svg")

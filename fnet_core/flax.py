@@ -220,8 +220,8 @@ def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], 
     homeless = sorted(names - {name for name, _ in renames.values()})
     if homeless:
         raise CheckpointError(
-            f"{source}: tensor {homeless[0]} has no place in an f_net checkpoint, which holds an encoder and either a classifier "
-            "or the heads of pre-training"
+            f"{source}: tensor {homeless[0]} has no place in an f_net checkpoint, which holds an encoder and either a "
+            "classifier or the heads of pre-training"
         )
     tree: dict[str, Any] = {}
     for key, (name, change) in renames.items():

@@ -1,6 +1,7 @@
 """Checkpoints of f_net, against files that real flax wrote and what it computed (tests/golden/flax_checkpoint.py)."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
-from fnet_core.errors import CheckpointError, ConfigError
+from fnet_core.errors import CheckpointError, ConfigError, FNetError
 from fnet_core.tasks import TASKS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "flax"
@@ -186,6 +187,21 @@ def test_nan_is_refused(tmp_path):
 @pytest.mark.parametrize("kept", [0, 1, 9, 300, 5000, -2000, -1])
 def test_truncated_files(tmp_path, kept):
     assert "truncated or damaged" in error_of(tmp_path / "file", golden("pretraining").read_bytes()[:kept])
+
+
+def test_damaged_bytes_are_an_error_or_other_numbers(tmp_path):
+    data, draw, refused = golden("chunked").read_bytes(), random.Random(0), 0
+    for _ in range(150):
+        damaged = bytearray(data)
+        for _ in range(3):
+            damaged[draw.randrange(len(data))] = draw.randrange(256)
+        (tmp_path / "file").write_bytes(damaged)
+        try:
+            checkpoint = opened(tmp_path / "file")
+            _ = [checkpoint.tensor(name) for name in checkpoint.tensors]
+        except FNetError:
+            refused += 1
+    assert 20 < refused < 130
 
 
 def test_a_file_cut_after_it_was_opened(tmp_path):
