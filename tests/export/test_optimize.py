@@ -2,6 +2,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from conftest import tiny_config
+from google.protobuf.message import EncodeError
 from onnx import TensorProto, helper
 
 from fnet_core.fnet import FNet
@@ -54,3 +55,20 @@ def test_a_graph_that_is_not_valid_is_refused():
     graph = helper.make_graph([helper.make_node("Rely", ["x"], ["x"])], "g", [value], [value])
     with pytest.raises(GraphError, match="the graph is not valid ONNX"):
         checked(helper.make_model(graph), "the graph")
+
+
+def test_a_graph_of_more_than_a_protocol_buffer_holds_is_refused(monkeypatch):
+    def too_large(*_, **__):
+        raise EncodeError("Failed to serialize proto")
+
+    monkeypatch.setattr(onnx.checker, "check_model", too_large)
+    with pytest.raises(GraphError, match="the graph passes 2 GiB, which is all that a graph in memory can have"):
+        checked(onnx.ModelProto(), "the graph")
+
+
+def test_a_tied_decoder_stands_once_and_an_untied_one_stays():
+    for tied in (True, False):
+        model = FNet(tiny_config(tie_word_embeddings=tied), TASKS["masked-lm"], mixing="dft").eval()
+        graph = optimized_from_graph(graph_from_model(model))
+        sizes = [sorted(t.dims) for t in graph.graph.initializer]
+        assert sizes.count(sorted([tiny_config().vocab_size, 12])) == (1 if tied else 2)

@@ -19,6 +19,7 @@ from fnet_core.tasks import TASKS
 from fnet_export import cli, pipeline
 from fnet_export.errors import GraphError, OutputError, ParityError
 from fnet_export.parity import TorchSession
+from fnet_export.plan import ExportOptions, plan_from_options
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 
@@ -151,7 +152,7 @@ def test_masked_lm_at_positions(tmp_path):
         export(tmp_path / "c", tmp_path / "b", task="masked-lm", predict_positions=33)
 
 
-def test_dry_run_writes_nothing(checkpoint, tmp_path):
+def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
     result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", "--dry-run", "--json")
     assert result.exit_code == 0
     plan = json.loads(result.stdout)
@@ -160,6 +161,9 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path):
     for name, expected in plan["expected_bytes"].items():
         found = (tmp_path / "b" / name).stat().st_size
         assert 0.4 * expected < found < expected + 40_000, name
+    monkeypatch.setattr("fnet_export.plan.EXTERNAL_DATA_ABOVE_BYTES", 1000)
+    sizes = plan_from_options(ExportOptions(task="ner", target="onnx", model=str(checkpoint), random_head=True)).expected_bytes
+    assert sizes["model.onnx.data"] > 1000
     shown = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "c", "--dry-run")
     assert "model.onnx  about" in shown.stdout
 

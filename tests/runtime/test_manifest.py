@@ -36,6 +36,12 @@ def test_round_trip(bundle):
     assert json.loads(again.to_json())["engine"] == ENGINE
 
 
+def test_weights_that_no_hash_guards_are_refused(bundle):
+    (bundle / "model.onnx.data").write_bytes(b"")
+    with pytest.raises(BundleError, match=r"model\.onnx\.data: is not in the manifest, but model.onnx might read it; remove it"):
+        manifest_from_folder(bundle)
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "spiece.model", "config.json", "golden.safetensors", "parity.json"])
 def test_a_flipped_byte_is_refused(bundle, name):
     path = bundle / name
