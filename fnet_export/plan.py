@@ -123,6 +123,8 @@ def plan_from_options(options: ExportOptions) -> Plan:
         notes.append(library.substituted)
     if choice.disagreement:
         notes.append(f"tokenizer {choice.flavour} ({choice.reason}): {choice.disagreement}; --tokenizer names another")
+    if checkpoint.origin != CONFIG:
+        notes.append(f"{checkpoint.source.id} has no {CONFIG}: Fourier mixing, <pad> at 3 and labels by number are assumed")
     if random_head:
         notes.append(f"the {task.name} head is random (--random-head): outputs mean nothing until it is trained")
     if length != trained:

@@ -21,6 +21,7 @@ from fnet_core.errors import CheckpointError
 from fnet_export import cli
 from fnet_export.convert import ConvertOptions, folder_from_options
 from fnet_export.errors import OutputError
+from fnet_export.plan import ExportOptions, plan_from_options
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HASHES = json.loads((GOLDEN / "flax" / "converted.json").read_text())
@@ -120,6 +121,11 @@ def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
     write_vocabulary(folder / {"flax": "c4.model", "keras": "assets/tokenizer/vocabulary.spm"}[name], pieces=60)
     exported = export(folder, tmp_path / "bundle")
     assert exported.report.passed
+    options = ExportOptions(task="sequence-classification", target="onnx", model=str(folder), output=tmp_path / "plan")
+    noted = [
+        note for note in plan_from_options(options).notes if "Fourier mixing, <pad> at 3 and labels by number are assumed" in note
+    ]
+    assert len(noted) == (name == "flax")
     assert exported.manifest.tokenizer.flavour == "sentencepiece"
     there = export(convert(folder, "huggingface", tmp_path / "there"), tmp_path / "other")
     assert there.manifest.tokenizer == exported.manifest.tokenizer
