@@ -73,13 +73,13 @@ def main() -> None:
     vocabulary = tokenizer_model([message.text for message in parts["train"]])
     counts = (0, ATTENTION_LAYERS)
     pipes = [fnet_runtime.load(bundle_of(count, parts, vocabulary, options.epochs, options.output)) for count in counts]
-    table = Table("model", "accuracy", "95 % interval", "F1 of spam", "ms an e-mail (batch 1)")
+    table = Table("attention layers", "accuracy", "95 % interval", "F1 of spam", "ms an e-mail")
     longest = max((message.text for message in parts["test"]), key=len)
     for count, pipe, ms in zip(counts, pipes, times_ms(pipes, longest), strict=True):
         found = scored(pipe, parts["test"])
         low, high = found.interval
         table.add_row(
-            f"{count} of {config().num_hidden_layers} layers attend", f"{found.accuracy:.2%}", f"{low:.2%} to {high:.2%}",
+            f"{count} of {config().num_hidden_layers}", f"{found.accuracy:.2%}", f"{low:.2%} to {high:.2%}",
             f"{found.f1:.4f}", f"{ms:.2f}",
         )  # fmt: skip
     Console().print(table)

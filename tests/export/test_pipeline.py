@@ -75,7 +75,7 @@ def test_masked_lm_at_positions_of_a_hybrid(tmp_path):
     [
         {"max_position_embeddings": 4096, "hidden_size": 8, "num_hidden_layers": 1},
         {"hidden_size": 13, "intermediate_size": 1024, "type_vocab_size": 1},
-        {"hidden_size": 256, "vocab_size": 777, "num_hidden_layers": 1},
+        {"hidden_size": 256, "vocab_size": 1777, "num_hidden_layers": 1},
         {"hidden_size": 1024, "num_hidden_layers": 1, "type_vocab_size": 7},
     ],
     ids=str,
