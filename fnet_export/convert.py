@@ -10,6 +10,7 @@ from fnet_runtime.tokenizer import SPIECE, TOKENIZER_JSON
 from safetensors.torch import save_file
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, in_whole_model, names_once
+from fnet_core.config import FOURIER
 from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
@@ -91,6 +92,12 @@ def _write_flax(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
+    others = sorted({*checkpoint.config.mixings} - {FOURIER})
+    if others:
+        raise CheckpointError(
+            f"{checkpoint.source.id}: has layers that mix by {', '.join(others)}; transformers' have Fourier transforms only, and "
+            "would give other numbers"
+        )
     if checkpoint.config.masked_lm_act is not None:
         raise CheckpointError(
             f"{checkpoint.source.id}: its masked-lm head computes {checkpoint.config.masked_lm_act} and epsilon "

@@ -92,7 +92,7 @@ def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, st
         if named not in FLAVOURS:
             raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {FLAVOUR}: expected one of {', '.join(FLAVOURS)}, found {named!r}")
         return named, f"{TOKENIZER_CONFIG} names it"
-    if own is not None:
+    if own is not None and not (folder / TOKENIZER_CONFIG).is_file():
         return own, "that of the code that wrote the checkpoint"
     if (folder / TOKENIZER_JSON).is_file():
         raise CheckpointError(

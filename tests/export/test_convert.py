@@ -22,6 +22,7 @@ from fnet_export import cli
 from fnet_export.convert import ConvertOptions, folder_from_options
 from fnet_export.errors import OutputError
 from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.tokenizer import tokenizer_from_folder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HASHES = json.loads((GOLDEN / "flax" / "converted.json").read_text())
@@ -95,6 +96,43 @@ def test_transformers_computes_what_flax_did(tmp_path):
     for name in ("prediction_logits", "seq_relationship_logits"):
         wanted = torch.from_numpy(outputs[f"pretraining.{name}"])
         assert ((found[name] - wanted).abs().max() / wanted.abs().max()).item() < 1e-12
+
+
+def flavour_of(folder):
+    checkpoint = checkpoint_from_folder(folder, id="x")
+    return tokenizer_from_folder(folder, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer).tokenizer.options
+
+
+@pytest.mark.parametrize("rules", [None, {"do_lower_case": True}, {"flavour": "fnet-v5"}])
+def test_the_tokenizer_survives_there_and_back(rules, tmp_path):
+    original = save_theirs(tmp_path / "theirs", "FNetModel")
+    if rules:
+        (original / "tokenizer_config.json").write_text(json.dumps(rules))
+    there = convert(original, "flax", tmp_path / "there")
+    back = convert(there, "huggingface", tmp_path / "back")
+    assert flavour_of(original) == flavour_of(there) == flavour_of(back)
+    assert flavour_of(original).flavour == (rules or {}).get("flavour", "fnet-slow")
+
+
+def test_a_flavour_that_is_none(tmp_path):
+    original = save_theirs(tmp_path / "theirs", "FNetModel")
+    (original / "tokenizer_config.json").write_text('{"flavour": "vanilla"}')
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer_config\.json: flavour: expected one of sentencepiece, .* found 'vanilla'"
+    ):
+        flavour_of(original)
+
+
+@pytest.mark.parametrize("name", ["linear", "attention", "hybrid"])
+def test_transformers_has_fourier_layers_only(name, tmp_path):
+    folder = with_vocabulary(GOLDEN / "flax" / name, tmp_path / "original")
+    kind = "linear" if name == "linear" else "attention"
+    with pytest.raises(CheckpointError, match=f"has layers that mix by {kind}; transformers' have Fourier transforms only"):
+        convert(folder, "huggingface", tmp_path / "there")
+    one, other = (checkpoint_from_folder(path, id="x") for path in (folder, convert(folder, "flax", tmp_path / "again")))
+    assert one.config.mixings == other.config.mixings
+    assert one.tensors.keys() == other.tensors.keys()
+    assert all(torch.equal(one.tensor(name), other.tensor(name)) for name in one.tensors)
 
 
 def test_from_keras_hub(tmp_path):
