@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +191,15 @@ def host():
     flags = Path("/proc/cpuinfo").read_text()
     simd = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
     return {"cpu": cpu, "simd": simd, "cores": os.cpu_count(), "python": platform.python_version()} | {
-        name: version(name) for name in LIBRARIES
+        name: installed_version(name) for name in LIBRARIES
     }
+
+
+def installed_version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def report_from_file(path, host):
