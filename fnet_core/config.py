@@ -142,7 +142,7 @@ class FNetConfig:
         """Read a config.json's text; `name` is what errors call it. Raises ConfigError."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{name}: not JSON ({error})") from error
         if not isinstance(values, dict):
             raise ConfigError(f"{name}: expected a JSON object, found {type(values).__name__}")

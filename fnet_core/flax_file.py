@@ -104,6 +104,8 @@ class _Reader:
         if value.code not in (ARRAY, SCALAR):
             raise CheckpointError(f"{self.path}: {key}: extension type {value.code}; expected {ARRAY}, flax's array")
         shape, name, data = msgpack.unpackb(value.data, raw=True)
+        if not isinstance(name, bytes) or not isinstance(data, bytes):
+            raise CheckpointError(f"{self.path}: {key}: not an array as flax writes one")
         dtype = TYPES.get(name.decode())
         if dtype is None:
             raise CheckpointError(f"{self.path}: {key}: type {name.decode()}; expected one of {', '.join(TYPES)}")

@@ -72,7 +72,7 @@ def is_keras_preset(folder: Path) -> bool:
     """Tell whether a folder's config.json is of Keras: it names a class."""
     try:
         return "class_name" in json.loads((folder / CONFIG).read_text("utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False  # whatever it is, others report it
 
 
@@ -129,7 +129,7 @@ def _task(folder: Path, files: list[tuple[WeightFile, dict[str, tuple[str, Chang
 def _object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(text_from_file(path, "a keras-hub preset"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON ({error})") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: expected an object, found {type(values).__name__}")
@@ -153,6 +153,8 @@ def _opened(path: Path) -> WeightFile:
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith(OPTIMIZER):
+            if item.shape is None:
+                raise CheckpointError(f"{path}: tensor {name} is empty; expected numbers")
             shapes[name] = tuple(item.shape)
 
     if not path.is_file():

@@ -72,13 +72,16 @@ def folder_from_options(options: ConvertOptions) -> Path:
 
 
 def _tokenizer_files(checkpoint: Checkpoint) -> dict[str, bytes]:
-    """The vocabulary and what says which tokenizer is meant, by file name: where no file does, one that names the flavour."""
+    """The vocabulary and what says which tokenizer is meant, by file name: its tokenizer.json, else the flavour named."""
     spiece, config = checkpoint.vocabulary, checkpoint.folder / TOKENIZER_CONFIG
     choice = tokenizer_from_folder(checkpoint.folder, spiece=spiece, own=checkpoint.tokenizer)
-    files = {TOKENIZER_JSON: choice.data} if choice.path.name == TOKENIZER_JSON else {}
-    files |= {path.name: path.read_bytes() for path in [config] if path.is_file()}
-    files = files or {TOKENIZER_CONFIG: json.dumps({FLAVOUR: choice.flavour}).encode() + b"\n"}
-    return files | ({SPIECE: spiece.read_bytes()} if spiece.is_file() else {})
+    files = {SPIECE: spiece.read_bytes()} if spiece.is_file() else {}
+    if choice.path.name == TOKENIZER_JSON:
+        files |= {path.name: path.read_bytes() for path in (choice.path, config) if path.is_file()}
+    else:
+        told = json.loads(config.read_text("utf-8")) if config.is_file() else {}
+        files[TOKENIZER_CONFIG] = json.dumps(told | {FLAVOUR: choice.flavour}, ensure_ascii=False).encode() + b"\n"
+    return files
 
 
 def _write_flax(checkpoint: Checkpoint, path: Path) -> None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import click
+from fnet_runtime.errors import FNetRuntimeError
 
 from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
@@ -23,7 +24,7 @@ def convert(model: str | None, revision: str | None, to: str, output: Path, forc
     """Rewrite a checkpoint in another format: weights with every head, configuration and vocabulary."""
     try:
         folder = folder_from_options(ConvertOptions(to=to, output=output, model=model, revision=revision, force=force))
-    except (FNetError, FNetExportError) as error:
+    except (FNetError, FNetExportError, FNetRuntimeError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
     click.echo(f"{folder}: {to}")

@@ -9,7 +9,7 @@ from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, MODEL
 from fnet_runtime.tokenizer import FLAVOURS
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
-from fnet_core.config import SIZED_MIXINGS
+from fnet_core.config import FOURIER, SIZED_MIXINGS
 from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
@@ -124,7 +124,8 @@ def plan_from_options(options: ExportOptions) -> Plan:
     if choice.disagreement:
         notes.append(f"tokenizer {choice.flavour} ({choice.reason}): {choice.disagreement}; --tokenizer names another")
     if checkpoint.origin != CONFIG:
-        notes.append(f"{checkpoint.source.id} has no {CONFIG}: Fourier mixing, <pad> at 3 and labels by number are assumed")
+        assumed = ["Fourier mixing"] * (FOURIER in config.mixings) + ["<pad> at 3", "labels by number"]
+        notes.append(f"{checkpoint.source.id} has no {CONFIG}; assumed: {', '.join(assumed)}")
     if random_head:
         notes.append(f"the {task.name} head is random (--random-head): outputs mean nothing until it is trained")
     if length != trained:

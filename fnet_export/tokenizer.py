@@ -20,6 +20,8 @@ FLAVOUR = "flavour"
 """Our own key of tokenizer_config.json, which `convert` writes where no other file says which tokenizer is meant."""
 KERAS_KEY = "registered_name"
 """What tells keras-hub's tokenizer.json, which holds no pipeline."""
+ADDED_TOKENS = "added_tokens.json"
+SIDES = ("padding_side", "truncation_side")
 RULES = ("do_lower_case", "keep_accents", "remove_space")
 PROBES = (
     "The quick brown fox jumps over the lazy dog.",
@@ -67,6 +69,7 @@ def tokenizer_from_folder(
     Raises CheckpointError for a folder that has no tokenizer, or one that is none of FLAVOURS, BundleError for a damaged file.
     """
     spiece = spiece or folder / SPIECE
+    _check_sides(folder)
     written = _written_flavour(folder)
     chosen, reason = (flavour, "asked for") if flavour is not None else _chosen(folder, written, own)
     tokenizer, path, data = _opened(folder, spiece, chosen, written)
@@ -74,6 +77,16 @@ def tokenizer_from_folder(
     others = [_opened(folder, spiece, other, written)[0] for other in present if other != chosen]
     found = (_disagreement(tokenizer, other) for other in others)
     return TokenizerChoice(tokenizer=tokenizer, path=path, data=data, reason=reason, disagreement=next(filter(None, found), None))
+
+
+def _check_sides(folder: Path) -> None:
+    """Refuse a folder whose texts were padded or cut on the left: every flavour does both on the right."""
+    for side in SIDES:
+        if _config(folder).get(side, "right") != "right":
+            raise CheckpointError(
+                f"{folder / TOKENIZER_CONFIG}: {side}: expected 'right', found {_config(folder)[side]!r}; the runtimes pad and cut "
+                "on the right only, and padding is part of FNet's meaning"
+            )
 
 
 def _written_flavour(folder: Path) -> str | None:
@@ -89,10 +102,10 @@ def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, st
         return written, f"{TOKENIZER_JSON} is what transformers {'4' if written == FAST else '5'} writes"
     named = _config(folder).get(FLAVOUR)
     if named is not None:
-        if named not in FLAVOURS:
+        if not isinstance(named, str) or named not in FLAVOURS:
             raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {FLAVOUR}: expected one of {', '.join(FLAVOURS)}, found {named!r}")
         return named, f"{TOKENIZER_CONFIG} names it"
-    if own is not None and not (folder / TOKENIZER_CONFIG).is_file():
+    if own is not None:
         return own, "that of the code that wrote the checkpoint"
     if (folder / TOKENIZER_JSON).is_file():
         raise CheckpointError(
@@ -104,10 +117,10 @@ def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, st
             f"{folder / TOKENIZER_CONFIG}: written by transformers 5, but the {TOKENIZER_JSON} beside it is missing; copy it too, "
             f"or say with --tokenizer which of {', '.join(FLAVOURS)} the model was trained with"
         )
-    foreign = [token for token in _added_tokens(folder) if token not in SPECIAL_TOKENS]
+    foreign = [(file, token) for file, token in _added_tokens(folder) if token not in SPECIAL_TOKENS]
     if foreign:
         raise CheckpointError(
-            f"{folder / TOKENIZER_CONFIG}: adds the token {foreign[0]!r}, which {SLOW} does not know; copy the {TOKENIZER_JSON} "
+            f"{folder / foreign[0][0]}: adds the token {foreign[0][1]!r}, which {SLOW} does not know; copy the {TOKENIZER_JSON} "
             f"that belongs to it, or say with --tokenizer which of {', '.join(FLAVOURS)} the model was trained with"
         )
     return SLOW, f"{SPIECE} without a {TOKENIZER_JSON}"
@@ -144,10 +157,12 @@ def _rules(folder: Path) -> dict[str, bool]:
     return given
 
 
-def _added_tokens(folder: Path) -> list[str]:
-    """The special tokens that tokenizer_config.json states."""
+def _added_tokens(folder: Path) -> list[tuple[str, str]]:
+    """The tokens that tokenizer_config.json and added_tokens.json state, each with the file's name."""
+    beside = _object(folder / ADDED_TOKENS) if (folder / ADDED_TOKENS).is_file() else {}
     try:
-        return [token["content"] for token in _config(folder).get("added_tokens_decoder", {}).values()]
+        stated = [token["content"] for token in _config(folder).get("added_tokens_decoder", {}).values()]
+        return [*((TOKENIZER_CONFIG, token) for token in stated), *((ADDED_TOKENS, token) for token in beside)]
     except (AttributeError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{folder / TOKENIZER_CONFIG}: added_tokens_decoder: expected tokens by id, each an object with its content"

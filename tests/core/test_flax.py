@@ -242,6 +242,7 @@ def test_arrays_that_are_none(tmp_path):
     assert "a: 11 bytes; shape [3] of float32 takes another number" in error_of_leaf(short)
     assert "truncated or damaged" in error_of_leaf(msgpack.ExtType(1, msgpack.packb((3, "float32"))))
     assert "truncated or damaged" in error_of_leaf(msgpack.ExtType(1, b"\xc1"))
+    assert "a: not an array as flax writes one" in error_of_leaf(msgpack.ExtType(1, msgpack.packb(((3,), 7, bias.tobytes()))))
     chunked = {"__msgpack_chunked_array__": True, "shape": {"0": 6}, "chunks": {"0": bias}}
     assert "encoder/a: its chunks do not make up shape [6]" in error_of_leaf(chunked)
     assert "encoder/a: not an array in chunks as flax writes one" in error_of_leaf(chunked | {"shape": {"1": 6}})

@@ -174,3 +174,11 @@ def test_bad_configurations(folder):
         with pytest.raises(CheckpointError, match=message):
             opened(folder)
         (folder / name).write_text(originals[name])
+
+
+def test_an_empty_dataset_is_refused(tmp_path):
+    preset = Path(shutil.copytree(GOLDEN / "classifier", tmp_path / "preset"))
+    with h5py.File(preset / "model.weights.h5", "r+") as file:
+        file["empty"] = h5py.Empty("f")
+    with pytest.raises(CheckpointError, match=r"model\.weights\.h5: tensor empty is empty; expected numbers"):
+        checkpoint_from_folder(preset, id="x")

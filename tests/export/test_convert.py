@@ -103,7 +103,7 @@ def flavour_of(folder):
     return tokenizer_from_folder(folder, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer).tokenizer.options
 
 
-@pytest.mark.parametrize("rules", [None, {"do_lower_case": True}, {"flavour": "fnet-v5"}])
+@pytest.mark.parametrize("rules", [None, {"do_lower_case": True, "tokenizer_class": "FNetTokenizer"}, {"flavour": "fnet-v5"}])
 def test_the_tokenizer_survives_there_and_back(rules, tmp_path):
     original = save_theirs(tmp_path / "theirs", "FNetModel")
     if rules:
@@ -112,6 +112,41 @@ def test_the_tokenizer_survives_there_and_back(rules, tmp_path):
     back = convert(there, "huggingface", tmp_path / "back")
     assert flavour_of(original) == flavour_of(there) == flavour_of(back)
     assert flavour_of(original).flavour == (rules or {}).get("flavour", "fnet-slow")
+
+
+@pytest.mark.parametrize("rules", [None, {"model_max_length": 512}])
+def test_raw_sentencepiece_survives_there_and_back(rules, tmp_path):
+    original = with_vocabulary(GOLDEN / "flax" / "classification", tmp_path / "original")
+    if rules:
+        (original / "tokenizer_config.json").write_text(json.dumps(rules))
+    there = convert(original, "huggingface", tmp_path / "there")
+    back = convert(there, "flax", tmp_path / "back")
+    assert [flavour_of(folder).flavour for folder in (original, there, back)] == ["sentencepiece"] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("tokenizer_config.json", '{"padding_side": "left"}', "padding_side: expected 'right', found 'left'"),
+        ("tokenizer_config.json", '{"truncation_side": "left"}', "truncation_side: expected 'right', found 'left'"),
+        ("tokenizer_config.json", '{"flavour": ["x"]}', "flavour: expected one of sentencepiece"),
+        ("added_tokens.json", '{"[NEW]": 40}', r"added_tokens\.json: adds the token '\[NEW\]', which fnet-slow does not know"),
+    ],
+)
+def test_tokenizers_that_are_refused(name, text, message, tmp_path):
+    original = save_theirs(tmp_path / "theirs", "FNetModel")
+    (original / name).write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        flavour_of(original)
+
+
+@pytest.mark.parametrize("name", ["config.json", "spiece.model", "tokenizer_config.json"])
+def test_damaged_files_are_errors_of_one_line(name, tmp_path):
+    original = save_theirs(tmp_path / "theirs", "FNetModel")
+    (original / name).write_text("[" * 100_000)
+    result = CliRunner().invoke(cli.main, ["convert", "--model", str(original), "--to", "flax", "--output", str(tmp_path / "b")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
 
 
 def test_a_flavour_that_is_none(tmp_path):
@@ -160,9 +195,7 @@ def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
     exported = export(folder, tmp_path / "bundle")
     assert exported.report.passed
     options = ExportOptions(task="sequence-classification", target="onnx", model=str(folder), output=tmp_path / "plan")
-    noted = [
-        note for note in plan_from_options(options).notes if "Fourier mixing, <pad> at 3 and labels by number are assumed" in note
-    ]
+    noted = [note for note in plan_from_options(options).notes if "assumed: Fourier mixing, <pad> at 3, labels by number" in note]
     assert len(noted) == (name == "flax")
     assert exported.manifest.tokenizer.flavour == "sentencepiece"
     there = export(convert(folder, "huggingface", tmp_path / "there"), tmp_path / "other")
