@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from fnet_core.config import FNetConfig
-from fnet_core.errors import CheckpointError
+from fnet_core.errors import CheckpointError, ConfigError
 from fnet_core.flax_file import arrays_from_file, read_array, write_tree
 from fnet_core.renames import (
     AS_IT_IS,
@@ -142,10 +142,16 @@ def flax_contents(path: Path) -> Contents:
 
 
 def _vocabulary(folder: Path) -> Path:
-    """The SentencePiece model beside a file: spiece.model, or the one with another name."""
+    """The SentencePiece model beside a file: spiece.model, or the one with another name. Raises CheckpointError for several."""
     others = sorted(folder.glob("*.model"))
     named = folder / "spiece.model"
-    return others[0] if len(others) == 1 and not named.is_file() else named
+    if named.is_file() or not others:
+        return named
+    if len(others) > 1:
+        raise CheckpointError(
+            f"{folder}: holds {', '.join(path.name for path in others)}; call the one that the model was trained with {named.name}"
+        )
+    return others[0]
 
 
 def _check_embedding_size(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -177,7 +183,11 @@ def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> tu
     else:
         values["architectures"] = ("FNetModel",)
     told = " and of ".join(f"{key} {list(shapes[key])}" for key in tellers)
-    return FNetConfig(**values), f"the number of blocks ({len(layers)}) and the shape of {told}"
+    try:
+        config = FNetConfig(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}; its shapes say so, as there is no config.json") from error
+    return config, f"the number of blocks ({len(layers)}) and the shape of {told}"
 
 
 def _any(names: Iterable[str], beginning: str) -> bool:

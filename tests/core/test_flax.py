@@ -303,3 +303,19 @@ def test_an_orbax_directory_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "checkpoint_9"):
         with pytest.raises(CheckpointError, match=r"checkpoint_9: is an Orbax directory.*flax\.serialization\.to_bytes"):
             opened(folder)
+
+
+def test_several_vocabularies_and_sizes_that_are_none(tmp_path):
+    shutil.copy(golden("classification"), tmp_path / "checkpoint_7")
+    for name in ("a.model", "b.model"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"holds a\.model, b\.model; call the one .* spiece\.model"):
+        opened(tmp_path)
+    tree = unpacked(golden("classification"))["params"]
+    tree["encoder"]["embedder"]["type"]["embedding"] = np.zeros((0, 12), np.float32)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "checkpoint_1").write_bytes(pack({"target": tree}))
+    with pytest.raises(
+        ConfigError, match=r"checkpoint_1: type_vocab_size: expected a positive integer, found 0; its shapes say so"
+    ):
+        opened(tmp_path / "empty")
