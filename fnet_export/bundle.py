@@ -12,7 +12,6 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import safetensors.numpy
 from fnet_runtime.errors import BundleError
@@ -149,13 +148,11 @@ def _unwritable(output: Path, error: OSError) -> OutputError:
     return OutputError(f"{output}: {what}. Nothing was left there")
 
 
-def write_graph(graph: onnx.ModelProto, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
-    """Write a checked graph, which stays as it is; large weights beside it, in `model.onnx.data`. Raises OSError."""
-    size = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
-    if size <= external_above_bytes:
-        onnx.save(graph, path)
-        return
-    ir.save(ir.from_proto(graph), path, external_data=MODEL_DATA, size_threshold_bytes=1024)
+def write_graph(graph: ir.Model, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
+    """Write a checked graph; large weights beside it, in `model.onnx.data`. Raises OSError."""
+    size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
+    external = MODEL_DATA if size > external_above_bytes else None
+    ir.save(graph, path, external_data=external, size_threshold_bytes=1024)
 
 
 def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, relative_limit: float, task: Task) -> None:

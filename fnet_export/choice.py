@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from fnet_runtime.manifest import MODEL
 from fnet_runtime.ort_session import OrtSession
@@ -18,7 +17,7 @@ from fnet_core.dft import factors
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import tensors_from_task
+from fnet_export.bundle import tensors_from_task, write_graph
 from fnet_export.errors import GraphError
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import optimized_from_graph
@@ -96,7 +95,7 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
         sessions = {}
         for name in CANDIDATES:
             path = Path(scratch) / f"{name}-{MODEL}"
-            onnx.save(optimized_from_graph(graph_from_model(lowered_from_model(model, name, widen=True))), path)
+            write_graph(optimized_from_graph(graph_from_model(lowered_from_model(model, name, widen=True))), path)
             sessions[name] = OrtSession(path, inputs)
         fed = {tensor.name: np.zeros((1, sequence_length), np.int64) for tensor in inputs}
         for turn in range(ROUNDS + 1):  # the first warms up

@@ -1,18 +1,18 @@
 """From a traced graph to the one that ships: what the tracer leaves behind is folded, fused and shared."""
 
-import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from fnet_export.passes.gelu import GeluPass
 from fnet_export.passes.tied import TiedPass
-from fnet_export.trace import checked, simplified_from_graph
+from fnet_export.simplify import simplified_from_graph
+from fnet_export.trace import checked
 
 OPTIMIZER: tuple[ir.passes.PassBase, ...] = (
     GeluPass(),
     TiedPass(),
     common.CommonSubexpressionEliminationPass(),
-    common.DeduplicateInitializersPass(),
+    common.DeduplicateHashedInitializersPass(),
     common.RemoveUnusedNodesPass(),
     common.RemoveUnusedOpsetsPass(),
 )
@@ -23,9 +23,9 @@ LayerNormalization stay two nodes: ONNX Runtime's kernel for both is the slower 
 """
 
 
-def optimized_from_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
+def optimized_from_graph(graph: ir.Model) -> ir.Model:
     """Simplify a traced graph with onnxsim and run the passes. Raises GraphError when the result is not valid."""
-    model = ir.from_proto(simplified_from_graph(graph))
+    model = simplified_from_graph(graph)
     for change in OPTIMIZER:
         model = change(model).model
-    return checked(ir.to_proto(model), "the optimized graph")
+    return checked(model, "the optimized graph")

@@ -17,7 +17,8 @@ from fnet_export.lower import AtPositions, LoweredFNet
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 ROWS_AT_ONCE = 4
-"""Bounds the memory: one row of vocabulary logits of fnet-base is 131 MB in float64."""
+KEPT_BYTES = 1_000_000_000
+"""Of the reference's outputs, what is kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
 
 Opener = Callable[[], Session]
 TorchModel = FNet | LoweredFNet | AtPositions
@@ -94,33 +95,47 @@ def parity_from_candidates(
 ) -> ParityReport:
     """Run every candidate and the reference, a float64 model with `fft` mixing, on all samples, a few rows at a time.
 
-    A candidate that this host has no device for is a row "not run" with the reason. Raises SessionError when one fails otherwise.
+    One candidate is open at a time, so that no more than two models are in memory; each is opened again for every KEPT_BYTES of
+    the reference's outputs. One that this host has no device for is a row "not run" with the reason. Raises SessionError when one
+    fails otherwise.
     """
     limit = relative_limit(reference.config.num_hidden_layers)
-    reasons: dict[str, str] = {}
-    sessions: dict[str, Session] = {}
-    for candidate in candidates:
-        if isinstance(candidate.open, str):
-            reasons[candidate.name] = candidate.open
-            continue
-        try:
-            sessions[candidate.name] = candidate.open()
-        except NoDeviceError as error:
-            reasons[candidate.name] = str(error)
-    decides = reference.task.decides
-    found = {
-        name: {output: Comparison(decides=decides, relative_limit=limit) for output in reference.task.outputs} for name in sessions
-    }
-    total = len(samples.names)
-    for start, stop in _chunks(total):
-        inputs = samples.rows(start, stop)
-        wanted = TorchSession(reference).run(inputs)
-        for name, session in sessions.items():
-            outputs = run_in_batches(session, inputs)
-            for output, comparison in found[name].items():
-                comparison.add(outputs[output], wanted[output])
+    reasons = {candidate.name: candidate.open for candidate in candidates if isinstance(candidate.open, str)}
+    found: dict[str, dict[str, Comparison]] = {}
+    waiting = list(_chunks(len(samples.names)))
+    done, total = 0, len(samples.names) * (len(candidates) + 1 - len(reasons))
+
+    def step(rows: int) -> None:
+        nonlocal done
+        done += rows
         if on_progress is not None:
-            on_progress(stop, total)
+            on_progress(done, total)
+
+    while waiting:
+        kept: list[tuple[dict[str, Ids], Outputs]] = []
+        while waiting and sum(array.nbytes for _, wanted in kept for array in wanted.values()) < KEPT_BYTES:
+            inputs = samples.rows(*waiting.pop(0))
+            kept.append((inputs, TorchSession(reference).run(inputs)))
+            step(_rows(inputs))
+        for candidate in candidates:
+            if isinstance(candidate.open, str):
+                continue
+            try:
+                session = candidate.open()
+            except NoDeviceError as error:
+                reasons[candidate.name] = str(error)
+                step(sum(_rows(inputs) for inputs, _ in kept))
+                continue
+            comparisons = found.setdefault(
+                candidate.name,
+                {name: Comparison(decides=reference.task.decides, relative_limit=limit) for name in reference.task.outputs},
+            )
+            for inputs, wanted in kept:
+                outputs = run_in_batches(session, inputs)
+                for name, comparison in comparisons.items():
+                    comparison.add(outputs[name], wanted[name])
+                step(_rows(inputs))
+            del session
     rows = []
     for candidate in candidates:
         differences = {output: comparison.difference() for output, comparison in found.get(candidate.name, {}).items()}
@@ -134,6 +149,10 @@ def _chunks(total: int) -> Iterator[tuple[int, int]]:
     yield 0, 1
     for start in range(1, total, ROWS_AT_ONCE):
         yield start, min(start + ROWS_AT_ONCE, total)
+
+
+def _rows(inputs: Mapping[str, Ids]) -> int:
+    return len(next(iter(inputs.values())))
 
 
 def _finite(value: object) -> object:

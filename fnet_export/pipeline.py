@@ -60,18 +60,16 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         bundle_folder(options.output, force=options.force) as folder,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch,
     ):
-        progress.stage(READ)
-        model = _lowered(plan)
         (folder / plan.tokenizer.file).write_bytes(plan.tokenizer.data)
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
         traced = Path(scratch) / MODEL
-        _write_graphs(plan, model, traced, folder / MODEL, progress)
+        _write_graphs(plan, traced, folder / MODEL, progress)
         engine = None if plan.library is None else _written_engine(plan, plan.library, folder, progress)
 
         progress.stage(PROVE)
         reference, samples = _reference(plan), _samples(plan)
-        candidates = _candidates(plan, model, traced, folder, engine)
+        candidates = _candidates(plan, traced, folder, engine)
         report = parity_from_candidates(reference, candidates, samples, on_progress=progress.step)
         (folder / PARITY).write_text(report.to_json(), "utf-8")
         if not report.passed:
@@ -108,15 +106,22 @@ def _lowered(plan: Plan) -> LoweredFNet:
     return lowered_from_model(trained, plan.mixing.name, plan.task, widen=plan.options.target == "onnx")
 
 
-def _write_graphs(plan: Plan, model: LoweredFNet, traced: Path, shipped: Path, progress: Progress) -> None:
-    """Write the graph as traced and as shipped; neither stays in memory."""
+def _write_graphs(plan: Plan, traced: Path, shipped: Path, progress: Progress) -> None:
+    """Write the graph as traced and as shipped; neither stays in memory, nor the model."""
+    progress.stage(READ)
+    model = _lowered(plan)
     progress.stage(TRACE)
-    graph = graph_from_model(model, plan.options.trace)
-    write_graph(graph, traced)
+    graphs = [graph_from_model(model, plan.options.trace)]
+    write_graph(graphs[0], traced)
     if plan.options.simplify:
         progress.stage(SIMPLIFY)
-        graph = optimized_from_graph(graph)
-    write_graph(graph, shipped)
+        graphs.append(optimized_from_graph(graphs[0]))
+    write_graph(graphs[-1], shipped)
+    for graph in graphs:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
+        for value in graph.graph.initializers.values():
+            value.const_value = None
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = torch.empty(0)
 
 
 def _samples(plan: Plan) -> Samples:
@@ -142,12 +147,15 @@ def _written_engine(plan: Plan, library: Library, folder: Path, progress: Progre
     return engine.info
 
 
-def _candidates(plan: Plan, model: LoweredFNet, traced: Path, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
-    """Every way of running the model: torch, then the shipped runtime on the traced graph and on the shipped files."""
+def _candidates(plan: Plan, traced: Path, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
+    """Every way of running the model: torch, then the shipped runtime on the traced graph and on the shipped files.
+
+    None of them holds a model before it is opened.
+    """
     inputs, _ = tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)
     shipped = partial(OrtSession, folder / MODEL, inputs)
     candidates = [
-        Candidate(name=f"torch float32, {plan.mixing.name}", open=partial(TorchSession, model)),
+        Candidate(name=f"torch float32, {plan.mixing.name}", open=lambda: TorchSession(_lowered(plan))),
         Candidate(name="ONNX Runtime, traced", open=partial(OrtSession, traced, inputs)),
         Candidate(
             name="ONNX Runtime, simplified",

@@ -1,4 +1,4 @@
-"""From a model to an ONNX graph: traced by torch.onnx, simplified by onnxsim, checked by onnx."""
+"""From a model to an ONNX graph: traced by torch.onnx, checked by onnx."""
 
 import io
 import logging
@@ -8,9 +8,9 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 import onnx
-import onnxsim
+import onnx_ir as ir
 import torch
-from google.protobuf.message import EncodeError
+from onnx_ir.passes.common import CheckerPass
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
@@ -37,8 +37,10 @@ class TraceOptions:
             raise GraphError(f"opset: expected {MIN_OPSET} to {MAX_OPSET}, found {self.opset}")
 
 
-def graph_from_model(model: TracedModel, options: TraceOptions | None = None) -> onnx.ModelProto:
+def graph_from_model(model: TracedModel, options: TraceOptions | None = None) -> ir.Model:
     """Trace a model in evaluation mode: dynamic batch (and choices), fixed sequence length, the task's tensor names.
+
+    Most weights of the graph are views of the model's own.
 
     Raises GraphError when torch.onnx cannot trace it.
     """
@@ -52,7 +54,7 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
     }
     dynamic = {name: {i: open_axes[str(a)] for i, a in enumerate(axes) if a in open_axes} for name, axes in task.inputs.items()}
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 model,
                 kwargs=example,
@@ -67,35 +69,26 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
     except Exception as error:  # the tracer raises many kinds; the cause is kept
         raise GraphError(f"{task.name}: torch.onnx cannot trace the model: {error}") from error
     assert program is not None
-    graph = program.model_proto
-    del graph.metadata_props[:]
-    for node in graph.graph.node:  # stack traces carry this machine's paths
-        del node.metadata_props[:]
-        node.doc_string = ""
+    graph = program.model
+    graph.metadata_props.clear()
+    for node in graph.graph:  # stack traces carry this machine's paths
+        node.metadata_props.clear()
+        node.doc_string = None
     return checked(graph, f"{task.name}: the traced graph")
 
 
-def simplified_from_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold constants and drop what is redundant, with onnxsim. Raises GraphError when the result is not valid."""
-    with _quiet():
-        simplified, _ = onnxsim.simplify(graph)  # that it computes the same is for parity to say
-    return checked(simplified, "the simplified graph")
-
-
-def checked(graph: onnx.ModelProto, what: str) -> onnx.ModelProto:
-    """Return a graph that onnx.checker passes in full. Raises GraphError, also where it passes the 2 GiB of a protocol buffer."""
+def checked(graph: ir.Model, what: str) -> ir.Model:
+    """Return a graph that onnx.checker passes in full. Raises GraphError."""
     try:
-        onnx.checker.check_model(graph, full_check=True)
-    except EncodeError as error:
-        raise GraphError(f"{what} passes 2 GiB, which is all that a graph in memory can have; export a smaller model") from error
-    except onnx.checker.ValidationError as error:
+        CheckerPass(full_check=True)(graph)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise GraphError(f"{what} is not valid ONNX: {error}") from error
     return graph
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the tracer's and the simplifier's talk off the terminal: a library does not print."""
+def quiet() -> Iterator[None]:
+    """Keep the talk of the tracer and the simplifier off the terminal: a library does not print."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

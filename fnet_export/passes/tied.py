@@ -1,36 +1,40 @@
-"""A tied decoder's weight once: the tracer folds the transpose of the word embeddings into a second tensor as large as they are."""
+"""A tied decoder reads the word embeddings as they are: the product transposes them, not a node that makes a second table."""
+
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnxscript.rewriter import pattern
+
+
+class _Tied(pattern.RewriteRuleClassBase):
+    def pattern(self, op: Any, x: Any, weight: Any, bias: Any) -> Any:
+        return op.Add(op.MatMul(x, op.Transpose(weight, perm=[1, 0])), bias)
+
+    def check(self, _: Any, x: ir.Value, weight: ir.Value, bias: ir.Value) -> bool:  # type: ignore[override]
+        """Take the products of two-dimensional weights with values whose shape leaves one axis open."""
+        shape = x.shape
+        return weight.is_initializer() and shape is not None and sum(not isinstance(axis, int) for axis in shape) <= 1
+
+    def rewrite(self, op: Any, x: ir.Value, weight: ir.Value, bias: ir.Value) -> Any:
+        assert x.shape is not None
+        assert weight.shape is not None
+        outputs, hidden = weight.shape
+        rows = ir.tensor(np.array([-1, hidden]), name="tied_rows")
+        back = ir.tensor(np.array([*(axis if isinstance(axis, int) else -1 for axis in x.shape[:-1]), outputs]), name="tied_back")
+        product = op.Gemm(op.Reshape(x, op.initializer(rows)), weight, bias, transB=1)
+        return op.Reshape(product, op.initializer(back))
+
+
+_RULES = pattern.RewriteRuleSet([_Tied.rule()])  # type: ignore[no-untyped-call]
 
 
 class TiedPass(ir.passes.InPlacePass):
-    """Have every product whose constant is another one transposed (Gemm's B) take the other, by transB."""
+    """Write every product with a transposed weight, and its bias, as Gemm with transB.
+
+    A table below 8,192 numbers the tracer has folded already.
+    """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite a model in place; what is then unused is for a later pass."""
-        modified = False
-        for node in model.graph:
-            if node.op_type != "Gemm" or node.attributes.get_int("transB"):
-                continue
-            other = _transposed(node.inputs[1], model)
-            if other is not None:
-                node.replace_input_with(1, other)
-                node.attributes["transB"] = ir.AttrInt64("transB", 1)
-                modified = True
-        return ir.passes.PassResult(model, modified)
-
-
-def _transposed(value: ir.Value | None, model: ir.Model) -> ir.Value | None:
-    """The constant that a constant is the transpose of, if there is one."""
-    if value is None or value.const_value is None:
-        return None
-    wanted = value.const_value.numpy().T
-    if wanted.ndim != 2 or wanted.shape[0] == wanted.shape[1]:
-        return None  # of a square one and its transpose neither is the one to keep
-    for other in model.graph.initializers.values():
-        if other.const_value is not None and tuple(other.const_value.shape.numpy()) == wanted.shape:
-            found = other.const_value.numpy()
-            if np.array_equal(found[0], wanted[0]) and np.array_equal(found, wanted):  # the first row tells most apart
-                return other
-    return None
+        """Rewrite a model in place."""
+        return ir.passes.PassResult(model, bool(_RULES.apply_to_model(model)))

@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import save_tiny
 
-COPIES = 12
+COPIES = 6
 SCRIPT = """
 import json, resource, sys
 from pathlib import Path

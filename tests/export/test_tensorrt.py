@@ -11,9 +11,11 @@ from fnet_runtime.manifest import AxisProfile
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
+from fnet_export.bundle import write_graph
 from fnet_export.errors import EngineError, ProfileError
+from fnet_export.simplify import simplified_from_graph
 from fnet_export.tensorrt import engine_from_graph, library_for_target, profile_shapes
-from fnet_export.trace import graph_from_model, simplified_from_graph
+from fnet_export.trace import graph_from_model
 
 RTX = library_for_target("tensorrt-rtx")
 BATCH = AxisProfile(min=1, opt=2, max=4)
@@ -24,7 +26,7 @@ def saved_graph(task, folder, mixing="dft"):
     torch.manual_seed(0)
     graph = graph_from_model(FNet(config, TASKS[task], mixing=mixing).eval())
     path = folder / "model.onnx"
-    onnx.save(graph if mixing == "fft" else simplified_from_graph(graph), path)
+    write_graph(graph if mixing == "fft" else simplified_from_graph(graph), path)
     return path
 
 
