@@ -22,9 +22,9 @@ PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_class
 class FNetConfig:
     """An FNet's hyperparameters, named and defaulted as in transformers' FNetConfig.
 
-    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend;
-    `masked_lm_act` and `masked_lm_norm_eps` are what the masked-lm head computes where it differs from the blocks, as keras-hub's
-    does (None: the blocks' own). Transformers' FNetConfig has none of these, and a config.json without them is a plain FNet's.
+    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend with
+    `num_attention_heads` (None: nothing attends); `masked_lm_act` and `masked_lm_norm_eps` are what the masked-lm head computes
+    where it differs from the blocks, as keras-hub's does (None: the blocks' own). Transformers' FNetConfig has none of these, and a config.json without them is a plain FNet's.
     `labels` are the classifier's label names by output index; `extra` holds the config.json keys that this class has no field for,
     which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
     """
@@ -47,7 +47,7 @@ class FNetConfig:
     tie_word_embeddings: bool = True
     mixing: str = FOURIER
     attention_layers: tuple[int, ...] = ()
-    num_attention_heads: int = 12
+    num_attention_heads: int | None = None
     masked_lm_act: str | None = None
     masked_lm_norm_eps: float | None = None
     architectures: tuple[str, ...] = ()
@@ -96,7 +96,12 @@ class FNetConfig:
         valid = isinstance(layers, tuple) and all(_is_int(i) and 0 <= i < self.num_hidden_layers for i in layers)
         _check("attention_layers", layers, valid and sorted(set(layers)) == list(layers), "ascending indices of layers, from 0")
         heads = self.num_attention_heads
-        fits = _is_int(heads) and heads >= 1 and (not self.attends or self.hidden_size % heads == 0)
+        if heads is None and self.attends:
+            raise ConfigError(
+                'num_attention_heads: is missing, and layers attend; add "num_attention_heads": the number that they were trained '
+                f"with, a divisor of hidden_size {self.hidden_size}"
+            )
+        fits = heads is None or (_is_int(heads) and heads >= 1 and (not self.attends or self.hidden_size % heads == 0))
         _check("num_attention_heads", heads, fits, f"a positive integer that divides hidden_size {self.hidden_size}")
         for name in ("labels", "architectures"):
             value = getattr(self, name)

@@ -24,6 +24,7 @@ from fnet_core.renames import (
     Leaves,
     Modules,
     renames_from_modules,
+    undone,
 )
 from fnet_core.weights import WeightFile, text_from_file
 
@@ -240,10 +241,10 @@ def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], 
             branch = tree
             for parent in parents:
                 branch = branch.setdefault(parent, {})
-            branch[leaf] = partial(_stored, read, name, change, config.num_attention_heads)
+            branch[leaf] = partial(_stored, read, name, change, config)
     with path.open("wb") as file:
         write_tree(file, tree)
 
 
-def _stored(read: Callable[[str], Tensor], name: str, change: Change, heads: int) -> Tensor:
-    return change.undo(read(name), heads)
+def _stored(read: Callable[[str], Tensor], name: str, change: Change, config: FNetConfig) -> Tensor:
+    return undone(change, read(name), config)

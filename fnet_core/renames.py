@@ -80,4 +80,9 @@ class Contents:
 
 def stored_shape(shape: tuple[int, ...], change: Change, config: FNetConfig) -> tuple[int, ...]:
     """Return the shape that a file has for a tensor of `shape` in transformers' layout."""
-    return tuple(change.undo(torch.empty(shape, device="meta"), config.num_attention_heads).shape)
+    return tuple(undone(change, torch.empty(shape, device="meta"), config).shape)
+
+
+def undone(change: Change, tensor: Tensor, config: FNetConfig) -> Tensor:
+    """Return a tensor as a file has it, given in transformers' layout."""
+    return change.undo(tensor, config.num_attention_heads or 1)  # what has no heads does not ask for them
