@@ -24,7 +24,8 @@ class FNetConfig:
 
     Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend with
     `num_attention_heads` (None: nothing attends); `masked_lm_act` and `masked_lm_norm_eps` are what the masked-lm head computes
-    where it differs from the blocks, as keras-hub's does (None: the blocks' own). Transformers' FNetConfig has none of these, and a config.json without them is a plain FNet's.
+    where it differs from the blocks, as keras-hub's does (None: the blocks' own). Transformers' FNetConfig has none of these, and a
+    config.json without them is a plain FNet's.
     `labels` are the classifier's label names by output index; `extra` holds the config.json keys that this class has no field for,
     which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
     """

@@ -10,6 +10,7 @@ from fnet_runtime.tokenizer import FLAVOURS, SLOW, SPIECE, TOKENIZER_JSON, Token
 from fnet_runtime.tokenizers_backend import FAST, flavour_from_pipeline
 
 from fnet_core.errors import CheckpointError
+from fnet_export.errors import OutputError
 from fnet_export.inputs import emails
 from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
@@ -77,6 +78,12 @@ def tokenizer_from_folder(
     others = [_opened(folder, spiece, other, written)[0] for other in present if other != chosen]
     found = (_disagreement(tokenizer, other) for other in others)
     return TokenizerChoice(tokenizer=tokenizer, path=path, data=data, reason=reason, disagreement=next(filter(None, found), None))
+
+
+def check_flavour(flavour: str | None) -> None:
+    """Refuse a flavour that was asked for and is none. Raises OutputError."""
+    if flavour is not None and flavour not in FLAVOURS:
+        raise OutputError(f"unknown tokenizer {flavour!r}; expected one of {', '.join(FLAVOURS)}")
 
 
 def _check_sides(folder: Path) -> None:
