@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fnet_core.config import FNetConfig
+from fnet_core.config import FNetConfig, numbered_labels
 from fnet_core.errors import CheckpointError, ConfigError
 from fnet_core.flax_file import arrays_from_file, read_array, write_tree
 from fnet_core.renames import (
@@ -23,6 +23,7 @@ from fnet_core.renames import (
     Contents,
     Leaves,
     Modules,
+    check_sizes,
     renames_from_modules,
     undone,
 )
@@ -122,21 +123,18 @@ def flax_contents(path: Path) -> Contents:
             f"{path}: expected f_net's parameters, an encoder and heads; found {', '.join(sorted(shapes)[:4]) or 'none'}"
         )
     _check_embedding_size(path, shapes)
+    file = WeightFile(path, shapes, partial(read_array, path, arrays))
     beside = path.parent / "config.json"
     if beside.is_file():
         config, origin = FNetConfig.from_json(text_from_file(beside, "a configuration"), name=str(beside)), "config.json"
     else:
         config, origin = _config_from_shapes(path, shapes)
+    check_sizes(config, [file], path=beside if beside.is_file() else path)
     return Contents(
         folder=path.parent,
         config=config,
         origin=origin,
-        files=(
-            (
-                WeightFile(path, shapes, partial(read_array, path, arrays)),
-                flax_renames(config.num_hidden_layers, pretraining=_any(shapes, MASKED_LM)),
-            ),
-        ),
+        files=((file, flax_renames(config.num_hidden_layers, pretraining=_any(shapes, MASKED_LM))),),
         vocabulary=_vocabulary(path.parent),
         tokenizer=RAW_TOKENIZER,
     )
@@ -180,7 +178,8 @@ def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> tu
         values["architectures"] = ("FNetForPreTraining" if CLASSIFIER in shapes else "FNetForMaskedLM",)
     elif CLASSIFIER in shapes:
         tellers[CLASSIFIER] = None
-        values |= {"architectures": ("FNetForSequenceClassification",), "labels": _labels(shapes[CLASSIFIER])}
+        labels = numbered_labels(next(iter(shapes[CLASSIFIER]), 0), name=f"{path}: the first axis of {CLASSIFIER}")
+        values |= {"architectures": ("FNetForSequenceClassification",), "labels": labels}
     else:
         values["architectures"] = ("FNetModel",)
     told = " and of ".join(f"{key} {list(shapes[key])}" for key in tellers)
@@ -198,10 +197,6 @@ def _any(names: Iterable[str], beginning: str) -> bool:
 def _layers(shapes: Mapping[str, tuple[int, ...]], module: str) -> set[int]:
     found = (re.match(rf"encoder/{module}_(\d+)/", key) for key in shapes)
     return {int(match[1]) for match in found if match}
-
-
-def _labels(shape: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(f"LABEL_{i}" for i in range(shape[0] if shape else 0))
 
 
 def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int]) -> dict[str, Any]:

@@ -277,6 +277,9 @@ def test_a_config_beside_is_taken_and_must_fit(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(given | {"num_hidden_layers": 2}))
     with pytest.raises(CheckpointError, match="encoder_2/mixing_layer_norm/bias is left over: an FNet with 2 layers"):
         opened(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(given | {"num_hidden_layers": 10**9}))
+    with pytest.raises(CheckpointError, match=r"config\.json: num_hidden_layers 1000000000: the weights hold 35 tensors"):
+        opened(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="not JSON"):
         opened(tmp_path)
@@ -318,4 +321,14 @@ def test_several_vocabularies_and_sizes_that_are_none(tmp_path):
     with pytest.raises(
         ConfigError, match=r"checkpoint_1: type_vocab_size: expected a positive integer, found 0; its shapes say so"
     ):
+        opened(tmp_path / "empty")
+    tree["encoder"]["embedder"]["type"]["embedding"] = np.ones((3, 12), np.float32)
+    tree["classification"]["output_kernel"] = np.zeros((10**9, 0), np.float32)
+    (tmp_path / "empty" / "checkpoint_1").write_bytes(pack({"target": tree}))
+    with pytest.raises(ConfigError, match="checkpoint_1: the first axis of classification/output_kernel: .* found 1000000000"):
+        opened(tmp_path / "empty")
+    tree["encoder"]["embedder"]["position"]["embedding"] = np.zeros((1, 10**9, 0), np.float32)
+    del tree["classification"]
+    (tmp_path / "empty" / "checkpoint_1").write_bytes(pack({"target": tree}))
+    with pytest.raises(CheckpointError, match="checkpoint_1: max_position_embeddings 1000000000: the weights hold no axis above"):
         opened(tmp_path / "empty")
