@@ -130,10 +130,11 @@ def _task(folder: Path, backbone: Mapping[str, Any]) -> tuple[WeightFile, Module
     path = folder / TASK
     task = _object(path)
     values = _config_of(str(path), task, tuple(TASKS))
-    for key, value in _config_of(f"{path}: backbone", values.get("backbone"), (BACKBONE_CLASS,)).items():
-        if key in SIZES and value != backbone[key]:
+    own = _config_of(f"{path}: backbone", values.get("backbone"), (BACKBONE_CLASS,))
+    for key in SIZES:
+        if own.get(key) != backbone[key]:
             raise CheckpointError(
-                f"{path}: its backbone has {key} {value!r}, but {folder / CONFIG} says {backbone[key]!r}; "
+                f"{path}: its backbone has {key} {own.get(key)!r}, but {folder / CONFIG} says {backbone[key]!r}; "
                 "they are of different models"
             )
     architecture, modules = TASKS[task["class_name"]]

@@ -195,6 +195,11 @@ def test_bad_configurations(folder):
             "expected the class FNetBackbone .*found 'BertBackbone'",
         ),
         ("task.json", "{", "task.json: not JSON"),
+        (
+            "task.json",
+            originals["task.json"].replace('"hidden_dim"', '"dim"'),
+            r"task\.json: its backbone has hidden_dim None, but .*config\.json says 12",
+        ),
         ("task.json", "[]", "task.json: expected an object, found list"),
         ("task.json", '{"class_name": "FNetMaskedLM"}', "expected the class FNetTextClassifier or .*found 'FNetMaskedLM'"),
     ]:
