@@ -11,11 +11,12 @@ from turns import Benchmark, Subject, main
 from fnet_core.config import attention_layers
 
 COUNTS = (0, 2, 4, 12)
+HEADS = 12
 NAMES = {count: f"{count} attention layers" for count in COUNTS}
 
 
 def subject(count):
-    variant = {"attention_layers": attention_layers("top", count, LAYERS)}
+    variant = {"attention_layers": attention_layers("top", count, LAYERS), "num_attention_heads": HEADS}
     return Subject(build_ours(variant=variant), open_ours(attends=count > 0), OURS)
 
 

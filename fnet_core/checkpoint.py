@@ -16,7 +16,7 @@ from fnet_core.flax import flax_contents, flax_file_in_folder
 from fnet_core.fnet import FNet
 from fnet_core.hub import folder_from_hub
 from fnet_core.keras import is_keras_preset, keras_contents
-from fnet_core.renames import AS_IT_IS, Contents, Stored, stored_shape
+from fnet_core.renames import AS_IT_IS, Contents, Stored, check_sizes, stored_shape
 from fnet_core.tasks import TASKS, Task
 from fnet_core.weights import WEIGHT_FILES, text_from_file, weight_files_from_folder
 
@@ -178,12 +178,13 @@ def _contents(path: Path) -> Contents:
 def _huggingface_contents(folder: Path) -> Contents:
     path = folder / "config.json"
     config = FNetConfig.from_json(text_from_file(path, "a Hugging Face folder, a keras-hub preset or a flax file"), name=str(path))
-    known = _known_tensors(config)
-    renames = {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
-    files = (
+    files = [
         replace(file, shapes={key: shape for key, shape in file.shapes.items() if not key.endswith(DERIVED)})
         for file in weight_files_from_folder(folder)
-    )
+    ]
+    check_sizes(config, files, path=path)
+    known = _known_tensors(config)
+    renames = {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
     return Contents(
         folder=folder,
         config=config,

@@ -1,7 +1,7 @@
 """FNetConfig: what a Hugging Face config.json says about an FNet."""
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -15,6 +15,10 @@ MIXINGS = (FOURIER, "linear", "random", "identity", ATTENTION)
 SIZED_MIXINGS = ("linear", "random")
 """Those that have a matrix of the sequence's length."""
 LAYOUTS = ("bottom", "middle", "mixed", "top")
+LAYERS = "num_hidden_layers"
+WEIGHT_SIZES = ("vocab_size", "hidden_size", LAYERS, "intermediate_size", "max_position_embeddings", "type_vocab_size")
+"""Fields that weights have an axis of, and the number of layers."""
+MAX_LABELS = 1_000_000
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -22,9 +26,10 @@ PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_class
 class FNetConfig:
     """An FNet's hyperparameters, named and defaulted as in transformers' FNetConfig.
 
-    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend;
-    `masked_lm_act` and `masked_lm_norm_eps` are what the masked-lm head computes where it differs from the blocks, as keras-hub's
-    does (None: the blocks' own). Transformers' FNetConfig has none of these, and a config.json without them is a plain FNet's.
+    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend with
+    `num_attention_heads` (None: nothing attends); `masked_lm_act` and `masked_lm_norm_eps` are what the masked-lm head computes
+    where it differs from the blocks, as keras-hub's does (None: the blocks' own). Transformers' FNetConfig has none of these, and a
+    config.json without them is a plain FNet's.
     `labels` are the classifier's label names by output index; `extra` holds the config.json keys that this class has no field for,
     which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
     """
@@ -47,7 +52,7 @@ class FNetConfig:
     tie_word_embeddings: bool = True
     mixing: str = FOURIER
     attention_layers: tuple[int, ...] = ()
-    num_attention_heads: int = 12
+    num_attention_heads: int | None = None
     masked_lm_act: str | None = None
     masked_lm_norm_eps: float | None = None
     architectures: tuple[str, ...] = ()
@@ -96,7 +101,12 @@ class FNetConfig:
         valid = isinstance(layers, tuple) and all(_is_int(i) and 0 <= i < self.num_hidden_layers for i in layers)
         _check("attention_layers", layers, valid and sorted(set(layers)) == list(layers), "ascending indices of layers, from 0")
         heads = self.num_attention_heads
-        fits = _is_int(heads) and heads >= 1 and (not self.attends or self.hidden_size % heads == 0)
+        if heads is None and self.attends:
+            raise ConfigError(
+                'num_attention_heads: is missing, and layers attend; add "num_attention_heads": the number that they were trained '
+                f"with, a divisor of hidden_size {self.hidden_size}"
+            )
+        fits = heads is None or (_is_int(heads) and heads >= 1 and (not self.attends or self.hidden_size % heads == 0))
         _check("num_attention_heads", heads, fits, f"a positive integer that divides hidden_size {self.hidden_size}")
         for name in ("labels", "architectures"):
             value = getattr(self, name)
@@ -189,15 +199,7 @@ def attention_layers(layout: str, count: int, num_hidden_layers: int) -> tuple[i
 
 _OURS = ("mixing", "attention_layers", "num_attention_heads", "masked_lm_act", "masked_lm_norm_eps")
 """Fields that transformers' FNetConfig has not."""
-_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "tpu_short_seq_length",
-)
+_SIZES = (*WEIGHT_SIZES, "tpu_short_seq_length")
 
 
 def _is_int(value: object) -> bool:
@@ -205,7 +207,7 @@ def _is_int(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _check(name: str, value: object, valid: bool, expected: str) -> None:
@@ -213,13 +215,18 @@ def _check(name: str, value: object, valid: bool, expected: str) -> None:
         raise ConfigError(f"{name}: expected {expected}, found {value!r}")
 
 
+def numbered_labels(count: object, *, name: str) -> tuple[str, ...]:
+    """Name labels that have no names; `name` is what errors call their number. Raises ConfigError."""
+    valid = isinstance(count, int) and _is_int(count) and 1 <= count <= MAX_LABELS
+    _check(name, count, valid, f"a positive integer, at most {MAX_LABELS}")
+    assert isinstance(count, int)
+    return tuple(f"LABEL_{i}" for i in range(count))
+
+
 def _labels(id2label: object, num_labels: object) -> tuple[str, ...]:
     """Label names by output index, from config.json's id2label or else its num_labels (2 where both are absent)."""
     if id2label is None:
-        count = 2 if num_labels is None else num_labels
-        _check("num_labels", count, isinstance(count, int) and _is_int(count) and count >= 1, "a positive integer")
-        assert isinstance(count, int)
-        return tuple(f"LABEL_{i}" for i in range(count))
+        return numbered_labels(2 if num_labels is None else num_labels, name="num_labels")
     _check("id2label", id2label, isinstance(id2label, dict), "an object of label names by index")
     assert isinstance(id2label, dict)
     by_index = {str(index): label for index, label in id2label.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fnet_core.config import FNetConfig
+from fnet_core.config import FNetConfig, numbered_labels
 from fnet_core.errors import CheckpointError, ConfigError
 from fnet_core.flax_file import arrays_from_file, read_array, write_tree
 from fnet_core.renames import (
@@ -23,7 +23,9 @@ from fnet_core.renames import (
     Contents,
     Leaves,
     Modules,
+    check_sizes,
     renames_from_modules,
+    undone,
 )
 from fnet_core.weights import WeightFile, text_from_file
 
@@ -35,27 +37,29 @@ PROJECTION: Leaves = {"output_kernel": ("weight", AS_IT_IS), "output_bias": ("bi
 TO_HEADS: Leaves = {"kernel": ("weight", HEADS_OUT), "bias": ("bias", HEADS_BIAS)}
 FROM_HEADS: Leaves = {"kernel": ("weight", HEADS_IN), "bias": ("bias", AS_IT_IS)}
 
+ROOT = "encoder/"
+"""Where the encoder is in a model with a head; f_net's bare EncoderModel has its modules at the root."""
 ENCODER: Modules = {
-    "encoder/embedder/word": ("embeddings.word_embeddings", EMBEDDING),
-    "encoder/embedder/position": ("embeddings.position_embeddings", POSITIONS),
-    "encoder/embedder/type": ("embeddings.token_type_embeddings", EMBEDDING),
-    "encoder/embedder/layer_norm": ("embeddings.LayerNorm", NORM),
-    "encoder/embedder/hidden_mapping_in": ("embeddings.projection", DENSE),
-    "encoder/pooler": ("pooler.dense", DENSE),
+    "embedder/word": ("embeddings.word_embeddings", EMBEDDING),
+    "embedder/position": ("embeddings.position_embeddings", POSITIONS),
+    "embedder/type": ("embeddings.token_type_embeddings", EMBEDDING),
+    "embedder/layer_norm": ("embeddings.LayerNorm", NORM),
+    "embedder/hidden_mapping_in": ("embeddings.projection", DENSE),
+    "pooler": ("pooler.dense", DENSE),
 }
 BLOCK: Modules = {
-    "encoder/linear_transform_{i}": (
+    "linear_transform_{i}": (
         "encoder.layer.{i}.linear",
         {"hidden_kernel": ("hidden.weight", TRANSPOSED), "seq_kernel": ("sequence.weight", AS_IT_IS)},
     ),
-    "encoder/self_attention_{i}/query": ("encoder.layer.{i}.attention.query", TO_HEADS),
-    "encoder/self_attention_{i}/key": ("encoder.layer.{i}.attention.key", TO_HEADS),
-    "encoder/self_attention_{i}/value": ("encoder.layer.{i}.attention.value", TO_HEADS),
-    "encoder/self_attention_{i}/out": ("encoder.layer.{i}.attention.output", FROM_HEADS),
-    "encoder/encoder_{i}/mixing_layer_norm": ("encoder.layer.{i}.fourier.output.LayerNorm", NORM),
-    "encoder/feed_forward_{i}/intermediate": ("encoder.layer.{i}.intermediate.dense", DENSE),
-    "encoder/feed_forward_{i}/output": ("encoder.layer.{i}.output.dense", DENSE),
-    "encoder/encoder_{i}/output_layer_norm": ("encoder.layer.{i}.output.LayerNorm", NORM),
+    "self_attention_{i}/query": ("encoder.layer.{i}.attention.query", TO_HEADS),
+    "self_attention_{i}/key": ("encoder.layer.{i}.attention.key", TO_HEADS),
+    "self_attention_{i}/value": ("encoder.layer.{i}.attention.value", TO_HEADS),
+    "self_attention_{i}/out": ("encoder.layer.{i}.attention.output", FROM_HEADS),
+    "encoder_{i}/mixing_layer_norm": ("encoder.layer.{i}.fourier.output.LayerNorm", NORM),
+    "feed_forward_{i}/intermediate": ("encoder.layer.{i}.intermediate.dense", DENSE),
+    "feed_forward_{i}/output": ("encoder.layer.{i}.output.dense", DENSE),
+    "encoder_{i}/output_layer_norm": ("encoder.layer.{i}.output.LayerNorm", NORM),
 }  # fmt: skip
 PRETRAINING: Modules = {
     "predictions_dense": ("cls.predictions.transform.dense", DENSE),
@@ -66,14 +70,14 @@ PRETRAINING: Modules = {
 CLASSIFICATION: Modules = {"classification": ("classifier", PROJECTION)}
 
 SIZES = {
-    "vocab_size": ("encoder/embedder/word/embedding", 0),
-    "hidden_size": ("encoder/embedder/word/embedding", 1),
-    "max_position_embeddings": ("encoder/embedder/position/embedding", 1),
-    "type_vocab_size": ("encoder/embedder/type/embedding", 0),
-    "intermediate_size": ("encoder/feed_forward_0/intermediate/kernel", 1),
+    "vocab_size": ("embedder/word/embedding", 0),
+    "hidden_size": ("embedder/word/embedding", 1),
+    "max_position_embeddings": ("embedder/position/embedding", 1),
+    "type_vocab_size": ("embedder/type/embedding", 0),
+    "intermediate_size": ("feed_forward_0/intermediate/kernel", 1),
 }
-"""The tensor, and the axis of it, that tells a size where there is no config.json."""
-EMBEDDING_SIZE = "encoder/embedder/hidden_mapping_in/kernel"
+"""The encoder's tensor, and the axis of it, that tells a size where there is no config.json."""
+EMBEDDING_SIZE = "embedder/hidden_mapping_in/kernel"
 CLASSIFIER = "classification/output_kernel"
 MASKED_LM, MASKED_LM_NAME = "predictions_", "cls.predictions."
 """How the names of the masked-lm head begin, here and in transformers."""
@@ -83,10 +87,11 @@ FIXED = {"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, "tie_word_embeddings
 """What f_net's code computes, whatever a configuration says."""
 
 
-def flax_renames(layers: int, *, pretraining: bool) -> dict[str, tuple[str, Change]]:
+def flax_renames(layers: int, *, pretraining: bool, root: str = ROOT) -> dict[str, tuple[str, Change]]:
     """Every tensor that an f_net checkpoint may hold; `classification` is a pre-training's next-sentence head or a classifier."""
     blocks = {key.format(i=i): (name.format(i=i), leaves) for i in range(layers) for key, (name, leaves) in BLOCK.items()}
-    return renames_from_modules({**ENCODER, **blocks, **(PRETRAINING if pretraining else CLASSIFICATION)})
+    encoder = {f"{root}{key}": module for key, module in {**ENCODER, **blocks}.items()}
+    return renames_from_modules({**encoder, **(PRETRAINING if pretraining else CLASSIFICATION)})
 
 
 def flax_file_in_folder(folder: Path) -> Path | None:
@@ -116,26 +121,24 @@ def flax_contents(path: Path) -> Contents:
     """
     arrays = arrays_from_file(path)
     shapes = {key: array.shape for key, array in arrays.items()}
-    if not _any(shapes, "encoder/"):
+    root = "" if _any(shapes, "embedder/") else ROOT
+    if not _any(shapes, root):
         raise CheckpointError(
             f"{path}: expected f_net's parameters, an encoder and heads; found {', '.join(sorted(shapes)[:4]) or 'none'}"
         )
-    _check_embedding_size(path, shapes)
+    _check_embedding_size(path, shapes, f"{root}{EMBEDDING_SIZE}")
+    file = WeightFile(path, shapes, partial(read_array, path, arrays))
     beside = path.parent / "config.json"
     if beside.is_file():
         config, origin = FNetConfig.from_json(text_from_file(beside, "a configuration"), name=str(beside)), "config.json"
     else:
-        config, origin = _config_from_shapes(path, shapes)
+        config, origin = _config_from_shapes(path, shapes, root)
+    check_sizes(config, [file], path=beside if beside.is_file() else path)
     return Contents(
         folder=path.parent,
         config=config,
         origin=origin,
-        files=(
-            (
-                WeightFile(path, shapes, partial(read_array, path, arrays)),
-                flax_renames(config.num_hidden_layers, pretraining=_any(shapes, MASKED_LM)),
-            ),
-        ),
+        files=((file, flax_renames(config.num_hidden_layers, pretraining=_any(shapes, MASKED_LM), root=root)),),
         vocabulary=_vocabulary(path.parent),
         tokenizer=RAW_TOKENIZER,
     )
@@ -154,32 +157,34 @@ def _vocabulary(folder: Path) -> Path:
     return others[0]
 
 
-def _check_embedding_size(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    shape = shapes.get(EMBEDDING_SIZE, ())
+def _check_embedding_size(path: Path, shapes: Mapping[str, tuple[int, ...]], key: str) -> None:
+    shape = shapes.get(key, ())
     if len(shape) == 2 and shape[0] != shape[1]:
         raise CheckpointError(
-            f"{path}: tensor {EMBEDDING_SIZE} has shape {list(shape)}: d_emb {shape[0]} differs from d_model {shape[1]}; "
+            f"{path}: tensor {key} has shape {list(shape)}: d_emb {shape[0]} differs from d_model {shape[1]}; "
             "only models with one hidden size can be read, as in transformers"
         )
 
 
-def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[FNetConfig, str]:
-    """Configuration of a tree, and which tensors it follows from."""
+def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]], root: str) -> tuple[FNetConfig, str]:
+    """Configuration of a tree whose encoder is at `root`, and which tensors it follows from."""
     values: dict[str, Any] = {}
-    for field, (key, axis) in SIZES.items():
+    sizes = {field: (f"{root}{key}", axis) for field, (key, axis) in SIZES.items()}
+    for field, (key, axis) in sizes.items():
         if axis >= len(shapes.get(key, ())):
             found = f"has shape {list(shapes[key])}" if key in shapes else "is missing"
             raise CheckpointError(f"{path}: tensor {key} {found}; its axis {axis} should tell {field}, as there is no config.json")
         values[field] = shapes[key][axis]
-    tellers = dict.fromkeys(key for key, _ in SIZES.values())
-    layers = _layers(shapes, "(?:encoder|feed_forward)")
+    tellers = dict.fromkeys(key for key, _ in sizes.values())
+    layers = _layers(shapes, f"{root}(?:encoder|feed_forward)")
     values["num_hidden_layers"] = len(layers)
-    values |= _mixing_from_shapes(shapes, layers)
+    values |= _mixing_from_shapes(shapes, layers, root)
     if _any(shapes, MASKED_LM):
         values["architectures"] = ("FNetForPreTraining" if CLASSIFIER in shapes else "FNetForMaskedLM",)
     elif CLASSIFIER in shapes:
         tellers[CLASSIFIER] = None
-        values |= {"architectures": ("FNetForSequenceClassification",), "labels": _labels(shapes[CLASSIFIER])}
+        labels = numbered_labels(next(iter(shapes[CLASSIFIER]), 0), name=f"{path}: the first axis of {CLASSIFIER}")
+        values |= {"architectures": ("FNetForSequenceClassification",), "labels": labels}
     else:
         values["architectures"] = ("FNetModel",)
     told = " and of ".join(f"{key} {list(shapes[key])}" for key in tellers)
@@ -195,21 +200,17 @@ def _any(names: Iterable[str], beginning: str) -> bool:
 
 
 def _layers(shapes: Mapping[str, tuple[int, ...]], module: str) -> set[int]:
-    found = (re.match(rf"encoder/{module}_(\d+)/", key) for key in shapes)
+    found = (re.match(rf"{module}_(\d+)/", key) for key in shapes)
     return {int(match[1]) for match in found if match}
 
 
-def _labels(shape: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(f"LABEL_{i}" for i in range(shape[0] if shape else 0))
-
-
-def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int]) -> dict[str, Any]:
+def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int], root: str) -> dict[str, Any]:
     """What the tree tells of its mixers; those without parameters look alike and are taken for Fourier transforms."""
-    linear, attention = _layers(shapes, "linear_transform"), _layers(shapes, "self_attention")
+    linear, attention = _layers(shapes, f"{root}linear_transform"), _layers(shapes, f"{root}self_attention")
     values: dict[str, Any] = {"mixing": "linear"} if linear else {}
     if attention:
         values |= {"mixing": "attention"} if attention == layers else {"attention_layers": tuple(sorted(attention))}
-        query = shapes.get(f"encoder/self_attention_{min(attention)}/query/kernel", ())
+        query = shapes.get(f"{root}self_attention_{min(attention)}/query/kernel", ())
         values["num_attention_heads"] = query[1] if len(query) == 3 else 1
     return values
 
@@ -240,10 +241,10 @@ def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], 
             branch = tree
             for parent in parents:
                 branch = branch.setdefault(parent, {})
-            branch[leaf] = partial(_stored, read, name, change, config.num_attention_heads)
+            branch[leaf] = partial(_stored, read, name, change, config)
     with path.open("wb") as file:
         write_tree(file, tree)
 
 
-def _stored(read: Callable[[str], Tensor], name: str, change: Change, heads: int) -> Tensor:
-    return change.undo(read(name), heads)
+def _stored(read: Callable[[str], Tensor], name: str, change: Change, config: FNetConfig) -> Tensor:
+    return undone(change, read(name), config)

@@ -4,7 +4,9 @@ Keras names what stands in a file by class and number of occurrence, and variabl
 """
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,9 @@ import h5py
 import torch
 from torch import Tensor
 
-from fnet_core.config import FNetConfig
+from fnet_core.config import FNetConfig, numbered_labels
 from fnet_core.errors import CheckpointError, ConfigError
-from fnet_core.renames import AS_IT_IS, RAW_TOKENIZER, TRANSPOSED, Change, Contents, Leaves, Modules, renames_from_modules
+from fnet_core.renames import AS_IT_IS, RAW_TOKENIZER, TRANSPOSED, Contents, Leaves, Modules, check_sizes, renames_from_modules
 from fnet_core.weights import WeightFile, damaged, text_from_file
 
 EMBEDDING: Leaves = {"vars/0": ("weight", AS_IT_IS)}
@@ -42,6 +44,7 @@ MASKED_LM: Modules = {
     "layers/masked_lm_head/_intermediate_layer_norm": ("cls.predictions.transform.LayerNorm", NORM),
 }
 CLASSIFIER: Modules = {"layers/dense": ("classifier", DENSE)}
+CLASSIFIER_TENSORS = tuple(renames_from_modules(CLASSIFIER))
 TASKS: Mapping[str, tuple[str, Modules]] = {
     "FNetTextClassifier": ("FNetForSequenceClassification", CLASSIFIER),
     "FNetClassifier": ("FNetForSequenceClassification", CLASSIFIER),
@@ -65,13 +68,16 @@ MASKED_LM_FIXED = {"masked_lm_act": "gelu", "masked_lm_norm_eps": 1e-5}
 CONFIG, WEIGHTS, TASK, TASK_WEIGHTS = "config.json", "model.weights.h5", "task.json", "task.weights.h5"
 VOCABULARY = "assets/tokenizer/vocabulary.spm"
 BACKBONE_CLASS = "FNetBackbone"
+REGISTERED = "registered_name"
+"""A key of every object that Keras 3 serialises."""
 OPTIMIZER = "optimizer/"
 
 
 def is_keras_preset(folder: Path) -> bool:
-    """Tell whether a folder's config.json is of Keras: it names a class."""
+    """Tell whether a folder's config.json is a serialised object of Keras; a `class_name` alone, others have as well."""
     try:
-        return "class_name" in json.loads((folder / CONFIG).read_text("utf-8"))
+        values = json.loads((folder / CONFIG).read_text("utf-8"))
+        return isinstance(values, dict) and (values.get("class_name") == BACKBONE_CLASS or REGISTERED in values)
     except (OSError, ValueError, TypeError, RecursionError):
         return False  # whatever it is, others report it
 
@@ -81,49 +87,74 @@ def keras_contents(folder: Path) -> Contents:
 
     Raises CheckpointError when it is of another model, a file is missing or damaged, or a task computes what this model does not.
     """
-    values = _config_of(folder / CONFIG, (BACKBONE_CLASS,))
-    fields: dict[str, Any] = {}
-    for key, field in SIZES.items():
+    path = folder / CONFIG
+    values = _config_of(str(path), _object(path), (BACKBONE_CLASS,))
+    for key in SIZES:
         if key not in values:
-            raise CheckpointError(f"{folder / CONFIG}: {key} is missing; expected the configuration of a {BACKBONE_CLASS}")
-        fields[field] = values[key]
+            raise CheckpointError(f"{path}: {key} is missing; expected the configuration of a {BACKBONE_CLASS}")
+    fields: dict[str, Any] = {field: values[key] for key, field in SIZES.items()}
+    try:
+        config = FNetConfig(**fields, architectures=("FNetModel",))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {_in_their_words(str(error))}") from error
+    weights = _opened(folder / WEIGHTS)
+    check_sizes(config, [weights], path=path, words=_in_their_words)
     blocks = {
         key.format(block="f_net_encoder" + (f"_{i}" if i else "")): (name.format(i=i), leaves)
-        for i in range(fields["num_hidden_layers"] if isinstance(fields["num_hidden_layers"], int) else 0)
+        for i in range(config.num_hidden_layers)
         for key, (name, leaves) in BLOCK.items()
     }
-    files = [(_opened(folder / WEIGHTS), renames_from_modules({**BACKBONE, **blocks}))]
+    files = [(weights, renames_from_modules({**BACKBONE, **blocks}))]
     if (folder / TASK).is_file():
-        fields |= _task(folder, files)
-    else:
-        fields["architectures"] = ("FNetModel",)
-    try:
-        config = FNetConfig(**fields)
-    except ConfigError as error:
-        raise ConfigError(f"{folder / CONFIG}: {error}") from error
+        head, modules, added = _task(folder, values)
+        files.append((head, renames_from_modules(modules)))
+        config = replace(config, **added)
     return Contents(
-        folder=folder, config=config, origin=CONFIG, files=tuple(files), vocabulary=folder / VOCABULARY, tokenizer=RAW_TOKENIZER
+        folder=folder,
+        config=config,
+        origin=CONFIG,
+        files=tuple(files),
+        vocabulary=folder / VOCABULARY,
+        tokenizer=RAW_TOKENIZER,
     )
 
 
-def _task(folder: Path, files: list[tuple[WeightFile, dict[str, tuple[str, Change]]]]) -> dict[str, Any]:
-    """Fields that a preset's task adds to the configuration; its weights are added to `files`."""
+def _in_their_words(message: str) -> str:
+    """An error of a configuration with keras-hub's names of the sizes."""
+    theirs = {field: key for key, field in SIZES.items()}
+    return re.sub(r"\w+", lambda word: theirs.get(word[0], word[0]), message)
+
+
+def _task(folder: Path, backbone: Mapping[str, Any]) -> tuple[WeightFile, Modules, dict[str, Any]]:
+    """A preset's head: its weights, what they hold, and the fields that it adds to the configuration."""
     path = folder / TASK
-    values = _config_of(path, tuple(TASKS))
-    architecture, modules = TASKS[_object(path)["class_name"]]
-    files.append((_opened(folder / TASK_WEIGHTS), renames_from_modules(modules)))
-    fields: dict[str, Any] = {"architectures": (architecture,)}
+    task = _object(path)
+    values = _config_of(str(path), task, tuple(TASKS))
+    own = _config_of(f"{path}: backbone", values.get("backbone"), (BACKBONE_CLASS,))
+    for key in SIZES:
+        if own.get(key) != backbone[key]:
+            raise CheckpointError(
+                f"{path}: its backbone has {key} {own.get(key)!r}, but {folder / CONFIG} says {backbone[key]!r}; "
+                "they are of different models"
+            )
+    architecture, modules = TASKS[task["class_name"]]
+    file, fields = _opened(folder / TASK_WEIGHTS), {"architectures": (architecture,)}
     if modules is MASKED_LM:
-        return fields | MASKED_LM_FIXED
+        return file, modules, fields | MASKED_LM_FIXED
     if values.get("activation") not in (None, "linear"):
         raise CheckpointError(
             f"{path}: activation: expected linear, found {values['activation']!r}; a classifier here gives logits. "
             "Save the preset with activation=None"
         )
-    count = values.get("num_classes")
-    if not isinstance(count, int) or count < 1:
-        raise CheckpointError(f"{path}: num_classes: expected a positive integer, found {count!r}")
-    return fields | {"labels": tuple(f"LABEL_{i}" for i in range(count))}
+    labels = numbered_labels(values.get("num_classes"), name=f"{path}: num_classes")
+    for key in CLASSIFIER_TENSORS:
+        shape = file.shapes.get(key)
+        if shape and shape[-1] != len(labels):
+            raise CheckpointError(
+                f"{file.path}: tensor {key} has shape {list(shape)}, but {TASK} says num_classes {len(labels)}; "
+                "they are of different models"
+            )
+    return file, modules, fields | {"labels": labels}
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -136,13 +167,13 @@ def _object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _config_of(path: Path, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Read the configuration of a serialised object of one of some classes."""
-    values = _object(path)
+def _config_of(name: str, values: object, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of a serialised object of one of some classes; `name` is what errors call it."""
+    values = values if isinstance(values, dict) else {}
     config = values.get("config")
     if values.get("class_name") not in classes or not isinstance(config, dict):
         raise CheckpointError(
-            f"{path}: expected the class {' or '.join(classes)} with its config, found {values.get('class_name')!r}"
+            f"{name}: expected the class {' or '.join(classes)} with its config, found {values.get('class_name')!r}"
         )
     return config
 

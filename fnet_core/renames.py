@@ -1,13 +1,14 @@
 """Renames: from the names and layouts of another format to transformers', as plain data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fnet_core.config import FNetConfig
+from fnet_core.config import LAYERS, WEIGHT_SIZES, FNetConfig
+from fnet_core.errors import CheckpointError
 from fnet_core.weights import WeightFile
 
 
@@ -78,6 +79,25 @@ class Contents:
     tokenizer: str | None = None
 
 
+def check_sizes(config: FNetConfig, files: Sequence[WeightFile], *, path: Path, words: Callable[[str], str] = str) -> None:
+    """Refuse sizes that no tensor can have, before a model of them is made: it might take more time and memory than there is.
+
+    `path` is what the configuration was read from, `words` puts the error in the terms of that file. Raises CheckpointError.
+    """
+    shapes = [shape for file in files for shape in file.shapes.values() if 0 not in shape]
+    longest = max((axis for shape in shapes for axis in shape), default=0)
+    for field in WEIGHT_SIZES:
+        value = getattr(config, field)
+        if value > (len(shapes) if field == LAYERS else longest):
+            holds = f"{len(shapes)} tensors" if field == LAYERS else f"no axis above {longest}"
+            raise CheckpointError(f"{path}: {words(f'{field} {value}')}: the weights hold {holds}; they are of different models")
+
+
 def stored_shape(shape: tuple[int, ...], change: Change, config: FNetConfig) -> tuple[int, ...]:
     """Return the shape that a file has for a tensor of `shape` in transformers' layout."""
-    return tuple(change.undo(torch.empty(shape, device="meta"), config.num_attention_heads).shape)
+    return tuple(undone(change, torch.empty(shape, device="meta"), config).shape)
+
+
+def undone(change: Change, tensor: Tensor, config: FNetConfig) -> Tensor:
+    """Return a tensor as a file has it, given in transformers' layout."""
+    return change.undo(tensor, config.num_attention_heads or 1)  # what has no heads does not ask for them

@@ -69,6 +69,7 @@ class AttentionMixing(Mixing):
     def __init__(self, config: FNetConfig, sequence_length: int) -> None:
         """Make the four projections."""
         super().__init__(sequence_length, config.hidden_size)
+        assert config.num_attention_heads is not None  # the configuration of a model that attends has it
         self.heads = config.num_attention_heads
         size = config.hidden_size
         self.query, self.key, self.value, self.output = (nn.Linear(size, size) for _ in range(4))

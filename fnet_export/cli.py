@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 import click
 from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
 from fnet_runtime.manifest import TARGETS, AxisProfile
-from fnet_runtime.tokenizer import FLAVOURS
 from rich.console import Console
 from rich.filesize import decimal
 
@@ -21,7 +20,7 @@ from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
 from fnet_export.choice import AUTO, MIXING_NAMES
-from fnet_export.convert_cli import convert
+from fnet_export.convert_cli import convert, tokenizer_option
 from fnet_export.errors import EngineError, FNetExportError, ParityError
 from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
@@ -56,9 +55,7 @@ class Commands(click.Group):
 @click.option("--model", metavar="FOLDER|ID", help=f"A folder, flax file or hub id.  [default: the {BUILT_IN_ID} spam filter]")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
-@click.option(
-    "--tokenizer", type=click.Choice(list(FLAVOURS)), help="The flavour it was trained with.  [default: by the files of the model]"
-)
+@tokenizer_option
 @click.option("--mixing", type=click.Choice(MIXING_NAMES), default=AUTO, help="How the graph computes the Fourier transforms.")
 @click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."

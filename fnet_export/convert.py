@@ -15,7 +15,7 @@ from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
 from fnet_export.errors import OutputError
-from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, tokenizer_from_folder
+from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, check_flavour, tokenizer_from_folder
 
 HUGGINGFACE, FLAX = "huggingface", "flax"
 FORMATS = (HUGGINGFACE, FLAX)
@@ -42,13 +42,15 @@ class ConvertOptions:
 
     to: str
     output: Path
-    model: str | None = None
+    model: str
     revision: str | None = None
+    tokenizer: str | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
         if self.to not in FORMATS:
             raise OutputError(f"unknown format {self.to!r}; expected one of {', '.join(FORMATS)}")
+        check_flavour(self.tokenizer)
 
 
 def folder_from_options(options: ConvertOptions) -> Path:
@@ -57,7 +59,7 @@ def folder_from_options(options: ConvertOptions) -> Path:
     Raises FNetError for a checkpoint that cannot be read or that the other format cannot hold, and OutputError.
     """
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
-    tokenizer_files = _tokenizer_files(checkpoint)
+    tokenizer_files = _tokenizer_files(checkpoint, options.tokenizer)
     with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:
         (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
         if options.to == FLAX:
@@ -71,10 +73,10 @@ def folder_from_options(options: ConvertOptions) -> Path:
     return options.output
 
 
-def _tokenizer_files(checkpoint: Checkpoint) -> dict[str, bytes]:
+def _tokenizer_files(checkpoint: Checkpoint, flavour: str | None) -> dict[str, bytes]:
     """The vocabulary and what says which tokenizer is meant, by file name: its tokenizer.json, else the flavour named."""
     spiece, config = checkpoint.vocabulary, checkpoint.folder / TOKENIZER_CONFIG
-    choice = tokenizer_from_folder(checkpoint.folder, spiece=spiece, own=checkpoint.tokenizer)
+    choice = tokenizer_from_folder(checkpoint.folder, flavour, spiece=spiece, own=checkpoint.tokenizer)
     files = {SPIECE: spiece.read_bytes()} if spiece.is_file() else {}
     if choice.path.name == TOKENIZER_JSON:
         files |= {path.name: path.read_bytes() for path in (choice.path, config) if path.is_file()}

@@ -5,25 +5,31 @@ from pathlib import Path
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
+from fnet_runtime.tokenizer import FLAVOURS
 
-from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_export.convert import FORMATS, ConvertOptions, folder_from_options
 from fnet_export.errors import FNetExportError
 
 BAD_INPUT = 1
+tokenizer_option = click.option(
+    "--tokenizer", type=click.Choice(list(FLAVOURS)), help="The flavour it was trained with.  [default: by the files of the model]"
+)
+"""An option of the export as well."""
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--model", metavar="FOLDER|FILE|ID", help=f"What to convert.  [default: the {BUILT_IN_ID} spam filter]")
+@click.option("--model", required=True, metavar="FOLDER|ID", help="A folder, flax file or hub id.")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--to", required=True, type=click.Choice(FORMATS), help="The format to write.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@tokenizer_option
 @click.option("--force", is_flag=True, help="Replace an earlier conversion.")
-def convert(model: str | None, revision: str | None, to: str, output: Path, force: bool) -> None:
+def convert(model: str, revision: str | None, to: str, output: Path, tokenizer: str | None, force: bool) -> None:
     """Rewrite a checkpoint in another format: weights with every head, configuration and vocabulary."""
     try:
-        folder = folder_from_options(ConvertOptions(to=to, output=output, model=model, revision=revision, force=force))
+        options = ConvertOptions(to=to, output=output, model=model, revision=revision, tokenizer=tokenizer, force=force)
+        folder = folder_from_options(options)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)

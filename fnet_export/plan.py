@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, MODEL_DATA, PARITY, TARGETS, AxisProfile
-from fnet_runtime.tokenizer import FLAVOURS
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
 from fnet_core.config import FOURIER, SIZED_MIXINGS
@@ -19,7 +18,7 @@ from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_nam
 from fnet_export.errors import GraphError, OutputError
 from fnet_export.inputs import GOLDEN_ROWS
 from fnet_export.tensorrt import Library, library_for_target
-from fnet_export.tokenizer import TokenizerChoice, tokenizer_from_folder
+from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.trace import TraceOptions
 
 DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
@@ -59,8 +58,7 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise OutputError(f"unknown target {self.target!r}; expected one of {', '.join(TARGETS)}")
-        if self.tokenizer is not None and self.tokenizer not in FLAVOURS:
-            raise OutputError(f"unknown tokenizer {self.tokenizer!r}; expected one of {', '.join(FLAVOURS)}")
+        check_flavour(self.tokenizer)
         if self.mixing not in MIXING_NAMES:
             raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXING_NAMES)}")
 

@@ -1,15 +1,18 @@
 """Which tokenizer a checkpoint means: read off the files of its folder, or asked for."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 from fnet_runtime.encoding import SPECIAL_TOKENS
 from fnet_runtime.tokenizer import FLAVOURS, SLOW, SPIECE, TOKENIZER_JSON, Tokenizer, TokenizerOptions
 from fnet_runtime.tokenizers_backend import FAST, flavour_from_pipeline
 
 from fnet_core.errors import CheckpointError
+from fnet_export.errors import OutputError
 from fnet_export.inputs import emails
 from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
@@ -36,6 +39,9 @@ PROBES = (
 )
 """Texts on which flavours are compared before the built-in e-mails, ordinary ones first."""
 COMPARED_TOKENS, SHOWN_CHARACTERS = 512, 60
+
+IdsOf = Callable[[str], list[int]]
+"""Token ids of a text, special tokens included."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,13 +76,22 @@ def tokenizer_from_folder(
     """
     spiece = spiece or folder / SPIECE
     _check_sides(folder)
-    written = _written_flavour(folder)
+    pipeline = _pipeline(folder)
+    written = None if pipeline is None else flavour_from_pipeline(pipeline, name=str(folder / TOKENIZER_JSON))
     chosen, reason = (flavour, "asked for") if flavour is not None else _chosen(folder, written, own)
     tokenizer, path, data = _opened(folder, spiece, chosen, written)
-    present = [*([written] if written else []), *([SLOW] if spiece.is_file() and own is None else [])]
-    others = [_opened(folder, spiece, other, written)[0] for other in present if other != chosen]
-    found = (_disagreement(tokenizer, other) for other in others)
+    present = [written, *([_named_flavour(folder), own or SLOW] if spiece.is_file() else [])]
+    others = {other: _ids(_opened(folder, spiece, other, written)[0]) for other in present if other not in (None, chosen)}
+    if pipeline is not None and written is None:
+        others[TOKENIZER_JSON] = _ids_of_pipeline(pipeline)
+    found = (_disagreement(chosen, _ids(tokenizer), other, ids) for other, ids in others.items())
     return TokenizerChoice(tokenizer=tokenizer, path=path, data=data, reason=reason, disagreement=next(filter(None, found), None))
+
+
+def check_flavour(flavour: str | None) -> None:
+    """Refuse a flavour that was asked for and is none. Raises OutputError."""
+    if flavour is not None and flavour not in FLAVOURS:
+        raise OutputError(f"unknown tokenizer {flavour!r}; expected one of {', '.join(FLAVOURS)}")
 
 
 def _check_sides(folder: Path) -> None:
@@ -89,21 +104,25 @@ def _check_sides(folder: Path) -> None:
             )
 
 
-def _written_flavour(folder: Path) -> str | None:
-    """The flavour that the folder's tokenizer.json is; None where there is no such file or it is of no known flavour."""
+def _pipeline(folder: Path) -> bytes | None:
+    """The folder's tokenizer.json; None where there is no such file or it holds no pipeline."""
     path = folder / TOKENIZER_JSON
-    if not path.is_file() or KERAS_KEY in _object(path):
-        return None
-    return flavour_from_pipeline(path.read_bytes(), name=str(path))
+    return path.read_bytes() if path.is_file() and KERAS_KEY not in _object(path) else None
+
+
+def _named_flavour(folder: Path) -> str | None:
+    """The flavour that tokenizer_config.json names; None where it names none."""
+    named = _config(folder).get(FLAVOUR)
+    if named is None or (isinstance(named, str) and named in FLAVOURS):
+        return named
+    raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {FLAVOUR}: expected one of {', '.join(FLAVOURS)}, found {named!r}")
 
 
 def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, str]:
     if written is not None:
         return written, f"{TOKENIZER_JSON} is what transformers {'4' if written == FAST else '5'} writes"
-    named = _config(folder).get(FLAVOUR)
+    named = _named_flavour(folder)
     if named is not None:
-        if not isinstance(named, str) or named not in FLAVOURS:
-            raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {FLAVOUR}: expected one of {', '.join(FLAVOURS)}, found {named!r}")
         return named, f"{TOKENIZER_CONFIG} names it"
     if own is not None:
         return own, "that of the code that wrote the checkpoint"
@@ -185,11 +204,26 @@ def _object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _disagreement(chosen: Tokenizer, other: Tokenizer) -> str | None:
+def _ids(tokenizer: Tokenizer) -> IdsOf:
+    def ids(text: str) -> list[int]:
+        encoding = tokenizer.encode(text, length=COMPARED_TOKENS)
+        return [int(i) for i in encoding.input_ids[: encoding.attention_mask.sum()]]
+
+    return ids
+
+
+def _ids_of_pipeline(data: bytes) -> IdsOf:
+    """What the library makes of a tokenizer.json that is of no flavour."""
+    pipeline = tokenizers.Tokenizer.from_str(data.decode())
+    pipeline.no_padding()
+    pipeline.enable_truncation(COMPARED_TOKENS)
+    return lambda text: list(pipeline.encode(text).ids)
+
+
+def _disagreement(name: str, ids: IdsOf, other_name: str, other_ids: IdsOf) -> str | None:
     """Say on which text first, of the probes and then the built-in e-mails, two tokenizers give different ids."""
     for text in (*PROBES, *emails()):
-        ids = [tokenizer.encode(text, length=COMPARED_TOKENS).input_ids for tokenizer in (chosen, other)]
-        if (ids[0] != ids[1]).any():
+        if ids(text) != other_ids(text):
             shown = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."
-            return f"{chosen.options.flavour} and {other.options.flavour} give different ids, first for {shown!r}"
+            return f"{name} and {other_name} give different ids, first for {shown!r}"
     return None

@@ -1,5 +1,6 @@
 import json
 import os
+import time
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from transformers import FNetConfig as TheirConfig
 from transformers import FNetForPreTraining, FNetForTokenClassification
 
 from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
-from fnet_core.config import FNetConfig
+from fnet_core.config import WEIGHT_SIZES, FNetConfig
 from fnet_core.errors import CheckpointError, ConfigError, TaskError
 from fnet_core.tasks import TASKS, task_named
 
@@ -167,7 +168,8 @@ def test_config_round_trip_keeps_unknown_keys():
 @pytest.mark.parametrize(
     ("key", "value"),
     [("hidden_size", 0), ("vocab_size", "x"), ("hidden_act", "tanh"), ("pad_token_id", 32000), ("layer_norm_eps", -1.0),
-     ("model_type", "bert"), ("id2label", {"1": "a"}), ("tie_word_embeddings", 1), ("hidden_dropout_prob", 1.5)],
+     ("model_type", "bert"), ("id2label", {"1": "a"}), ("tie_word_embeddings", 1), ("hidden_dropout_prob", 1.5),
+     ("layer_norm_eps", 10**400)],
 )  # fmt: skip
 def test_bad_config_values_are_refused_by_name(key, value):
     with pytest.raises(ConfigError, match=f"{key}: expected"):
@@ -195,6 +197,41 @@ def test_half_a_head_is_refused_and_a_classifier_of_tokens_needs_no_pooler(folde
     changed_weights(other, lambda w: w.pop("classifier.bias"))
     with pytest.raises(CheckpointError, match=r"tensor classifier\.bias is missing"):
         checkpoint_from_folder(other, id="x")
+
+
+@pytest.mark.parametrize("field", WEIGHT_SIZES)
+def test_sizes_that_no_weights_have_are_refused_before_anything_is_made(folder, field):
+    config = json.loads((folder / "config.json").read_text())
+    holds = "32 tensors" if field == "num_hidden_layers" else "no axis above 40"
+    for value in (10**9, 10**30):
+        (folder / "config.json").write_text(json.dumps(config | {field: value}))
+        start = time.perf_counter()
+        with pytest.raises(
+            CheckpointError, match=rf"config\.json: {field} {value}: the weights hold {holds}; they are of different"
+        ):
+            checkpoint_from_folder(folder, id="x")
+        assert time.perf_counter() - start < 1
+
+
+def test_an_empty_tensor_makes_no_size_good(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 10**12}))
+    changed_weights(folder, lambda w: w.update({"fnet.embeddings.position_embeddings.weight": torch.zeros(10**12, 0)}))
+    with pytest.raises(CheckpointError, match="max_position_embeddings 1000000000000: the weights hold no axis above 40"):
+        checkpoint_from_folder(folder, id="x")
+
+
+def test_a_number_of_labels_that_nothing_has():
+    for count in (10**9, 0, True):
+        with pytest.raises(ConfigError, match=f"num_labels: expected a positive integer, at most 1000000, found {count}"):
+            FNetConfig.from_dict({"num_labels": count})
+
+
+def test_a_class_name_does_not_make_a_preset_of_keras(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"class_name": "FNetForPreTraining", "config": {}}))
+    checkpoint = checkpoint_from_folder(folder, id="x")
+    assert ("pretraining" in checkpoint.tasks, checkpoint.config.to_dict()["class_name"]) == (True, "FNetForPreTraining")
 
 
 def test_one_tensor_in_two_files(folder):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
-from fnet_core.errors import CheckpointError, ConfigError, FNetError
+from fnet_core.errors import CheckpointError, ConfigError, FNetError, TaskError
 from fnet_core.tasks import TASKS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "flax"
@@ -125,6 +125,31 @@ def test_variables_saved_whole_and_a_file_without_heads(tmp_path):
     del tree["classification"]
     (tmp_path / "f_net_checkpoint").write_bytes(pack({"target": tree}))
     assert opened(tmp_path).tasks == ("feature-extraction", "masked-lm")
+
+
+@pytest.mark.parametrize("name", ["pretraining", *MIXERS])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_bare_encoder_model_has_its_modules_at_the_root(name, wrapped, tmp_path):
+    tree = unpacked(golden(name))["target"]["encoder"]
+    (tmp_path / "checkpoint_1").write_bytes(pack({"target": {"params": tree} if wrapped else tree}))
+    bare, whole = opened(tmp_path), opened(golden(name))
+    assert bare.tasks == ("feature-extraction",)
+    assert (bare.config.mixings, bare.config.architectures) == (whole.config.mixings, ("FNetModel",))
+    assert set(whole.tensors) - set(bare.tensors) == {key for key in whole.tensors if key.startswith(("cls.", "classifier."))}
+    assert all(torch.equal(bare.tensor(key), whole.tensor(key)) for key in bare.tensors)
+    with pytest.raises(TaskError, match="no weights for the question-answering head; it has heads for: feature-extraction"):
+        model_from_checkpoint(bare, TASKS["question-answering"])
+    model_from_checkpoint(bare, TASKS["question-answering"], random_head=True)
+    word = "embedder/word/embedding"
+    given = json.loads(bare.config.to_json()) | {"vocab_size": 99}
+    (tmp_path / "config.json").write_text(json.dumps(given))
+    with pytest.raises(CheckpointError, match=rf"tensor {word} has shape \[120, 12\], but config\.json implies \[99, 12\]"):
+        opened(tmp_path)
+    (tmp_path / "config.json").unlink()
+    del tree["pooler"]["bias"]
+    (tmp_path / "checkpoint_1").write_bytes(pack({"target": tree}))
+    with pytest.raises(CheckpointError, match=rf"tensor pooler/bias is missing; the number of blocks .* shape of {word} \[120"):
+        opened(tmp_path)
 
 
 def test_the_first_tensor_missing_left_over_or_misshapen_is_named(tmp_path):
@@ -277,6 +302,9 @@ def test_a_config_beside_is_taken_and_must_fit(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(given | {"num_hidden_layers": 2}))
     with pytest.raises(CheckpointError, match="encoder_2/mixing_layer_norm/bias is left over: an FNet with 2 layers"):
         opened(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(given | {"num_hidden_layers": 10**9}))
+    with pytest.raises(CheckpointError, match=r"config\.json: num_hidden_layers 1000000000: the weights hold 35 tensors"):
+        opened(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="not JSON"):
         opened(tmp_path)
@@ -318,4 +346,14 @@ def test_several_vocabularies_and_sizes_that_are_none(tmp_path):
     with pytest.raises(
         ConfigError, match=r"checkpoint_1: type_vocab_size: expected a positive integer, found 0; its shapes say so"
     ):
+        opened(tmp_path / "empty")
+    tree["encoder"]["embedder"]["type"]["embedding"] = np.ones((3, 12), np.float32)
+    tree["classification"]["output_kernel"] = np.zeros((10**9, 0), np.float32)
+    (tmp_path / "empty" / "checkpoint_1").write_bytes(pack({"target": tree}))
+    with pytest.raises(ConfigError, match="checkpoint_1: the first axis of classification/output_kernel: .* found 1000000000"):
+        opened(tmp_path / "empty")
+    tree["encoder"]["embedder"]["position"]["embedding"] = np.zeros((1, 10**9, 0), np.float32)
+    del tree["classification"]
+    (tmp_path / "empty" / "checkpoint_1").write_bytes(pack({"target": tree}))
+    with pytest.raises(CheckpointError, match="checkpoint_1: max_position_embeddings 1000000000: the weights hold no axis above"):
         opened(tmp_path / "empty")

@@ -98,8 +98,10 @@ def test_the_first_tensor_missing_left_over_or_misshapen_is_named(folder):
         (
             task,
             replaced("layers/dense/vars/0", (12, 4)),
-            r"tensor layers/dense/vars/0 has shape \[12, 4\], but .* implies \[12, 5\]",
+            r"tensor layers/dense/vars/0 has shape \[12, 4\], but task\.json says num_classes 5; they are of different models",
         ),
+        (task, replaced("layers/dense/vars/1", (4,)), r"vars/1 has shape \[4\], but task\.json says num_classes 5"),
+        (task, replaced("layers/dense/vars/0", (9, 5)), r"vars/0 has shape \[9, 5\], but config\.json implies \[12, 5\]"),
         (task, replaced("layers/dense_1/vars/0", 3), "tensor layers/dense_1/vars/0 is left over"),
     ]
     for name, change, message in cases:
@@ -152,10 +154,32 @@ def test_a_file_gone_after_it_was_opened(folder):
 def test_bad_configurations(folder):
     originals = {name: (folder / name).read_text() for name in ("config.json", "task.json")}
     cases = [
-        ("config.json", {"hidden_dim": 0}, ConfigError, "config.json: hidden_size: expected a positive integer"),
-        ("config.json", {"num_layers": "x"}, ConfigError, "config.json: num_hidden_layers: expected a positive integer"),
+        ("config.json", {"hidden_dim": 0}, ConfigError, "config.json: hidden_dim: expected a positive integer"),
+        ("config.json", {"num_layers": "x"}, ConfigError, "config.json: num_layers: expected a positive integer"),
+        ("config.json", {"vocabulary_size": 2}, ConfigError, "pad_token_id: expected an id below vocabulary_size 2, found 3"),
+        ("config.json", {"num_layers": 10**9}, CheckpointError, "config.json: num_layers 1000000000: the weights hold 25 tensors"),
+        (
+            "config.json",
+            {"hidden_dim": 10**9},
+            CheckpointError,
+            "config.json: hidden_dim 1000000000: the weights hold no axis above",
+        ),
         ("task.json", {"activation": "softmax"}, CheckpointError, "activation: expected linear, found 'softmax'"),
-        ("task.json", {"num_classes": 0}, CheckpointError, "num_classes: expected a positive integer, found 0"),
+        (
+            "task.json",
+            {"num_classes": 0},
+            ConfigError,
+            "task.json: num_classes: expected a positive integer, at most 1000000, found 0",
+        ),
+        ("task.json", {"num_classes": True}, ConfigError, "task.json: num_classes: expected a positive integer, .* found True"),
+        ("task.json", {"num_classes": 10**9}, ConfigError, "num_classes: expected a positive integer, .* found 1000000000"),
+        ("task.json", {"backbone": None}, CheckpointError, "task.json: backbone: expected the class FNetBackbone .* found None"),
+        (
+            "config.json",
+            {"max_sequence_length": 7},
+            CheckpointError,
+            r"task\.json: its backbone has max_sequence_length 8, but .*config\.json says 7; they are of different models",
+        ),
     ]
     for name, change, error, message in cases:
         changed(folder / name, **change)
@@ -165,8 +189,17 @@ def test_bad_configurations(folder):
     text = originals["config.json"].replace('"num_segments"', '"segments"')
     for name, written, message in [
         ("config.json", text, "num_segments is missing; expected the configuration of a FNetBackbone"),
-        ("config.json", '{"class_name": "BertBackbone", "config": {}}', "expected the class FNetBackbone .*found 'BertBackbone'"),
+        (
+            "config.json",
+            '{"class_name": "BertBackbone", "config": {}, "registered_name": "x"}',
+            "expected the class FNetBackbone .*found 'BertBackbone'",
+        ),
         ("task.json", "{", "task.json: not JSON"),
+        (
+            "task.json",
+            originals["task.json"].replace('"hidden_dim"', '"dim"'),
+            r"task\.json: its backbone has hidden_dim None, but .*config\.json says 12",
+        ),
         ("task.json", "[]", "task.json: expected an object, found list"),
         ("task.json", '{"class_name": "FNetMaskedLM"}', "expected the class FNetTextClassifier or .*found 'FNetMaskedLM'"),
     ]:

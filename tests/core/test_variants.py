@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -86,7 +88,8 @@ def test_every_mixing_trains(mixing):
 
 def test_attention_alone_does_not_see_what_is_masked():
     torch.manual_seed(2)
-    model = FNet(tiny_config(mixing=ATTENTION), TASKS["sequence-classification"], dtype=torch.float64).eval()
+    config = tiny_config(mixing=ATTENTION, num_attention_heads=12)
+    model = FNet(config, TASKS["sequence-classification"], dtype=torch.float64).eval()
     ids, mask = torch.randint(20, (1, 32)), torch.ones(1, 32, dtype=torch.int64)
     mask[:, 9:] = 0
     others = torch.where(mask == 0, 3, ids)
@@ -144,6 +147,18 @@ def test_layouts_refused(arguments, message):
             {"mixing": ATTENTION, "num_attention_heads": 5},
             "num_attention_heads: expected a positive integer that divides hidden_size 768",
         ),
+        *(
+            (
+                values,
+                'num_attention_heads: is missing, and layers attend; add "num_attention_heads": the number .* hidden_size 768$',
+            )
+            for values in (
+                {"mixing": ATTENTION},
+                {"attention_layers": [10, 11]},
+                {"mixing": ATTENTION, "num_attention_heads": None},
+            )
+        ),
+        ({"num_attention_heads": 0}, "num_attention_heads: expected a positive integer .* found 0"),
     ],
 )
 def test_configurations_refused(values, message):
@@ -156,5 +171,6 @@ def test_a_plain_config_says_nothing_of_variants_and_others_travel():
     hybrid = FNetConfig(attention_layers=(10, 11), num_attention_heads=6)
     assert FNetConfig.from_json(hybrid.to_json()) == hybrid
     assert hybrid.mixings[9:] == ("fourier", ATTENTION, ATTENTION)
-    assert FNetConfig(attention_layers=(0,)).attends
+    assert json.loads(FNetConfig(mixing=ATTENTION, num_attention_heads=12).to_json())["num_attention_heads"] == 12
+    assert FNetConfig(attention_layers=(0,), num_attention_heads=1).attends
     assert not FNetConfig(mixing="linear").attends

@@ -29,7 +29,9 @@ def test_a_model_without_fourier_layers_has_no_choice(name):
     assert (choice.name, choice.reason) == ("none", "no layer has a Fourier transform")
 
 
-@pytest.mark.parametrize("changes", [{"num_hidden_layers": 4, "attention_layers": (3,)}, {"bos_token_id": 50}])
+@pytest.mark.parametrize(
+    "changes", [{"num_hidden_layers": 4, "attention_layers": (3,), "num_attention_heads": 4}, {"bos_token_id": 50}]
+)
 def test_other_models_are_measured_as_a_plain_one_of_their_sizes(changes):
     assert set(mixing_times_ms(tiny_config(**changes), LENGTH)) == set(CANDIDATES)
 

@@ -12,6 +12,8 @@ import torch
 import transformers
 from click.testing import CliRunner
 from conftest import VOCABULARY, export, save_tiny
+from fnet_runtime.tokenizer import FLAVOURS
+from golden_tokenizer import pipeline
 from safetensors.torch import load_file, save_file
 from transformers import FNetConfig as TheirConfig
 
@@ -122,6 +124,22 @@ def test_raw_sentencepiece_survives_there_and_back(rules, tmp_path):
     there = convert(original, "huggingface", tmp_path / "there")
     back = convert(there, "flax", tmp_path / "back")
     assert [flavour_of(folder).flavour for folder in (original, there, back)] == ["sentencepiece"] * 3
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("written", [None, "fnet-fast", "foreign"])
+def test_the_flavour_asked_for_is_the_one_that_the_new_folder_means(flavour, written, tmp_path):
+    original = save_theirs(tmp_path / "theirs", "FNetModel")
+    (original / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    if written:
+        data = pipeline("bpe", "fnet-fast")
+        (original / "tokenizer.json").write_bytes(data if written == "fnet-fast" else data.replace(b'"always"', b'"never"'))
+    there = convert(original, "flax", tmp_path / "there", tokenizer=flavour)
+    assert flavour_of(there) == tokenizer_from_folder(original, flavour).tokenizer.options
+    assert (there / "tokenizer.json").is_file() == (flavour == written)
+    if written == "foreign":
+        with pytest.raises(CheckpointError, match=r"tokenizer\.json: is of neither pipeline .* say with --tokenizer"):
+            convert(original, "flax", tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -282,6 +300,8 @@ def test_what_is_there_is_kept(tmp_path):
     assert (output / "checkpoint_0").is_file()
     with pytest.raises(OutputError, match="unknown format 'onnx'; expected one of huggingface, flax"):
         convert(original, "onnx", tmp_path / "b")
+    with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of sentencepiece, fnet-slow"):
+        convert(original, "flax", tmp_path / "b", tokenizer="fast")
 
 
 def test_the_command(tmp_path):
@@ -293,9 +313,12 @@ def test_the_command(tmp_path):
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'b'}: flax\n")
     again = run("convert", "--model", original, "--to", "flax", "--output", tmp_path / "b")
     assert (again.exit_code, again.stderr.startswith("error: ")) == (1, True)
-    assert run("convert", "--output", tmp_path / "c").exit_code == 2
+    missing = run("convert", "--to", "flax", "--output", tmp_path / "c")
+    assert (missing.exit_code, "Missing option '--model'" in missing.stderr) == (2, True)
     shown = run("convert", "--help").stdout
-    assert all(option in shown for option in ("--model", "--revision", "--to", "--output", "--force"))
+    assert all(option in shown for option in ("--model", "--revision", "--to", "--output", "--tokenizer", "--force"))
+    named = run("convert", "--model", original, "--to", "flax", "--output", tmp_path / "c", "--tokenizer", "sentencepiece")
+    assert (named.exit_code, flavour_of(tmp_path / "c").flavour) == (0, "sentencepiece")
 
 
 def test_the_export_needs_no_name(checkpoint, tmp_path):

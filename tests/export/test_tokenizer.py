@@ -1,4 +1,6 @@
+import functools
 import json
+import shutil
 
 import fnet_runtime
 import pytest
@@ -9,6 +11,7 @@ from fnet_runtime.errors import BundleError
 from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer
 from golden_tokenizer import GOLDEN, pipeline
 
+from fnet_core.checkpoint import checkpoint_from_folder
 from fnet_core.errors import CheckpointError
 from fnet_export.errors import OutputError
 from fnet_export.plan import ExportOptions, plan_from_options
@@ -84,6 +87,57 @@ def test_the_note_names_the_text(folder):
     )
     with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of sentencepiece, fnet-slow"):
         ExportOptions(task="ner", target="onnx", tokenizer="fast")
+
+
+def save_flax(folder, **files):
+    shutil.copytree(GOLDEN / "flax" / "classification", folder)
+    shutil.copy(GOLDEN / "bpe.model", folder / "c4.model")
+    for name, data in files.items():
+        (folder / f"{name}.json").write_bytes(data)
+    checkpoint = checkpoint_from_folder(folder, id="x")
+    return functools.partial(tokenizer_from_folder, folder, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
+
+
+def test_a_flax_folder_has_a_flavour_of_its_own_to_compare(tmp_path):
+    alone = save_flax(tmp_path / "alone")
+    assert (alone().flavour, alone().disagreement) == ("sentencepiece", None)
+    assert alone("fnet-slow").disagreement == (
+        "fnet-slow and sentencepiece give different ids, first for 'It cost $1,000, then 20, then 5,'"
+    )
+    both = save_flax(tmp_path / "both", tokenizer=pipeline("bpe", "fnet-fast"))
+    assert both().disagreement.startswith("fnet-fast and sentencepiece give different ids, first for 'It cost $1,000")
+    assert both("sentencepiece").disagreement.startswith("sentencepiece and fnet-fast give different ids, first for 'It cost")
+    named = save_flax(tmp_path / "named", tokenizer_config=b'{"flavour": "fnet-v5"}')
+    assert named().disagreement == (
+        "fnet-v5 and sentencepiece give different ids, first for 'The quick brown fox jumps over the lazy dog.'"
+    )
+
+
+def test_a_flavour_that_is_named_beside_a_tokenizer_json_of_another(folder):
+    (folder / TOKENIZER_JSON).write_bytes(pipeline("bpe", "fnet-fast"))
+    (folder / "tokenizer_config.json").write_text('{"flavour": "fnet-v5"}')
+    choice = tokenizer_from_folder(folder)
+    assert (choice.flavour, choice.disagreement) == (
+        "fnet-fast",
+        "fnet-fast and fnet-v5 give different ids, first for 'The quick brown fox jumps over the lazy dog.'",
+    )
+    (folder / "spiece.model").unlink()  # of which alone it could be made
+    assert tokenizer_from_folder(folder).disagreement is None
+
+
+def test_a_tokenizer_json_of_no_flavour_is_compared_as_it_is(folder):
+    cutting = tokenizers.Tokenizer.from_str(pipeline("bpe", "fnet-fast").replace(b'"always"', b'"never"').decode())
+    cutting.enable_truncation(4)
+    cutting.enable_padding(length=9, direction="left")
+    (folder / TOKENIZER_JSON).write_text(cutting.to_str())
+    assert tokenizer_from_folder(folder, "fnet-fast").disagreement == (
+        "fnet-fast and fnet-slow give different ids, first for 'It cost $1,000, then 20, then 5,'"
+    )
+    (folder / "spiece.model").rename(folder / "other.model")
+    choice = tokenizer_from_folder(folder, "fnet-fast", spiece=folder / "other.model", own="fnet-fast")
+    assert choice.disagreement == (
+        "fnet-fast and tokenizer.json give different ids, first for 'The quick brown fox jumps over the lazy dog.'"
+    )
 
 
 def test_folders_that_do_not_say_which(folder):

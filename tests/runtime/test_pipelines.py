@@ -170,7 +170,11 @@ def test_every_flavour_leaves_the_space_before_a_mask(flavour):
 def test_a_text_of_nothing_in_a_flavour_that_adds_nothing():
     tokenizer = Tokenizer(golden_tokenizer.pipeline("bpe", "fnet-v5"), TokenizerOptions(flavour="fnet-v5"))
     answer = lambda ids: {"last_hidden_state": np.ones((*ids.shape, 2)), "pooler_output": np.ones((len(ids), 2))}  # noqa: E731
-    assert pipeline("feature-extraction", answer, tokenizer=tokenizer)("").tokens.shape == (0, 2)
+    pipe = pipeline("feature-extraction", answer, tokenizer=tokenizer)
+    assert pipe("").tokens.shape == (0, 2)
+    for text in ("fox<pad>", "<pad><pad>"):  # ends as padding does
+        assert pipe.inputs(text)["input_ids"][0, len(tokenizer.ids(text)) - 1] == tokenizer.pad_id
+        assert pipe(text).tokens.shape == (len(tokenizer.ids(text)), 2)
 
 
 def test_next_sentence_and_pretraining():

@@ -397,7 +397,7 @@ def _choice(pipeline: Pipeline, request: Request, outputs: Outputs) -> Choice:
 
 def _embedding(pipeline: Pipeline, request: Request, outputs: Outputs) -> Embedding:
     (encoding,) = request.encodings
-    used = int(np.flatnonzero(encoding.input_ids != pipeline.tokenizer.pad_id).max(initial=-1)) + 1
+    used = int(encoding.attention_mask.sum())  # not by the id of padding, which may stand in the text
     return Embedding(outputs["last_hidden_state"][0, :used], outputs["pooler_output"][0])
 
 
