@@ -9,7 +9,7 @@ setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e runtimes/python -e '.[dev,tensorrt-rtx]'
+	$(BIN)/pip install --quiet -c constraints.txt -e runtimes/python -e '.[dev,openvino,tensorrt-rtx]'
 	touch $@
 
 demo: setup

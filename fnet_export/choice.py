@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fnet_runtime.manifest import MODEL
+from fnet_runtime.manifest import MODEL, OPENVINO
 from fnet_runtime.ort_session import OrtSession
 
 from fnet_core.config import FOURIER, FNetConfig
@@ -28,11 +28,14 @@ MIXING_NAMES = (AUTO, MEASURE, *MIXINGS)
 FACTORED_FROM = 2048
 """Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two cores took `folded` and
 `factored` 213 and 222 ms at 1,024 tokens, 443 and 425 ms at 2,048, 940 and 877 ms at 4,096 with AVX-512 (`mixing_times_ms`); with
-AVX2 the two cross at 2,048 as well."""
+AVX2 the two cross at 2,048 as well. OpenVINO on the same two cores, AVX-512: `dft`, `folded` and `factored` 230, 172 and 174 ms at 512
+tokens; 1,209, 714 and 720 ms at 2,048 (best of seven or more)."""
 FACTORED_AT_MOST = 1 / 8
 """Of the length, what the sum of its two factors may be: `folded` multiplies each token by an eighth of the length on average."""
 NO_FOURIER = "none"
 """What the manifest records of a model without Fourier layers."""
+ON_CPU = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}
+"""What a bundle for a CPU runs in, by target: they agree on the fastest mixing."""
 CANDIDATES = ("dft", "folded", "factored")
 ROUNDS, LAYERS = 9, 3
 PAUSE_S = 0.05
@@ -110,13 +113,13 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
 
 
 def _from_table(target: str, sequence_length: int) -> MixingChoice:
-    found = factors(sequence_length)
+    found, engine = factors(sequence_length), ON_CPU.get(target)
     if sequence_length >= FACTORED_FROM and sum(found) <= FACTORED_AT_MOST * sequence_length:
-        measured = "measured in ONNX Runtime" if target == "onnx" else f"not measured in {target} for want of a GPU"
+        measured = f"measured in {engine}" if engine else f"not measured in {target} for want of a GPU"
         reason = f"table: {FACTORED_FROM} tokens or more that are {found[0]} x {found[1]}, {measured}"
         return MixingChoice(name="factored", reason=reason)
-    if target != "onnx":
+    if engine is None:
         reason = f"table: {target}, two large products against many slices by the count of layers, not measured for want of a GPU"
         return MixingChoice(name="dft", reason=reason)
-    reason = f"table: fewer than {FACTORED_FROM} tokens, or not of two small factors, measured in ONNX Runtime"
+    reason = f"table: fewer than {FACTORED_FROM} tokens, or not of two small factors, measured in {engine}"
     return MixingChoice(name="folded", reason=reason)

@@ -6,7 +6,7 @@ FNetExportError
 ├── CompareError     two arrays cannot be compared
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
-└── EngineError      the TensorRT library is missing, or refuses the graph
+└── EngineError      the library that makes an engine is missing, or refuses the graph
 """
 
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ class ProfileError(FNetExportError):
 
 
 class EngineError(FNetExportError):
-    """The TensorRT library is missing, or refuses the graph."""
+    """The library that makes an engine is missing, or refuses the graph."""
 
 
 class CompareError(FNetExportError):

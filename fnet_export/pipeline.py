@@ -14,11 +14,13 @@ from fnet_runtime.manifest import (
     GOLDEN,
     MANIFEST,
     MODEL,
+    OPENVINO,
     PARITY,
     EngineInfo,
     Manifest,
     Source,
 )
+from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.trt_session import TrtSession
 
@@ -27,12 +29,14 @@ from fnet_core.fnet import FNet
 from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden, write_graph
 from fnet_export.errors import ParityError
 from fnet_export.inputs import GOLDEN_ROWS, Samples, samples_from_emails
+from fnet_export.library import Library
 from fnet_export.lower import AtPositions, LoweredFNet, lowered_from_model
+from fnet_export.openvino import ir_from_graph
 from fnet_export.optimize import optimized_from_graph
 from fnet_export.parity import FAILED, Candidate, ParityReport, TorchSession, parity_from_candidates
 from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, READ, SIMPLIFY, TRACE, WRITE, Plan
 from fnet_export.progress import Progress
-from fnet_export.tensorrt import Library, engine_from_graph
+from fnet_export.tensorrt import engine_from_graph
 from fnet_export.trace import graph_from_model
 
 TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "tokenizers", "numpy")
@@ -135,8 +139,10 @@ def _samples(plan: Plan) -> Samples:
 
 
 def _written_engine(plan: Plan, library: Library, folder: Path, progress: Progress) -> EngineInfo:
-    """Build the engine of the graph that is in the folder, and write its bytes beside it."""
+    """Build the engine of the graph that is in the folder, and write it there."""
     progress.stage(BUILD)
+    if library.name == OPENVINO:
+        return ir_from_graph(folder / MODEL, folder, library=library)
     engine = engine_from_graph(
         folder / MODEL,
         library=library,
@@ -162,9 +168,12 @@ def _candidates(plan: Plan, traced: Path, folder: Path, engine: EngineInfo | Non
             open=shipped if plan.options.simplify else "--no-simplify: model.onnx is the traced graph",
         ),
     ]
-    if engine is not None:
-        candidates.append(Candidate(name=f"{engine.library} engine", open=partial(TrtSession, folder / ENGINE, engine, inputs)))
-    return candidates
+    if engine is None:
+        return candidates
+    file = folder / engine.file
+    if engine.library == OPENVINO:
+        return [*candidates, Candidate(name="OpenVINO", open=partial(OpenVinoSession, file, inputs))]
+    return [*candidates, Candidate(name=f"{engine.library} engine", open=partial(TrtSession, file, engine, inputs))]
 
 
 def _manifest(plan: Plan, engine: EngineInfo | None, folder: Path) -> Manifest:

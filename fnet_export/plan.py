@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from fnet_runtime.manifest import CONFIG, ENGINE, GOLDEN, MANIFEST, MODEL, MODEL_DATA, PARITY, TARGETS, AxisProfile
+from fnet_runtime.manifest import (
+    CONFIG,
+    ENGINE,
+    GOLDEN,
+    IR,
+    IR_DATA,
+    MANIFEST,
+    MODEL,
+    MODEL_DATA,
+    OPENVINO,
+    PARITY,
+    TARGETS,
+    AxisProfile,
+)
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
 from fnet_core.config import FOURIER, SIZED_MIXINGS
@@ -17,7 +30,9 @@ from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, chec
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.errors import GraphError, OutputError
 from fnet_export.inputs import GOLDEN_ROWS
-from fnet_export.tensorrt import Library, library_for_target
+from fnet_export.library import Library
+from fnet_export.openvino import openvino_library
+from fnet_export.tensorrt import library_for_target
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.trace import TraceOptions
 
@@ -87,7 +102,7 @@ class Plan:
 
 
 def plan_from_options(options: ExportOptions) -> Plan:
-    """Check everything that can be checked at once: task, head, vocabulary, length, output folder, TensorRT library.
+    """Check everything that can be checked at once: task, head, vocabulary, length, output folder, the engine's library.
 
     Raises FNetError, FNetExportError or FNetRuntimeError, which say what to do.
     """
@@ -95,7 +110,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     if options.predict_positions is not None:
         task = task_at_positions(task, options.predict_positions)
     check_output(options.output, force=options.force)
-    library = None if options.target == "onnx" else library_for_target(options.target)
+    library = _library(options.target)
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
     task = task_of_config(task, config)
@@ -145,6 +160,13 @@ def plan_from_options(options: ExportOptions) -> Plan:
     )
 
 
+def _library(target: str) -> Library | None:
+    """Import what makes the engine of a target. Raises EngineError."""
+    if target == "onnx":
+        return None
+    return openvino_library() if target == OPENVINO else library_for_target(target)
+
+
 def _expected_bytes(
     checkpoint: Checkpoint, task: Task, length: int, mixing: str, options: ExportOptions, choice: TokenizerChoice
 ) -> dict[str, int]:
@@ -165,4 +187,5 @@ def _expected_bytes(
     graph = 4 * (weights + matrices)
     beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
-    return sizes | ({ENGINE: graph} if options.target != "onnx" else {}) | {PARITY: 2_000, MANIFEST: 3_000}
+    engine = {"onnx": {}, OPENVINO: {IR: 100_000, IR_DATA: graph}}.get(options.target, {ENGINE: graph})
+    return sizes | engine | {PARITY: 2_000, MANIFEST: 3_000}

@@ -6,38 +6,22 @@ typed: precision is what the graph says.
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import onnx
-from fnet_runtime.manifest import ENGINE, AxisProfile, EngineInfo
+from fnet_runtime.manifest import ENGINE, LIBRARIES, AxisProfile, EngineInfo
 from fnet_runtime.trt_session import error_logger
 
 from fnet_export.errors import EngineError, ProfileError
+from fnet_export.library import Importer, Library, library_from_name
 
 RTX_COMPUTE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
 """What TensorRT-RTX builds for unless told otherwise: Ampere and later. Set by name, so that a manifest need not assume it."""
 
-INSTALL = {
-    "tensorrt": "pip install 'fnet-export[tensorrt]'",
-    "tensorrt_rtx": "pip install 'fnet-export[tensorrt-rtx]'",
-}
-
-Importer = Callable[[str], ModuleType]
 OnProgress = Callable[[str, int, int], None]
 """Told the name of a phase of the build, the steps done and the steps in all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Library:
-    """An imported TensorRT package; `substituted` says so when it is not the one that was asked for."""
-
-    name: str
-    version: str
-    module: Any
-    substituted: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +37,19 @@ def library_for_target(target: str, *, importer: Importer = importlib.import_mod
 
     Raises EngineError with the line to install when there is none, or when it is too old for strongly typed networks.
     """
-    names = ["tensorrt", "tensorrt_rtx"] if target == "tensorrt" else ["tensorrt_rtx"]
-    reasons = []
-    for name in names:
+    reasons: list[str] = []
+    for name in LIBRARIES[target]:
         try:
-            module = importer(name)
-        except (ImportError, OSError, RuntimeError) as error:  # a stub package without its libraries raises any of these
-            reasons.append(f"{name} cannot be imported ({error}); install it: {INSTALL[name]}")
+            library = library_from_name(name, importer=importer)
+        except EngineError as error:
+            reasons.append(str(error))
             continue
-        if not hasattr(module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
-            raise EngineError(f"{name} {module.__version__}: has no strongly typed networks; expected TensorRT 10.12 or newer")
-        substituted = None
-        if name != names[0]:
-            substituted = f"{reasons[0].split(';')[0]}: TensorRT-RTX {module.__version__} builds the engine in its place"
-        return Library(name=name, version=str(module.__version__), module=module, substituted=substituted)
+        if not hasattr(library.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+            raise EngineError(f"{name} {library.version}: has no strongly typed networks; expected TensorRT 10.12 or newer")
+        if not reasons:
+            return library
+        said = f"{reasons[0].split(';')[0]}: TensorRT-RTX {library.version} builds the engine in its place"
+        return replace(library, substituted=said)
     raise EngineError("; ".join(reasons))
 
 

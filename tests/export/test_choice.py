@@ -12,6 +12,8 @@ from fnet_export.errors import GraphError
         ("onnx", 2048, "factored"),
         ("onnx", 2051, "folded"),  # 7 x 293
         ("onnx", 2053, "folded"),  # a prime
+        ("openvino", 512, "folded"),
+        ("openvino", 2048, "factored"),
         ("tensorrt", 512, "dft"),
         ("tensorrt-rtx", 4096, "factored"),
         ("tensorrt-rtx", 4099, "dft"),
@@ -20,7 +22,8 @@ from fnet_export.errors import GraphError
 def test_the_table(target, length, wanted):
     choice = choice_from_name("auto", target=target, sequence_length=length, config=tiny_config())
     assert (choice.name, choice.reason.startswith("table: ")) == (wanted, True)
-    assert ("not measured" in choice.reason) == (target != "onnx")
+    measured = {"onnx": "measured in ONNX Runtime", "openvino": "measured in OpenVINO"}.get(target, f"not measured in {target}")
+    assert measured in choice.reason.replace("slices by the count of layers, not measured", f"not measured in {target}")
 
 
 @pytest.mark.parametrize("name", ["auto", "measure", "dft"])

@@ -29,7 +29,7 @@ BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="auto is the bundle's own engine.")
-@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime may use.  [default: all]")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime or OpenVINO may use.  [default: all]")
 @click.version_option(package_name="fnet-runtime")
 def main(
     bundle: Path,

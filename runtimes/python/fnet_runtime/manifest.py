@@ -16,10 +16,23 @@ from fnet_runtime.tokenizer import TokenizerOptions
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MODEL, MODEL_DATA, ENGINE = "model.onnx", "model.onnx.data", "model.engine"
+IR, IR_DATA = "model.xml", "model.bin"
+"""OpenVINO's graph and its weights, which it finds by that name."""
 CONFIG, GOLDEN, PARITY = "config.json", "golden.safetensors", "parity.json"
 ALWAYS = (MODEL, CONFIG, GOLDEN, PARITY)
 """Files that every bundle has, beside the tokenizer's."""
-TARGETS = ("onnx", "tensorrt", "tensorrt-rtx")
+OPENVINO = "openvino"
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "onnx": (),
+    "openvino": (OPENVINO,),
+    "tensorrt": ("tensorrt", "tensorrt_rtx"),
+    "tensorrt-rtx": ("tensorrt_rtx",),
+}
+"""By target, the libraries that its engine may be of; the second stands in for the first."""
+TARGETS = tuple(LIBRARIES)
+ENGINE_FILES: Mapping[str, tuple[str, ...]] = {OPENVINO: (IR, IR_DATA), "tensorrt": (ENGINE,), "tensorrt_rtx": (ENGINE,)}
+"""By library, the file that it opens, then what it reads beside it."""
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 BATCH = "batch_size"
 """The open axis of every input."""
 ATTENTION_MASK = "attention_mask"
@@ -124,14 +137,22 @@ class Manifest:
     def _check(self, name: str) -> None:
         if self.target not in TARGETS:
             raise BundleError(f"{name}: target: expected one of {', '.join(TARGETS)}, found {self.target!r}")
-        if (self.engine is None) != (self.target == "onnx"):
+        if self.precision not in PRECISIONS:
+            raise BundleError(f"{name}: precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
+        libraries = LIBRARIES[self.target]
+        if (self.engine is None) != (not libraries):
             raise BundleError(f"{name}: engine: a bundle for {self.target} must {'not ' if self.engine else ''}have one")
+        if self.engine and self.engine.library not in libraries:
+            raise BundleError(f"{name}: engine: library: expected {' or '.join(libraries)}, found {self.engine.library!r}")
+        engine_files = ENGINE_FILES[self.engine.library] if self.engine else ()
+        if self.engine and self.engine.file != engine_files[0]:
+            raise BundleError(f"{name}: engine: file: expected {engine_files[0]}, found {self.engine.file!r}")
         if self.sequence_length < 1 or self.pad_token_id < 0:
             raise BundleError(f"{name}: sequence_length and pad_token_id: expected a length from 1 and an id from 0")
         for file in self.files:
             if Path(file).name != file or "\\" in file or "\0" in file or file in ("", "..", MANIFEST):
                 raise BundleError(f"{name}: files: {file!r} is not the plain name of a file inside the bundle")
-        missing = {*ALWAYS, self.tokenizer.file, *([self.engine.file] if self.engine else [])} - set(self.files)
+        missing = {*ALWAYS, self.tokenizer.file, *engine_files} - set(self.files)
         if missing:
             raise BundleError(f"{name}: files: expected {', '.join(sorted(missing))} as well")
 

@@ -7,15 +7,7 @@ import onnxruntime
 
 from fnet_runtime.errors import SessionError
 from fnet_runtime.manifest import TensorInfo
-from fnet_runtime.session import ANY_BATCH, Ids, Outputs, checked_inputs
-
-
-def _name(tensor: TensorInfo) -> str:
-    return tensor.name
-
-
-def _shown(tensors: Sequence[TensorInfo]) -> str:
-    return ", ".join(f"{t.name} {t.dtype}{list(t.axes)}" for t in tensors)
+from fnet_runtime.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
 
 
 class OrtSession:
@@ -41,8 +33,7 @@ class OrtSession:
             TensorInfo(name=i.name, dtype=i.type.removeprefix("tensor(").removesuffix(")"), axes=tuple(i.shape))
             for i in self._session.get_inputs()
         ]
-        if sorted(found, key=_name) != sorted(inputs, key=_name):
-            raise SessionError(f"{model}: expected the inputs {_shown(inputs)}; the graph has {_shown(found)}")
+        check_graph_inputs(model, found, inputs)
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""

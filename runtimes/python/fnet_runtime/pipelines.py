@@ -29,16 +29,18 @@ from fnet_runtime.manifest import (
     CONFIG,
     GOLDEN,
     MODEL,
+    OPENVINO,
     POSITIONS,
     Manifest,
     manifest_from_folder,
 )
+from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 from fnet_runtime.tokenizer import Tokenizer
 from fnet_runtime.trt_session import TrtSession
 
-RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
+RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx")
 MASKED_LM = "masked-lm"
 INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
@@ -141,7 +143,7 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
     """Open a bundle, every file of it checked first.
 
     `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
-    run here is an error, never silently replaced. `threads` limits ONNX Runtime's cores.
+    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO.
     Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened or the
     tokenizer's library is missing.
     """
@@ -198,6 +200,8 @@ def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "aut
     if engine is None or runtime not in ("auto", engine.library.replace("_", "-")):
         has = engine.library.replace("_", "-") + " and " if engine else ""
         raise InputError(f"{folder}: has no engine for {runtime}; it opens with {has}onnxruntime")
+    if engine.library == OPENVINO:
+        return OpenVinoSession(folder / engine.file, manifest.inputs, precision=manifest.precision, threads=threads)
     return TrtSession(folder / engine.file, engine, manifest.inputs)
 
 

@@ -1,12 +1,13 @@
 """What an opened engine is to the rest: arrays in, arrays out; and how a batch of any size meets the sizes that it takes."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fnet_runtime.errors import InputError
+from fnet_runtime.errors import InputError, SessionError
 from fnet_runtime.manifest import AxisProfile, TensorInfo
 
 Ids = npt.NDArray[np.int64]
@@ -46,6 +47,20 @@ def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) ->
                 f"{tensor.name}: expected the axes {list(tensor.axes)}, none empty; found the shape {list(array.shape)}"
             )
     return {name: np.ascontiguousarray(inputs[name]) for name in names}
+
+
+def check_graph_inputs(model: Path, found: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
+    """Raise SessionError unless an opened graph has just the inputs that the manifest says, in any order."""
+    if sorted(found, key=_name) != sorted(expected, key=_name):
+        raise SessionError(f"{model}: expected the inputs {_shown(expected)}; the graph has {_shown(found)}")
+
+
+def _name(tensor: TensorInfo) -> str:
+    return tensor.name
+
+
+def _shown(tensors: Sequence[TensorInfo]) -> str:
+    return ", ".join(f"{t.name} {t.dtype}{list(t.axes)}" for t in tensors)
 
 
 def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:

@@ -1,0 +1,38 @@
+"""A library that makes an engine, imported when a target asks for it."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from fnet_runtime.manifest import OPENVINO
+
+from fnet_export.errors import EngineError
+
+INSTALL = {
+    OPENVINO: "pip install 'fnet-export[openvino]'",
+    "tensorrt": "pip install 'fnet-export[tensorrt]'",
+    "tensorrt_rtx": "pip install 'fnet-export[tensorrt-rtx]'",
+}
+
+Importer = Callable[[str], ModuleType]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """An imported package; `substituted` says so when it is not the one that was asked for."""
+
+    name: str
+    version: str
+    module: Any
+    substituted: str | None = None
+
+
+def library_from_name(name: str, *, importer: Importer = importlib.import_module) -> Library:
+    """Import a package of INSTALL. Raises EngineError with the line to install when it cannot be."""
+    try:
+        module = importer(name)
+    except (ImportError, OSError, RuntimeError) as error:  # a stub package without its libraries raises any of these
+        raise EngineError(f"{name} cannot be imported ({error}); install it: {INSTALL[name]}") from error
+    return Library(name=name, version=str(module.__version__), module=module)
