@@ -3,6 +3,8 @@
 FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
+├── CalibrationError the texts to calibrate on cannot be read
+├── PrecisionError   what was built does not run at the precision asked for
 ├── CompareError     two arrays cannot be compared
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
@@ -29,6 +31,14 @@ class ProfileError(FNetExportError):
 
 class EngineError(FNetExportError):
     """The library that makes an engine is missing, or refuses the graph."""
+
+
+class CalibrationError(FNetExportError):
+    """The texts to calibrate on cannot be read."""
+
+
+class PrecisionError(FNetExportError):
+    """What was built does not run at the precision that was asked for."""
 
 
 class CompareError(FNetExportError):

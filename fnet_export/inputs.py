@@ -47,7 +47,7 @@ def emails() -> tuple[str, ...]:
 def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *, sequence_length: int, choices: int) -> Samples:
     """Encode 32 e-mails, half of them ham, and the edges: no text, one token, padding alone, longest text, highest ids."""
     texts = emails()
-    chosen = [texts[i * len(texts) // EMAIL_COUNT] for i in range(EMAIL_COUNT)]
+    chosen = spread(texts, EMAIL_COUNT)
     longest = max(texts, key=len)
     while len(tokenizer.ids(longest)) < sequence_length:
         longest += "\n\n" + longest
@@ -57,6 +57,38 @@ def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *,
         ("one token", "a"),
         ("longest text", longest),
     ]
+    rows = _encoded_rows(task, tokenizer, named, sequence_length=sequence_length, choices=choices)
+    names = _token_inputs(task)
+    edges = {  # ids, types, mask
+        "all padding": (config.pad_token_id, 0, 0),
+        "highest ids": (config.vocab_size - 1, config.type_vocab_size - 1, 1),
+    }
+    shape = next(iter(rows.values()))["input_ids"].shape
+    rows |= {name: {key: np.full(shape, n) for key, n in zip(names, values, strict=False)} for name, values in edges.items()}
+    return _samples(task, rows, sequence_length)
+
+
+def samples_from_texts(task: Task, tokenizer: Tokenizer, texts: Sequence[str], *, sequence_length: int, choices: int) -> Samples:
+    """Encode texts; of paired tasks the first is what stands before an empty line, the second what follows."""
+    named = [(f"text {i}", text) for i, text in enumerate(texts)]
+    rows = _encoded_rows(task, tokenizer, named, sequence_length=sequence_length, choices=choices)
+    return _samples(task, rows, sequence_length)
+
+
+def spread(texts: Sequence[str], count: int) -> list[str]:
+    """Choose so many of them, evenly."""
+    return [texts[i * len(texts) // count] for i in range(count)]
+
+
+def _token_inputs(task: Task) -> list[str]:
+    """INPUT_NAMES, and the mask where there is attention."""
+    return [name for name in task.inputs if name != POSITIONS]
+
+
+def _encoded_rows(
+    task: Task, tokenizer: Tokenizer, named: Sequence[tuple[str, str]], *, sequence_length: int, choices: int
+) -> dict[str, dict[str, Ids]]:
+    """Inputs of each text, `int64[choice, sequence]` by name; some tokens of a masked-lm's are [MASK]."""
 
     def encoded(text: str, choice: int) -> Encoding:
         if not task.paired:
@@ -66,8 +98,7 @@ def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *,
         return tokenizer.encode(subject, part, length=sequence_length)
 
     count = choices if CHOICES in task.input_axes else 1
-    shape = (count, sequence_length)
-    names = [name for name in task.inputs if name != POSITIONS]  # INPUT_NAMES, and the mask where there is attention
+    names = _token_inputs(task)
     rows: dict[str, dict[str, Ids]] = {}
     for name, text in named:
         row = [encoded(text, choice) for choice in range(count)]
@@ -77,14 +108,13 @@ def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *,
             ids[:, 1::MASKED_EVERY] = np.where(
                 ids[:, 1::MASKED_EVERY] > tokenizer.mask_id, tokenizer.mask_id, ids[:, 1::MASKED_EVERY]
             )
-    edges = {  # ids, types, mask
-        "all padding": (config.pad_token_id, 0, 0),
-        "highest ids": (config.vocab_size - 1, config.type_vocab_size - 1, 1),
-    }
-    rows |= {name: {key: np.full(shape, n) for key, n in zip(names, values, strict=False)} for name, values in edges.items()}
-    arrays = {key: np.stack([row[key] for row in rows.values()]) for key in names}
+    return rows
+
+
+def _samples(task: Task, rows: Mapping[str, Mapping[str, Ids]], sequence_length: int) -> Samples:
+    arrays = {key: np.stack([row[key] for row in rows.values()]) for key in _token_inputs(task)}
     arrays = {key: array if CHOICES in task.input_axes else array[:, 0] for key, array in arrays.items()}
     if task.predict_positions is not None:  # from the first token to the last
-        spread = np.linspace(0, sequence_length - 1, task.predict_positions).astype(np.int64)
-        arrays[POSITIONS] = np.tile(spread, (len(rows), 1))
+        places = np.linspace(0, sequence_length - 1, task.predict_positions).astype(np.int64)
+        arrays[POSITIONS] = np.tile(places, (len(rows), 1))
     return Samples(tuple(rows), arrays)

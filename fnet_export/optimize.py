@@ -1,5 +1,7 @@
 """From a traced graph to the one that ships: what the tracer leaves behind is folded, fused and shared."""
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 from onnx_ir.passes import common
 
@@ -24,9 +26,13 @@ LayerNormalization: ONNX Runtime's kernel for both is the slower one (fnet_runti
 """
 
 
-def optimized_from_graph(graph: ir.Model) -> ir.Model:
-    """Simplify a traced graph with onnxsim and run the passes. Raises GraphError when the result is not valid."""
+QUANTISABLE = tuple(change for change in OPTIMIZER if not isinstance(change, TiedPass))
+"""Those before int8.py, which has no Gemm: a tied decoder stays a product of the transposed table."""
+
+
+def optimized_from_graph(graph: ir.Model, passes: Sequence[ir.passes.PassBase] = OPTIMIZER) -> ir.Model:
+    """Simplify a traced graph with onnxsim and run the passes on it. Raises GraphError when the result is not valid."""
     model = simplified_from_graph(graph)
-    for change in OPTIMIZER:
+    for change in passes:
         model = change(model).model
     return checked(model, "the optimized graph")

@@ -16,6 +16,7 @@ from fnet_runtime.trt_session import error_logger
 
 from fnet_export.errors import EngineError, ProfileError
 from fnet_export.library import Importer, Library, library_from_name
+from fnet_export.proof import BF16, FP16, FP32, INT8
 
 RTX_COMPUTE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
 """What TensorRT-RTX builds for unless told otherwise: Ampere and later. Set by name, so that a manifest need not assume it."""
@@ -30,6 +31,7 @@ class Engine:
 
     data: bytes
     info: EngineInfo
+    precisions: Mapping[str, str]
 
 
 def library_for_target(target: str, *, importer: Importer = importlib.import_module) -> Library:
@@ -78,6 +80,7 @@ def engine_from_graph(
         said = "; ".join(f"{e.node_operator()} node {e.node_name()}: {e.desc()}" for e in refused) or logger.said()
         hint = ". TensorRT's parser has no DFT: export with --mixing dft" if "DFT" in said else ""
         raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {said}{hint}")
+    precisions = precisions_from_network(trt, network)
     config = builder.create_builder_config()
     built_for = _set_compute_capabilities(trt, config, library, compute_capabilities)
     if on_progress is not None and hasattr(trt, "IProgressMonitor"):
@@ -97,7 +100,29 @@ def engine_from_graph(
         compute_capabilities=built_for,
         batch_profile=dict(ranges),
     )
-    return Engine(data=bytes(data), info=info)
+    return Engine(data=bytes(data), info=info, precisions=precisions)
+
+
+def precisions_from_network(trt: Any, network: Any) -> dict[str, str]:
+    """Say in what precision each product of a strongly typed network runs, by the name of its ONNX node."""
+    made: dict[str, Any] = {}
+    found = {}
+    for layer in (network.get_layer(i) for i in range(network.num_layers)):
+        made |= {layer.get_output(i).name: layer for i in range(layer.num_outputs)}
+        if layer.type == trt.LayerType.MATRIX_MULTIPLY:
+            kinds = {_precision(trt, layer.get_input(i), made) for i in range(2)}
+            found[layer.name] = kinds.pop() if len(kinds) == 1 else FP32
+    return found
+
+
+def _precision(trt: Any, tensor: Any, made: Mapping[str, Any]) -> str:
+    """int8 of what was dequantised, perhaps reshaped since; else the type of a tensor."""
+    layer = made.get(tensor.name)
+    while layer is not None and layer.type == trt.LayerType.SHUFFLE:
+        layer = made.get(layer.get_input(0).name)
+    if layer is not None and layer.type == trt.LayerType.DEQUANTIZE:
+        return INT8
+    return {trt.float16: FP16, trt.bfloat16: BF16}.get(tensor.dtype, FP32)
 
 
 def profile_shapes(graph: onnx.ModelProto, ranges: Mapping[str, AxisProfile]) -> dict[str, tuple[tuple[int, ...], ...]]:

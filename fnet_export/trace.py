@@ -1,5 +1,6 @@
 """From a model to an ONNX graph: traced by torch.onnx, checked by onnx."""
 
+import ast
 import io
 import logging
 import warnings
@@ -22,6 +23,9 @@ MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 18, 20, 25
 EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
 """Lengths of the dynamic axes while tracing: unequal, and above 1, which the tracer would take for a constant."""
 
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where torch.onnx notes the modules of a node."""
 
 TracedModel = FNet | LoweredFNet
 
@@ -71,10 +75,18 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
     assert program is not None
     graph = program.model
     graph.metadata_props.clear()
-    for node in graph.graph:  # stack traces carry this machine's paths
-        node.metadata_props.clear()
+    for node in graph.graph:
+        node.name = _name_with_module(node)
+        node.metadata_props.clear()  # stack traces carry this machine's paths
         node.doc_string = None
     return checked(graph, f"{task.name}: the traced graph")
+
+
+def _name_with_module(node: ir.Node) -> str:
+    """Name a node by the module that it computes a part of, as in `encoder.blocks.0.intermediate/node_MatMul_31`."""
+    scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))  # from the model to the operator
+    module = scopes[-2].removeprefix("model.") if len(scopes) > 1 else ""
+    return f"{module}/{node.name}" if module else str(node.name)
 
 
 def checked(graph: ir.Model, what: str) -> ir.Model:

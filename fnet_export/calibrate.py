@@ -1,0 +1,140 @@
+"""Calibration: the ranges that activations have on real text, by which int8 is scaled."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from fnet_runtime.manifest import TensorInfo
+from fnet_runtime.ort_session import OrtSession
+from onnxruntime.quantization.calibrate import HistogramCollector
+
+from fnet_export.errors import CalibrationError
+from fnet_export.inputs import EMAILS, Samples, emails, spread
+from fnet_export.trace import quiet
+
+MINMAX, PERCENTILE, ENTROPY = "minmax", "percentile", "entropy"
+METHODS = (MINMAX, PERCENTILE, ENTROPY)
+TEXTS = 64
+"""Texts that are run at most, spread evenly over the data."""
+PERCENT = 99.999
+"""Of the magnitudes, the share that `percentile` keeps inside the range."""
+BINS, QUANTIZED_BINS = 2048, 128
+BUILT_IN_DATA = "built-in e-mails"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationData:
+    """Texts to calibrate on: what they are called, the hash of their file, and those that are run."""
+
+    name: str
+    sha256: str
+    texts: tuple[str, ...]
+
+
+def data_from_file(path: Path | None) -> CalibrationData:
+    """Read texts: JSON Lines with a `text` each, or one text a line. None: the built-in e-mails.
+
+    Raises CalibrationError when the file cannot be read, has no text or a line that is not JSON with one.
+    """
+    if path is None:
+        texts = emails()
+        return CalibrationData(name=BUILT_IN_DATA, sha256=_sha256(EMAILS.read_bytes()), texts=tuple(spread(texts, TEXTS)))
+    try:
+        data = path.read_bytes()
+        lines = data.decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path}: cannot be read ({error}); expected texts in JSON Lines or one a line, in UTF-8") from error
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    texts = tuple(_text(path, number, line) if path.suffix == ".jsonl" else line for number, line in numbered)
+    if not texts:
+        raise CalibrationError(f"{path}: no texts; expected one a line")
+    return CalibrationData(name=path.name, sha256=_sha256(data), texts=tuple(spread(texts, min(TEXTS, len(texts)))))
+
+
+def _text(path: Path, number: int, line: str) -> str:
+    """The text of one line of JSON; of a pair both, with an empty line between."""
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise CalibrationError(f"{path}: line {number}: not JSON ({error}); expected an object with a text") from error
+    parts = [record.get(key) for key in ("text", "text_pair")] if isinstance(record, dict) else []
+    if not parts or not isinstance(parts[0], str) or not isinstance(parts[1], str | None):
+        raise CalibrationError(f'{path}: line {number}: expected {{"text": "..."}}, found {line[:60]}')
+    return "\n\n".join(part for part in parts if part is not None)
+
+
+def bounds_from_graph(
+    graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo], samples: Samples, method: str, *, cache: Path | None = None
+) -> dict[str, float]:
+    """Run a float32 graph on samples and bound the magnitude of some of its tensors, by a method of METHODS.
+
+    `percentile` and `entropy` (least Kullback-Leibler divergence) are ONNX Runtime's. Bounds are kept in `cache`, by the hash of
+    graph, samples and method. Raises SessionError when the graph cannot be run.
+    """
+    kept = (cache or default_cache()) / f"{_key(graph, tensors, samples, method)}.json"
+    try:
+        return {name: float(bound) for name, bound in json.loads(kept.read_text("utf-8")).items()}
+    except (OSError, ValueError):  # none there, or not whole: computed again
+        bounds = _computed(graph, tensors, inputs, samples, method)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=kept.parent, suffix=".part", delete=False) as file:
+        json.dump(bounds, file)
+    Path(file.name).replace(kept)
+    return bounds
+
+
+def default_cache() -> Path:
+    """Return the folder that bounds are kept in: FNET_EXPORT_CACHE, or one in the user's cache."""
+    own = os.environ.get("FNET_EXPORT_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(own) if own else Path(base) / "fnet-export") / "calibration"
+
+
+def _computed(graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo], samples: Samples, method: str) -> dict[str, float]:
+    model = onnx.load(graph, load_external_data=False)
+    outputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors]
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    bounds = dict.fromkeys(tensors, 0.0)
+    collector = None
+    if method != MINMAX:
+        collector = HistogramCollector(method, True, BINS, QUANTIZED_BINS, PERCENT, "same")
+    with tempfile.TemporaryDirectory(dir=graph.parent, prefix=".calibrate-") as scratch:
+        path = Path(scratch) / graph.name
+        for data in graph.parent.glob(f"{graph.name}.data"):
+            os.link(data, path.with_name(data.name))
+        onnx.save(model, path)
+        session = OrtSession(path, inputs)
+        for row in range(len(samples.names)):  # one at a time: all activations of a batch are large
+            found = session.run(samples.rows(row, row + 1))
+            if collector is None:
+                bounds = {name: max(bound, float(np.abs(found[name]).max())) for name, bound in bounds.items()}
+            else:
+                with quiet():
+                    collector.collect({name: found[name] for name in tensors})
+    if collector is not None:
+        with quiet():
+            ranges = collector.compute_collection_result()
+        bounds = {name: float(max(abs(low), abs(high))) for name, (low, high, *_) in ranges.items()}
+    return bounds
+
+
+def _key(graph: Path, tensors: Sequence[str], samples: Samples, method: str) -> str:
+    digest = hashlib.sha256(f"{method} {onnxruntime.__version__} {sorted(tensors)}".encode())
+    for path in sorted(graph.parent.glob(f"{graph.name}*")):
+        if path.is_file():
+            digest.update(_sha256(path.read_bytes()).encode())
+    for name, array in samples.inputs.items():
+        digest.update(name.encode() + str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,199 @@
+"""int8: linear layers and the word embeddings between QuantizeLinear and DequantizeLinear, scaled by what calibration found.
+
+One form for every target: symmetric int8 throughout, weights per output unit, activations per tensor, biases in float32 (an int32
+bias is what TensorRT-RTX refuses), mixing, normalisation and the small heads in float32. FORMS has the one thing that differs.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from fnet_export.trace import checked
+
+LARGEST = 127
+"""Of int8 the range used is -127 to 127, the same on both sides."""
+TABLE = "encoder.embeddings.word"
+FLOAT_MODULES = ("pooler.", "head.classifier", "head.qa_outputs", "head.seq_relationship", "head.next_sentence")
+"""Layers that read one token or give a few numbers: quantised they lose most and save nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What differs between targets, all of it about the table of word embeddings.
+
+    look_up_int8: rows are looked up in int8 and then scaled, which saves ONNX Runtime the 6 ms that 32,000 of them take; TensorRT
+    takes an int8 constant before DequantizeLinear only. tied_columns: a table that a tied decoder reads is stored transposed, for
+    ONNX Runtime has no int8 product of a weight that the graph transposes.
+    """
+
+    look_up_int8: bool
+    tied_columns: bool
+
+
+FORMS: Mapping[str, Form] = {
+    "onnx": Form(look_up_int8=True, tied_columns=True),
+    "openvino": Form(look_up_int8=True, tied_columns=False),
+    "tensorrt": Form(look_up_int8=False, tied_columns=False),
+    "tensorrt-rtx": Form(look_up_int8=False, tied_columns=False),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """A linear layer in a graph: its module, its MatMul, its activation and its weight, which a tied decoder reads transposed."""
+
+    module: str
+    node: ir.Node
+    activation: ir.Value
+    weight: ir.Value
+    transposed: bool
+
+
+def module_of_node(node: ir.Node) -> str:
+    """Return the module that a node computes a part of, as trace.py has named it; empty where there is none."""
+    return (node.name or "").rpartition("/")[0]
+
+
+def products_from_graph(graph: ir.Model) -> list[Product]:
+    """List the linear layers that int8 is for, in the order of the graph: products of a constant to which a bias is added."""
+    found = []
+    for node in graph.graph:
+        module = module_of_node(node)
+        if node.op_type != "MatMul" or not _adds_bias(node) or module.startswith(FLOAT_MODULES):
+            continue
+        activation, weight = node.inputs
+        assert activation is not None
+        assert weight is not None
+        producer = weight.producer()
+        transposed = producer is not None and producer.op_type == "Transpose"
+        stored = producer.inputs[0] if producer is not None and transposed else weight
+        if stored is not None and stored.is_initializer() and stored.shape is not None and len(stored.shape) == 2:
+            found.append(Product(module=module, node=node, activation=activation, weight=stored, transposed=transposed))
+    return found
+
+
+def _adds_bias(node: ir.Node) -> bool:
+    """Tell whether all that a node's output is for is the sum with a one-dimensional constant."""
+    uses = list(node.outputs[0].uses())
+    if len(uses) != 1 or uses[0].node.op_type != "Add":
+        return False
+    added = [value for value in uses[0].node.inputs if value is not None and value.is_initializer()]
+    return any(value.shape is not None and len(value.shape) == 1 for value in added)
+
+
+def int8_from_graph(graph: ir.Model, bounds: Mapping[str, float], *, target: str, keep: Collection[str] = ()) -> ir.Model:
+    """Quantise the linear layers of an optimized graph, but for the modules of `keep`, and the word embeddings.
+
+    `bounds` are the largest magnitudes of activations, by the name of the value (calibrate.py). The graph given is not changed.
+    Raises GraphError when the result is not valid.
+    """
+    model = graph.clone()
+    quantiser = _Quantiser(model, bounds, FORMS[target])
+    for product in products_from_graph(model):
+        if product.module not in keep:
+            quantiser.quantise(product)
+    if TABLE not in keep:
+        for node in list(model.graph):
+            if node.op_type == "Gather" and module_of_node(node) == TABLE:
+                quantiser.quantise_table(node)
+    for change in (common.RemoveUnusedNodesPass(), common.NameFixPass()):
+        model = change(model).model
+    return checked(model, "the int8 graph")
+
+
+class _Quantiser:
+    """What one graph shares while it is quantised: a weight, and an activation, once each."""
+
+    def __init__(self, model: ir.Model, bounds: Mapping[str, float], form: Form) -> None:
+        self._graph, self._bounds, self._form = model.graph, bounds, form
+        self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value]] = {}
+        self._activations: dict[ir.Value, ir.Value] = {}
+        self._columns: dict[ir.Value, ir.Value] = {}
+
+    def quantise(self, product: Product) -> None:
+        """Put a linear layer's activation and weight between QuantizeLinear and DequantizeLinear."""
+        node, axis = product.node, 0 if product.transposed else 1
+        node.replace_input_with(0, self._activation(product))
+        whole, scales = self._weight(product.weight, axis)
+        if product.transposed and self._form.tied_columns:
+            whole = self._columns[product.weight] = self._constant(f"{whole.name}_columns", np.ascontiguousarray(_array(whole).T))
+            node.replace_input_with(1, self._insert(node, "DequantizeLinear", (whole, scales), axis=1))
+            return
+        weight = self._insert(node, "DequantizeLinear", (whole, scales), axis=axis)
+        node.replace_input_with(1, self._insert(node, "Transpose", (weight,), perm=[1, 0]) if product.transposed else weight)
+
+    def quantise_table(self, node: ir.Node) -> None:
+        """Quantise a look-up of rows, each of its own scale."""
+        table, ids = node.inputs
+        assert table is not None
+        rows, scales = self._weight(table, 0)
+        if not self._form.look_up_int8:
+            node.replace_input_with(0, self._insert(node, "DequantizeLinear", (rows, scales), axis=0))
+            return
+        if table in self._columns:
+            found = self._insert(node, "Gather", (self._columns[table], ids), axis=1)
+            found = self._insert(node, "Transpose", (found,), perm=[1, 2, 0])
+        else:
+            found = self._insert(node, "Gather", (rows, ids))
+        column = self._constant(f"{scales.name}_column", _array(scales)[:, None])
+        scaled = self._insert(
+            node,
+            "Mul",
+            (
+                self._insert(node, "Cast", (found,), to=ir.DataType.FLOAT),
+                self._insert(node, "Gather", (column, ids)),
+            ),
+        )
+        scaled.shape, scaled.type = node.outputs[0].shape, node.outputs[0].type
+        node.outputs[0].replace_all_uses_with(scaled)
+        self._graph.remove(node, safe=True)
+
+    def _weight(self, value: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
+        """A constant in int8 and its scales along an axis."""
+        if (value, axis) not in self._weights:
+            weight = _array(value)
+            scale = np.abs(weight).max(axis=1 - axis) / np.float32(LARGEST)
+            scale = np.where(scale == 0, np.float32(1), scale)  # of zeros alone
+            whole = np.round(weight / np.expand_dims(scale, 1 - axis)).astype(np.int8)
+            self._weights[value, axis] = (
+                self._constant(f"{value.name}_int8", whole),
+                self._constant(f"{value.name}_scale", scale),
+            )
+        return self._weights[value, axis]
+
+    def _activation(self, product: Product) -> ir.Value:
+        """An activation, quantised and back, before the first product that reads it."""
+        value = product.activation
+        if value not in self._activations:
+            bound = self._bounds[cast(str, value.name)] or 1.0  # of zeros alone
+            scale = self._constant(f"{value.name}_scale", np.array(bound / LARGEST, np.float32))
+            zero = self._constant(f"{value.name}_zero", np.array(0, np.int8))
+            quantised = self._insert(product.node, "QuantizeLinear", (value, scale, zero))
+            self._activations[value] = self._insert(product.node, "DequantizeLinear", (quantised, scale, zero))
+        return self._activations[value]
+
+    def _insert(
+        self, before: ir.Node, op_type: str, inputs: tuple[ir.Value | None, ...], **attributes: int | list[int] | ir.DataType
+    ) -> ir.Value:
+        """Put a node before another, as a part of the same module; return its output."""
+        module = module_of_node(before)
+        name = f"{module}/{op_type}" if module else op_type
+        node = ir.node(op_type, inputs, attributes=attributes, name=name)
+        self._graph.insert_before(before, node)
+        return node.outputs[0]
+
+    def _constant(self, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
+        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.from_numpy(array.dtype)))
+        value.const_value = ir.tensor(array, name=name)
+        self._graph.register_initializer(value)
+        return value
+
+
+def _array(value: ir.Value) -> npt.NDArray[np.float32]:
+    assert value.const_value is not None
+    return value.const_value.numpy()

@@ -1,0 +1,146 @@
+"""Precision proof: which multiply-adds of what was built really run at the precision that was asked for, read back from it.
+
+model.onnx says what is wanted. ONNX Runtime is asked for the graph that it runs after its optimizer, OpenVINO for its execution
+graph, TensorRT for the strongly typed network that it builds from (tensorrt.py reads it; its engine opens on a GPU only).
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from fnet_runtime.openvino_session import Operation
+
+from fnet_export.errors import PrecisionError
+
+FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
+ENOUGH = 0.95
+"""Share of the multiply-adds below which an export fails."""
+OF_TYPE: dict[int, str] = {onnx.TensorProto.FLOAT: FP32, onnx.TensorProto.FLOAT16: FP16, onnx.TensorProto.BFLOAT16: BF16}
+OF_OPENVINO = {"f32": FP32, "f16": FP16, "bf16": BF16, "i8": INT8, "u8": INT8}
+INTEGER_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "QGemm", "DynamicQuantizeMatMul")
+PRODUCTS = ("MatMul", "Gemm", "FusedMatMul", "FusedGemm", *INTEGER_PRODUCTS)
+OPENVINO_PRODUCTS = ("FullyConnected", "MatMul", "Gemm")
+NOT_FOUND = "not found"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """A product of matrices in model.onnx: its node, the values that hold it (with its bias, too), its size and its precision."""
+
+    name: str
+    values: tuple[str, ...]
+    multiply_adds: int
+    precision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionProof:
+    """Of the multiply-adds asked to run at a precision, the share that does; and that share of all there are.
+
+    `read_from` says what was read back; `stayed` names the nodes that were asked to, and run at another.
+    """
+
+    precision: str
+    read_from: str
+    share: float
+    share_of_all: float
+    stayed: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raise PrecisionError, naming what stayed behind, below ENOUGH."""
+        if self.share < ENOUGH:
+            raise PrecisionError(
+                f"{100 * self.share:.1f} % of the multiply-adds run in {self.precision}, by {self.read_from}; expected "
+                f"{100 * ENOUGH:.0f} % or more. These stayed behind: {', '.join(self.stayed)}"
+            )
+
+
+def proof_from_precisions(
+    products: Sequence[Product], found: Mapping[str, str], *, precision: str, read_from: str
+) -> PrecisionProof:
+    """Weigh the products of model.onnx by what each was found to run at, by name."""
+    asked = [product for product in products if product.precision == precision]
+    runs = [product for product in products if found.get(product.name) == precision]
+    return PrecisionProof(
+        precision=precision,
+        read_from=read_from,
+        share=_multiply_adds([product for product in asked if product in runs]) / max(1, _multiply_adds(asked)),
+        share_of_all=_multiply_adds(runs) / max(1, _multiply_adds(products)),
+        stayed=tuple(product.name for product in asked if product not in runs),
+    )
+
+
+def _multiply_adds(products: Sequence[Product]) -> int:
+    return sum(product.multiply_adds for product in products)
+
+
+def products_from_file(graph: Path) -> list[Product]:
+    """List the products of model.onnx, each with the multiply-adds of one row: one text, or one choice of one."""
+    model = onnx.load(graph, load_external_data=False)
+    for value in model.graph.input:
+        for axis in value.type.tensor_type.shape.dim:
+            axis.dim_value = axis.dim_value or 1
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    shapes, types = _shapes_and_types(model)
+    dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    sums = {name: node.output[0] for node in model.graph.node if node.op_type == "Add" for name in node.input}
+    return [
+        Product(
+            name=node.name,
+            values=(node.output[0], *([sums[node.output[0]]] if node.output[0] in sums else [])),
+            multiply_adds=prod(shapes.get(node.output[0], [0])) * shapes.get(node.input[0], [0])[-1],
+            precision=INT8 if node.input[0] in dequantised else OF_TYPE.get(types.get(node.input[0], 0), NOT_FOUND),
+        )
+        for node in model.graph.node
+        if node.op_type in PRODUCTS
+    ]
+
+
+def precisions_from_onnxruntime(graph: Path, products: Sequence[Product]) -> dict[str, str]:
+    """Say in what precision ONNX Runtime runs each product on the CPU, after its own optimizer."""
+    with tempfile.TemporaryDirectory(prefix="fnet-proof-") as scratch:
+        path = Path(scratch) / "optimized.onnx"
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.optimized_model_filepath = str(path)
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimized.data")
+        onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        model = onnx.load(path, load_external_data=False)
+    _, types = _shapes_and_types(model)
+    by_value = {value: product.name for product in products for value in product.values}
+    return {
+        by_value[node.output[0]]: INT8 if node.op_type in INTEGER_PRODUCTS else OF_TYPE.get(types.get(node.input[0], 1), NOT_FOUND)
+        for node in model.graph.node
+        if node.op_type in PRODUCTS and node.output[0] in by_value
+    }
+
+
+def precisions_from_openvino(operations: Sequence[Operation], products: Sequence[Product]) -> dict[str, str]:
+    """Say in what precision OpenVINO runs each product: by the name of its node, or of its module, whose nodes become one."""
+    names = {product.name for product in products}
+    modules: dict[str, list[str]] = {}
+    for product in products:
+        modules.setdefault(product.name.rpartition("/")[0], []).append(product.name)
+    found = {}
+    for operation in operations:
+        if operation.kind in OPENVINO_PRODUCTS:
+            module, _, rest = operation.name.partition("/")
+            name = f"{module}/{rest.partition('/')[0]}"
+            alone = modules.get(module, [])
+            if name in names or len(alone) == 1:
+                found[name if name in names else alone[0]] = OF_OPENVINO.get(operation.precision, operation.precision)
+    return found
+
+
+def _shapes_and_types(model: onnx.ModelProto) -> tuple[dict[str, list[int]], dict[str, int]]:
+    """Shape and type of every value that a graph tells them of."""
+    values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    shapes = {value.name: [axis.dim_value or 1 for axis in value.type.tensor_type.shape.dim] for value in values}
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return shapes, types
