@@ -82,7 +82,10 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
             {"target": "tensorrt", "engine": ENGINE | {"library": "trt"}},
             "engine: library: expected tensorrt or tensorrt_rtx, found 'trt'",
         ),
-        ({"target": "openvino", "engine": IR_ENGINE | {"file": "model.onnx"}}, "engine: file: expected model.xml, found 'model.onnx'"),
+        (
+            {"target": "openvino", "engine": IR_ENGINE | {"file": "model.onnx"}},
+            "engine: file: expected model.xml, found 'model.onnx'",
+        ),
         ({"target": "openvino", "engine": IR_ENGINE}, "files: expected model.bin, model.xml as well"),
         ({"target": "tensorrt", "engine": ENGINE}, "files: expected model.engine as well"),
         ({"precision": "fp8"}, "precision: expected one of fp32, fp16, bf16, int8, found 'fp8'"),

@@ -1,10 +1,13 @@
 import importlib
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import openvino
 import pytest
+from click.testing import CliRunner
 from conftest import export, save_tiny
+from fnet_runtime.cli import main
 from fnet_runtime.errors import InputError, SessionError
 from fnet_runtime.manifest import IR, IR_DATA, MODEL, TensorInfo, manifest_from_folder
 from fnet_runtime.openvino_session import OpenVinoSession
@@ -92,6 +95,15 @@ def test_it_is_the_runtime_of_its_bundles(folder, bundle):
         session_from_bundle(folder, manifest, runtime="tensorrt")
     with pytest.raises(InputError, match="has no engine for openvino; it opens with onnxruntime"):
         session_from_bundle(bundle, manifest_from_folder(bundle), runtime="openvino")
+
+
+def test_on_the_command_line(folder, monkeypatch):
+    for runtime in ("auto", "openvino"):
+        result = CliRunner().invoke(main, [str(folder), "--self-test", "--runtime", runtime, "--threads", "1"])
+        assert (result.exit_code, result.stdout.startswith("passed  logits")) == (0, True), result.output
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    result = CliRunner().invoke(main, [str(folder), "--text", "a fox"])
+    assert (result.exit_code, "pip install 'fnet-runtime[openvino]'" in result.stderr) == (4, True)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
