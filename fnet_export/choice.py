@@ -28,8 +28,8 @@ MIXING_NAMES = (AUTO, MEASURE, *MIXINGS)
 FACTORED_FROM = 2048
 """Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two cores took `folded` and
 `factored` 213 and 222 ms at 1,024 tokens, 443 and 425 ms at 2,048, 940 and 877 ms at 4,096 with AVX-512 (`mixing_times_ms`); with
-AVX2 the two cross at 2,048 as well. OpenVINO with AVX-512: `dft`, `folded` and `factored` 230, 172 and 174 ms at 512
-tokens; 1,209, 714 and 720 ms at 2,048 (best of seven or more)."""
+AVX2 the two cross at 2,048 as well. In OpenVINO (AVX-512, the best of seven passes on a busy host) `dft`, `folded` and `factored`
+took 230, 183 and 174 ms at 512 tokens, 1,329, 726 and 720 ms at 2,048: `folded` and `factored` are level there too."""
 FACTORED_AT_MOST = 1 / 8
 """Of the length, what the sum of its two factors may be: `folded` multiplies each token by an eighth of the length on average."""
 NO_FOURIER = "none"

@@ -173,7 +173,7 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
     [
         (["--task", "sequence-clasification", "--target", "onnx"], 1, "did you mean sequence-classification"),
         (["--task", "masked-lm", "--target", "onnx"], 1, "has no weights for the masked-lm head; it has heads for"),
-        (["--task", "ner", "--target", "tflite"], 2, "is not one of 'onnx', 'tensorrt', 'tensorrt-rtx'"),
+        (["--task", "ner", "--target", "tflite"], 2, "is not one of 'onnx', 'openvino', 'tensorrt', 'tensorrt-rtx'"),
         ([*SHORT, "--batch-size", 3, 2, 1], 2, "'--batch-size': expected 1 <= MIN <= OPT <= MAX, found 3 2 1"),
         ([*SHORT, "--opset", 17], 2, "17 is not in the range 18<=x<=25"),
         ([*SHORT, "--tokenizer", "fast"], 2, "is not one of 'sentencepiece', 'fnet-slow', 'fnet-fast', 'fnet-v5'"),

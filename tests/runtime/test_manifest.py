@@ -12,6 +12,7 @@ ENGINE = {
     "compute_capabilities": ["8.7"],
     "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}},
 }
+IR_ENGINE = {"file": "model.xml", "library": "openvino", "version": "2026.4", "compute_capabilities": [], "batch_profile": {}}
 TOKENIZER = {"flavour": "fnet-slow", "do_lower_case": False, "keep_accents": True, "remove_space": True}
 
 
@@ -72,8 +73,22 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
         ({"format_version": "1"}, "format_version: expected int, found '1'"),
         ({"format_version": True}, "format_version: expected int"),
         ({"surprise": 1}, "expected an object with the keys"),
-        ({"target": "coreml"}, "target: expected one of onnx, tensorrt, tensorrt-rtx, found 'coreml'"),
+        ({"target": "coreml"}, "target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found 'coreml'"),
         ({"target": "tensorrt"}, "engine: a bundle for tensorrt must have one"),
+        ({"engine": ENGINE}, "engine: a bundle for onnx must not have one"),
+        ({"target": "openvino", "engine": ENGINE}, "engine: library: expected openvino, found 'tensorrt'"),
+        ({"target": "tensorrt-rtx", "engine": ENGINE}, "engine: library: expected tensorrt_rtx, found 'tensorrt'"),
+        (
+            {"target": "tensorrt", "engine": ENGINE | {"library": "trt"}},
+            "engine: library: expected tensorrt or tensorrt_rtx, found 'trt'",
+        ),
+        (
+            {"target": "openvino", "engine": IR_ENGINE | {"file": "model.onnx"}},
+            "engine: file: expected model.xml, found 'model.onnx'",
+        ),
+        ({"target": "openvino", "engine": IR_ENGINE}, "files: expected model.bin, model.xml as well"),
+        ({"target": "tensorrt", "engine": ENGINE}, "files: expected model.engine as well"),
+        ({"precision": "fp8"}, "precision: expected one of fp32, fp16, bf16, int8, found 'fp8'"),
         ({"sequence_length": 0}, "expected a length from 1"),
         ({"sequence_length": "512"}, "sequence_length: expected int"),
         ({"labels": [1]}, r"labels\[0\]: expected str, found 1"),
