@@ -6,6 +6,7 @@ FNetExportError
 ├── CompareError     two arrays cannot be compared
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
+├── EvaluationError  labelled data and bundles do not fit each other
 └── EngineError      the TensorRT library is missing, or refuses the graph
 """
 
@@ -37,6 +38,10 @@ class CompareError(FNetExportError):
 
 class OutputError(FNetExportError):
     """The bundle cannot be written where it was asked for."""
+
+
+class EvaluationError(FNetExportError):
+    """Labelled data and bundles do not fit each other."""
 
 
 class ParityError(FNetExportError):
