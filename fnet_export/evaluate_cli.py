@@ -30,7 +30,7 @@ from fnet_export.evaluate import (
     missed_limits,
     records_of_pipeline,
 )
-from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure
+from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
 from fnet_export.progress import Bars, Lines, Progress
 from fnet_export.scoring import SCORINGS
 
@@ -124,16 +124,15 @@ def table_from_result(result: Result) -> Table:
     """Return a table of a result, one line per metric; shares in points of 100."""
     evaluation, baseline, change = result.evaluation, result.baseline, result.change
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
-    columns = [evaluation.figures()]
+    figures = evaluation.figures()
     table.add_column("metric", overflow="fold")
-    table.add_column("bundle", justify="right")
-    if baseline and change:
-        columns += [baseline.figures(), dict(change.differences)]
-        table.add_column("baseline", justify="right")
-        table.add_column("difference", justify="right")
+    for name in ("bundle", "baseline", "difference") if baseline else ("bundle",):
+        table.add_column(name, justify="right", no_wrap=True)
     for metric in evaluation.metrics:
-        places = 2 if metric.in_points else 4
-        table.add_row(escape(metric.name), *(_shown(column[metric.name], places) for column in columns))
+        row = [_shown(figures[metric.name], metric)]
+        if baseline and change:
+            row += [_number(baseline.value(metric.name), metric), _shown(change.differences[metric.name], metric)]
+        table.add_row(escape(metric.name), *row)
     return table
 
 
@@ -151,8 +150,12 @@ def notes_from_result(result: Result) -> list[str]:
     return notes
 
 
-def _shown(figure: Figure, places: int) -> str:
-    return f"{figure.value:.{places}f} [dim]({figure.low:.{places}f} to {figure.high:.{places}f})[/]"
+def _shown(figure: Figure, metric: Metric) -> str:
+    return f"{_number(figure.value, metric)} [dim]({_number(figure.low, metric)} to {_number(figure.high, metric)})[/]"
+
+
+def _number(value: float, metric: Metric) -> str:
+    return f"{value:.2f}" if metric.in_points else f"{value:.4g}"
 
 
 def _values(result: Result) -> dict[str, Any]:
