@@ -22,6 +22,7 @@ from fnet_core.tasks import TASKS
 from fnet_export.choice import AUTO, MIXING_NAMES
 from fnet_export.convert_cli import convert, tokenizer_option
 from fnet_export.errors import EngineError, FNetExportError, ParityError
+from fnet_export.evaluate_cli import evaluate
 from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
@@ -48,7 +49,8 @@ class Commands(click.Group):
 
 
 @click.command(
-    context_settings={"show_default": True}, epilog="Further commands: fnet-export convert --help (to other checkpoint formats)."
+    context_settings={"show_default": True},
+    epilog="Further commands: fnet-export convert --help (to other checkpoint formats), fnet-export eval --help (accuracy).",
 )
 @click.option("--task", required=True, metavar="TASK", help=f"One of {', '.join(TASKS)}.")
 @click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")
@@ -141,6 +143,7 @@ def main() -> None:
 
 main.add_command(export)
 main.add_command(convert)
+main.add_command(evaluate)
 
 
 def _terminated(*_: object) -> NoReturn:

@@ -9,6 +9,8 @@ FNetExportError
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
 └── EngineError      the library that makes an engine is missing, or refuses the graph
+├── EvaluationError  labelled data and bundles do not fit each other
+└── EngineError      the TensorRT library is missing, or refuses the graph
 """
 
 from typing import TYPE_CHECKING
@@ -47,6 +49,10 @@ class CompareError(FNetExportError):
 
 class OutputError(FNetExportError):
     """The bundle cannot be written where it was asked for."""
+
+
+class EvaluationError(FNetExportError):
+    """Labelled data and bundles do not fit each other."""
 
 
 class ParityError(FNetExportError):

@@ -1,0 +1,190 @@
+"""fnet-export eval, on the command line.
+
+Exit codes: 0 ok; 1 bad input; 2 usage; 3 a limit was missed; 4 an engine cannot be opened or run.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from fnet_runtime.errors import FNetRuntimeError, SessionError
+from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, load
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fnet_export.errors import FNetExportError
+from fnet_export.evaluate import (
+    Change,
+    Evaluation,
+    Limits,
+    change_from_evaluations,
+    check_comparable,
+    evaluation_from_pipeline,
+    missed_limits,
+    records_of_pipeline,
+)
+from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
+from fnet_export.progress import Bars, Lines, Progress
+from fnet_export.scoring import SCORINGS
+
+BAD_INPUT, LIMIT_MISSED, NO_ENGINE = 1, 3, 4
+BOOTSTRAP = f"{LEVEL:.0%} intervals: percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one run found: the bundle's evaluation, and the baseline's with the change where there is one."""
+
+    evaluation: Evaluation
+    baseline: Evaluation | None
+    change: Change | None
+
+
+@click.command("eval", context_settings={"show_default": True})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled data, JSON Lines (docs/evaluate.md).")
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="BUNDLE", help="A bundle to compare with, on the same data.")
+@click.option("--min-accuracy", type=float, metavar="POINTS", help="Exit 3 when the main metric is below, of 100.")
+@click.option(
+    "--max-accuracy-drop",
+    type=float,
+    metavar="POINTS",
+    help="Exit 3 when the main metric is further below the baseline's; 0.5 is half a point of 100.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read the first N records only.")
+@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is each bundle's own engine.")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime may use.  [default: all]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def evaluate(
+    bundle: Path,
+    data: Path,
+    baseline: Path | None,
+    min_accuracy: float | None,
+    max_accuracy_drop: float | None,
+    limit: int | None,
+    runtime: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Measure the accuracy of BUNDLE on labelled data, as the shipped runtime answers it."""
+    if max_accuracy_drop is not None and baseline is None:
+        raise click.UsageError("--max-accuracy-drop: expected --baseline as well, from which it is measured")
+    try:
+        limits = Limits(min_accuracy=min_accuracy, max_accuracy_drop=max_accuracy_drop)
+    except FNetExportError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        if sys.stderr.isatty():
+            with Bars() as bars:
+                result = _result(bundle, data, baseline, bars, limit=limit, runtime=runtime, threads=threads)
+        else:
+            result = _result(bundle, data, baseline, Lines(), limit=limit, runtime=runtime, threads=threads)
+        missed = missed_limits(limits, result.evaluation, result.change)
+    except SessionError as error:
+        _fail(str(error), NO_ENGINE, as_json)
+    except (FNetExportError, FNetRuntimeError) as error:
+        _fail(str(error), BAD_INPUT, as_json)
+    if as_json:
+        values = {"bundle": str(bundle), "data": str(data), "baseline": baseline and str(baseline)}
+        click.echo(json.dumps(values | _values(result) | {"missed": missed}, ensure_ascii=False))
+    else:
+        console = Console()
+        console.print(table_from_result(result))
+        lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result), BOOTSTRAP]
+        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    for sentence in missed:
+        click.echo(f"limit missed: {sentence}", err=True)
+    sys.exit(LIMIT_MISSED if missed else 0)
+
+
+def _result(
+    bundle: Path, data: Path, baseline: Path | None, progress: Progress, *, limit: int | None, runtime: str, threads: int | None
+) -> Result:
+    progress.stage("open")
+    pipelines = [load(folder, runtime=runtime, threads=threads) for folder in (bundle, baseline) if folder is not None]
+    check_comparable(pipelines[0], pipelines[-1])
+    records = records_of_pipeline(data, pipelines[0], limit=limit)
+    found = []
+    for pipeline, name in zip(pipelines, ("bundle", "baseline"), strict=False):
+        progress.stage(f"answer {len(records)} records: {name}")
+        found.append(evaluation_from_pipeline(pipeline, records, on_progress=progress.step))
+    if baseline is None:
+        return Result(evaluation=found[0], baseline=None, change=None)
+    return Result(evaluation=found[0], baseline=found[1], change=change_from_evaluations(*found))
+
+
+def table_from_result(result: Result) -> Table:
+    """Return a table of a result, one line per metric; shares in points of 100."""
+    evaluation, baseline, change = result.evaluation, result.baseline, result.change
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    figures = evaluation.figures()
+    table.add_column("metric", overflow="fold")
+    for name in ("bundle", "baseline", "difference") if baseline else ("bundle",):
+        table.add_column(name, justify="right", no_wrap=True)
+    for metric in evaluation.metrics:
+        row = [_shown(figures[metric.name], metric)]
+        if baseline and change:
+            row += [_number(baseline.value(metric.name), metric), _shown(change.differences[metric.name], metric)]
+        table.add_row(escape(metric.name), *row)
+    return table
+
+
+def notes_from_result(result: Result) -> list[str]:
+    """Return what the figures do not say: flipped decisions, and words that the model did not see."""
+    notes = []
+    if result.change and result.change.decisions:
+        change = result.change
+        notes.append(
+            f"decisions flipped: {change.flipped} of {change.decisions} ({change.unchanged:.2%} unchanged); "
+            f"one is {SCORINGS[result.evaluation.kind].decision}"
+        )
+    if result.evaluation.unread:
+        notes.append(f"{result.evaluation.unread} words are past the bundle's sequence length, and count as O")
+    return notes
+
+
+def _shown(figure: Figure, metric: Metric) -> str:
+    return f"{_number(figure.value, metric)} [dim]({_number(figure.low, metric)} to {_number(figure.high, metric)})[/]"
+
+
+def _number(value: float, metric: Metric) -> str:
+    return f"{value:.2f}" if metric.in_points else f"{value:.4g}"
+
+
+def _values(result: Result) -> dict[str, Any]:
+    """Return a result as JSON's own types."""
+    values: dict[str, Any] = {
+        "task": result.evaluation.kind,
+        "records": len(result.evaluation.counts),
+        "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "method": "percentile, paired"},
+        "unread_words": result.evaluation.unread,
+        "metrics": _metrics(result.evaluation, result.evaluation.figures()),
+    }
+    if result.baseline and result.change:
+        change = result.change
+        values["baseline_metrics"] = _metrics(result.baseline, result.baseline.figures())
+        values["differences"] = _metrics(result.baseline, change.differences)
+        values["decisions"] = {"count": change.decisions, "flipped": change.flipped, "unchanged": change.unchanged}
+    return values
+
+
+def _metrics(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
+    return [
+        {"name": metric.name, "unit": "points of 100" if metric.in_points else None}
+        | {key: value if math.isfinite(value) else None for key, value in asdict(figures[metric.name]).items()}
+        for metric in evaluation.metrics
+    ]
+
+
+def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
+    sys.exit(code)

@@ -1,0 +1,157 @@
+"""Metrics as functions of counts that are summed over records, so that one bootstrap serves them all."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
+
+Floats = npt.NDArray[np.float64]
+Tag = Hashable
+Entity = tuple[str, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A figure made of summed counts: `of` takes `float64[..., count]` and gives `float64[...]`.
+
+    `in_points` tells that it is a share, given in points of 100; others are plain.
+    """
+
+    name: str
+    of: Callable[[Floats], Floats]
+    in_points: bool = True
+
+    def value(self, sums: Floats) -> Floats:
+        """Return the figure, in points where it is a share."""
+        return self.of(sums) * (100 if self.in_points else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A value and the ends of its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def resampled_sums(counts: Floats) -> Floats:
+    """Sum counts, `float64[record, count]`, over each of 1,000 draws with replacement: `float64[resample, count]`.
+
+    The seed is fixed: counts of as many records are drawn alike, which pairs them.
+    """
+    draw, records = np.random.default_rng(SEED), len(counts)
+    times = (np.bincount(draw.integers(records, size=records), minlength=records) for _ in range(RESAMPLES))
+    return np.stack([row @ counts for row in times])
+
+
+def figure_from_values(value: float, resampled: Floats) -> Figure:
+    """Take the percentile interval of resampled values (Efron and Tibshirani 1993, chapter 13)."""
+    tail = 50 * (1 - LEVEL)
+    low, high = np.percentile(resampled, [tail, 100 - tail])
+    return Figure(value=value, low=float(low), high=float(high))
+
+
+def ratio(top: Floats, bottom: Floats) -> Floats:
+    """Divide; 0 where there is nothing to divide by."""
+    return np.divide(top, bottom, out=np.zeros(np.broadcast(top, bottom).shape), where=bottom != 0)
+
+
+def share(name: str, top: int, bottom: int) -> Metric:
+    """Make a metric of one count over another."""
+    return Metric(name, lambda sums: ratio(sums[..., top], sums[..., bottom]))
+
+
+def f1(name: str, hits: int, predicted: int, actual: int) -> Metric:
+    """Make the F1 of three counts: 2 hits / (predicted + actual), and 0 where there is neither."""
+    return Metric(name, lambda sums: ratio(2 * sums[..., hits], sums[..., predicted] + sums[..., actual]))
+
+
+def label_counts(predicted: Sequence[bool], actual: Sequence[bool]) -> list[float]:
+    """Count per label, for `label_f1s`: hits, predicted and actual, one block of labels after the other."""
+    chosen, right = np.array(predicted, np.float64), np.array(actual, np.float64)
+    return [float(count) for count in (*(chosen * right), *chosen, *right)]
+
+
+def macro_f1(start: int, labels: int) -> Metric:
+    """Make the mean F1 over the labels that occur, in the truth or the predictions, of `label_counts` from `start`."""
+
+    def of(sums: Floats) -> Floats:
+        hits, predicted, actual = np.split(sums[..., start : start + 3 * labels], 3, axis=-1)
+        every = ratio(2 * hits, predicted + actual)
+        return ratio(every.sum(axis=-1), (predicted + actual > 0).sum(axis=-1))
+
+    return Metric("macro F1", of)
+
+
+def micro_f1(start: int, labels: int) -> Metric:
+    """Make the F1 over all labels together, of `label_counts` from `start`."""
+
+    def of(sums: Floats) -> Floats:
+        hits, predicted, actual = (part.sum(axis=-1) for part in np.split(sums[..., start : start + 3 * labels], 3, axis=-1))
+        return ratio(2 * hits, predicted + actual)
+
+    return Metric("micro F1", of)
+
+
+def perplexity(nats: int, tokens: int) -> Metric:
+    """Make exp(mean negative log-likelihood)."""
+    return Metric("perplexity", lambda sums: np.exp(ratio(sums[..., nats], sums[..., tokens])), in_points=False)
+
+
+def mean_error(error: int, values: int) -> Metric:
+    """Make the mean of absolute errors."""
+    return Metric("mean absolute error", lambda sums: ratio(sums[..., error], sums[..., values]), in_points=False)
+
+
+def root_mean_square_error(square: int, values: int) -> Metric:
+    """Make the root of the mean of squared errors."""
+    return Metric("root mean square error", lambda sums: np.sqrt(ratio(sums[..., square], sums[..., values])), in_points=False)
+
+
+def normalised(text: str) -> str:
+    """Normalise an answer as SQuAD does: lower case, no punctuation, no articles, single spaces (Rajpurkar et al. 2016)."""
+    plain = "".join(c for c in text.lower() if c not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", plain).split())
+
+
+def words_f1(found: str, wanted: str) -> float:
+    """Return the F1 of the words of two normalised answers; where one has none, 1 if neither has any (as SQuAD 2.0)."""
+    got, want = normalised(found).split(), normalised(wanted).split()
+    if not got or not want:
+        return float(got == want)
+    return 2 * (Counter(got) & Counter(want)).total() / (len(got) + len(want))
+
+
+def entities_from_tags(tags: Sequence[str | None]) -> set[Entity]:
+    """Return the entities of one text's tags: type, first word, word after the last.
+
+    BIO and BIOES alike, and lenient as seqeval's default: an I- that follows no entity of its type begins one. A tag without a
+    prefix counts as I-; O, and None for no tag, as outside.
+    """
+    found, kind, start, ended = set(), "", 0, True
+    for place, (prefix, name) in enumerate(_parts(tags)):
+        if kind and (name != kind or prefix in "BS" or ended):
+            found.add((kind, start, place))
+            kind = ""
+        if not kind:
+            kind, start = name, place
+        ended = prefix in "ES"
+    return found
+
+
+def _parts(tags: Sequence[str | None]) -> Iterator[tuple[str, str]]:
+    """Prefix and type of every tag, and of the outside that ends them."""
+    for tag in (*tags, None):
+        if tag is None or tag == "O":
+            yield "I", ""
+        elif tag[:2] in ("B-", "I-", "E-", "S-"):
+            yield tag[0], tag[2:]
+        else:
+            yield "I", tag
