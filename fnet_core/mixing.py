@@ -21,12 +21,12 @@ Order = npt.NDArray[np.int64]
 class Mixing(nn.Module):
     """What every mixing is; the Fourier ones are made from (sequence_length, hidden_size, dtype), which fix what they take.
 
-    They are made `scaled` as well: then all results are `fourier_scale` times the transform, which half precision can hold. The scale
-    is in the matrices, `1/sqrt(length)` in those of each axis, so that what lies between two products stays small too.
     `forward` mixes `float[batch, sequence, hidden]`; the result has the same shape and dtype. `first` returns token 0 of that
-    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens, written as a product, which half precision
-    sums in float32. `mask`, `int64[batch, sequence]`, is 0
-    where a token does not count; only attention reads it.
+    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens, as a product, whose sum half precision
+    keeps in float32. `mask`, `int64[batch, sequence]`, is 0 where a token does not count; only attention reads it.
+
+    A Fourier mixing made `scaled` computes `fourier_scale` times the transform, which half precision can hold. The scale is in the
+    matrices, `1/sqrt(length)` in those of each axis, so that what lies between two products stays small too.
     """
 
     sequence_order: Order
@@ -263,7 +263,7 @@ def _folded(x: Tensor, slices: list[int]) -> tuple[Tensor, Tensor]:
 
 
 def _first(x: Tensor, row: Tensor, slices: list[int], cosines: Tensor) -> Tensor:
-    """Token 0 of a mixing whose hidden axis is folded: the sines of frequency 0 vanish, its cosines are `row`, `float[1, sequence]`."""
+    """Token 0 of a mixing whose hidden axis is folded: the sines of frequency 0 vanish, the cosines are `float[1, sequence]`."""
     even, _ = _folded(torch.matmul(row, x)[:, 0], slices)
     middle, side = torch.split(torch.matmul(even, cosines), slices[:2], dim=-1)
     return torch.cat([middle, side, side], dim=-1)

@@ -5,7 +5,6 @@ ONNX Runtime's float16 converter knows no bfloat16 and works on protocol buffers
 
 from collections.abc import Mapping
 
-import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
@@ -77,13 +76,14 @@ def _halve_weight(model: ir.Model, value: ir.Value, precision: str) -> None:
 
 def _rounded(weight: np.ndarray, name: str, precision: str) -> np.ndarray:
     """Round `float32[...]` to half precision. Raises GraphError when a number is too large for it."""
-    dtype = HALVES[precision].numpy()
-    lowest, highest = float(ml_dtypes.finfo(dtype).min), float(ml_dtypes.finfo(dtype).max)
-    within = np.where(weight == MASKED, lowest, weight)
+    half = HALVES[precision]
+    within = np.where(weight == MASKED, float(half.min), weight)
     largest = float(np.abs(within).max(initial=0.0))
-    if not largest <= highest:
-        raise GraphError(f"{name}: expected numbers up to {highest:g}, where {precision} ends; found {largest:g}; use another precision")
-    return within.astype(dtype)
+    if not largest <= float(half.max):  # nor is NaN
+        raise GraphError(
+            f"{name}: expected numbers up to {float(half.max):g}, where {precision} ends; found {largest:g}; use another precision"
+        )
+    return within.astype(half.numpy())
 
 
 def _surround(model: ir.Model, node: ir.Node, precision: str) -> None:
