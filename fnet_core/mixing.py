@@ -4,7 +4,9 @@ A mixing works on tokens and hidden units in an order of its own, and answers in
 say which index stands where. `NaturalOrder` puts one into the checkpoint's order; lowering permutes the weights instead.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +22,11 @@ class Mixing(nn.Module):
     """What every mixing is; the Fourier ones are made from (sequence_length, hidden_size, dtype), which fix what they take.
 
     `forward` mixes `float[batch, sequence, hidden]`; the result has the same shape and dtype. `first` returns token 0 of that
-    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens. `mask`, `int64[batch, sequence]`, is 0
-    where a token does not count; only attention reads it.
+    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens, as a product, whose sum half precision
+    keeps in float32. `mask`, `int64[batch, sequence]`, is 0 where a token does not count; only attention reads it.
+
+    A Fourier mixing made `scaled` computes `fourier_scale` times the transform, which half precision can hold. The scale is in the
+    matrices, `1/sqrt(length)` in those of each axis, so that what lies between two products stays small too.
     """
 
     sequence_order: Order
@@ -43,13 +48,14 @@ class Mixing(nn.Module):
 class FFTMixing(Mixing):
     """The transform by torch.fft: the definition, and the reference for every other mixing."""
 
-    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
-        """Take the common arguments; torch.fft needs none of them."""
+    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
+        """Take the common arguments; of sizes and dtype torch.fft needs none."""
         super().__init__(sequence_length, hidden_size)
+        self._norm = "ortho" if scaled else "backward"
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
-        mixed: Tensor = torch.fft.fft2(x, dim=(-2, -1)).real
+        mixed: Tensor = torch.fft.fft2(x, dim=(-2, -1), norm=self._norm).real
         return mixed
 
     def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -62,14 +68,16 @@ class DFTMixing(Mixing):
 
     hidden_matrix: Tensor
     sequence_matrix: Tensor
+    first_row: Tensor
 
-    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
+    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
         """Build the matrices in float64 and round them once, to `dtype`; converting the module later would round twice."""
         super().__init__(sequence_length, hidden_size)
         cos_s, sin_s = dft_matrices(sequence_length)
         cos_h, sin_h = dft_matrices(hidden_size)
         # float[hidden, 2 * hidden] and float[sequence, 2 * sequence]
-        _keep(self, dtype, hidden_matrix=np.hstack([cos_h, sin_h]), sequence_matrix=np.hstack([cos_s, -sin_s]))
+        _keep(self, dtype, _scale(hidden_size, scaled), hidden_matrix=np.hstack([cos_h, sin_h]))
+        _keep(self, dtype, _scale(sequence_length, scaled), sequence_matrix=np.hstack([cos_s, -sin_s]), first_row=cos_s[:1])
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
@@ -78,7 +86,7 @@ class DFTMixing(Mixing):
 
     def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
-        return torch.matmul(x.sum(dim=-2), self.hidden_matrix).chunk(2, dim=-1)[0]
+        return torch.matmul(torch.matmul(self.first_row, x)[:, 0], self.hidden_matrix).chunk(2, dim=-1)[0]
 
 
 class FoldedMixing(Mixing):
@@ -92,15 +100,18 @@ class FoldedMixing(Mixing):
     sin_sequence: Tensor
     cos_hidden: Tensor
     sin_hidden: Tensor
+    first_row: Tensor
 
-    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
+    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
         """Build the matrices in float64 and round them once."""
         super().__init__(sequence_length, hidden_size)
         self.sequence_order, self.hidden_order = folded_order(sequence_length), folded_order(hidden_size)
         self._sequence, self._hidden = _slices(sequence_length), _slices(hidden_size)
         cos_s, sin_s = folded_matrices(sequence_length)
         cos_h, sin_h = folded_matrices(hidden_size)
-        _keep(self, dtype, cos_sequence=cos_s, sin_sequence=sin_s, cos_hidden=cos_h, sin_hidden=sin_h)
+        row = np.ones((1, sequence_length))
+        _keep(self, dtype, _scale(sequence_length, scaled), cos_sequence=cos_s, sin_sequence=sin_s, first_row=row)
+        _keep(self, dtype, _scale(hidden_size, scaled), cos_hidden=cos_h, sin_hidden=sin_h)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
@@ -124,7 +135,7 @@ class FoldedMixing(Mixing):
 
     def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
-        return _first(x, self._hidden, self.cos_hidden)
+        return _first(x, self.first_row, self._hidden, self.cos_hidden)
 
 
 class FactoredMixing(Mixing):
@@ -138,15 +149,20 @@ class FactoredMixing(Mixing):
     inner: Tensor
     cos_outer: Tensor
     sin_outer: Tensor
+    first_row: Tensor
 
-    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> None:
+    def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
         """Build the matrices in float64 and round them once."""
         super().__init__(sequence_length, hidden_size)
         self.hidden_order = folded_order(hidden_size)
         self._hidden, self._factors = _slices(hidden_size), factors(sequence_length)
         cos_h, sin_h = folded_matrices(hidden_size)
         inner, cos_outer, sin_outer = factored_matrices(sequence_length)
-        _keep(self, dtype, cos_hidden=cos_h, sin_hidden=sin_h, inner=inner, cos_outer=cos_outer, sin_outer=sin_outer)
+        _keep(self, dtype, _scale(hidden_size, scaled), cos_hidden=cos_h, sin_hidden=sin_h)
+        _keep(self, dtype, _scale(sequence_length, scaled), first_row=np.ones((1, sequence_length)))
+        first, second = (_scale(factor, scaled) for factor in self._factors)
+        _keep(self, dtype, first, inner=inner)
+        _keep(self, dtype, second, cos_outer=cos_outer, sin_outer=sin_outer)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
@@ -159,7 +175,7 @@ class FactoredMixing(Mixing):
 
     def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix, and return token 0."""
-        return _first(x, self._hidden, self.cos_hidden)
+        return _first(x, self.first_row, self._hidden, self.cos_hidden)
 
     def _along_sequence(self, x: Tensor, outer: Tensor) -> Tensor:
         """Transform `float[batch, sequence, width]` to `float[batch, k1, k2, width]`."""
@@ -195,13 +211,25 @@ class NaturalOrder(Mixing):
         return self.mixing.first(x[..., self.hidden_index])[..., self.hidden_back]
 
 
-MIXINGS: Mapping[str, Callable[[int, int, torch.dtype], Mixing]] = {
+class MakeMixing(Protocol):
+    """What makes a Fourier mixing."""
+
+    def __call__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> Mixing:
+        """Make it; see Mixing."""
+
+
+MIXINGS: Mapping[str, MakeMixing] = {
     "fft": FFTMixing,
     "dft": DFTMixing,
     "folded": FoldedMixing,
     "factored": FactoredMixing,
 }
-"""Every mixing by name; each is made from (sequence_length, hidden_size, dtype)."""
+"""Every mixing by name; each is made from (sequence_length, hidden_size, dtype) and may be scaled."""
+
+
+def fourier_scale(sequence_length: int, hidden_size: int) -> float:
+    """Return what makes the two-dimensional transform keep the sum of squares: `1/sqrt(sequence hidden)`."""
+    return 1.0 / math.sqrt(sequence_length * hidden_size)
 
 
 def natural_mixing(name: str, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> Mixing:
@@ -212,10 +240,15 @@ def natural_mixing(name: str, sequence_length: int, hidden_size: int, dtype: tor
     return mixing if natural else NaturalOrder(mixing)
 
 
-def _keep(module: nn.Module, dtype: torch.dtype, **matrices: Matrix) -> None:
+def _scale(length: int, scaled: bool) -> float:
+    """What the matrices of one axis are multiplied by."""
+    return 1.0 / math.sqrt(length) if scaled else 1.0
+
+
+def _keep(module: nn.Module, dtype: torch.dtype, scale: float, **matrices: Matrix) -> None:
     """Register matrices as buffers; they are derived, so not part of a checkpoint."""
     for name, matrix in matrices.items():
-        module.register_buffer(name, torch.from_numpy(matrix).to(dtype), persistent=False)
+        module.register_buffer(name, torch.from_numpy(matrix * scale).to(dtype), persistent=False)
 
 
 def _slices(length: int) -> list[int]:
@@ -229,8 +262,8 @@ def _folded(x: Tensor, slices: list[int]) -> tuple[Tensor, Tensor]:
     return torch.cat([middle, low + high], dim=-1), low - high
 
 
-def _first(x: Tensor, slices: list[int], cosines: Tensor) -> Tensor:
-    """Token 0 of a mixing whose hidden axis is folded: the sines of frequency 0 vanish."""
-    even, _ = _folded(x.sum(dim=-2), slices)
+def _first(x: Tensor, row: Tensor, slices: list[int], cosines: Tensor) -> Tensor:
+    """Token 0 of a mixing whose hidden axis is folded: the sines of frequency 0 vanish, the cosines are `float[1, sequence]`."""
+    even, _ = _folded(torch.matmul(row, x)[:, 0], slices)
     middle, side = torch.split(torch.matmul(even, cosines), slices[:2], dim=-1)
     return torch.cat([middle, side, side], dim=-1)

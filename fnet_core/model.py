@@ -46,6 +46,7 @@ class Block(nn.Module):
         """Make the layer; a Fourier mixing has no weights and is one for all layers."""
         super().__init__()
         self.mixing = mixing
+        self.residual: nn.Module = nn.Identity()  # lowering for half precision scales it
         self.mixing_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATIONS[config.hidden_act]
@@ -55,11 +56,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Transform `float[batch, sequence, hidden]`; same shape and dtype. `mask`: see Mixing."""
-        return self.after_mixing(x + self.mixing(x, mask))
+        return self.after_mixing(self.residual(x) + self.mixing(x, mask))
 
     def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Transform, and return token 0 alone, `float[batch, 1, hidden]`."""
-        return self.after_mixing(x[:, :1] + self.mixing.first(x, mask)[:, None])
+        return self.after_mixing(self.residual(x[:, :1]) + self.mixing.first(x, mask)[:, None])
 
     def after_mixing(self, x: Tensor) -> Tensor:
         """Finish the layer, given the sum of its input and the mixing; every step acts on each token alone."""

@@ -2,7 +2,7 @@
 
 The mixing's own order of tokens and hidden units is baked into the weights, so that no block reorders anything; a head that reads
 token 0 alone needs of the last block only that token. Every constant is one tensor for all layers. For a CPU, rows of the
-feed-forward's width are kept from falling on the same lines of its cache.
+feed-forward's width are kept from falling on the same lines of its cache; for half precision, sums of a whole input are kept small.
 """
 
 import copy
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from fnet_core.config import FOURIER
 from fnet_core.fnet import FNet
-from fnet_core.mixing import MIXINGS, Mixing, Order
+from fnet_core.mixing import MIXINGS, Mixing, Order, fourier_scale
 from fnet_core.model import Block, Encoder
 from fnet_core.tasks import SEQUENCE, Task, task_of_config
 
@@ -97,16 +97,34 @@ class AtPositions(nn.Module):
         return (_at(logits, masked_lm_positions),)
 
 
-def lowered_from_model(model: FNet, mixing: str, task: Task | None = None, *, widen: bool = False) -> LoweredFNet:
+class Scale(nn.Module):
+    """A product with one number."""
+
+    def __init__(self, factor: float) -> None:
+        """Take the factor."""
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale `float[...]`."""
+        return x * self.factor
+
+
+def lowered_from_model(
+    model: FNet, mixing: str, task: Task | None = None, *, widen: bool = False, scaled: bool = False
+) -> LoweredFNet:
     """Rewrite a trained model, in evaluation mode and any float dtype, for deployment with a mixing of MIXINGS.
 
     The outputs are the same but for rounding; the model given is not changed. `task` is the model's own unless given: masked-lm
     with `predict_positions` takes the positions to predict as an input. `widen` adds units of zeros to a feed-forward whose rows
-    would fall on the same lines of a CPU's cache, as those of 1024, 3072 and 4096 units do in float32.
+    would fall on the same lines of a CPU's cache, as those of 1024, 3072 and 4096 units do in float32. `scaled`
+    multiplies both residual branches of a Fourier mixing by `fourier_scale`, for half precision.
     """
     own = copy.deepcopy(model)
     sizes = model.sequence_length, model.config.hidden_size
-    mixer = MIXINGS[mixing](*sizes, _dtype(own)) if FOURIER in model.config.mixings else Mixing(*sizes)
+    mixer = MIXINGS[mixing](*sizes, _dtype(own), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
+    if scaled:
+        _scale(own, fourier_scale(*sizes))
     return LoweredFNet(own, mixer, task_of_config(task or model.task, model.config), widen=widen).eval()
 
 
@@ -147,6 +165,17 @@ def _permute(model: FNet, mixing: Mixing) -> None:
                 block.mixing = mixing
             else:
                 block.mixing.reorder(tokens, hidden)
+
+
+def _scale(model: FNet, scale: float) -> None:
+    """Make Fourier blocks take a mixing that is scaled: `LN(k x + k F(x), k^2 eps) = LN(x + F(x), eps)`.
+
+    LayerNorm divides by `sqrt(variance + eps)`, and the variance of k times a value is k^2 times its own.
+    """
+    for block, kind in zip(_blocks(model.encoder), model.config.mixings, strict=True):
+        if kind == FOURIER:
+            block.residual = Scale(scale)
+            block.mixing_norm.eps *= scale * scale
 
 
 def _widen(model: FNet) -> None:

@@ -1,9 +1,10 @@
-"""A parity report for people: one table."""
+"""A parity report for people: one table, and one more of headroom."""
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.headroom import TENSORS, Headroom
 from fnet_export.parity import FAILED, NOT_RUN, PASSED, ParityReport
 
 STYLES = {PASSED: "green", FAILED: "bold red", NOT_RUN: "yellow"}
@@ -39,4 +40,24 @@ def table_from_report(report: ParityReport) -> Table:
                 f"{max(0.0, 1 - difference.cosine):.1e}",
                 "" if agreement is None else f"{agreement:.1%}",
             )
+    return table
+
+
+def table_from_headroom(headroom: Headroom) -> Table:
+    """Return a table of the largest magnitudes, one line per layer; those of embeddings and head stand below it."""
+    blocks = {layer: tensors for layer, tensors in headroom.layers.items() if layer.isdigit()}
+    others = {layer: tensors for layer, tensors in headroom.layers.items() if layer not in blocks}
+    lines = (f"{layer}: {', '.join(f'{name} {value:.3g}' for name, value in tensors.items())}" for layer, tensors in others.items())
+    table = Table(
+        title=f"Largest magnitudes on real text (fp16 ends at {headroom.limit:.0f}; the largest here is {headroom.largest:.3g})",
+        caption=escape("\n".join(lines)),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for name in ("layer", *TENSORS):
+        table.add_column(name, justify="right")
+    for layer, tensors in blocks.items():
+        table.add_row(layer, *(f"{tensors[name]:.3g}" for name in TENSORS))
     return table

@@ -1,0 +1,108 @@
+"""Half precision as a graph transformation: types, weights and casts say what runs in it, and no builder is told anything.
+
+ONNX Runtime's float16 converter knows no bfloat16 and works on protocol buffers, which end at 2 GiB; hence this one.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+
+from fnet_export.errors import GraphError
+from fnet_export.trace import checked
+
+HALVES: Mapping[str, ir.DataType] = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
+"""ONNX's type of every half precision by name."""
+FLOAT32 = ir.DataType.FLOAT
+FLOAT32_OPERATORS = frozenset({"LayerNormalization", "Softmax"})
+"""What stays in float32: statistics over a whole row, and an epsilon that half precision has no number for."""
+MASKED = float(np.finfo(np.float32).min)
+"""What a score is set to where a token does not count (AttentionMixing): the lowest number there is, in half precision too."""
+
+
+def half_from_graph(graph: ir.Model, precision: str) -> ir.Model:
+    """Rewrite a float32 graph for `fp16` or `bf16`; the graph given stays as it is, inputs and outputs keep names and types.
+
+    Products, sums and activations take and give half precision, and so do the residuals between them. Weights become half but for
+    those of FLOAT32_OPERATORS; what several nodes read stays one. A weight is rounded to nearest, and to nought or a subnormal
+    number where it is too small.
+
+    Raises GraphError for another precision, a weight beyond what it can hold, or when the result is not valid.
+    """
+    if precision not in HALVES:
+        raise GraphError(f"precision: expected {' or '.join(HALVES)} for a graph in half precision, found {precision!r}")
+    half = HALVES[precision]
+    model = graph.clone()
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    for value in list(model.graph.initializers.values()):
+        if value.dtype == FLOAT32:
+            _halve_weight(model, value, precision)
+    for node in list(model.graph):
+        if node.op_type in FLOAT32_OPERATORS:
+            _surround(model, node, precision)
+            continue
+        if node.op_type == "Cast" and node.attributes.get_int("to") == FLOAT32:
+            node.attributes["to"] = ir.AttrInt64("to", half)
+        for output in node.outputs:
+            if output.dtype == FLOAT32:
+                output.type = ir.TensorType(half)  # a clone shares the type objects of its original
+    for index, value in enumerate(model.graph.outputs):
+        if value.dtype == half:
+            assert value.name is not None
+            name, value.name = value.name, f"{value.name}_{precision}"
+            model.graph.outputs[index] = _cast(model, value, FLOAT32, name)
+    return checked(model, f"the graph in {precision}")
+
+
+def _halve_weight(model: ir.Model, value: ir.Value, precision: str) -> None:
+    """Round a weight for all of its readers but FLOAT32_OPERATORS; one that both kinds read becomes two."""
+    half = HALVES[precision]
+    readers = [use for use in value.uses() if use.node.op_type not in FLOAT32_OPERATORS]
+    if not readers:
+        return
+    assert value.name is not None
+    assert value.const_value is not None
+    name = value.name if len(readers) == len(value.uses()) else f"{value.name}_{precision}"
+    tensor = ir.tensor(_rounded(value.const_value.numpy(), value.name, precision), name=name)
+    if name == value.name:
+        value.const_value, value.type = tensor, ir.TensorType(half)
+        return
+    halved = ir.Value(name=name, shape=value.shape, type=ir.TensorType(half), const_value=tensor)
+    model.graph.register_initializer(halved)
+    for node, index in readers:
+        node.replace_input_with(index, halved)
+
+
+def _rounded(weight: np.ndarray, name: str, precision: str) -> np.ndarray:
+    """Round `float32[...]` to half precision. Raises GraphError when a number is too large for it."""
+    half = HALVES[precision]
+    within = np.where(weight == MASKED, float(half.min), weight)
+    largest = float(np.abs(within).max(initial=0.0))
+    if not largest <= float(half.max):  # nor is NaN
+        raise GraphError(
+            f"{name}: expected numbers up to {float(half.max):g}, where {precision} ends; found {largest:g}; use another precision"
+        )
+    return within.astype(half.numpy())
+
+
+def _surround(model: ir.Model, node: ir.Node, precision: str) -> None:
+    """Put casts around a node that stays in float32; its weights are float32 still."""
+    for index, value in enumerate(node.inputs):
+        if value is not None and not value.is_initializer():
+            node.replace_input_with(index, _cast(model, value, FLOAT32, f"{value.name}_fp32"))
+    for output in node.outputs:
+        readers = list(output.uses())
+        if readers:
+            halved = _cast(model, output, HALVES[precision], f"{output.name}_{precision}")
+            for reader, index in readers:
+                reader.replace_input_with(index, halved)
+
+
+def _cast(model: ir.Model, value: ir.Value, dtype: ir.DataType, name: str) -> ir.Value:
+    """Add a cast right after what makes a value."""
+    result = ir.Value(name=name, shape=value.shape, type=ir.TensorType(dtype))
+    producer = value.producer()
+    assert producer is not None  # graph inputs are ids
+    model.graph.insert_after(producer, ir.node("Cast", [value], {"to": dtype}, outputs=[result], name=f"cast_{name}"))
+    return result
