@@ -156,7 +156,7 @@ def _check(pipeline: Pipeline, record: Record) -> None:
     try:
         pipeline.inputs(record.text, record.second)
     except InputError as error:
-        raise EvaluationError(f"line {record.line}: {error}") from error
+        raise EvaluationError(f"{record.where}: {error}") from error
 
 
 def _meaning(pipeline: Pipeline, masks: bool) -> tuple[object, ...]:

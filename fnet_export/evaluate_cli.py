@@ -3,6 +3,7 @@
 Exit codes: 0 ok; 1 bad input; 2 usage; 3 a limit was missed; 4 an engine cannot be opened or run.
 """
 
+import contextlib
 import json
 import math
 import sys
@@ -81,11 +82,9 @@ def evaluate(
     except FNetExportError as error:
         raise click.UsageError(str(error)) from error
     try:
-        if sys.stderr.isatty():
-            with Bars() as bars:
-                result = _result(bundle, data, baseline, bars, limit=limit, runtime=runtime, threads=threads)
-        else:
-            result = _result(bundle, data, baseline, Lines(), limit=limit, runtime=runtime, threads=threads)
+        with contextlib.ExitStack() as stack:
+            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+            result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
         missed = missed_limits(limits, result.evaluation, result.change)
     except SessionError as error:
         _fail(str(error), NO_ENGINE, as_json)

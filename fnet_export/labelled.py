@@ -14,8 +14,9 @@ Second = str | tuple[str, ...] | None
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One labelled request: its line in the file, the texts as the pipeline takes them, and the right answer."""
+    """One labelled request: its file and line as errors call them, the texts as the pipeline takes them, the right answer."""
 
+    where: str
     line: int
     text: str
     second: Second
@@ -148,7 +149,7 @@ def records_from_file(
             break
         where = f"{path}, line {number}"
         text, second, truth = read(Fields(_object(line, where), where, labels))
-        records.append(Record(line=number, text=text, second=second, truth=truth))
+        records.append(Record(where=where, line=number, text=text, second=second, truth=truth))
     if not records:
         raise EvaluationError(f"{path}: holds no records; expected one JSON object a line (docs/evaluate.md)")
     return tuple(records)

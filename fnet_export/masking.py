@@ -40,7 +40,7 @@ def guesses_from_record(pipeline: Pipeline, record: Record) -> Guesses:
     encoding = pipeline.tokenizer.encode(record.text, second, length=pipeline.manifest.sequence_length)
     masks = masks_from_encoding(encoding, pipeline.tokenizer, seed=record.line)
     if not len(masks):
-        raise EvaluationError(f"line {record.line}: text: expected a token to mask, found none")
+        raise EvaluationError(f"{record.where}: text: expected a token to mask, found none")
     tokens, masked = encoding.input_ids[masks], encoding.input_ids.copy()
     masked[masks] = pipeline.tokenizer.mask_id
     outputs = _outputs(pipeline, encoding, masked, masks)

@@ -197,7 +197,7 @@ def _pretraining_metrics(labels: Labels) -> tuple[Metric, ...]:
 
 def _check_finite(record: Record, *scores: float) -> None:
     if not np.isfinite(scores).all():
-        raise SessionError(f"line {record.line}: the model answers with scores that are not finite; its numbers overflow")
+        raise SessionError(f"{record.where}: the model answers with scores that are not finite; its numbers overflow")
 
 
 SCORINGS: Mapping[str, Scoring] = {

@@ -1,0 +1,135 @@
+"""Labelled data: what is read, and how each kind of bad line is refused."""
+
+import json
+import math
+
+import pytest
+
+from fnet_export.errors import EvaluationError
+from fnet_export.labelled import records_from_file
+from fnet_export.scoring import SCORINGS
+
+PAIR = {"text": "a", "text_pair": "b"}
+CHOICES = {"text": "a", "choices": ["b", "c"]}
+NO_LABEL = "is no label of the model; expected one of A, B, O, B-A"
+
+
+def read(path, data, *, kind="sequence-classification", labels=("A", "B", "O", "B-A"), limit=None):
+    path = path / "data.jsonl"
+    path.write_bytes(data if isinstance(data, bytes) else "".join(f"{json.dumps(record)}\n" for record in data).encode())
+    return records_from_file(path, SCORINGS[kind].read, labels, limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "second", "truth"),
+    [
+        ("sequence-classification", {"text": "a", "label": "A", "text_pair": None, "id": 3}, None, "A"),
+        ("sequence-classification", PAIR | {"label": "B"}, "b", "B"),
+        ("multi_label_classification", {"text": "a", "labels": []}, None, frozenset()),
+        ("multi_label_classification", {"text": "a", "labels": ["A", "B"]}, None, {"A", "B"}),
+        ("masked-lm", {"text": "a"}, None, None),
+        ("next-sentence-prediction", PAIR | {"label": False}, "b", False),
+        ("pretraining", PAIR | {"label": True}, "b", True),
+        ("multiple-choice", CHOICES | {"label": 1}, ("b", "c"), 1),
+        ("token-classification", {"tokens": ["a"], "tags": ["B-A"]}, None, (("B-A",), ((0, 1),))),
+        ("question-answering", {"question": "a", "context": "b", "answers": ["c", "d"]}, "b", ("c", "d")),
+    ],
+)
+def test_records(tmp_path, kind, record, second, truth):
+    (found,) = read(tmp_path, [record], kind=kind)
+    assert (found.line, found.text, found.second, found.truth) == (1, "a", second, truth)
+
+
+def test_words_have_their_characters(tmp_path):
+    (found,) = read(tmp_path, [{"tokens": ["the", "fox", "!"], "tags": ["O", "A", "O"]}], kind="token-classification")
+    assert [found.text[start:end] for start, end in found.truth[1]] == ["the", "fox", "!"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "text"),
+    [
+        ("sequence-classification", {"text": "a", "label": "D"}, f"label: 'D' {NO_LABEL}"),
+        ("sequence-classification", {"text": "a", "label": 1}, "label: expected a text; found 1"),
+        ("sequence-classification", {"label": "A", "id": 3}, "text: expected a text; found the keys label, id"),
+        ("sequence-classification", {}, "text: expected a text; found the keys none"),
+        ("sequence-classification", PAIR | {"text_pair": 3, "label": "A"}, "text_pair: expected a text; found 3"),
+        ("multi_label_classification", {"text": "a", "labels": ["A", "D"]}, f"labels: 'D' {NO_LABEL}"),
+        ("multi_label_classification", {"text": "a", "labels": "A"}, "labels: expected a list of texts; found 'A'"),
+        (
+            "question-answering",
+            {"question": "a", "context": "b", "answers": []},
+            "answers: expected a list of 1 or more texts; found []",
+        ),
+        (
+            "token-classification",
+            {"tokens": ["a"], "tags": ["O", "O"]},
+            "tags: expected as many tags as tokens (1); found ['O', 'O']",
+        ),
+        ("token-classification", {"tokens": ["a b"], "tags": ["O"]}, "tokens: expected words, none empty or with white space"),
+        ("token-classification", {"tokens": [""], "tags": ["O"]}, "tokens: expected words, none empty or with white space"),
+        ("token-classification", {"tokens": ["a"], "tags": ["B-C"]}, f"tags: 'B-C' {NO_LABEL}"),
+        ("next-sentence-prediction", PAIR | {"label": 0}, "label: expected true (text_pair follows text) or false; found 0"),
+        ("multiple-choice", CHOICES | {"label": 2}, "label: expected the index of a choice, 0 to 1; found 2"),
+        ("multiple-choice", CHOICES | {"label": True}, "label: expected the index of a choice, 0 to 1; found True"),
+        ("multiple-choice", {"text": "a", "choices": "b"}, "choices: expected a list of 1 or more texts; found 'b'"),
+        ("multiple-choice", CHOICES | {"choices": ["b", 3]}, "choices: expected a list of 1 or more texts; found ['b', 3]"),
+        (
+            "masked-lm",
+            {"text": ["long"] * 99},
+            "text: expected a text; found ['long', 'long', 'long', 'long', 'long', 'long', 'long', ...",
+        ),
+    ],
+)
+def test_lines_that_are_no_records(tmp_path, kind, record, text):
+    good = {"text": "a", "label": "A"}
+    assert len(read(tmp_path, [good, record], limit=1)) == 1
+    with pytest.raises(EvaluationError) as caught:
+        read(tmp_path, b"\n" + json.dumps(record).encode(), kind=kind)
+    assert str(caught.value).startswith(f"{tmp_path / 'data.jsonl'}, line 2: {text}")
+
+
+@pytest.mark.parametrize(
+    ("labels", "label", "text"),
+    [
+        (("x",), True, "label: expected a number; found True"),
+        (("x",), math.nan, "label: expected a number; found nan"),
+        (("x", "y"), "high", "label: expected a list of 2 numbers; found 'high'"),
+        (("x", "y"), [1, math.inf], "label: expected a list of 2 numbers; found [1, inf]"),
+        (("x", "y"), [1], "label: expected a list of 2 numbers; found [1]"),
+        (("x", "y"), [1, 2, "3"], "label: expected a list of 2 numbers; found [1, 2, '3']"),
+    ],
+)
+def test_numbers(tmp_path, labels, label, text):
+    with pytest.raises(EvaluationError) as caught:
+        read(tmp_path, [{"text": "a", "label": label}], kind="regression", labels=labels)
+    assert str(caught.value).endswith(f"line 1: {text}")
+    values = [0.5, 2][: len(labels)]
+    good = {"text": "a", "label": values if len(values) > 1 else values[0]}
+    assert read(tmp_path, [good], kind="regression", labels=labels)[0].truth == tuple(values)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "data.jsonl: holds no records; expected one JSON object a line"),
+        (b"\n  \n", "data.jsonl: holds no records"),
+        (b'\n{"text": "a", "label": "A"}\n{"text"\n', "data.jsonl, line 3: not JSON in UTF-8 ("),
+        (b'{"text": "\xff"}', "data.jsonl, line 1: not JSON in UTF-8 ("),
+        (b"[" * 100_000, "data.jsonl, line 1: not JSON in UTF-8 ("),
+        (b"[1, 2]", "data.jsonl, line 1: expected a JSON object, found [1, 2]"),
+    ],
+)
+def test_files_that_are_no_data(tmp_path, data, text):
+    with pytest.raises(EvaluationError) as caught:
+        read(tmp_path, data)
+    assert text in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(EvaluationError, match="none: cannot be read \\(No such file or directory\\)"):
+        records_from_file(tmp_path / "none", SCORINGS["masked-lm"].read, ())
+
+
+def test_line_separators_of_unicode_stand_in_a_text(tmp_path):
+    (found,) = read(tmp_path, '{"text": "a\u2028b\u0085c", "label": "A"}\r\n'.encode())
+    assert found.text == "a\u2028b\u0085c"
