@@ -1,9 +1,7 @@
 """Which mixing a graph is exported with: looked up in a table of measurements, or measured here and now."""
 
 import dataclasses
-import statistics
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from fnet_export.bundle import tensors_from_task, write_graph
 from fnet_export.errors import GraphError
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import optimized_from_graph
+from fnet_export.timing import times_ms
 from fnet_export.trace import graph_from_model
 
 AUTO, MEASURE = "auto", "measure"
@@ -38,8 +37,6 @@ ON_CPU = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}
 """What a bundle for a CPU runs in, by target: they agree on the fastest mixing."""
 CANDIDATES = ("dft", "folded", "factored")
 ROUNDS, LAYERS = 9, 3
-PAUSE_S = 0.05
-"""Between two passes: threads of one session spin for a while, and would take the next one's cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +89,6 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
     )
     task = TASKS["feature-extraction"]
     inputs, _ = tensors_from_task(task, small, sequence_length)
-    times: dict[str, list[float]] = {name: [] for name in CANDIDATES}
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         model = FNet(small, task, sequence_length=sequence_length).eval()
         sessions = {}
@@ -101,15 +97,7 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
             write_graph(optimized_from_graph(graph_from_model(lowered_from_model(model, name, widen=True))), path)
             sessions[name] = OrtSession(path, inputs)
         fed = {tensor.name: np.zeros((1, sequence_length), np.int64) for tensor in inputs}
-        for turn in range(ROUNDS + 1):  # the first warms up
-            for i in range(len(CANDIDATES)):
-                name = CANDIDATES[(turn + i) % len(CANDIDATES)]  # another one first each time
-                session = sessions[name]
-                time.sleep(PAUSE_S)
-                start = time.perf_counter()
-                session.run(fed)
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(found[1:]) for name, found in times.items()}
+        return times_ms(sessions, fed, rounds=ROUNDS)
 
 
 def _from_table(target: str, sequence_length: int) -> MixingChoice:

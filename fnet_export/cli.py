@@ -12,22 +12,23 @@ from typing import Any, NoReturn
 
 import click
 from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
-from fnet_runtime.manifest import TARGETS, AxisProfile
+from fnet_runtime.manifest import FP32, PRECISIONS, TARGETS, AxisProfile
 from rich.console import Console
 from rich.filesize import decimal
 
 from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
+from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES
 from fnet_export.convert_cli import convert, tokenizer_option
-from fnet_export.errors import EngineError, FNetExportError, ParityError
+from fnet_export.errors import EngineError, FNetExportError, ParityError, PrecisionError
 from fnet_export.evaluate_cli import evaluate
 from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
 from fnet_export.progress import Bars, Lines, Progress, Quiet
-from fnet_export.report import table_from_report
+from fnet_export.report import lines_from_report, table_from_headroom, table_from_report
 from fnet_export.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
 
 BAD_INPUT, PARITY_FAILED, ENGINE_FAILED = 1, 3, 4
@@ -59,6 +60,14 @@ class Commands(click.Group):
 @click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
 @tokenizer_option
 @click.option("--mixing", type=click.Choice(MIXING_NAMES), default=AUTO, help="How the graph computes the Fourier transforms.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default=FP32, help="What the products are computed in.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="int8: texts in .jsonl or one a line.  [default: the built-in e-mails]",
+)
+@click.option("--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen.")
 @click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
@@ -88,6 +97,9 @@ def export(
     output: Path,
     tokenizer: str | None,
     mixing: str,
+    precision: str,
+    calibration: Path | None,
+    calibration_method: str,
     predict_positions: int | None,
     sequence_length: int | None,
     batch_size: AxisProfile,
@@ -110,6 +122,9 @@ def export(
             output=output,
             tokenizer=tokenizer,
             mixing=mixing,
+            precision=precision,
+            calibration=calibration,
+            calibration_method=calibration_method,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
             batch_size=batch_size,
@@ -128,7 +143,7 @@ def export(
     except ParityError as error:
         console.print(table_from_report(error.report))
         _fail(str(error), PARITY_FAILED, as_json, error.report)
-    except (EngineError, SessionError) as error:
+    except (EngineError, PrecisionError, SessionError) as error:
         _fail(str(error), ENGINE_FAILED, as_json)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         _fail(str(error), BAD_INPUT, as_json)
@@ -166,6 +181,10 @@ def _show(export: Export, console: Console, *, as_json: bool) -> None:
         click.echo(json.dumps(result, ensure_ascii=False))
         return
     console.print(table_from_report(export.report))
+    for line in lines_from_report(export.report):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if export.report.headroom is not None:
+        console.print(table_from_headroom(export.report.headroom))
     size = sum(info.size_bytes for info in export.manifest.files.values())
     console.print(f"{export.folder}: {len(export.manifest.files) + 1} files, {decimal(size)}", highlight=False, markup=False)
 

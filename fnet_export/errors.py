@@ -8,9 +8,8 @@ FNetExportError
 ├── CompareError     two arrays cannot be compared
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
-└── EngineError      the library that makes an engine is missing, or refuses the graph
 ├── EvaluationError  labelled data and bundles do not fit each other
-└── EngineError      the TensorRT library is missing, or refuses the graph
+└── EngineError      the library that makes an engine is missing, or refuses the graph
 """
 
 from typing import TYPE_CHECKING

@@ -6,22 +6,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import torch
 from fnet_runtime.errors import NoDeviceError
-from fnet_runtime.session import ANY_BATCH, Ids, Outputs, Session, run_in_batches
+from fnet_runtime.manifest import BF16, FP16, FP32, INT8
+from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 
 from fnet_core.fnet import FNet
 from fnet_export.compare import Comparison, Difference
+from fnet_export.headroom import Headroom
 from fnet_export.inputs import Samples
-from fnet_export.lower import AtPositions, LoweredFNet
+from fnet_export.lower import AtPositions
+from fnet_export.proof import PrecisionProof
+from fnet_export.torch_session import ROWS_AT_ONCE, TorchSession
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
-ROWS_AT_ONCE = 4
 KEPT_BYTES = 1_000_000_000
 """Of the reference's outputs, what is kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
 
+UNITS = {FP16: 2.0**-10, BF16: 2.0**-7, INT8: 1 / 127}
+"""Distance of the numbers that can be stored, in parts of the number (int8: of the largest of its tensor)."""
+
 Opener = Callable[[], Session]
-TorchModel = FNet | LoweredFNet | AtPositions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +35,23 @@ class Row:
     name: str
     status: str
     reason: str | None
+    relative_limit: float
     outputs: Mapping[str, Difference]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """What was compared with the reference, and how far apart it was."""
+    """What was compared with the reference, and how far apart it was; the limit is that of the bundle's own precision.
+
+    In another precision than float32 also what of it really runs, the headroom of half precision, and how long a run takes here, in
+    milliseconds, beside float32.
+    """
 
     relative_limit: float
     rows: tuple[Row, ...]
+    proof: PrecisionProof | None = None
+    headroom: Headroom | None = None
+    times_ms: Mapping[str, float] | None = None
 
     @property
     def passed(self) -> bool:
@@ -49,41 +61,31 @@ class ParityReport:
 
     def to_json(self) -> str:
         """Return parity.json's text; an infinite figure is null, since JSON has no word for it."""
-        values = {"passed": self.passed, "relative_limit": self.relative_limit, "rows": [asdict(row) for row in self.rows]}
+        values = {"passed": self.passed} | asdict(self)
         return json.dumps(_finite(values), indent=2) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One way of running the model: what opens it, or why there is nothing to open."""
+    """One way of running the model: what opens it, or why there is nothing to open; its precision; whether it is timed."""
 
     name: str
     open: Opener | str
+    precision: str = FP32
+    timed: bool = False
 
 
-class TorchSession:
-    """A model in torch, as a session."""
+def relative_limit(num_hidden_layers: int, precision: str = FP32) -> float:
+    """Largest error of an output, in parts of its largest reference.
 
-    batch = ANY_BATCH
-
-    def __init__(self, model: TorchModel) -> None:
-        """Take a model in evaluation mode."""
-        self._model = model
-
-    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
-        """Run the model; outputs have its dtype."""
-        with torch.inference_mode():
-            outputs = self._model(**{name: torch.from_numpy(inputs[name]) for name in self._model.task.inputs})
-        return {name: output.numpy() for name, output in zip(self._model.task.outputs, outputs, strict=True)}
-
-
-def relative_limit(num_hidden_layers: int) -> float:
-    """Largest error of a float32 output, in parts of its largest reference.
-
-    Rounding errors of a layer's long sums are a few units of least precision and add up over layers (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2002, section 3.1); 64 units per layer leave room for any order of summation.
+    Rounding errors of a float32 layer's long sums are a few units of least precision and add up over layers (Higham, Accuracy and
+    Stability of Numerical Algorithms, 2002, section 3.1); 64 units per layer leave room for any order of summation. In half
+    precision and int8, sums are float32 and what is stored between them is rounded, by a unit at most and in either direction, so
+    that errors add up as their squares do; eight units leave room for tensors whose largest number is far from the rest.
     """
-    return 64 * float(np.finfo(np.float32).eps) * (num_hidden_layers + 2)
+    if precision == FP32:
+        return 64 * float(np.finfo(np.float32).eps) * (num_hidden_layers + 2)
+    return 8 * UNITS[precision] * math.sqrt(num_hidden_layers + 2)
 
 
 def parity_from_candidates(
@@ -91,6 +93,7 @@ def parity_from_candidates(
     candidates: Sequence[Candidate],
     samples: Samples,
     *,
+    precision: str = FP32,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ParityReport:
     """Run every candidate and the reference, a float64 model with `fft` mixing, on all samples, a few rows at a time.
@@ -99,9 +102,10 @@ def parity_from_candidates(
     the reference's outputs. One that this host has no device for is a row "not run" with the reason. Raises SessionError when one
     fails otherwise.
     """
-    limit = relative_limit(reference.config.num_hidden_layers)
+    limits = {candidate.name: relative_limit(reference.config.num_hidden_layers, candidate.precision) for candidate in candidates}
     reasons = {candidate.name: candidate.open for candidate in candidates if isinstance(candidate.open, str)}
     found: dict[str, dict[str, Comparison]] = {}
+    decides = reference.task.decides
     waiting = list(_chunks(len(samples.names)))
     done, total = 0, len(samples.names) * (len(candidates) + 1 - len(reasons))
 
@@ -128,7 +132,7 @@ def parity_from_candidates(
                 continue
             comparisons = found.setdefault(
                 candidate.name,
-                {name: Comparison(decides=reference.task.decides, relative_limit=limit) for name in reference.task.outputs},
+                {name: Comparison(decides=decides, relative_limit=limits[candidate.name]) for name in reference.task.outputs},
             )
             for inputs, wanted in kept:
                 outputs = run_in_batches(session, inputs)
@@ -139,9 +143,18 @@ def parity_from_candidates(
     rows = []
     for candidate in candidates:
         differences = {output: comparison.difference() for output, comparison in found.get(candidate.name, {}).items()}
+        limit = limits[candidate.name]
         status = NOT_RUN if not differences else PASSED if all(d.within(limit) for d in differences.values()) else FAILED
-        rows.append(Row(name=candidate.name, status=status, reason=reasons.get(candidate.name), outputs=differences))
-    return ParityReport(relative_limit=limit, rows=tuple(rows))
+        rows.append(
+            Row(
+                name=candidate.name,
+                status=status,
+                reason=reasons.get(candidate.name),
+                relative_limit=limit,
+                outputs=differences,
+            )
+        )
+    return ParityReport(relative_limit=relative_limit(reference.config.num_hidden_layers, precision), rows=tuple(rows))
 
 
 def _chunks(total: int) -> Iterator[tuple[int, int]]:

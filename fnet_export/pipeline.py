@@ -2,43 +2,60 @@
 
 import importlib.metadata
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import onnxruntime
 import torch
 from fnet_runtime.manifest import (
     CONFIG,
     ENGINE,
     FORMAT_VERSION,
+    FP32,
     GOLDEN,
+    INT8,
+    IR,
     MANIFEST,
     MODEL,
     OPENVINO,
     PARITY,
+    PRECISIONS,
     EngineInfo,
     Manifest,
+    Quantization,
     Source,
+    TensorInfo,
 )
 from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.trt_session import TrtSession
 
-from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
-from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden, write_graph
+from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden
 from fnet_export.errors import ParityError
+from fnet_export.graphs import Graphs, graphs_from_plan, lowered_from_plan, trained_from_plan
+from fnet_export.headroom import Headroom, headroom_from_model
 from fnet_export.inputs import GOLDEN_ROWS, Samples, samples_from_emails
-from fnet_export.library import Library
-from fnet_export.lower import AtPositions, LoweredFNet, lowered_from_model
+from fnet_export.lower import AtPositions
 from fnet_export.openvino import ir_from_graph
-from fnet_export.optimize import optimized_from_graph
-from fnet_export.parity import FAILED, Candidate, ParityReport, TorchSession, parity_from_candidates
-from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, READ, SIMPLIFY, TRACE, WRITE, Plan
+from fnet_export.parity import FAILED, Candidate, Opener, ParityReport, parity_from_candidates
+from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, WRITE, Plan
+from fnet_export.precision import HALVES
 from fnet_export.progress import Progress
+from fnet_export.proof import (
+    PrecisionProof,
+    precisions_from_onnxruntime,
+    precisions_from_openvino,
+    products_from_file,
+    proof_from_precisions,
+)
 from fnet_export.tensorrt import engine_from_graph
-from fnet_export.trace import graph_from_model
+from fnet_export.timing import times_ms
+from fnet_export.torch_session import TorchSession
 
+TIMED_ROUNDS = 5
 TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "tokenizers", "numpy")
 
 
@@ -67,14 +84,16 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         (folder / plan.tokenizer.file).write_bytes(plan.tokenizer.data)
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
-        traced = Path(scratch) / MODEL
-        _write_graphs(plan, traced, folder / MODEL, progress)
-        engine = None if plan.library is None else _written_engine(plan, plan.library, folder, progress)
+        graphs = graphs_from_plan(plan, folder, Path(scratch), progress)
+        engine, precisions = _written_engine(plan, folder, progress)
+        proof = _proof(plan, folder, precisions)
 
         progress.stage(PROVE)
         reference, samples = _reference(plan), _samples(plan)
-        candidates = _candidates(plan, traced, folder, engine)
-        report = parity_from_candidates(reference, candidates, samples, on_progress=progress.step)
+        candidates = _candidates(plan, graphs, folder, engine)
+        report = parity_from_candidates(reference, candidates, samples, precision=options.precision, on_progress=progress.step)
+        if proof is not None:
+            report = replace(report, proof=proof, headroom=_headroom(plan, samples), times_ms=_times_ms(candidates, samples))
         (folder / PARITY).write_text(report.to_json(), "utf-8")
         if not report.passed:
             raise ParityError(f"parity failed: {', '.join(row.name for row in report.rows if row.status == FAILED)}", report)
@@ -89,43 +108,8 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
 
 def _reference(plan: Plan) -> FNet | AtPositions:
     """The model as trained, in float64 with torch.fft: nothing of it is lowered."""
-    model = _trained(plan, torch.float64)
+    model = trained_from_plan(plan, torch.float64)
     return model if plan.task.predict_positions is None else AtPositions(model, plan.task)
-
-
-def _trained(plan: Plan, dtype: torch.dtype) -> FNet:
-    return model_from_checkpoint(
-        plan.checkpoint,
-        plan.task,
-        mixing="fft",
-        sequence_length=plan.sequence_length,
-        dtype=dtype,
-        random_head=plan.random_head,
-    )
-
-
-def _lowered(plan: Plan) -> LoweredFNet:
-    """The model to export; the one that was read is let go."""
-    trained = _trained(plan, torch.float32)
-    return lowered_from_model(trained, plan.mixing.name, plan.task, widen=plan.options.target == "onnx")
-
-
-def _write_graphs(plan: Plan, traced: Path, shipped: Path, progress: Progress) -> None:
-    """Write the graph as traced and as shipped; neither stays in memory, nor the model."""
-    progress.stage(READ)
-    model = _lowered(plan)
-    progress.stage(TRACE)
-    graphs = [graph_from_model(model, plan.options.trace)]
-    write_graph(graphs[0], traced)
-    if plan.options.simplify:
-        progress.stage(SIMPLIFY)
-        graphs.append(optimized_from_graph(graphs[0]))
-    write_graph(graphs[-1], shipped)
-    for graph in graphs:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
-        for value in graph.graph.initializers.values():
-            value.const_value = None
-    for tensor in (*model.parameters(), *model.buffers()):
-        tensor.data = torch.empty(0)
 
 
 def _samples(plan: Plan) -> Samples:
@@ -138,42 +122,100 @@ def _samples(plan: Plan) -> Samples:
     )
 
 
-def _written_engine(plan: Plan, library: Library, folder: Path, progress: Progress) -> EngineInfo:
-    """Build the engine of the graph that is in the folder, and write it there."""
+def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[EngineInfo | None, Mapping[str, str]]:
+    """Build the engine of the graph that is in the folder, and write it there; and what TensorRT says its products run in."""
+    if plan.library is None:
+        return None, {}
     progress.stage(BUILD)
-    if library.name == OPENVINO:
-        return ir_from_graph(folder / MODEL, folder, library=library)
+    if plan.library.name == OPENVINO:
+        return ir_from_graph(folder / MODEL, folder, library=plan.library), {}
     engine = engine_from_graph(
         folder / MODEL,
-        library=library,
+        library=plan.library,
         ranges=plan.ranges,
         on_progress=lambda phase, done, total: progress.step(done, total, phase),
     )
     (folder / ENGINE).write_bytes(engine.data)
-    return engine.info
+    return engine.info, engine.precisions
 
 
-def _candidates(plan: Plan, traced: Path, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
+def _proof(plan: Plan, folder: Path, precisions: Mapping[str, str]) -> PrecisionProof | None:
+    """What of a bundle in another precision than float32 really runs in it. Raises PrecisionError when it is too little."""
+    precision, library = plan.options.precision, plan.library
+    if precision == FP32:
+        return None
+    products = products_from_file(folder / MODEL)
+    if library is None:
+        read_from = f"ONNX Runtime {onnxruntime.__version__}, its optimized graph"
+        precisions = precisions_from_onnxruntime(folder / MODEL, products)
+    elif library.name == OPENVINO:
+        read_from = f"OpenVINO {library.version}, its execution graph on this host"
+        if precision != INT8:  # model.onnx is float32, OpenVINO is told
+            products = [replace(product, precision=precision) for product in products]
+        session = OpenVinoSession(folder / IR, _inputs(plan), precision=precision)
+        precisions = precisions_from_openvino(session.operations(), products)
+    else:
+        read_from = f"{library.name} {library.version}, the strongly typed network that it built from"
+    proof = proof_from_precisions(products, precisions, precision=precision, read_from=read_from)
+    proof.check()
+    return proof
+
+
+def _headroom(plan: Plan, samples: Samples) -> Headroom | None:
+    return headroom_from_model(lowered_from_plan(plan), samples) if plan.options.precision in HALVES else None
+
+
+def _times_ms(candidates: Sequence[Candidate], samples: Samples) -> dict[str, float] | None:
+    """How long one row takes, in turns, in the runtimes of the bundle that run here, and in the same at other precisions."""
+    timed = {candidate.name: candidate.open() for candidate in candidates if candidate.timed and callable(candidate.open)}
+    return times_ms(timed, samples.rows(0, 1), rounds=TIMED_ROUNDS) if timed else None
+
+
+def _inputs(plan: Plan) -> tuple[TensorInfo, ...]:
+    return tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)[0]
+
+
+def _candidates(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
     """Every way of running the model: torch, then the shipped runtime on the traced graph and on the shipped files.
 
     None of them holds a model before it is opened.
     """
-    inputs, _ = tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)
-    shipped = partial(OrtSession, folder / MODEL, inputs)
+    inputs, options = _inputs(plan), plan.options
+    changed = graphs.float32 != graphs.shipped
     candidates = [
-        Candidate(name=f"torch float32, {plan.mixing.name}", open=lambda: TorchSession(_lowered(plan))),
-        Candidate(name="ONNX Runtime, traced", open=partial(OrtSession, traced, inputs)),
+        Candidate(name=f"torch float32, {plan.mixing.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
+        Candidate(name="ONNX Runtime, traced", open=partial(OrtSession, graphs.traced, inputs)),
         Candidate(
             name="ONNX Runtime, simplified",
-            open=shipped if plan.options.simplify else "--no-simplify: model.onnx is the traced graph",
+            open=partial(OrtSession, graphs.float32, inputs)
+            if options.simplify
+            else "--no-simplify: model.onnx is the traced graph",
+            timed=options.precision == INT8 and engine is None,
         ),
     ]
+    if changed:
+        shipped: Opener | str = partial(OrtSession, graphs.shipped, inputs)
+        if options.precision in HALVES:
+            shipped = f"ONNX Runtime has no {options.precision} products on this CPU"
+        timed = engine is None
+        candidates.append(
+            Candidate(name=f"ONNX Runtime, {options.precision}", open=shipped, precision=options.precision, timed=timed)
+        )
     if engine is None:
         return candidates
     file = folder / engine.file
-    if engine.library == OPENVINO:
-        return [*candidates, Candidate(name="OpenVINO", open=partial(OpenVinoSession, file, inputs))]
-    return [*candidates, Candidate(name=f"{engine.library} engine", open=partial(TrtSession, file, engine, inputs))]
+    if engine.library != OPENVINO:
+        run = partial(TrtSession, file, engine, inputs)
+        return [*candidates, Candidate(name=f"{engine.library} engine", open=run, precision=options.precision)]
+    at = {precision: partial(OpenVinoSession, file, inputs, precision=precision) for precision in PRECISIONS}
+    if options.precision == FP32:
+        return [*candidates, Candidate(name="OpenVINO", open=at[FP32])]
+    float32 = at[FP32] if not changed else partial(OpenVinoSession, graphs.float32, inputs)
+    return [
+        *candidates,
+        Candidate(name="OpenVINO, float32", open=float32, timed=True),
+        Candidate(name=f"OpenVINO, {options.precision}", open=at[options.precision], precision=options.precision, timed=True),
+    ]
 
 
 def _manifest(plan: Plan, engine: EngineInfo | None, folder: Path) -> Manifest:
@@ -192,9 +234,18 @@ def _manifest(plan: Plan, engine: EngineInfo | None, folder: Path) -> Manifest:
         tokenizer=plan.tokenizer.tokenizer.options,
         mixing=plan.mixing.name,
         mixing_reason=plan.mixing.reason,
-        precision="fp32",
+        precision=plan.options.precision,
+        quantization=_quantization(plan),
         source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=plan.random_head),
         tools={name: importlib.metadata.version(name) for name in TOOLS},
         engine=engine,
         files=files_from_folder(folder),
     )
+
+
+def _quantization(plan: Plan) -> Quantization | None:
+    data = plan.calibration
+    if data is None:
+        return None
+    method = plan.options.calibration_method
+    return Quantization(method=method, data=data.name, sha256=data.sha256, texts=len(data.texts), kept=())

@@ -8,7 +8,9 @@ import torch
 from fnet_runtime.manifest import (
     CONFIG,
     ENGINE,
+    FP32,
     GOLDEN,
+    INT8,
     IR,
     IR_DATA,
     MANIFEST,
@@ -16,6 +18,7 @@ from fnet_runtime.manifest import (
     MODEL_DATA,
     OPENVINO,
     PARITY,
+    PRECISIONS,
     TARGETS,
     AxisProfile,
 )
@@ -27,8 +30,9 @@ from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
+from fnet_export.calibrate import METHODS, MINMAX, CalibrationData, data_from_file
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
-from fnet_export.errors import GraphError, OutputError
+from fnet_export.errors import CalibrationError, GraphError, OutputError, PrecisionError
 from fnet_export.inputs import GOLDEN_ROWS
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
@@ -36,14 +40,22 @@ from fnet_export.tensorrt import library_for_target
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.trace import TraceOptions
 
+TARGET_PRECISIONS = {
+    "onnx": (FP32, INT8),
+    OPENVINO: PRECISIONS,
+    "tensorrt": PRECISIONS,
+    "tensorrt-rtx": PRECISIONS,
+}
+"""ONNX Runtime has no products in half precision on x86-64 CPUs: it would compute in float32."""
 DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 DEFAULT_TRACE = TraceOptions()
 CHOICES_PROFILE = AxisProfile(min=1, opt=4, max=8)
 """Choices of a multiple-choice question that an engine takes."""
-READ, TRACE, SIMPLIFY, BUILD, PROVE, WRITE = (
+READ, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, WRITE = (
     "read the checkpoint",
     "trace to ONNX",
     "simplify",
+    "calibrate int8",
     "build the engine",
     "prove parity",
     "write the bundle",
@@ -62,6 +74,9 @@ class ExportOptions:
     output: Path = Path("bundle")
     tokenizer: str | None = None
     mixing: str = AUTO
+    precision: str = FP32
+    calibration: Path | None = None
+    calibration_method: str = MINMAX
     predict_positions: int | None = None
     sequence_length: int | None = None
     batch_size: AxisProfile = DEFAULT_BATCH
@@ -74,6 +89,15 @@ class ExportOptions:
         if self.target not in TARGETS:
             raise OutputError(f"unknown target {self.target!r}; expected one of {', '.join(TARGETS)}")
         check_flavour(self.tokenizer)
+        if self.precision not in TARGET_PRECISIONS[self.target]:
+            known = ", ".join(TARGET_PRECISIONS[self.target])
+            raise PrecisionError(f"precision: expected {known} for the target {self.target}, found {self.precision!r}")
+        if self.calibration_method not in METHODS:
+            raise CalibrationError(f"calibration method: expected {', '.join(METHODS)}; found {self.calibration_method!r}")
+        if self.calibration is not None and self.precision != INT8:
+            raise CalibrationError(f"calibration: is for int8; found precision {self.precision}. Add --precision int8")
+        if self.precision != FP32 and not self.simplify:
+            raise PrecisionError(f"precision: {self.precision} is made from the simplified graph; leave --no-simplify out")
         if self.mixing not in MIXING_NAMES:
             raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXING_NAMES)}")
 
@@ -90,6 +114,7 @@ class Plan:
     mixing: MixingChoice
     ranges: Mapping[str, AxisProfile]
     library: Library | None
+    calibration: CalibrationData | None
     random_head: bool
     notes: tuple[str, ...]
     expected_bytes: Mapping[str, int]
@@ -98,7 +123,8 @@ class Plan:
         """Titles of the stages that this export has, in order."""
         left_out = {SIMPLIFY} if not self.options.simplify else set()
         left_out |= {BUILD} if self.library is None else set()
-        return tuple(title for title in (READ, TRACE, SIMPLIFY, BUILD, PROVE, WRITE) if title not in left_out)
+        left_out |= {CALIBRATE} if self.calibration is None else set()
+        return tuple(title for title in (READ, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, WRITE) if title not in left_out)
 
 
 def plan_from_options(options: ExportOptions) -> Plan:
@@ -154,6 +180,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
         mixing=mixing,
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
+        calibration=data_from_file(options.calibration) if options.precision == INT8 else None,
         random_head=random_head,
         notes=tuple(notes),
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
+from fnet_runtime.manifest import BF16, FP16, FP32, INT8
 from fnet_runtime.openvino_session import Operation
 
 from fnet_export.errors import PrecisionError
 
-FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
 ENOUGH = 0.95
 """Share of the multiply-adds below which an export fails."""
 OF_TYPE: dict[int, str] = {onnx.TensorProto.FLOAT: FP32, onnx.TensorProto.FLOAT16: FP16, onnx.TensorProto.BFLOAT16: BF16}
@@ -128,8 +128,8 @@ def precisions_from_openvino(operations: Sequence[Operation], products: Sequence
     found = {}
     for operation in operations:
         if operation.kind in OPENVINO_PRODUCTS:
-            module, _, rest = operation.name.partition("/")
-            name = f"{module}/{rest.partition('/')[0]}"
+            module, *rest = operation.name.split("/")
+            name = "/".join([module, *rest[:1]])
             alone = modules.get(module, [])
             if name in names or len(alone) == 1:
                 found[name if name in names else alone[0]] = OF_OPENVINO.get(operation.precision, operation.precision)

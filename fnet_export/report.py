@@ -43,6 +43,24 @@ def table_from_report(report: ParityReport) -> Table:
     return table
 
 
+def lines_from_report(report: ParityReport) -> list[str]:
+    """Say what of a precision really runs, how long a run takes beside float32, and plainly when it is not the faster one."""
+    lines = []
+    if report.proof is not None:
+        proof = report.proof
+        lines.append(
+            f"{proof.precision}: {proof.share:.1%} of the multiply-adds meant for it, {proof.share_of_all:.1%} of all, run in it: "
+            f"{proof.read_from}"
+        )
+    if report.times_ms:
+        lines.append("One row, in turns: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in report.times_ms.items()))
+        (*others, (name, ms)) = report.times_ms.items()
+        faster = [other for other, other_ms in others if other_ms <= ms]
+        if faster:
+            lines.append(f"{name} is not the faster one on this host: {', '.join(faster)} took no longer")
+    return lines
+
+
 def table_from_headroom(headroom: Headroom) -> Table:
     """Return a table of the largest magnitudes, one line per layer; those of embeddings and head stand below it."""
     blocks = {layer: tensors for layer, tensors in headroom.layers.items() if layer.isdigit()}

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from fnet_runtime.manifest import ENGINE, LIBRARIES, AxisProfile, EngineInfo
+from fnet_runtime.manifest import BF16, ENGINE, FP16, FP32, INT8, LIBRARIES, AxisProfile, EngineInfo
 from fnet_runtime.trt_session import error_logger
 
 from fnet_export.errors import EngineError, ProfileError
 from fnet_export.library import Importer, Library, library_from_name
-from fnet_export.proof import BF16, FP16, FP32, INT8
 
 RTX_COMPUTE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
 """What TensorRT-RTX builds for unless told otherwise: Ampere and later. Set by name, so that a manifest need not assume it."""

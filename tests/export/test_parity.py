@@ -15,8 +15,9 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import parity
 from fnet_export.inputs import EMAIL_COUNT, emails, samples_from_emails
-from fnet_export.parity import Candidate, ParityReport, Row, TorchSession, parity_from_candidates, relative_limit
+from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates, relative_limit
 from fnet_export.report import table_from_report
+from fnet_export.torch_session import TorchSession
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 
@@ -115,7 +116,7 @@ def test_the_limit_grows_with_depth():
 
 
 def test_the_table_names_reasons():
-    row = Row(name="engine", status="not run", reason="no NVIDIA GPU [on this host]", outputs={})
+    row = Row(name="engine", status="not run", reason="no NVIDIA GPU [on this host]", relative_limit=1e-5, outputs={})
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(table_from_report(ParityReport(relative_limit=1e-5, rows=(row,))))
     assert "engine: not run: no NVIDIA GPU [on this host]" in console.export_text()

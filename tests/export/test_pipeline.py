@@ -18,8 +18,8 @@ from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
 from fnet_export import cli, pipeline
 from fnet_export.errors import GraphError, OutputError, ParityError
-from fnet_export.parity import TorchSession
 from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.torch_session import TorchSession
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 

@@ -32,7 +32,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 TARGETS = tuple(LIBRARIES)
 ENGINE_FILES: Mapping[str, tuple[str, ...]] = {OPENVINO: (IR, IR_DATA), "tensorrt": (ENGINE,), "tensorrt_rtx": (ENGINE,)}
 """By library, the file that it opens, then what it reads beside it."""
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
+PRECISIONS = (FP32, FP16, BF16, INT8)
 BATCH = "batch_size"
 """The open axis of every input."""
 ATTENTION_MASK = "attention_mask"
@@ -88,6 +89,17 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """What int8 was scaled by: the method, the texts by name, hash and count, and the modules that stayed in float32."""
+
+    method: str
+    data: str
+    sha256: str
+    texts: int
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileInfo:
     """One file's sha256, in hexadecimal, and size."""
 
@@ -111,6 +123,7 @@ class Manifest:
     mixing: str
     mixing_reason: str
     precision: str
+    quantization: Quantization | None
     source: Source
     tools: Mapping[str, str]
     engine: EngineInfo | None
@@ -139,6 +152,10 @@ class Manifest:
             raise BundleError(f"{name}: target: expected one of {', '.join(TARGETS)}, found {self.target!r}")
         if self.precision not in PRECISIONS:
             raise BundleError(f"{name}: precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
+        if (self.quantization is None) != (self.precision != INT8):
+            raise BundleError(
+                f"{name}: quantization: bundles in {self.precision} {'have none' if self.quantization else 'have it'}"
+            )
         libraries = LIBRARIES[self.target]
         if (self.engine is None) != (not libraries):
             raise BundleError(f"{name}: engine: a bundle for {self.target} must {'not ' if self.engine else ''}have one")

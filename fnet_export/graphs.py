@@ -1,0 +1,99 @@
+"""The graphs of an export, written one after the other: as traced, optimized in float32, and at the bundle's precision."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+import torch
+from fnet_runtime.manifest import FP16, INT8, MODEL, OPENVINO
+
+from fnet_core.checkpoint import model_from_checkpoint
+from fnet_core.fnet import FNet
+from fnet_export.bundle import tensors_from_task, write_graph
+from fnet_export.calibrate import CalibrationData, bounds_from_graph
+from fnet_export.inputs import samples_from_texts
+from fnet_export.int8 import int8_from_graph, products_from_graph
+from fnet_export.lower import LoweredFNet, lowered_from_model
+from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
+from fnet_export.plan import CALIBRATE, CHOICES_PROFILE, READ, SIMPLIFY, TRACE, Plan
+from fnet_export.precision import HALVES, half_from_graph
+from fnet_export.progress import Progress
+from fnet_export.trace import graph_from_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graphs:
+    """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32."""
+
+    traced: Path
+    float32: Path
+    shipped: Path
+
+
+def trained_from_plan(plan: Plan, dtype: torch.dtype) -> FNet:
+    """Read the model as trained, with `fft` mixing, in a float dtype."""
+    return model_from_checkpoint(
+        plan.checkpoint,
+        plan.task,
+        mixing="fft",
+        sequence_length=plan.sequence_length,
+        dtype=dtype,
+        random_head=plan.random_head,
+    )
+
+
+def lowered_from_plan(plan: Plan) -> LoweredFNet:
+    """Read the model and lower it for its target and precision; the one that was read is let go."""
+    trained = trained_from_plan(plan, torch.float32)
+    options = plan.options
+    widen = options.target == "onnx" and options.precision != INT8  # rows of int8 are a quarter as long
+    return lowered_from_model(trained, plan.mixing.name, plan.task, widen=widen, scaled=options.precision == FP16)
+
+
+def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress) -> Graphs:
+    """Trace, simplify and, where it is asked for, change the precision; write model.onnx to `folder`, the others to `scratch`."""
+    progress.stage(READ)
+    model = lowered_from_plan(plan)
+    progress.stage(TRACE)
+    written: list[ir.Model] = []
+
+    def write(graph: ir.Model, place: Path) -> Path:
+        place.mkdir(exist_ok=True)
+        write_graph(graph, place / MODEL)
+        written.append(graph)
+        return place / MODEL
+
+    graph = graph_from_model(model, plan.options.trace)
+    traced = write(graph, scratch / "traced")
+    if plan.options.simplify:
+        progress.stage(SIMPLIFY)
+        graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
+    changes = plan.calibration is not None or _is_halved(plan)
+    float32 = shipped = write(graph, scratch / "float32" if changes else folder)
+    if plan.calibration is not None:
+        progress.stage(CALIBRATE)
+        shipped = write(_int8(plan, plan.calibration, graph, float32), folder)
+    elif changes:
+        shipped = write(half_from_graph(graph, plan.options.precision), folder)
+    for graph in written:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
+        for value in graph.graph.initializers.values():
+            value.const_value = None
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = torch.empty(0)
+    return Graphs(traced=traced, float32=float32, shipped=shipped)
+
+
+def _is_halved(plan: Plan) -> bool:
+    """Tell whether model.onnx is in half precision: OpenVINO takes it in float32 and is told by the session."""
+    return plan.options.precision in HALVES and plan.options.target != OPENVINO
+
+
+def _int8(plan: Plan, data: CalibrationData, graph: ir.Model, float32: Path) -> ir.Model:
+    """Calibrate the float32 graph and quantise it."""
+    inputs, _ = tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)
+    samples = samples_from_texts(
+        plan.task, plan.tokenizer.tokenizer, data.texts, sequence_length=plan.sequence_length, choices=CHOICES_PROFILE.opt
+    )
+    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph)))
+    bounds = bounds_from_graph(float32, tensors, inputs, samples, plan.options.calibration_method)
+    return int8_from_graph(graph, bounds, target=plan.options.target)
