@@ -1,0 +1,96 @@
+"""The same fnet-base in float32, bfloat16 and int8, in ONNX Runtime and OpenVINO, beside transformers; random weights, int8 calibrated
+on random ids: the numbers mean nothing, the time and the size are those of any weights.
+
+How they are measured is said in turns.py.
+
+    python benchmarks/precision.py [--lengths 512] [--batches 1] [--threads 2] [--rounds 15]
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from peers import OPENVINO, OURS, TORCH, VOCAB, build_ours, chart, nothing, open_ours, open_torch, our_config
+from turns import Benchmark, Subject, main
+
+CALIBRATION_ROWS = 2
+
+
+def inputs_of(case):
+    from fnet_runtime.manifest import TensorInfo
+
+    return [TensorInfo(name=name, dtype="int64", axes=("batch_size", case.length)) for name in ("input_ids", "token_type_ids")]
+
+
+def build_int8(target):
+    def build(path, case):
+        import torch
+
+        from fnet_core.fnet import FNet
+        from fnet_core.tasks import TASKS
+        from fnet_export.bundle import write_graph
+        from fnet_export.calibrate import MINMAX, bounds_from_graph
+        from fnet_export.inputs import Samples
+        from fnet_export.int8 import int8_from_graph, products_from_graph
+        from fnet_export.lower import lowered_from_model
+        from fnet_export.optimize import QUANTISABLE, optimized_from_graph
+        from fnet_export.trace import graph_from_model
+
+        torch.manual_seed(0)
+        model = FNet(our_config(case.length), TASKS["sequence-classification"], sequence_length=case.length).eval()
+        graph = optimized_from_graph(graph_from_model(lowered_from_model(model, "folded")), QUANTISABLE)
+        ids = np.random.default_rng(1).integers(7, VOCAB, (CALIBRATION_ROWS, case.length))
+        samples = Samples(("0", "1"), {"input_ids": ids, "token_type_ids": ids * 0})
+        with tempfile.TemporaryDirectory() as scratch:
+            float32 = Path(scratch) / "model.onnx"
+            write_graph(graph, float32)
+            names = [str(product.activation.name) for product in products_from_graph(graph)]
+            bounds = bounds_from_graph(float32, names, inputs_of(case), samples, MINMAX, cache=Path(scratch))
+        write(int8_from_graph(graph, bounds, target=target), path)
+
+    def write(graph, path):
+        from fnet_export.bundle import write_graph
+
+        if target == "onnx":
+            write_graph(graph, path)
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            write_graph(graph, Path(scratch) / "model.onnx")
+            convert(Path(scratch) / "model.onnx", path)
+
+    return build
+
+
+def build_openvino(path, case):
+    with tempfile.TemporaryDirectory() as scratch:
+        build_ours()(Path(scratch) / "model.onnx", case)
+        convert(Path(scratch) / "model.onnx", path)
+
+
+def convert(graph, path):
+    from fnet_export.openvino import ir_from_graph, openvino_library
+
+    ir_from_graph(graph, path.parent, library=openvino_library())
+
+
+def open_openvino(precision):
+    def opened(path, case):
+        from fnet_runtime.openvino_session import OpenVinoSession
+
+        session = OpenVinoSession(path, inputs_of(case), precision=precision, threads=case.threads)
+        return lambda ids: session.run({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})
+
+    return opened
+
+
+SUBJECTS = {
+    "transformers FNet, eager": Subject(nothing, open_torch("FNet", compiled=False), TORCH),
+    "ours, ONNX Runtime, fp32": Subject(build_ours(), open_ours(), OURS),
+    "ours, ONNX Runtime, int8": Subject(build_int8("onnx"), open_ours(), OURS),
+    "ours, OpenVINO, fp32": Subject(build_openvino, open_openvino("fp32"), OPENVINO),
+    "ours, OpenVINO, bf16": Subject(build_openvino, open_openvino("bf16"), OPENVINO),
+    "ours, OpenVINO, int8": Subject(build_int8("openvino"), open_openvino("int8"), OPENVINO),
+}
+
+if __name__ == "__main__":
+    main(Benchmark(name="precision", subjects=SUBJECTS, lengths=(512,), batches=(1,), threads=(2,), chart=chart))
