@@ -162,7 +162,7 @@ def test_fp16_ends_where_the_unscaled_form_does_not(task, mixing):
     mean, length, hidden = 4.0, 128, 192
     model = wide_model(task, std=0.3, length=length, hidden=hidden)
     torch.nn.init.constant_(model.encoder.embeddings.projection.bias, mean)
-    assert length * hidden * mean > np.finfo(np.float16).max
+    assert length * hidden * mean > float(np.finfo(np.float16).max)
     inputs = worst_inputs(model)
     scaled, plain = (run_by_reference(half_graph(model, "fp16", mixing, scaled=scaled), inputs) for scaled in (True, False))
     assert smallest_cosine(scaled, reference(model, inputs)) >= COSINE["fp16"]
