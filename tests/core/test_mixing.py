@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fnet_core.dft import dft_matrices, factored_matrices, factors, folded_matrices, folded_order
-from fnet_core.mixing import MIXINGS, natural_mixing
+from fnet_core.mixing import MIXINGS, fourier_scale, natural_mixing
 
 LENGTHS = [1, 2, 3, 7, 8, 12, 17, 128, 512, 768, 1000, 4096]
 EXACT = [name for name in MIXINGS if name != "fft"]
@@ -65,3 +65,13 @@ def test_orders_of_their_own_are_put_right():
     assert type(natural_mixing("dft", 8, 12, torch.float64)).__name__ == "DFTMixing"
     assert type(natural_mixing("folded", 8, 12, torch.float64)).__name__ == "NaturalOrder"
     assert type(natural_mixing("folded", 3, 2, torch.float64)).__name__ == "FoldedMixing"
+
+
+@pytest.mark.parametrize("name", MIXINGS)
+@pytest.mark.parametrize(("sequence", "hidden"), [(1, 1), (3, 8), (7, 12), (12, 8), (128, 96)])
+def test_scaled_is_the_orthonormal_transform(name, sequence, hidden):
+    generator = torch.Generator().manual_seed(0)
+    plain, scaled = (MIXINGS[name](sequence, hidden, torch.float64, scaled=scaled) for scaled in (False, True))
+    x = torch.randn(2, sequence, hidden, dtype=torch.float64, generator=generator)
+    for found, wanted in ((scaled(x), plain(x)), (scaled.first(x), plain.first(x))):
+        assert (found - wanted * fourier_scale(sequence, hidden)).abs().max() < 1e-12 * found.abs().max()

@@ -10,10 +10,10 @@ from conftest import tiny_config
 from fnet_core.config import FNetConfig
 from fnet_core.errors import TaskError
 from fnet_core.fnet import FNet
-from fnet_core.mixing import MIXINGS
+from fnet_core.mixing import MIXINGS, fourier_scale
 from fnet_core.model import ACTIVATIONS
 from fnet_core.tasks import TASKS, task_at_positions
-from fnet_export.lower import AtPositions, lowered_from_model
+from fnet_export.lower import AtPositions, Scale, lowered_from_model
 from fnet_export.optimize import optimized_from_graph
 from fnet_export.trace import graph_from_model
 
@@ -72,6 +72,33 @@ def test_every_head_of_every_variant_computes_what_it_did(task, changes, mixing)
         wanted, found = model(**inputs), lowered_from_model(model, mixing)(**inputs)
     for theirs, ours in zip(wanted, found, strict=True):
         assert ((ours - theirs).abs().max() / theirs.abs().max()).item() < 1e-10
+
+
+@pytest.mark.parametrize("mixing", MIXINGS)
+@pytest.mark.parametrize("task", ["pretraining", "question-answering", "sequence-classification"])
+@pytest.mark.parametrize(("sequence_length", "hidden_size"), [(7, 12), (8, 3), (30, 32)])
+def test_scaled_computes_the_same(task, mixing, sequence_length, hidden_size):
+    model = wide_model(task, sequence_length, hidden_size, layer_norm_eps=1e-3)  # an epsilon that is felt
+    ids = torch.randint(model.config.vocab_size, (2, sequence_length), generator=torch.Generator().manual_seed(5))
+    plain, scaled = (lowered_from_model(model, mixing, scaled=scaled) for scaled in (False, True))
+    with torch.no_grad():
+        for found, wanted in zip(scaled(ids, ids % 2), plain(ids, ids % 2), strict=True):
+            assert ((found - wanted).abs().max() / wanted.abs().max()).item() < 1e-12
+    assert {block.mixing_norm.eps for block in model.encoder.blocks} == {1e-3}
+    assert {block.mixing_norm.eps for block in scaled.model.encoder.blocks} == {
+        1e-3 * fourier_scale(sequence_length, hidden_size) ** 2
+    }
+
+
+def test_only_fourier_blocks_are_scaled():
+    model = wide_model("token-classification", 8, 12, mixing="linear", attention_layers=(1,), num_attention_heads=3)
+    inputs = {name: torch.ones(1, 8, dtype=torch.int64) for name in model.task.inputs}
+    with torch.no_grad():
+        wanted, found = (lowered_from_model(model, "folded", scaled=scaled)(**inputs)[0] for scaled in (False, True))
+    assert torch.equal(wanted, found)
+    mixed = wide_model("token-classification", 8, 12, attention_layers=(1,), num_attention_heads=3)
+    blocks = lowered_from_model(mixed, "folded", scaled=True).model.encoder.blocks
+    assert [isinstance(block.residual, Scale) for block in blocks] == [True, False, True]
 
 
 @pytest.mark.parametrize("mixing", MIXINGS)
