@@ -1,5 +1,6 @@
-"""The same fnet-base in float32, bfloat16 and int8, in ONNX Runtime and OpenVINO, beside transformers; random weights, int8 calibrated
-on random ids: the numbers mean nothing, the time and the size are those of any weights.
+"""One fnet-base in float32, bfloat16 and int8, in ONNX Runtime and OpenVINO, beside transformers.
+
+Weights are random and int8 is calibrated on random ids: the numbers mean nothing, time and size are those of any weights.
 
 How they are measured is said in turns.py.
 

@@ -68,6 +68,13 @@ class Commands(click.Group):
     help="int8: texts in .jsonl or one a line.  [default: the built-in e-mails]",
 )
 @click.option("--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen.")
+@click.option("--max-accuracy-drop", type=float, metavar="POINTS", help="int8: keep layers in float32 until it loses no more.")
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Labelled data to hold that to.  [default: the built-in e-mails for the built-in model]",
+)
 @click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
@@ -100,6 +107,8 @@ def export(
     precision: str,
     calibration: Path | None,
     calibration_method: str,
+    max_accuracy_drop: float | None,
+    evaluation: Path | None,
     predict_positions: int | None,
     sequence_length: int | None,
     batch_size: AxisProfile,
@@ -125,6 +134,8 @@ def export(
             precision=precision,
             calibration=calibration,
             calibration_method=calibration_method,
+            max_accuracy_drop=max_accuracy_drop,
+            evaluation=evaluation,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
             batch_size=batch_size,

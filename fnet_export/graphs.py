@@ -9,15 +9,14 @@ from fnet_runtime.manifest import FP16, INT8, MODEL, OPENVINO
 
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
-from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.calibrate import CalibrationData, bounds_from_graph
-from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import int8_from_graph, products_from_graph
+from fnet_export.bundle import write_graph
 from fnet_export.lower import LoweredFNet, lowered_from_model
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
-from fnet_export.plan import CALIBRATE, CHOICES_PROFILE, READ, SIMPLIFY, TRACE, Plan
+from fnet_export.plan import CALIBRATE, READ, SIMPLIFY, TRACE, Plan
 from fnet_export.precision import HALVES, half_from_graph
 from fnet_export.progress import Progress
+from fnet_export.quantize import int8_from_plan
+from fnet_export.sensitivity import Sensitivity
 from fnet_export.trace import graph_from_model
 
 
@@ -28,6 +27,7 @@ class Graphs:
     traced: Path
     float32: Path
     shipped: Path
+    sensitivity: Sensitivity | None = None
 
 
 def trained_from_plan(plan: Plan, dtype: torch.dtype) -> FNet:
@@ -68,11 +68,13 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
     if plan.options.simplify:
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
+    sensitivity = None
     changes = plan.calibration is not None or _is_halved(plan)
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
-        shipped = write(_int8(plan, plan.calibration, graph, float32), folder)
+        graph, sensitivity = int8_from_plan(plan, plan.calibration, graph, float32, progress)
+        shipped = write(graph, folder)
     elif changes:
         shipped = write(half_from_graph(graph, plan.options.precision), folder)
     for graph in written:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
@@ -80,20 +82,9 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
             value.const_value = None
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
-    return Graphs(traced=traced, float32=float32, shipped=shipped)
+    return Graphs(traced=traced, float32=float32, shipped=shipped, sensitivity=sensitivity)
 
 
 def _is_halved(plan: Plan) -> bool:
     """Tell whether model.onnx is in half precision: OpenVINO takes it in float32 and is told by the session."""
     return plan.options.precision in HALVES and plan.options.target != OPENVINO
-
-
-def _int8(plan: Plan, data: CalibrationData, graph: ir.Model, float32: Path) -> ir.Model:
-    """Calibrate the float32 graph and quantise it."""
-    inputs, _ = tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)
-    samples = samples_from_texts(
-        plan.task, plan.tokenizer.tokenizer, data.texts, sequence_length=plan.sequence_length, choices=CHOICES_PROFILE.opt
-    )
-    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph)))
-    bounds = bounds_from_graph(float32, tensors, inputs, samples, plan.options.calibration_method)
-    return int8_from_graph(graph, bounds, target=plan.options.target)

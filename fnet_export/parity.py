@@ -16,6 +16,7 @@ from fnet_export.headroom import Headroom
 from fnet_export.inputs import Samples
 from fnet_export.lower import AtPositions
 from fnet_export.proof import PrecisionProof
+from fnet_export.sensitivity import Sensitivity
 from fnet_export.torch_session import ROWS_AT_ONCE, TorchSession
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -43,8 +44,8 @@ class Row:
 class ParityReport:
     """What was compared with the reference, and how far apart it was; the limit is that of the bundle's own precision.
 
-    In another precision than float32 also what of it really runs, the headroom of half precision, and how long a run takes here, in
-    milliseconds, beside float32.
+    In another precision than float32 also what of it really runs, the headroom of half precision, how long a run takes here, in
+    milliseconds, beside float32, and what was kept out of int8 for the accuracy.
     """
 
     relative_limit: float
@@ -52,6 +53,7 @@ class ParityReport:
     proof: PrecisionProof | None = None
     headroom: Headroom | None = None
     times_ms: Mapping[str, float] | None = None
+    sensitivity: Sensitivity | None = None
 
     @property
     def passed(self) -> bool:

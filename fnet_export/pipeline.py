@@ -1,6 +1,5 @@
 """The stages joined: a plan in, a verified bundle out."""
 
-import importlib.metadata
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ import torch
 from fnet_runtime.manifest import (
     CONFIG,
     ENGINE,
-    FORMAT_VERSION,
     FP32,
     GOLDEN,
     INT8,
@@ -24,8 +22,6 @@ from fnet_runtime.manifest import (
     PRECISIONS,
     EngineInfo,
     Manifest,
-    Quantization,
-    Source,
     TensorInfo,
 )
 from fnet_runtime.openvino_session import OpenVinoSession
@@ -39,6 +35,7 @@ from fnet_export.graphs import Graphs, graphs_from_plan, lowered_from_plan, trai
 from fnet_export.headroom import Headroom, headroom_from_model
 from fnet_export.inputs import GOLDEN_ROWS, Samples, samples_from_emails
 from fnet_export.lower import AtPositions
+from fnet_export.manifest import manifest_from_plan
 from fnet_export.openvino import ir_from_graph
 from fnet_export.parity import FAILED, Candidate, Opener, ParityReport, parity_from_candidates
 from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, WRITE, Plan
@@ -56,7 +53,6 @@ from fnet_export.timing import times_ms
 from fnet_export.torch_session import TorchSession
 
 TIMED_ROUNDS = 5
-TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +90,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         report = parity_from_candidates(reference, candidates, samples, precision=options.precision, on_progress=progress.step)
         if proof is not None:
             report = replace(report, proof=proof, headroom=_headroom(plan, samples), times_ms=_times_ms(candidates, samples))
+            report = replace(report, sensitivity=graphs.sensitivity)
         (folder / PARITY).write_text(report.to_json(), "utf-8")
         if not report.passed:
             raise ParityError(f"parity failed: {', '.join(row.name for row in report.rows if row.status == FAILED)}", report)
@@ -101,7 +98,8 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         progress.stage(WRITE)
         golden = samples.named(GOLDEN_ROWS)
         write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), report.relative_limit, plan.task)
-        manifest = _manifest(plan, engine, folder)
+        kept = graphs.sensitivity.kept if graphs.sensitivity is not None else ()
+        manifest = manifest_from_plan(plan, engine=engine, files=files_from_folder(folder), kept=kept)
         (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
     return Export(folder=options.output, manifest=manifest, report=report)
 
@@ -216,36 +214,3 @@ def _candidates(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | N
         Candidate(name="OpenVINO, float32", open=float32, timed=True),
         Candidate(name=f"OpenVINO, {options.precision}", open=at[options.precision], precision=options.precision, timed=True),
     ]
-
-
-def _manifest(plan: Plan, engine: EngineInfo | None, folder: Path) -> Manifest:
-    """Index a folder that holds every other file of the bundle."""
-    config, source = plan.checkpoint.config, plan.checkpoint.source
-    inputs, outputs = tensors_from_task(plan.task, config, plan.sequence_length)
-    return Manifest(
-        format_version=FORMAT_VERSION,
-        task=plan.task.name,
-        target=plan.options.target,
-        labels=config.labels if plan.task.labelled else (),
-        inputs=inputs,
-        outputs=outputs,
-        sequence_length=plan.sequence_length,
-        pad_token_id=config.pad_token_id,
-        tokenizer=plan.tokenizer.tokenizer.options,
-        mixing=plan.mixing.name,
-        mixing_reason=plan.mixing.reason,
-        precision=plan.options.precision,
-        quantization=_quantization(plan),
-        source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=plan.random_head),
-        tools={name: importlib.metadata.version(name) for name in TOOLS},
-        engine=engine,
-        files=files_from_folder(folder),
-    )
-
-
-def _quantization(plan: Plan) -> Quantization | None:
-    data = plan.calibration
-    if data is None:
-        return None
-    method = plan.options.calibration_method
-    return Quantization(method=method, data=data.name, sha256=data.sha256, texts=len(data.texts), kept=())

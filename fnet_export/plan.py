@@ -33,7 +33,8 @@ from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, chec
 from fnet_export.calibrate import METHODS, MINMAX, CalibrationData, data_from_file
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.errors import CalibrationError, GraphError, OutputError, PrecisionError
-from fnet_export.inputs import GOLDEN_ROWS
+from fnet_export.evaluate import Limits
+from fnet_export.inputs import EMAILS, GOLDEN_ROWS
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
 from fnet_export.tensorrt import library_for_target
@@ -77,6 +78,8 @@ class ExportOptions:
     precision: str = FP32
     calibration: Path | None = None
     calibration_method: str = MINMAX
+    max_accuracy_drop: float | None = None
+    evaluation: Path | None = None
     predict_positions: int | None = None
     sequence_length: int | None = None
     batch_size: AxisProfile = DEFAULT_BATCH
@@ -96,6 +99,11 @@ class ExportOptions:
             raise CalibrationError(f"calibration method: expected {', '.join(METHODS)}; found {self.calibration_method!r}")
         if self.calibration is not None and self.precision != INT8:
             raise CalibrationError(f"calibration: is for int8; found precision {self.precision}. Add --precision int8")
+        if self.max_accuracy_drop is not None and self.precision != INT8:
+            raise PrecisionError(f"max accuracy drop: is for int8; found precision {self.precision}. Add --precision int8")
+        if self.evaluation is not None and self.max_accuracy_drop is None:
+            raise PrecisionError("evaluation: is for --max-accuracy-drop; add it, or score a bundle with fnet-export eval")
+        Limits(max_accuracy_drop=self.max_accuracy_drop)
         if self.precision != FP32 and not self.simplify:
             raise PrecisionError(f"precision: {self.precision} is made from the simplified graph; leave --no-simplify out")
         if self.mixing not in MIXING_NAMES:
@@ -115,6 +123,7 @@ class Plan:
     ranges: Mapping[str, AxisProfile]
     library: Library | None
     calibration: CalibrationData | None
+    evaluation: Path | None
     random_head: bool
     notes: tuple[str, ...]
     expected_bytes: Mapping[str, int]
@@ -181,10 +190,20 @@ def plan_from_options(options: ExportOptions) -> Plan:
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
         calibration=data_from_file(options.calibration) if options.precision == INT8 else None,
+        evaluation=_evaluation(options, task),
         random_head=random_head,
         notes=tuple(notes),
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
     )
+
+
+def _evaluation(options: ExportOptions, task: Task) -> Path | None:
+    """Say which labelled data a limit of the accuracy is held to: the built-in e-mails fit the built-in classifier alone."""
+    if options.max_accuracy_drop is None or options.evaluation is not None:
+        return options.evaluation
+    if options.model is None and task.name == "sequence-classification":
+        return EMAILS
+    raise PrecisionError("max accuracy drop: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
 
 
 def _library(target: str) -> Library | None:

@@ -1,0 +1,56 @@
+"""int8 as planned: calibrated, and with so many layers in float32 as the accuracy asks for."""
+
+import tempfile
+from pathlib import Path
+
+import onnx_ir as ir
+from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.pipelines import Pipeline
+
+from fnet_export.calibrate import CalibrationData, bounds_from_graph
+from fnet_export.evaluate import records_of_pipeline
+from fnet_export.inputs import samples_from_texts
+from fnet_export.int8 import int8_from_graph, products_from_graph
+from fnet_export.manifest import manifest_from_plan
+from fnet_export.plan import CHOICES_PROFILE, Plan
+from fnet_export.progress import Progress
+from fnet_export.sensitivity import Sensitivity, sensitivity_from_graph
+
+
+def int8_from_plan(
+    plan: Plan, data: CalibrationData, graph: ir.Model, float32: Path, progress: Progress
+) -> tuple[ir.Model, Sensitivity | None]:
+    """Calibrate a float32 graph, which is in a file, and quantise it, but for what the accuracy asks to be kept.
+
+    Raises SessionError when the graph cannot be run, EvaluationError for data that the model cannot take.
+    """
+    manifest = manifest_from_plan(plan)
+    samples = samples_from_texts(
+        plan.task, plan.tokenizer.tokenizer, data.texts, sequence_length=plan.sequence_length, choices=CHOICES_PROFILE.opt
+    )
+    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph)))
+    bounds = bounds_from_graph(float32, tensors, manifest.inputs, samples, plan.options.calibration_method)
+    sensitivity = None
+    drop = plan.options.max_accuracy_drop
+    if drop is not None and plan.evaluation is not None:
+        pipeline = Pipeline(
+            manifest=manifest,
+            tokenizer=plan.tokenizer.tokenizer,
+            session=OrtSession(float32, manifest.inputs),
+            golden=float32,
+            problem_type=plan.checkpoint.config.problem_type,
+        )
+        records = records_of_pipeline(plan.evaluation, pipeline)
+        with tempfile.TemporaryDirectory(dir=float32.parent) as scratch:
+            sensitivity = sensitivity_from_graph(
+                graph,
+                bounds,
+                pipeline,
+                records,
+                samples,
+                max_accuracy_drop=drop,
+                scratch=Path(scratch),
+                on_progress=progress.step,
+            )
+    keep = sensitivity.kept if sensitivity is not None else ()
+    return int8_from_graph(graph, bounds, target=plan.options.target, keep=keep), sensitivity
