@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 import torch
-from fnet_runtime.manifest import FP16, INT8, MODEL, OPENVINO
+from fnet_runtime.manifest import FP16, FP32, INT8, MODEL
 
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
@@ -13,7 +13,7 @@ from fnet_export.bundle import write_graph
 from fnet_export.lower import LoweredFNet, lowered_from_model
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.plan import CALIBRATE, READ, SIMPLIFY, TRACE, Plan
-from fnet_export.precision import HALVES, half_from_graph
+from fnet_export.precision import half_from_graph
 from fnet_export.progress import Progress
 from fnet_export.quantize import int8_from_plan
 from fnet_export.sensitivity import Sensitivity
@@ -69,7 +69,7 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
     sensitivity = None
-    changes = plan.calibration is not None or _is_halved(plan)
+    changes = plan.options.precision != FP32
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
@@ -83,8 +83,3 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
     return Graphs(traced=traced, float32=float32, shipped=shipped, sensitivity=sensitivity)
-
-
-def _is_halved(plan: Plan) -> bool:
-    """Tell whether model.onnx is in half precision: OpenVINO takes it in float32 and is told by the session."""
-    return plan.options.precision in HALVES and plan.options.target != OPENVINO

@@ -19,7 +19,6 @@ from fnet_runtime.manifest import (
     MODEL,
     OPENVINO,
     PARITY,
-    PRECISIONS,
     EngineInfo,
     Manifest,
     TensorInfo,
@@ -148,8 +147,6 @@ def _proof(plan: Plan, folder: Path, precisions: Mapping[str, str]) -> Precision
         precisions = precisions_from_onnxruntime(folder / MODEL, products)
     elif library.name == OPENVINO:
         read_from = f"OpenVINO {library.version}, its execution graph on this host"
-        if precision != INT8:  # model.onnx is float32, OpenVINO is told
-            products = [replace(product, precision=precision) for product in products]
         session = OpenVinoSession(folder / IR, _inputs(plan), precision=precision)
         precisions = precisions_from_openvino(session.operations(), products)
     else:
@@ -205,12 +202,11 @@ def _candidates(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | N
     if engine.library != OPENVINO:
         run = partial(TrtSession, file, engine, inputs)
         return [*candidates, Candidate(name=f"{engine.library} engine", open=run, precision=options.precision)]
-    at = {precision: partial(OpenVinoSession, file, inputs, precision=precision) for precision in PRECISIONS}
-    if options.precision == FP32:
-        return [*candidates, Candidate(name="OpenVINO", open=at[FP32])]
-    float32 = at[FP32] if not changed else partial(OpenVinoSession, graphs.float32, inputs)
+    run_ir = partial(OpenVinoSession, file, inputs, precision=options.precision)
+    if not changed:
+        return [*candidates, Candidate(name="OpenVINO", open=run_ir)]
     return [
         *candidates,
-        Candidate(name="OpenVINO, float32", open=float32, timed=True),
-        Candidate(name=f"OpenVINO, {options.precision}", open=at[options.precision], precision=options.precision, timed=True),
+        Candidate(name="OpenVINO, float32", open=partial(OpenVinoSession, graphs.float32, inputs), timed=True),
+        Candidate(name=f"OpenVINO, {options.precision}", open=run_ir, precision=options.precision, timed=True),
     ]
