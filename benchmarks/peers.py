@@ -28,7 +28,7 @@ def our_config(length, **variant):
     )
 
 
-def build_ours(task_name="sequence-classification", mixing="auto", positions=None, variant=None):
+def build_ours(task_name="sequence-classification", mixing="auto", positions=None, variant=None, widen=True):
     def build(path, case):
         import torch
 
@@ -45,7 +45,7 @@ def build_ours(task_name="sequence-classification", mixing="auto", positions=Non
         torch.manual_seed(0)
         model = FNet(config, TASKS[task_name], sequence_length=case.length).eval()
         name = choice_from_name(mixing, target="onnx", sequence_length=case.length, config=config).name
-        lowered = lowered_from_model(model, name, task, widen=True)
+        lowered = lowered_from_model(model, name, task, widen=widen)
         write_graph(optimized_from_graph(graph_from_model(lowered)), path)
 
     return build

@@ -52,6 +52,12 @@ def lines_from_report(report: ParityReport) -> list[str]:
             f"{proof.precision}: {proof.share:.1%} of the multiply-adds meant for it, {proof.share_of_all:.1%} of all, run in it: "
             f"{proof.read_from}"
         )
+    if report.sensitivity is not None:
+        found = report.sensitivity
+        lines.append(
+            f"Accuracy {found.reached:.2f} in int8, {found.float32:.2f} in float32 ({found.wanted:.2f} wanted); "
+            f"kept in float32: {', '.join(found.kept) or 'nothing'}"
+        )
     if report.times_ms:
         lines.append("One row, in turns: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in report.times_ms.items()))
         (*others, (name, ms)) = report.times_ms.items()
