@@ -1,0 +1,97 @@
+"""The layers that int8 damages are found, ranked, and kept in float32 for the accuracy."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from fnet_runtime.manifest import MODEL
+from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.pipelines import Pipeline
+
+from fnet_export.bundle import write_graph
+from fnet_export.calibrate import MINMAX, bounds_from_graph, data_from_file
+from fnet_export.cli import main
+from fnet_export.errors import EvaluationError, PrecisionError
+from fnet_export.evaluate import records_of_pipeline
+from fnet_export.graphs import lowered_from_plan
+from fnet_export.inputs import EMAILS, samples_from_texts
+from fnet_export.int8 import TABLE, products_from_graph
+from fnet_export.manifest import manifest_from_plan
+from fnet_export.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.sensitivity import sensitivity_from_graph
+from fnet_export.trace import graph_from_model
+
+CLASSIFY = {"task": "sequence-classification", "target": "onnx"}
+SPOILT = "encoder.embeddings.projection"
+
+
+@pytest.fixture(scope="module")
+def built_in(tmp_path_factory):
+    """The built-in classifier's float32 graph at 64 tokens: its pipeline, bounds and samples."""
+    folder = tmp_path_factory.mktemp("float32")
+    plan = plan_from_options(ExportOptions(**CLASSIFY, precision="int8", sequence_length=64, output=folder / "none"))
+    graph = optimized_from_graph(graph_from_model(lowered_from_plan(plan)), QUANTISABLE)
+    write_graph(graph, folder / MODEL)
+    manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
+    pipeline = Pipeline(manifest=manifest, tokenizer=tokenizer, session=OrtSession(folder / MODEL, manifest.inputs), golden=folder)
+    samples = samples_from_texts(plan.task, tokenizer, data_from_file(None).texts[:16], sequence_length=64, choices=1)
+    products = products_from_graph(graph)
+    names = [str(product.activation.name) for product in products]
+    bounds = bounds_from_graph(folder / MODEL, names, manifest.inputs, samples, MINMAX, cache=folder)
+    return graph, products, pipeline, bounds, samples
+
+
+def test_nothing_is_kept_where_nothing_is_lost(built_in, tmp_path):
+    graph, products, pipeline, bounds, samples = built_in
+    records = records_of_pipeline(EMAILS, pipeline, limit=40)
+    found = sensitivity_from_graph(graph, bounds, pipeline, records, samples, max_accuracy_drop=100, scratch=tmp_path)
+    assert found.kept == ()
+    assert set(found.damages) == {TABLE, *(product.module for product in products)}
+    assert list(found.damages.values()) == sorted(found.damages.values(), reverse=True)
+    assert 0 < max(found.damages.values()) < 0.05
+    assert found.wanted == found.float32 - 100
+
+
+def test_what_spoils_the_answers_is_kept_first(built_in, tmp_path):
+    graph, products, pipeline, bounds, samples = built_in
+    (spoilt,) = (product for product in products if product.module == SPOILT)
+    wrong = bounds | {str(spoilt.activation.name): 1e-3}  # every activation of it is cut off
+    records = records_of_pipeline(EMAILS, pipeline, limit=40)
+    found = sensitivity_from_graph(graph, wrong, pipeline, records, samples, max_accuracy_drop=0, scratch=tmp_path)
+    assert next(iter(found.damages)) == SPOILT
+    assert found.kept[0] == SPOILT
+    assert len(found.kept) < len(found.damages)
+    assert found.reached >= found.float32
+
+
+def test_the_export_tells_what_it_kept(tmp_path):
+    output = tmp_path / "bundle"
+    arguments = ["--task", "sequence-classification", "--target", "onnx", "--precision", "int8", "--max-accuracy-drop", "1"]
+    done = CliRunner().invoke(main, [*arguments, "--sequence-length", "64", "--output", str(output)])
+    assert done.exit_code == 0, done.output
+    assert "in float32 (" in done.output
+    assert "kept in float32: nothing" in done.output
+    found = json.loads((output / "parity.json").read_text())["sensitivity"]
+    assert found["reached"] >= found["wanted"] == found["float32"] - 1
+    assert json.loads((output / "manifest.json").read_text())["quantization"]["kept"] == found["kept"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"max_accuracy_drop": 1.0}, PrecisionError, "max accuracy drop: is for int8; found precision fp32"),
+        ({"evaluation": EMAILS, "precision": "int8"}, PrecisionError, "evaluation: is for --max-accuracy-drop; add it"),
+        ({"max_accuracy_drop": 101.0, "precision": "int8"}, EvaluationError, "expected points of 100, 0 to 100; found 101"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(options, error, text):
+    with pytest.raises(error, match=text):
+        ExportOptions(**CLASSIFY, **options)
+
+
+def test_a_limit_without_labelled_data_of_the_task_is_refused(tmp_path):
+    options = ExportOptions(**CLASSIFY, precision="int8", max_accuracy_drop=1.0, output=tmp_path / "bundle")
+    with pytest.raises(PrecisionError, match="is held to labelled data of the task; add --evaluation FILE"):
+        plan_from_options(replace(options, task="masked-lm"))
