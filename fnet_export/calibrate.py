@@ -48,11 +48,11 @@ def data_from_file(path: Path | None) -> CalibrationData:
         return CalibrationData(name=BUILT_IN_DATA, sha256=_sha256(EMAILS.read_bytes()), texts=tuple(spread(texts, TEXTS)))
     try:
         data = path.read_bytes()
-        lines = data.decode("utf-8").splitlines()
+        lines = data.decode("utf-8").split("\n")  # not splitlines: JSON has U+2028 inside of strings
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: cannot be read ({error}); expected texts in JSON Lines or one a line, in UTF-8") from error
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    texts = tuple(_text(path, number, line) if path.suffix == ".jsonl" else line for number, line in numbered)
+    texts = tuple(_text(path, number, line) if path.suffix == ".jsonl" else line.strip() for number, line in numbered)
     if not texts:
         raise CalibrationError(f"{path}: no texts; expected one a line")
     return CalibrationData(name=path.name, sha256=_sha256(data), texts=tuple(spread(texts, min(TEXTS, len(texts)))))
@@ -62,7 +62,7 @@ def _text(path: Path, number: int, line: str) -> str:
     """The text of one line of JSON; of a pair both, with an empty line between."""
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: line {number}: not JSON ({error}); expected an object with a text") from error
     parts = [record.get(key) for key in ("text", "text_pair")] if isinstance(record, dict) else []
     if not parts or not isinstance(parts[0], str) or not isinstance(parts[1], str | None):
@@ -76,17 +76,23 @@ def bounds_from_graph(
     """Run a float32 graph on samples and bound the magnitude of some of its tensors, by a method of METHODS.
 
     `percentile` and `entropy` (least Kullback-Leibler divergence) are ONNX Runtime's. Bounds are kept in `cache`, by the hash of
-    graph, samples and method. Raises SessionError when the graph cannot be run.
+    graph, samples and method. Raises SessionError when the graph cannot be run, CalibrationError when the cache cannot be written.
     """
     kept = (cache or default_cache()) / f"{_key(graph, tensors, samples, method)}.json"
     try:
         return {name: float(bound) for name, bound in json.loads(kept.read_text("utf-8")).items()}
     except (OSError, ValueError):  # none there, or not whole: computed again
         bounds = _computed(graph, tensors, inputs, samples, method)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=kept.parent, suffix=".part", delete=False) as file:
-        json.dump(bounds, file)
-    Path(file.name).replace(kept)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=kept.parent, suffix=".part", delete=False) as file:
+            json.dump(bounds, file)
+        Path(file.name).replace(kept)
+    except OSError as error:
+        raise CalibrationError(
+            f"{kept.parent}: cannot be written ({error.strerror}); expected a folder to keep ranges in. "
+            "FNET_EXPORT_CACHE names another"
+        ) from error
     return bounds
 
 

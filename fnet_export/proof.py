@@ -120,15 +120,19 @@ def precisions_from_onnxruntime(graph: Path, products: Sequence[Product]) -> dic
 
 
 def precisions_from_openvino(operations: Sequence[Operation], products: Sequence[Product]) -> dict[str, str]:
-    """Say in what precision OpenVINO runs each product: by the name of its node, or of its module, whose nodes become one."""
+    """Say in what precision OpenVINO runs each product.
+
+    It knows one by the name of its node, of its module, whose nodes become one, or of the output that it makes.
+    """
     names = {product.name for product in products}
+    by_value = {value: product.name for product in products for value in product.values}
     modules: dict[str, list[str]] = {}
     for product in products:
         modules.setdefault(product.name.rpartition("/")[0], []).append(product.name)
     found = {}
     for operation in operations:
         if operation.kind in OPENVINO_PRODUCTS:
-            module, *rest = operation.name.split("/")
+            module, *rest = by_value.get(operation.name, operation.name).split("/")
             name = "/".join([module, *rest[:1]])
             alone = modules.get(module, [])
             if name in names or len(alone) == 1:

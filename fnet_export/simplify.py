@@ -7,6 +7,7 @@ import onnxsim
 from fnet_export.trace import checked, quiet
 
 HIDDEN_ABOVE_BYTES = 1024
+"""Smaller constants are shapes and the like, which it is to fold; but for matrices, whose products with a bias it would make Gemm."""
 
 
 def simplified_from_graph(graph: ir.Model) -> ir.Model:
@@ -17,7 +18,7 @@ def simplified_from_graph(graph: ir.Model) -> ir.Model:
     lean = graph.clone()
     weights: dict[str, ir.TensorProtocol] = {}
     for name, value in list(lean.graph.initializers.items()):
-        if value.const_value is not None and value.const_value.nbytes > HIDDEN_ABOVE_BYTES:
+        if value.const_value is not None and (value.const_value.nbytes > HIDDEN_ABOVE_BYTES or len(value.const_value.shape) > 1):
             rows = np.ascontiguousarray(value.const_value.numpy())  # the tracer's transposed weights are views
             weights[name] = ir.tensor(rows, name=name)
             del lean.graph.initializers[name]

@@ -68,6 +68,14 @@ def replaced(bundle, name, data):
     return bundle
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Ranges of activations are kept here, not in the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FNET_EXPORT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("checkpoint"))
