@@ -7,7 +7,7 @@ import onnxsim
 from fnet_export.trace import checked, quiet
 
 HIDDEN_ABOVE_BYTES = 1024
-"""Smaller constants are shapes and the like, which it is to fold; but for matrices, whose products with a bias it would make Gemm."""
+"""Smaller constants are shapes and the like, for it to fold; all but matrices, whose products with a bias it would make Gemm."""
 
 
 def simplified_from_graph(graph: ir.Model) -> ir.Model:

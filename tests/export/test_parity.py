@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import math
@@ -16,7 +17,8 @@ from fnet_core.tasks import TASKS
 from fnet_export import parity
 from fnet_export.inputs import EMAIL_COUNT, emails, samples_from_emails
 from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates, relative_limit
-from fnet_export.report import table_from_report
+from fnet_export.proof import PrecisionProof
+from fnet_export.report import lines_from_report, table_from_report
 from fnet_export.torch_session import TorchSession
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
@@ -115,6 +117,7 @@ def test_an_engine_that_breaks_is_an_error():
 
 def test_the_limit_grows_with_depth():
     assert relative_limit(2) < relative_limit(12) < 1.1e-4
+    assert relative_limit(12) < relative_limit(12, "fp16") < relative_limit(12, "bf16") < relative_limit(12, "int8") < 0.25
 
 
 def test_the_table_names_reasons():
@@ -122,3 +125,18 @@ def test_the_table_names_reasons():
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(table_from_report(ParityReport(relative_limit=1e-5, rows=(row,))))
     assert "engine: not run: no NVIDIA GPU [on this host]" in console.export_text()
+
+
+def test_the_lines_say_what_runs_and_what_is_not_faster():
+    proof = PrecisionProof(precision="int8", read_from="a graph", share=0.96, share_of_all=0.875, stayed=("x",))
+    plain = ParityReport(relative_limit=1e-5, rows=())
+    assert lines_from_report(plain) == []
+    slower = dataclasses.replace(plain, proof=proof, times_ms={"float32": 2.0, "other": 5.0, "int8": 3.04})
+    assert lines_from_report(slower) == [
+        "int8: 96.0% of the multiply-adds meant for it, 87.5% of all, run in it: a graph",
+        "One row, in turns: float32 2.0 ms, other 5.0 ms, int8 3.0 ms",
+        "int8 is not the faster one on this host: float32 took no longer",
+    ]
+    faster = dataclasses.replace(plain, times_ms={"float32": 2.0, "int8": 1.0})
+    assert lines_from_report(faster) == ["One row, in turns: float32 2.0 ms, int8 1.0 ms"]
+    assert json.loads(slower.to_json())["proof"] == dataclasses.asdict(proof) | {"stayed": ["x"]}

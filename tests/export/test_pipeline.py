@@ -303,6 +303,9 @@ def test_help_says_every_option():
     options = "--task --target --model --revision --output --tokenizer --mixing --predict-positions"
     for option in [
         *options.split(),
+        "--precision",
+        "--calibration",
+        "--calibration-method",
         "--sequence-length",
         "--batch-size",
         "--opset",

@@ -3,7 +3,7 @@ import json
 
 import pytest
 from fnet_runtime.errors import BundleError
-from fnet_runtime.manifest import FORMAT_VERSION, MANIFEST, MODEL, Manifest, file_info, manifest_from_folder
+from fnet_runtime.manifest import FORMAT_VERSION, MANIFEST, MODEL, Manifest, Quantization, file_info, manifest_from_folder
 
 ENGINE = {
     "file": "model.engine",
@@ -14,6 +14,7 @@ ENGINE = {
 }
 IR_ENGINE = {"file": "model.xml", "library": "openvino", "version": "2026.4", "compute_capabilities": [], "batch_profile": {}}
 TOKENIZER = {"flavour": "fnet-slow", "do_lower_case": False, "keep_accents": True, "remove_space": True}
+QUANTIZATION = {"method": "minmax", "data": "built-in e-mails", "sha256": "ab", "texts": 64, "kept": ["head.dense"]}
 
 
 def rewritten(bundle, **changes):
@@ -35,6 +36,9 @@ def test_round_trip(bundle):
     again = Manifest.from_json(json.dumps(json.loads(text) | engine))
     assert again.engine is not None
     assert json.loads(again.to_json())["engine"] == ENGINE
+    int8 = Manifest.from_json(json.dumps(json.loads(text) | {"precision": "int8", "quantization": QUANTIZATION}))
+    assert int8.quantization == Quantization(method="minmax", data="built-in e-mails", sha256="ab", texts=64, kept=("head.dense",))
+    assert json.loads(int8.to_json())["quantization"] == QUANTIZATION
 
 
 def test_weights_that_no_hash_guards_are_refused(bundle):
@@ -89,6 +93,12 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
         ({"target": "openvino", "engine": IR_ENGINE}, "files: expected model.bin, model.xml as well"),
         ({"target": "tensorrt", "engine": ENGINE}, "files: expected model.engine as well"),
         ({"precision": "fp8"}, "precision: expected one of fp32, fp16, bf16, int8, found 'fp8'"),
+        ({"precision": "int8"}, "quantization: bundles in int8 have it"),
+        ({"quantization": QUANTIZATION}, "quantization: bundles in fp32 have none"),
+        (
+            {"precision": "int8", "quantization": {"method": "minmax"}},
+            "quantization: expected an object with the keys method, data, sha256, texts, kept",
+        ),
         ({"sequence_length": 0}, "expected a length from 1"),
         ({"sequence_length": "512"}, "sequence_length: expected int"),
         ({"labels": [1]}, r"labels\[0\]: expected str, found 1"),

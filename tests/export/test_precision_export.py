@@ -1,0 +1,195 @@
+import json
+from functools import cache
+
+import fnet_runtime
+import numpy as np
+import openvino
+import pytest
+from click.testing import CliRunner
+from conftest import export, save_tiny
+from fnet_runtime.manifest import ENGINE, IR, MANIFEST, MODEL, PARITY, Quantization, file_info, manifest_from_folder
+
+from fnet_core.tasks import TASKS
+from fnet_export import cli
+from fnet_export.calibrate import BUILT_IN_DATA, TEXTS, data_from_file
+from fnet_export.errors import CalibrationError, PrecisionError
+from fnet_export.inputs import EMAILS
+from fnet_export.parity import relative_limit
+from fnet_export.plan import CALIBRATE, ExportOptions, plan_from_options
+from fnet_export.proof import ENOUGH
+
+SHORT = ["--task", "sequence-classification", "--target", "onnx"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+
+@cache
+def cpu_has(floats):
+    return floats in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def report_of(folder):
+    return json.loads((folder / PARITY).read_text())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_head_in_int8(task, tmp_path):
+    done = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task, precision="int8")
+    manifest = manifest_from_folder(done.folder)
+    assert manifest.precision == "int8"
+    assert manifest.quantization == Quantization(
+        method="minmax", data=BUILT_IN_DATA, sha256=file_info(EMAILS).sha256, texts=TEXTS, kept=()
+    )
+    pipe = fnet_runtime.load(done.folder, threads=1)
+    assert all(check.passed for check in pipe.self_test())
+    report = report_of(done.folder)
+    assert [(row["name"], row["status"]) for row in report["rows"]] == [
+        ("torch float32, folded", "passed"),
+        ("ONNX Runtime, traced", "passed"),
+        ("ONNX Runtime, simplified", "passed"),
+        ("ONNX Runtime, int8", "passed"),
+    ]
+    assert [row["relative_limit"] for row in report["rows"]] == [relative_limit(2)] * 3 + [relative_limit(2, "int8")]
+    assert report["relative_limit"] == relative_limit(2, "int8")
+    assert report["proof"]["share"] >= ENOUGH
+    assert report["proof"]["read_from"].startswith("ONNX Runtime ")
+    assert (report["headroom"], list(report["times_ms"])) == (None, ["ONNX Runtime, simplified", "ONNX Runtime, int8"])
+
+
+@pytest.mark.parametrize("task", ["pretraining", "question-answering"])
+def test_int8_in_openvino(task, tmp_path):
+    checkpoint = save_tiny(tmp_path / "c", task, attention_layers=(1,), num_attention_heads=4)
+    folder = export(checkpoint, tmp_path / "b", task=task, target="openvino", precision="int8").folder
+    assert all(check.passed for check in fnet_runtime.load(folder, threads=1).self_test())
+    report = report_of(folder)
+    assert {row["status"] for row in report["rows"]} == {"passed"}
+    assert report["rows"][-1]["name"] == "OpenVINO, int8"
+    assert report["proof"]["read_from"].startswith("OpenVINO ")
+    assert list(report["times_ms"]) == ["OpenVINO, float32", "OpenVINO, int8"]
+
+
+@pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
+def test_bf16_in_openvino(task, tmp_path):
+    if not cpu_has("BF16"):
+        pytest.skip("this CPU has no bf16")
+    checkpoint = save_tiny(tmp_path / "c", task)
+    folder = export(checkpoint, tmp_path / "b", task=task, target="openvino", precision="bf16").folder
+    manifest = manifest_from_folder(folder)
+    assert (manifest.precision, manifest.quantization) == ("bf16", None)
+    assert all(check.passed for check in fnet_runtime.load(folder, threads=1).self_test())
+    report = report_of(folder)
+    assert (report["rows"][-1]["name"], report["rows"][-1]["status"]) == ("OpenVINO, bf16", "passed")
+    assert report["proof"]["share"] == 1.0
+    assert 0 < report["headroom"]["layers"]["0"]["residual"] < report["headroom"]["limit"]
+
+
+@pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+def test_precisions_of_tensorrt_rtx(task, precision, tmp_path):
+    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task, target="tensorrt-rtx", precision=precision).folder
+    manifest = manifest_from_folder(folder)
+    assert (manifest.precision, manifest.quantization is not None) == (precision, precision == "int8")
+    assert ENGINE in manifest.files
+    report = report_of(folder)
+    assert report["proof"]["share"] == 1.0
+    assert report["proof"]["read_from"].endswith("the strongly typed network that it built from")
+    assert (report["headroom"] is None) == (precision == "int8")
+    rows = {row["name"]: row for row in report["rows"]}
+    of_onnx = rows[f"ONNX Runtime, {precision}"]
+    if precision == "int8":
+        assert of_onnx["status"] == "passed"
+    else:
+        assert (of_onnx["status"], of_onnx["reason"]) == ("not run", f"ONNX Runtime has no {precision} products on this CPU")
+    assert rows["tensorrt_rtx engine"]["relative_limit"] == relative_limit(2, precision)
+
+
+@pytest.mark.parametrize(("precision", "capability"), [("fp16", "FP16"), ("bf16", "BF16")])
+def test_floats_that_the_cpu_has_not_are_exit_4(checkpoint, tmp_path, precision, capability):
+    if cpu_has(capability):
+        pytest.skip(f"this CPU has {precision}")
+    options = ["--task", "sequence-classification", "--target", "openvino", "--precision", precision, "--json"]
+    result = run(*options, "--model", checkpoint, "--output", tmp_path / "b")
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, f"0.0 % of the multiply-adds run in {precision}, by OpenVINO" in error) == (4, True), result.output
+    assert "These stayed behind: " in error
+    assert "encoder.blocks.0.mixing/node_matmul_1" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_own_texts_are_named_with_their_hash(checkpoint, tmp_path):
+    texts = tmp_path / "mine.jsonl"
+    texts.write_text("".join(json.dumps({"text": f"letter {i} of many"}) + "\n" for i in range(5)))
+    output = tmp_path / "b"
+    result = run(
+        *(*SHORT, "--model", checkpoint, "--output", output, "--precision", "int8"),
+        *("--calibration", texts, "--calibration-method", "percentile"),
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads((output / MANIFEST).read_text())["quantization"] == {
+        "method": "percentile",
+        "data": "mine.jsonl",
+        "sha256": file_info(texts).sha256,
+        "texts": 5,
+        "kept": [],
+    }
+    assert "int8: 100.0% of the multiply-adds meant for it, " in result.stdout
+    assert "One row, in turns: ONNX Runtime, simplified " in result.stdout
+
+
+def test_int8_is_smaller_and_the_same_twice(checkpoint, bundle, tmp_path):
+    first, second = (export(checkpoint, tmp_path / name, precision="int8").manifest.files for name in ("a", "b"))
+    assert {name for name in first if first[name] != second[name]} <= {PARITY}  # it has the times of this host
+    assert first[MODEL].size_bytes < manifest_from_folder(bundle).files[MODEL].size_bytes
+
+
+def test_positions_and_lengths_go_with_int8(tmp_path):
+    checkpoint = save_tiny(tmp_path / "c", "masked-lm")
+    folder = export(
+        checkpoint, tmp_path / "b", task="masked-lm", precision="int8", predict_positions=2, sequence_length=16, target="openvino"
+    ).folder
+    pipe = fnet_runtime.load(folder)
+    assert all(check.passed for check in pipe.self_test())
+    assert np.isfinite([answer.score for mask in pipe("the [MASK] fox [MASK]") for answer in mask]).all()
+    assert IR in manifest_from_folder(folder).files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--precision", "fp8"], 2, "is not one of 'fp32', 'fp16', 'bf16', 'int8'"),
+        (["--precision", "fp16"], 4, "precision: expected fp32, int8 for the target onnx, found 'fp16'"),
+        (["--precision", "bf16"], 4, "precision: expected fp32, int8 for the target onnx, found 'bf16'"),
+        (["--calibration", "texts.jsonl"], 1, "calibration: is for int8; found precision fp32. Add --precision int8"),
+        (["--precision", "int8", "--calibration", "texts.jsonl"], 1, "texts.jsonl: cannot be read"),
+        (
+            ["--precision", "int8", "--no-simplify"],
+            4,
+            "precision: int8 is made from the simplified graph; leave --no-simplify out",
+        ),
+        (["--precision", "int8", "--calibration-method", "mean"], 2, "is not one of 'minmax', 'percentile', 'entropy'"),
+    ],
+)
+def test_refused(checkpoint, tmp_path, arguments, code, message):
+    result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", *arguments)
+    assert (result.exit_code, message in result.stderr) == (code, True), result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refused_when_made():
+    with pytest.raises(PrecisionError, match="precision: expected fp32, fp16, bf16, int8 for the target openvino, found 'fp8'"):
+        ExportOptions(task="ner", target="openvino", precision="fp8")
+    with pytest.raises(CalibrationError, match="calibration method: expected minmax, percentile, entropy; found 'mean'"):
+        ExportOptions(task="ner", target="onnx", precision="int8", calibration_method="mean")
+
+
+def test_the_plan_has_the_stage_and_the_texts(checkpoint, tmp_path):
+    def plan(**options):
+        return plan_from_options(
+            ExportOptions(task="sequence-classification", target="onnx", model=str(checkpoint), output=tmp_path / "b", **options)
+        )
+
+    assert (plan().calibration, CALIBRATE in plan().stages()) == (None, False)
+    assert plan(precision="int8").calibration == data_from_file(None)
+    assert plan(precision="int8").stages()[2:4] == ("simplify", CALIBRATE)
