@@ -48,13 +48,13 @@ def data_from_file(path: Path | None) -> CalibrationData:
         return CalibrationData(name=BUILT_IN_DATA, sha256=_sha256(EMAILS.read_bytes()), texts=tuple(spread(texts, TEXTS)))
     try:
         data = path.read_bytes()
-        lines = data.decode("utf-8").split("\n")  # not splitlines: JSON has U+2028 inside of strings
+        lines = data.decode("utf-8-sig").split("\n")  # not splitlines: JSON has U+2028 inside of strings
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: cannot be read ({error}); expected texts in JSON Lines or one a line, in UTF-8") from error
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     texts = tuple(_text(path, number, line) if path.suffix == ".jsonl" else line.strip() for number, line in numbered)
     if not texts:
-        raise CalibrationError(f"{path}: no texts; expected one a line")
+        raise CalibrationError(f"{path}: no texts; expected one a line, in .jsonl as an object with a text")
     return CalibrationData(name=path.name, sha256=_sha256(data), texts=tuple(spread(texts, min(TEXTS, len(texts)))))
 
 

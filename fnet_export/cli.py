@@ -22,7 +22,7 @@ from fnet_core.tasks import TASKS
 from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES
 from fnet_export.convert_cli import convert, tokenizer_option
-from fnet_export.errors import EngineError, FNetExportError, ParityError, PrecisionError
+from fnet_export.errors import EngineError, FNetExportError, OptionError, ParityError, PrecisionError
 from fnet_export.evaluate_cli import evaluate
 from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
@@ -31,7 +31,7 @@ from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.report import lines_from_report, table_from_headroom, table_from_report
 from fnet_export.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
 
-BAD_INPUT, PARITY_FAILED, ENGINE_FAILED = 1, 3, 4
+BAD_INPUT, USAGE, PARITY_FAILED, ENGINE_FAILED = 1, 2, 3, 4
 
 
 def _profile(low: int, best: int, high: int) -> AxisProfile:
@@ -68,7 +68,12 @@ class Commands(click.Group):
     help="int8: texts in .jsonl or one a line.  [default: the built-in e-mails]",
 )
 @click.option("--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen.")
-@click.option("--max-accuracy-drop", type=float, metavar="POINTS", help="int8: keep layers in float32 until it loses no more.")
+@click.option(
+    "--max-accuracy-drop",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="int8: keep layers in float32 until it loses no more.",
+)
 @click.option(
     "--evaluation",
     type=click.Path(path_type=Path),
@@ -154,6 +159,8 @@ def export(
     except ParityError as error:
         console.print(table_from_report(error.report))
         _fail(str(error), PARITY_FAILED, as_json, error.report)
+    except OptionError as error:
+        _fail(str(error), USAGE, as_json)
     except (EngineError, PrecisionError, SessionError) as error:
         _fail(str(error), ENGINE_FAILED, as_json)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:

@@ -6,6 +6,7 @@ FNetExportError
 ├── CalibrationError the texts to calibrate on cannot be read
 ├── PrecisionError   what was built does not run at the precision asked for
 ├── CompareError     two arrays cannot be compared
+├── OptionError      options that do not go together, or a value that is none
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
 ├── EvaluationError  labelled data and bundles do not fit each other
@@ -44,6 +45,10 @@ class PrecisionError(FNetExportError):
 
 class CompareError(FNetExportError):
     """Two arrays cannot be compared."""
+
+
+class OptionError(FNetExportError):
+    """Options that do not go together, or a value that is none."""
 
 
 class OutputError(FNetExportError):

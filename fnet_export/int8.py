@@ -59,6 +59,13 @@ def module_of_node(node: ir.Node) -> str:
     return (node.name or "").rpartition("/")[0]
 
 
+def is_quantised(parameter: str) -> bool:
+    """Tell from the name of a model's parameter whether it is stored in int8: weights of linear layers and the word embeddings."""
+    module, _, kind = parameter.rpartition(".")
+    apart = module.endswith(("norm", "embeddings.position", "embeddings.token_type")) or module.startswith(FLOAT_MODULES)
+    return kind == "weight" and not apart
+
+
 def products_from_graph(graph: ir.Model) -> list[Product]:
     """List the linear layers that int8 is for, in the order of the graph: products of a constant to which a bias is added."""
     found = []

@@ -1,5 +1,6 @@
 """Labelled data: JSON Lines in, checked records out. One reader per kind of task says which keys a record has."""
 
+import codecs
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,9 +163,10 @@ def _text_or_pair(fields: Fields) -> tuple[str, Second]:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as file:  # bytes end at line feeds alone; U+2028 may stand in a text
-            yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+            lines = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line for number, line in enumerate(file, start=1))
+            yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror}); expected labelled data in JSON Lines") from error
 
 
 def _object(line: bytes, where: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from fnet_runtime.manifest import (
     TARGETS,
     AxisProfile,
 )
+from fnet_runtime.openvino_session import precision_on_cpu
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
 from fnet_core.config import FOURIER, SIZED_MIXINGS
@@ -32,11 +33,13 @@ from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
 from fnet_export.calibrate import METHODS, MINMAX, CalibrationData, data_from_file
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
-from fnet_export.errors import CalibrationError, GraphError, OutputError, PrecisionError
+from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
 from fnet_export.evaluate import Limits
 from fnet_export.inputs import EMAILS, GOLDEN_ROWS
+from fnet_export.int8 import is_quantised
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
+from fnet_export.precision import HALVES
 from fnet_export.tensorrt import library_for_target
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.trace import TraceOptions
@@ -94,18 +97,21 @@ class ExportOptions:
         check_flavour(self.tokenizer)
         if self.precision not in TARGET_PRECISIONS[self.target]:
             known = ", ".join(TARGET_PRECISIONS[self.target])
-            raise PrecisionError(f"precision: expected {known} for the target {self.target}, found {self.precision!r}")
+            having = ", ".join(target for target, found in TARGET_PRECISIONS.items() if self.precision in found) or "no target"
+            raise OptionError(
+                f"--precision: expected {known} for the target {self.target}, found {self.precision!r}, which {having} has"
+            )
         if self.calibration_method not in METHODS:
-            raise CalibrationError(f"calibration method: expected {', '.join(METHODS)}; found {self.calibration_method!r}")
-        if self.calibration is not None and self.precision != INT8:
-            raise CalibrationError(f"calibration: is for int8; found precision {self.precision}. Add --precision int8")
-        if self.max_accuracy_drop is not None and self.precision != INT8:
-            raise PrecisionError(f"max accuracy drop: is for int8; found precision {self.precision}. Add --precision int8")
+            raise OptionError(f"--calibration-method: expected {', '.join(METHODS)}; found {self.calibration_method!r}")
+        for option in ("calibration", "max_accuracy_drop", "evaluation"):
+            if getattr(self, option) is not None and self.precision != INT8:
+                name = f"--{option.replace('_', '-')}"
+                raise OptionError(f"{name}: is for int8; found precision {self.precision}. Add --precision int8")
         if self.evaluation is not None and self.max_accuracy_drop is None:
-            raise PrecisionError("evaluation: is for --max-accuracy-drop; add it, or score a bundle with fnet-export eval")
+            raise OptionError("--evaluation: is for --max-accuracy-drop; add it, or score a bundle with fnet-export eval")
         Limits(max_accuracy_drop=self.max_accuracy_drop)
         if self.precision != FP32 and not self.simplify:
-            raise PrecisionError(f"precision: {self.precision} is made from the simplified graph; leave --no-simplify out")
+            raise OptionError(f"--no-simplify: {self.precision} is made from the simplified graph; leave it out")
         if self.mixing not in MIXING_NAMES:
             raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXING_NAMES)}")
 
@@ -145,7 +151,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     if options.predict_positions is not None:
         task = task_at_positions(task, options.predict_positions)
     check_output(options.output, force=options.force)
-    library = _library(options.target)
+    library = _library(options)
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
     task = task_of_config(task, config)
@@ -199,27 +205,38 @@ def plan_from_options(options: ExportOptions) -> Plan:
 
 def _evaluation(options: ExportOptions, task: Task) -> Path | None:
     """Say which labelled data a limit of the accuracy is held to: the built-in e-mails fit the built-in classifier alone."""
+    if options.evaluation is not None and not options.evaluation.is_file():
+        raise OptionError(f"--evaluation: {options.evaluation} is no file; expected labelled data (docs/evaluate.md)")
     if options.max_accuracy_drop is None or options.evaluation is not None:
         return options.evaluation
     if options.model is None and task.name == "sequence-classification":
         return EMAILS
-    raise PrecisionError("max accuracy drop: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
+    raise OptionError("--max-accuracy-drop: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
 
 
-def _library(target: str) -> Library | None:
-    """Import what makes the engine of a target. Raises EngineError."""
-    if target == "onnx":
+def _library(options: ExportOptions) -> Library | None:
+    """Import what makes the engine of a target. Raises EngineError, and PrecisionError where OpenVINO has no such floats here."""
+    if options.target == "onnx":
         return None
-    return openvino_library() if target == OPENVINO else library_for_target(target)
+    if options.target != OPENVINO:
+        return library_for_target(options.target)
+    library = openvino_library()
+    runs = precision_on_cpu(options.precision)
+    if runs != options.precision:
+        raise PrecisionError(
+            f"{options.precision}: OpenVINO would compute in {runs} on this CPU, which has no such floats; export on one that has, "
+            "or with another --precision"
+        )
+    return library
 
 
 def _expected_bytes(
     checkpoint: Checkpoint, task: Task, length: int, mixing: str, options: ExportOptions, choice: TokenizerChoice
 ) -> dict[str, int]:
-    """Sizes to expect, in bytes, by file: weights and DFT matrices count four bytes each, the rest is small."""
-    config = checkpoint.config
+    """Sizes to expect, in bytes, by file: weights and DFT matrices count by their precision, the rest is small."""
+    config, size = checkpoint.config, 2 if options.precision in HALVES else 4
     with torch.device("meta"):
-        weights = sum(p.numel() for p in FNet(config, task, mixing="fft", sequence_length=length).parameters())
+        weights = [*FNet(config, task, mixing="fft", sequence_length=length).named_parameters()]
     mixings = [MIXINGS[mixing](length, config.hidden_size, torch.float32)] if mixing in MIXINGS else []
     matrices = sum(matrix.numel() for made in mixings for matrix in made.buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
@@ -230,7 +247,8 @@ def _expected_bytes(
         for axis in output[1:]:
             count *= axis if isinstance(axis, int) else axes.get(axis, config.hidden_size)
         golden += 8 * count
-    graph = 4 * (weights + matrices)
+    bytes_of = {name: 1 if options.precision == INT8 and is_quantised(name) else size for name, _ in weights}
+    graph = sum(weight.numel() * bytes_of[name] for name, weight in weights) + size * matrices
     beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
     engine = {"onnx": {}, OPENVINO: {IR: 100_000, IR_DATA: graph}}.get(options.target, {ENGINE: graph})

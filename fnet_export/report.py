@@ -49,8 +49,8 @@ def lines_from_report(report: ParityReport) -> list[str]:
     if report.proof is not None:
         proof = report.proof
         lines.append(
-            f"{proof.precision}: {proof.share:.1%} of the multiply-adds meant for it, {proof.share_of_all:.1%} of all, run in it: "
-            f"{proof.read_from}"
+            f"{proof.precision}: {proof.share:.1%} of the multiply-adds meant for it, {proof.share_of_all:.1%} of all, are in it, "
+            f"by {proof.read_from}"
         )
     if report.sensitivity is not None:
         found = report.sensitivity

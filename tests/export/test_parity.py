@@ -133,7 +133,7 @@ def test_the_lines_say_what_runs_and_what_is_not_faster():
     assert lines_from_report(plain) == []
     slower = dataclasses.replace(plain, proof=proof, times_ms={"float32": 2.0, "other": 5.0, "int8": 3.04})
     assert lines_from_report(slower) == [
-        "int8: 96.0% of the multiply-adds meant for it, 87.5% of all, run in it: a graph",
+        "int8: 96.0% of the multiply-adds meant for it, 87.5% of all, are in it, by a graph",
         "One row, in turns: float32 2.0 ms, other 5.0 ms, int8 3.0 ms",
         "int8 is not the faster one on this host: float32 took no longer",
     ]

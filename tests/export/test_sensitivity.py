@@ -12,7 +12,7 @@ from fnet_runtime.pipelines import Pipeline
 from fnet_export.bundle import write_graph
 from fnet_export.calibrate import MINMAX, bounds_from_graph, data_from_file
 from fnet_export.cli import main
-from fnet_export.errors import EvaluationError, PrecisionError
+from fnet_export.errors import EvaluationError, OptionError
 from fnet_export.evaluate import records_of_pipeline
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.inputs import EMAILS, samples_from_texts
@@ -81,8 +81,8 @@ def test_the_export_tells_what_it_kept(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"max_accuracy_drop": 1.0}, PrecisionError, "max accuracy drop: is for int8; found precision fp32"),
-        ({"evaluation": EMAILS, "precision": "int8"}, PrecisionError, "evaluation: is for --max-accuracy-drop; add it"),
+        ({"max_accuracy_drop": 1.0}, OptionError, "--max-accuracy-drop: is for int8; found precision fp32"),
+        ({"evaluation": EMAILS, "precision": "int8"}, OptionError, "--evaluation: is for --max-accuracy-drop; add it"),
         ({"max_accuracy_drop": 101.0, "precision": "int8"}, EvaluationError, "expected points of 100, 0 to 100; found 101"),
     ],
 )
@@ -91,7 +91,13 @@ def test_limits_that_make_no_sense_are_refused(options, error, text):
         ExportOptions(**CLASSIFY, **options)
 
 
+def test_labelled_data_that_is_not_there_is_refused_before_work_begins(tmp_path):
+    missing = {"precision": "int8", "max_accuracy_drop": 1.0, "evaluation": tmp_path / "none.jsonl"}
+    with pytest.raises(OptionError, match=r"--evaluation: .*none.jsonl is no file; expected labelled data"):
+        plan_from_options(ExportOptions(**CLASSIFY, **missing, output=tmp_path / "bundle"))
+
+
 def test_a_limit_without_labelled_data_of_the_task_is_refused(tmp_path):
     options = ExportOptions(**CLASSIFY, precision="int8", max_accuracy_drop=1.0, output=tmp_path / "bundle")
-    with pytest.raises(PrecisionError, match="is held to labelled data of the task; add --evaluation FILE"):
+    with pytest.raises(OptionError, match="is held to labelled data of the task; add --evaluation FILE"):
         plan_from_options(replace(options, task="masked-lm"))

@@ -95,6 +95,11 @@ class OpenVinoSession:
         return tuple(nodes)
 
 
+def precision_on_cpu(precision: str, *, importer: Importer = importlib.import_module) -> str:
+    """Say what a bundle of a precision runs in on this CPU: that, or `fp32` where the CPU has not the floats for it."""
+    return precision if _floats(importer("openvino").Core(), precision) == FLOATS[precision] else "fp32"
+
+
 def _floats(core: Any, precision: str) -> str:
     """Choose the floats that a CPU computes a bundle in; asked for f16, one that has bf16 alone would take that, the coarser."""
     wanted = FLOATS[precision]

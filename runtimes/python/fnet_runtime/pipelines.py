@@ -22,10 +22,11 @@ from fnet_runtime.answers import (
     TokenLabel,
 )
 from fnet_runtime.encoding import MASK, Encoding
-from fnet_runtime.errors import BundleError, InputError
+from fnet_runtime.errors import BundleError, InputError, SessionError
 from fnet_runtime.golden import Check, checks_from_session, golden_from_file
 from fnet_runtime.manifest import (
     ATTENTION_MASK,
+    BF16,
     CONFIG,
     GOLDEN,
     MODEL,
@@ -196,6 +197,8 @@ def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "aut
         raise InputError(f"unknown runtime {runtime!r}; expected one of {', '.join(RUNTIMES)}")
     engine = manifest.engine
     if runtime == "onnxruntime" or (runtime == "auto" and engine is None):
+        if manifest.precision == BF16:
+            raise SessionError(f"{folder}: is in bf16, in which ONNX Runtime has no products on CPUs; open it with its own engine")
         return OrtSession(folder / MODEL, manifest.inputs, threads=threads)
     if engine is None or runtime not in ("auto", engine.library.replace("_", "-")):
         has = engine.library.replace("_", "-") + " and " if engine else ""
