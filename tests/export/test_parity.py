@@ -99,7 +99,7 @@ def test_what_is_off_fails(change, status):
     assert report.rows[0].status == status
     assert report.passed == (status == "passed")
     values = json.loads(report.to_json())
-    assert list(values) == ["passed", "relative_limit", "rows", "proof", "headroom", "times_ms"]
+    assert list(values) == ["passed", "relative_limit", "rows", "proof", "headroom", "times_ms", "sensitivity"]
     assert list(values["rows"][0]) == ["name", "status", "reason", "relative_limit", "outputs"]
     assert (values["proof"], values["headroom"], values["times_ms"]) == (None, None, None)
     if math.isnan(change):
