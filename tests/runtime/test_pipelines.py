@@ -50,6 +50,7 @@ def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_typ
         mixing="dft",
         mixing_reason="asked for",
         precision="fp32",
+        quantization=None,
         source=Source(id="x", revision=None, sha256={}, random_head=False),
         tools={},
         engine=None,
