@@ -88,8 +88,13 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         candidates = _candidates(plan, graphs, folder, engine)
         report = parity_from_candidates(reference, candidates, samples, precision=options.precision, on_progress=progress.step)
         if proof is not None:
-            report = replace(report, proof=proof, headroom=_headroom(plan, samples), times_ms=_times_ms(candidates, samples))
-            report = replace(report, sensitivity=graphs.sensitivity)
+            report = replace(
+                report,
+                proof=proof,
+                headroom=_headroom(plan, samples),
+                times_ms=_times_ms(candidates, samples),
+                sensitivity=graphs.sensitivity,
+            )
         (folder / PARITY).write_text(report.to_json(), "utf-8")
         if not report.passed:
             raise ParityError(f"parity failed: {', '.join(row.name for row in report.rows if row.status == FAILED)}", report)

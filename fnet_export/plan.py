@@ -97,9 +97,9 @@ class ExportOptions:
         check_flavour(self.tokenizer)
         if self.precision not in TARGET_PRECISIONS[self.target]:
             known = ", ".join(TARGET_PRECISIONS[self.target])
-            having = ", ".join(target for target, found in TARGET_PRECISIONS.items() if self.precision in found) or "no target"
+            having = ", ".join(target for target, found in TARGET_PRECISIONS.items() if self.precision in found) or "none"
             raise OptionError(
-                f"--precision: expected {known} for the target {self.target}, found {self.precision!r}, which {having} has"
+                f"--precision: expected {known} for the target {self.target}, found {self.precision!r}; targets for that: {having}"
             )
         if self.calibration_method not in METHODS:
             raise OptionError(f"--calibration-method: expected {', '.join(METHODS)}; found {self.calibration_method!r}")
