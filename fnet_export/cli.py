@@ -1,231 +1,45 @@
-"""fnet-export: from a trained FNet to a verified bundle, on the command line.
+"""fnet-export: commands by name, each imported when it is asked for, so that those without torch start without it."""
 
-Exit codes: 0 ok; 1 bad input; 2 usage; 3 parity below the limit; 4 the engine's build failed or its library is missing.
-"""
-
-import contextlib
-import json
+import importlib
 import signal
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, cast
 
 import click
-from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
-from fnet_runtime.manifest import FP32, PRECISIONS, TARGETS, AxisProfile
-from rich.console import Console
-from rich.filesize import decimal
 
-from fnet_core.checkpoint import BUILT_IN_ID
-from fnet_core.errors import FNetError
-from fnet_core.tasks import TASKS
-from fnet_export.calibrate import METHODS, MINMAX
-from fnet_export.choice import AUTO, MIXING_NAMES
-from fnet_export.convert_cli import convert, tokenizer_option
-from fnet_export.errors import EngineError, FNetExportError, OptionError, ParityError, PrecisionError
-from fnet_export.evaluate_cli import evaluate
-from fnet_export.parity import ParityReport
-from fnet_export.pipeline import Export, bundle_from_plan
-from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
-from fnet_export.progress import Bars, Lines, Progress, Quiet
-from fnet_export.report import lines_from_report, table_from_headroom, table_from_report
-from fnet_export.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
-
-BAD_INPUT, USAGE, PARITY_FAILED, ENGINE_FAILED = 1, 2, 3, 4
-
-
-def _profile(low: int, best: int, high: int) -> AxisProfile:
-    try:
-        return AxisProfile(min=low, opt=best, max=high)
-    except InputError as error:
-        raise click.BadParameter(str(error)) from error
+EXPORT = "export"
+COMMANDS = {EXPORT: "export", "convert": "convert", "eval": "evaluate"}
+"""By the name that a user types: the module in `fnet_export.commands`, and the function of the same name in it."""
 
 
 class Commands(click.Group):
     """Commands by name; arguments that begin with none of them are those of `export`."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"fnet_export.commands.{COMMANDS[cmd_name]}")
+        return cast(click.Command, getattr(module, COMMANDS[cmd_name]))
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the name of the export before its options."""
-        return super().parse_args(ctx, args if args and args[0] in self.commands else [export.name or "", *args])
-
-
-@click.command(
-    context_settings={"show_default": True},
-    epilog="Further commands: fnet-export convert --help (to other checkpoint formats), fnet-export eval --help (accuracy).",
-)
-@click.option("--task", required=True, metavar="TASK", help=f"One of {', '.join(TASKS)}.")
-@click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")
-@click.option("--model", metavar="FOLDER|ID", help=f"A folder, flax file or hub id.  [default: the {BUILT_IN_ID} spam filter]")
-@click.option("--revision", help="Branch, tag or commit of a hub id.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
-@tokenizer_option
-@click.option("--mixing", type=click.Choice(MIXING_NAMES), default=AUTO, help="How the graph computes the Fourier transforms.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default=FP32, help="What the products are computed in.")
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="int8: texts in .jsonl or one a line.  [default: the built-in e-mails]",
-)
-@click.option("--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen.")
-@click.option(
-    "--max-accuracy-drop",
-    type=click.FloatRange(0, 100),
-    metavar="POINTS",
-    help="int8: keep layers in float32 until it loses no more.",
-)
-@click.option(
-    "--evaluation",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Labelled data to hold that to.  [default: the built-in e-mails for the built-in model]",
-)
-@click.option(
-    "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
-)
-@click.option("--sequence-length", type=click.IntRange(min=1), help="The padded length in tokens.  [default: the checkpoint's]")
-@click.option(
-    "--batch-size",
-    nargs=3,
-    type=click.IntRange(min=1),
-    default=(DEFAULT_BATCH.min, DEFAULT_BATCH.opt, DEFAULT_BATCH.max),
-    callback=lambda _context, _option, sizes: _profile(*sizes),
-    metavar="MIN OPT MAX",
-    help="Batch sizes that the engine takes, and the one to tune it for.",
-)
-@click.option("--opset", type=click.IntRange(MIN_OPSET, MAX_OPSET), default=DEFAULT_OPSET, help="ONNX operator set.")
-@click.option("--no-simplify", is_flag=True, help="Keep the graph as traced.")
-@click.option("--random-head", is_flag=True, help="Draw a head that the checkpoint lacks, instead of refusing.")
-@click.option("--force", is_flag=True, help="Replace an existing bundle.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as one JSON object.")
-@click.option("--dry-run", is_flag=True, help="Check everything, print the plan and the expected sizes, and write nothing.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors (and the JSON object with --json).")
-@click.version_option(package_name="fnet-export")
-def export(
-    task: str,
-    target: str,
-    model: str | None,
-    revision: str | None,
-    output: Path,
-    tokenizer: str | None,
-    mixing: str,
-    precision: str,
-    calibration: Path | None,
-    calibration_method: str,
-    max_accuracy_drop: float | None,
-    evaluation: Path | None,
-    predict_positions: int | None,
-    sequence_length: int | None,
-    batch_size: AxisProfile,
-    opset: int,
-    no_simplify: bool,
-    random_head: bool,
-    force: bool,
-    as_json: bool,
-    dry_run: bool,
-    quiet: bool,
-) -> None:
-    """Export one task of a trained FNet as a bundle: ONNX graph, engine, vocabulary, and the proof that its numbers hold."""
-    console = Console(quiet=quiet or as_json)
-    try:
-        options = ExportOptions(
-            task=task,
-            target=target,
-            model=model,
-            revision=revision,
-            output=output,
-            tokenizer=tokenizer,
-            mixing=mixing,
-            precision=precision,
-            calibration=calibration,
-            calibration_method=calibration_method,
-            max_accuracy_drop=max_accuracy_drop,
-            evaluation=evaluation,
-            predict_positions=predict_positions,
-            sequence_length=sequence_length,
-            batch_size=batch_size,
-            trace=TraceOptions(opset=opset),
-            simplify=not no_simplify,
-            random_head=random_head,
-            force=force,
-        )
-        plan = plan_from_options(options)
-        if dry_run:
-            _show_plan(plan, console, as_json=as_json)
-            return
-        with contextlib.ExitStack() as stack:
-            progress: Progress = Quiet() if quiet else stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
-            exported = bundle_from_plan(plan, progress)
-    except ParityError as error:
-        console.print(table_from_report(error.report))
-        _fail(str(error), PARITY_FAILED, as_json, error.report)
-    except OptionError as error:
-        _fail(str(error), USAGE, as_json)
-    except (EngineError, PrecisionError, SessionError) as error:
-        _fail(str(error), ENGINE_FAILED, as_json)
-    except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        _fail(str(error), BAD_INPUT, as_json)
-    _show(exported, console, as_json=as_json)
+        return super().parse_args(ctx, args if args and args[0] in COMMANDS else [EXPORT, *args])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """From a trained FNet to a verified bundle, or to another checkpoint format."""
+    """From a trained FNet to a verified bundle, and what is asked of one."""
     signal.signal(signal.SIGTERM, _terminated)
-
-
-main.add_command(export)
-main.add_command(convert)
-main.add_command(evaluate)
 
 
 def _terminated(*_: object) -> NoReturn:
     """End as an exception, so that what is half-written is removed; 143 is what a shell reports of SIGTERM."""
     sys.exit(128 + signal.SIGTERM)
-
-
-def _fail(message: str, code: int, as_json: bool, report: ParityReport | None = None) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
-    if as_json:
-        parity = {"parity": json.loads(report.to_json())} if report else {}
-        click.echo(json.dumps({"error": message, "exit_code": code} | parity, ensure_ascii=False))
-    sys.exit(code)
-
-
-def _show(export: Export, console: Console, *, as_json: bool) -> None:
-    if as_json:
-        result: dict[str, Any] = {"bundle": str(export.folder)}
-        result |= {"manifest": json.loads(export.manifest.to_json()), "parity": json.loads(export.report.to_json())}
-        click.echo(json.dumps(result, ensure_ascii=False))
-        return
-    console.print(table_from_report(export.report))
-    for line in lines_from_report(export.report):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if export.report.headroom is not None:
-        console.print(table_from_headroom(export.report.headroom))
-    size = sum(info.size_bytes for info in export.manifest.files.values())
-    console.print(f"{export.folder}: {len(export.manifest.files) + 1} files, {decimal(size)}", highlight=False, markup=False)
-
-
-def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
-    if as_json:
-        values = {
-            "task": plan.task.name,
-            "model": plan.checkpoint.source.id,
-            "output": str(plan.options.output),
-            "stages": list(plan.stages()),
-            "tokenizer": {"flavour": plan.tokenizer.flavour, "reason": plan.tokenizer.reason},
-            "mixing": {"name": plan.mixing.name, "reason": plan.mixing.reason},
-            "notes": list(plan.notes),
-            "expected_bytes": dict(plan.expected_bytes),
-        }
-        click.echo(json.dumps(values, ensure_ascii=False))
-        return
-    lines = [f"{plan.checkpoint.source.id} as {plan.task.name} for {plan.options.target}: {', then '.join(plan.stages())}"]
-    lines += [f"tokenizer {plan.tokenizer.flavour}: {plan.tokenizer.reason}"]
-    lines += [f"mixing {plan.mixing.name}: {plan.mixing.reason}", *(f"note: {note}" for note in plan.notes)]
-    lines += [f"{plan.options.output / name}  about {decimal(size)}" for name, size in plan.expected_bytes.items()]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The commands of fnet-export, one per file."""
