@@ -100,7 +100,7 @@ def cases_from_options(subjects: Sequence[Subject], batch_sizes: Sequence[int], 
         if profile and not profile.min <= size <= profile.max:
             raise OptionError(
                 f"--batch-size {size}: the engine of {subject.folder} takes {profile.min} to {profile.max}; choose one of these, "
-                f"measure it with --runtime {ONNXRUNTIME}, or export it again for batches up to {size}"
+                f"measure it with --runtime {ONNXRUNTIME}, or export it again for such batches"
             )
     return tuple(Case(batch_size=size, threads=count) for size in batch_sizes for count in (threads or (None,)))
 

@@ -29,7 +29,7 @@ def chart_from_benchmark(benchmark: Benchmark) -> str:
             panel.set(yticks=range(len(names)), yticklabels=names, title=case_name(found.case), xlim=(0, None))
             panel.invert_yaxis()
         panels[-1].set_xlabel(f"ms: bars end at p50, lines at {percentile_name(highest)}")
-        panels[0].legend(frameon=False)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(KINDS), frameon=False)
     return svg_from_figure(figure, title="Latency", description=_description(benchmark))
 
 

@@ -122,6 +122,5 @@ def _parity(found: Description) -> str:
         return "no parity.json here; fnet-export verify checks the bundle on this host"
     verdict = "passed" if found.parity.passed else "FAILED"
     statuses = Counter(found.parity.rows.values())
-    return f"{verdict} on the exporting host; of {statuses.total()} rows " + ", ".join(
-        f"{n} {status}" for status, n in statuses.items()
-    )
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return f"{verdict} on the exporting host; of {statuses.total()} rows {counts}"

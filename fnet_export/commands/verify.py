@@ -45,11 +45,8 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
     except (FNetExportError, FNetRuntimeError) as error:
         _fail(str(error), BAD_INPUT, as_json)
     if as_json:
-        click.echo(
-            json.dumps(
-                {"bundle": str(bundle)} | found.values() | {"environment": asdict(environment_of_host())}, ensure_ascii=False
-            )
-        )
+        values = {"bundle": str(bundle)} | found.values() | {"environment": asdict(environment_of_host())}
+        click.echo(json.dumps(values, ensure_ascii=False))
     else:
         console = Console()
         console.print(table_from_verification(found))
