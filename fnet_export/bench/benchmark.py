@@ -22,12 +22,17 @@ WORKER = ("-P", "-m", "fnet_export.bench.worker")
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One bundle, opened with one runtime; `folder` as the user named it, `name` as tables call both."""
+    """One bundle, opened with one runtime; `folder` as the user named it, `label` as tables call it."""
 
     folder: Path
-    name: str
+    label: str
     runtime: str
     manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Return what sentences call it."""
+        return f"{self.label}, {self.runtime}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +89,11 @@ def subjects_from_bundles(folders: Sequence[Path], runtimes: Sequence[str]) -> t
     names = Counter(folder.resolve().name for folder in set(folders))
     for folder in folders:
         name = folder.resolve().name
-        called = name if names[name] == 1 else str(folder)
+        label = name if names[name] == 1 else str(folder)
         manifest = manifest_from_folder(folder)
         for runtime in runtimes:
             chosen = runtime_from_name(runtime, manifest, folder)
-            subjects.append(Subject(folder=folder, name=f"{called}, {chosen}", runtime=chosen, manifest=manifest))
+            subjects.append(Subject(folder=folder, label=label, runtime=chosen, manifest=manifest))
     return tuple(subjects)
 
 

@@ -53,9 +53,9 @@ def _latency_table(benchmark: Benchmark, found: CaseResult) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for subject, result in zip(benchmark.subjects, found.results, strict=True):
         if isinstance(result, str):
-            table.add_row(escape(subject.name), "[bold red]not measured[/]")
+            table.add_row(escape(f"{subject.label}\n{subject.runtime}"), "[bold red]not measured[/]")
             continue
-        for name, kind in zip((subject.name, ""), KINDS, strict=True):
+        for name, kind in zip((subject.label, subject.runtime), KINDS, strict=True):
             times = times_of(result, kind)
             figures = [f"{value:.2f}" for value in percentiles_ms(times).values() if value is not None]
             speed = f"{texts_per_second(times, found.case.batch_size):.1f}"
