@@ -57,7 +57,7 @@ def _latency_table(benchmark: Benchmark, found: CaseResult) -> Table:
             continue
         for name, kind in zip((subject.label, subject.runtime), KINDS, strict=True):
             times = times_of(result, kind)
-            figures = [f"{value:.2f}" for value in percentiles_ms(times).values() if value is not None]
+            figures = [_ms_shown(value) for value in percentiles_ms(times).values() if value is not None]
             speed = f"{texts_per_second(times, found.case.batch_size):.1f}"
             table.add_row(escape(name), kind, *figures, speed, _ratio_shown(_ratio(found, result, kind)))
     return table
@@ -71,8 +71,12 @@ def _ratio(found: CaseResult, result: Measured, kind: str) -> Figure | None:
     return speed_ratio(times_of(result, kind), times_of(first, kind))
 
 
+def _ms_shown(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
 def _ratio_shown(ratio: Figure | None) -> str:
-    return "" if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+    return "" if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
 
 
 def _memory_table(benchmark: Benchmark) -> Table:
