@@ -7,6 +7,7 @@ imported. Cases are added to those that were measured before on this host.
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -14,7 +15,6 @@ import platform
 import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fnet_export.bench.child import child_from_arguments
+from fnet_export.errors import BenchError
 
 RESULTS = Path(__file__).parent / "results"
 WARM_BELOW_MS = 2000
@@ -82,6 +85,7 @@ def worker(subject, action, name, folder, case):
     path.parent.mkdir(parents=True, exist_ok=True)
     if action == "build":
         subject.build(path, case)
+        print(json.dumps({}))
         return
     for module in subject.imports:
         importlib.import_module(module)
@@ -113,69 +117,40 @@ def peak_bytes():
 def started(action, name, folder, case):
     arguments = [str(n) for n in (case.length, case.batch, case.threads)]
     environment = os.environ | {"OMP_NUM_THREADS": str(case.threads), "TOKENIZERS_PARALLELISM": "false"}
-    return subprocess.Popen(
-        [sys.executable, Path(sys.argv[0]).resolve(), "--worker", action, name, str(folder), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if action == "build" else subprocess.DEVNULL,
-        text=True,
-        env=environment,
-        cwd=Path(__file__).parents[1],
-    )
-
-
-def line(process):
-    while text := process.stdout.readline():
-        if text.startswith("{"):
-            return json.loads(text)
-    return None
-
-
-def asked(process):
-    """Have a process run once; None when it has ended, for want of memory mostly."""
-    try:
-        process.stdin.write("run\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        return None
-    return line(process)
+    script = str(Path(sys.argv[0]).resolve())
+    command = [script, "--worker", action, name, str(folder), *arguments]
+    return child_from_arguments(command, environment=environment, folder=Path(__file__).parents[1])
 
 
 def measured(case, names, rounds, folder):
     """Build what is missing, open everything, take turns; one result by name, with a reason where there is no time."""
-    results, opened = {}, {}
-    for name in names:
-        path = model_path(folder, name, case)
-        if not path.parent.exists():
-            process = started("build", name, folder, case)
-            _, said = process.communicate()
-            if process.returncode:
-                reason = (said.strip().splitlines() or [f"exit {process.returncode}"])[-1]
-                results[name] = {"failed": f"cannot be built: {reason[:300]}"}
-                shutil.rmtree(path.parent, ignore_errors=True)
-                continue
-        process = started("run", name, folder, case)
-        ready = line(process)
-        if ready is None:
-            results[name] = {"failed": f"cannot be run (exit {process.wait()})"}
-            continue
-        opened[name], results[name] = process, ready | {"ms": []}
-        print(f"  {name}: opened", file=sys.stderr)
-    for turn in range(rounds):
-        names = list(opened)
-        start = turn % len(names) if names else 0
-        for name in names[start:] + names[:start]:
-            process = opened[name]
-            time.sleep(PAUSE_S)
-            if (answer := asked(process)) is None:
-                results[name] = {"failed": f"ended while running (exit {process.wait()})"}
-                del opened[name]
-            else:
-                results[name]["ms"].append(answer["ms"])
-    for name, process in opened.items():
-        process.stdin.close()
-        results[name] |= line(process)
-        process.wait()
+    from fnet_export.timing import in_turns  # its imports are not to be in the workers' memory
+
+    with contextlib.ExitStack() as stack:
+        results, opened = {}, {}
+        for name in names:
+            doing, place = "built", model_path(folder, name, case).parent
+            try:
+                if not place.exists():
+                    with started("build", name, folder, case) as child:
+                        child.answer()
+                doing = "run"
+                opened[name] = stack.enter_context(started("run", name, folder, case))
+                results[name] = opened[name].answer() | {"ms": []}
+                print(f"  {name}: opened", file=sys.stderr)
+            except BenchError as error:
+                results[name] = {"failed": f"cannot be {doing}: {error}"}
+                if doing == "built":
+                    shutil.rmtree(place, ignore_errors=True)
+        for name in in_turns([name for name in names if "ms" in results[name]], rounds=rounds, pause_s=PAUSE_S):
+            try:
+                if "ms" in results[name]:
+                    results[name]["ms"].append(opened[name].ask()["ms"])
+            except BenchError as error:
+                results[name] = {"failed": f"ended while running: {error}"}
+        for name, result in results.items():
+            if "ms" in result:
+                result |= opened[name].last_answer()
     for result in results.values():
         if "ms" in result:
             low, median, high = statistics.quantiles(result["ms"], n=4)

@@ -15,8 +15,9 @@ from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.ort_session import OrtSession
 from onnxruntime.quantization.calibrate import HistogramCollector
 
+from fnet_export.emails import EMAILS, emails
 from fnet_export.errors import CalibrationError
-from fnet_export.inputs import EMAILS, Samples, emails, spread
+from fnet_export.inputs import Samples, spread
 from fnet_export.trace import quiet
 
 MINMAX, PERCENTILE, ENTROPY = "minmax", "percentile", "entropy"

@@ -9,6 +9,7 @@ FNetExportError
 ├── OptionError      options that do not go together, or a value that is none
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
+├── BenchError       a bundle cannot be measured
 ├── EvaluationError  labelled data and bundles do not fit each other
 └── EngineError      the library that makes an engine is missing, or refuses the graph
 """
@@ -57,6 +58,10 @@ class OutputError(FNetExportError):
 
 class EvaluationError(FNetExportError):
     """Labelled data and bundles do not fit each other."""
+
+
+class BenchError(FNetExportError):
+    """A bundle cannot be measured."""
 
 
 class ParityError(FNetExportError):

@@ -1,10 +1,7 @@
 """What parity feeds a model: real e-mails and the inputs at the edges of what it takes, through the runtime's own tokenizer."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from fnet_runtime.encoding import Encoding
@@ -13,8 +10,8 @@ from fnet_runtime.tokenizer import Tokenizer
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import CHOICES, POSITIONS, Task
+from fnet_export.emails import emails
 
-EMAILS = Path(__file__).parent / "samples" / "emails.jsonl"
 EMAIL_COUNT = 32
 MASKED_EVERY = 7
 """In masked-language-model inputs, every so many tokens are a [MASK]."""
@@ -36,12 +33,6 @@ class Samples:
         """Return the rows of these names."""
         indices = [self.names.index(name) for name in names]
         return {name: array[indices] for name, array in self.inputs.items()}
-
-
-@cache
-def emails() -> tuple[str, ...]:
-    """Return the texts of the held-out e-mails, subject, blank line, body each."""
-    return tuple(json.loads(line)["text"] for line in EMAILS.read_text("utf-8").splitlines())
 
 
 def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *, sequence_length: int, choices: int) -> Samples:

@@ -41,14 +41,18 @@ class Figure:
     high: float
 
 
-def resampled_sums(counts: Floats) -> Floats:
-    """Sum counts, `float64[record, count]`, over each of 1,000 draws with replacement: `float64[resample, count]`.
+def resamples(records: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Give 1,000 draws of as many records with replacement, as their indices.
 
-    The seed is fixed: counts of as many records are drawn alike, which pairs them.
+    The seed is fixed: as many records are drawn alike, which pairs them.
     """
-    draw, records = np.random.default_rng(SEED), len(counts)
-    times = (np.bincount(draw.integers(records, size=records), minlength=records) for _ in range(RESAMPLES))
-    return np.stack([row @ counts for row in times])
+    draw = np.random.default_rng(SEED)
+    return (draw.integers(records, size=records) for _ in range(RESAMPLES))
+
+
+def resampled_sums(counts: Floats) -> Floats:
+    """Sum counts, `float64[record, count]`, over each of the `resamples`: `float64[resample, count]`."""
+    return np.stack([np.bincount(chosen, minlength=len(counts)) @ counts for chosen in resamples(len(counts))])
 
 
 def figure_from_values(value: float, resampled: Floats) -> Figure:

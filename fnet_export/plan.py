@@ -33,9 +33,10 @@ from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
 from fnet_export.calibrate import METHODS, MINMAX, CalibrationData, check_cache, data_from_file
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
+from fnet_export.emails import EMAILS
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
 from fnet_export.evaluate import Limits
-from fnet_export.inputs import EMAILS, GOLDEN_ROWS
+from fnet_export.inputs import GOLDEN_ROWS
 from fnet_export.int8 import is_quantised
 from fnet_export.labelled import Record, records_from_file
 from fnet_export.library import Library

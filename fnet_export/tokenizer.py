@@ -12,8 +12,8 @@ from fnet_runtime.tokenizer import FLAVOURS, SLOW, SPIECE, TOKENIZER_JSON, Token
 from fnet_runtime.tokenizers_backend import FAST, flavour_from_pipeline
 
 from fnet_core.errors import CheckpointError
+from fnet_export.emails import emails
 from fnet_export.errors import OutputError
-from fnet_export.inputs import emails
 from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
 TOKENIZER_CONFIG = "tokenizer_config.json"

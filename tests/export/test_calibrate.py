@@ -16,8 +16,9 @@ from fnet_core.tasks import TASKS
 from fnet_export import calibrate
 from fnet_export.bundle import tensors_from_task, write_graph
 from fnet_export.calibrate import BUILT_IN_DATA, TEXTS, bounds_from_graph, data_from_file, default_cache
+from fnet_export.emails import EMAILS, emails
 from fnet_export.errors import CalibrationError
-from fnet_export.inputs import EMAILS, emails, samples_from_texts
+from fnet_export.inputs import samples_from_texts
 from fnet_export.int8 import products_from_graph
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph

@@ -19,6 +19,7 @@ from sklearn import metrics as oracle
 from fnet_core.checkpoint import checkpoint_from_folder, model_from_checkpoint
 from fnet_core.tasks import TASKS
 from fnet_export import cli
+from fnet_export.emails import EMAILS, emails
 from fnet_export.errors import EvaluationError
 from fnet_export.evaluate import (
     Limits,
@@ -28,7 +29,6 @@ from fnet_export.evaluate import (
     missed_limits,
     records_of_pipeline,
 )
-from fnet_export.inputs import EMAILS, emails
 from fnet_export.masking import guesses_from_record, masks_from_encoding
 
 TEXTS = [" ".join(text.split()[:25]) for text in emails()[::5]]

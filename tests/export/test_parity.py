@@ -15,7 +15,8 @@ from rich.console import Console
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import parity
-from fnet_export.inputs import EMAIL_COUNT, emails, samples_from_emails
+from fnet_export.emails import emails
+from fnet_export.inputs import EMAIL_COUNT, samples_from_emails
 from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates, relative_limit
 from fnet_export.proof import PrecisionProof
 from fnet_export.report import lines_from_report, table_from_report

@@ -14,8 +14,8 @@ from fnet_runtime.manifest import ENGINE, IR, MANIFEST, MODEL, PARITY, AxisProfi
 from fnet_core.tasks import TASKS
 from fnet_export import cli, rivals
 from fnet_export.calibrate import BUILT_IN_DATA, TEXTS, data_from_file
+from fnet_export.emails import EMAILS
 from fnet_export.errors import OptionError
-from fnet_export.inputs import EMAILS
 from fnet_export.parity import relative_limit
 from fnet_export.plan import CALIBRATE, ExportOptions, plan_from_options
 from fnet_export.proof import ENOUGH

@@ -12,10 +12,11 @@ from fnet_runtime.pipelines import Pipeline
 from fnet_export.bundle import write_graph
 from fnet_export.calibrate import MINMAX, bounds_from_graph, data_from_file
 from fnet_export.cli import main
+from fnet_export.emails import EMAILS
 from fnet_export.errors import CalibrationError, EvaluationError, OptionError
 from fnet_export.evaluate import records_of_pipeline
 from fnet_export.graphs import lowered_from_plan
-from fnet_export.inputs import EMAILS, samples_from_texts
+from fnet_export.inputs import samples_from_texts
 from fnet_export.int8 import TABLE, products_from_graph
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph

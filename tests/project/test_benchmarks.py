@@ -63,8 +63,8 @@ def test_subjects_take_turns_and_results_add_up(run, tmp_path):
     for name in ("ours", "other"):
         assert len(case["results"][name]["ms"]) == 3
         assert case["results"][name]["file_bytes"] == 5
-    assert case["results"]["unbuilt"] == {"failed": "cannot be built: ValueError: cannot be made"}
-    assert case["results"]["dying"]["failed"].startswith("ended while running")
+    assert case["results"]["unbuilt"] == {"failed": "cannot be built: its process ended (exit 1): ValueError: cannot be made"}
+    assert case["results"]["dying"]["failed"] == "ended while running: its process ended (exit 1): StopIteration"
     assert "| other | " in done.stdout
     assert (tmp_path / "toy.svg").read_text() == "drawn"
     _, report = run("--rounds", "2", "--subjects", "ours", "unbuilt")

@@ -1,5 +1,6 @@
 """What the packages promise to the outside: names, scripts, and that the runtime needs no torch."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -37,3 +38,38 @@ def test_every_dependency_is_pinned():
         for requirement in project["dependencies"]:
             name = requirement.split(">")[0].split("=")[0].split("[")[0].lower().replace("_", "-")
             assert name in names or name == "fnet-runtime", name
+
+
+REFUSED = ("torch", "onnx", "onnx_ir", "onnxscript", "transformers", "safetensors")
+HOOK = f"""
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {REFUSED}:
+            raise ImportError(name + " is refused by this test")
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def test_commands_for_bundles_need_neither_torch_nor_onnx(whole_bundle, tmp_path):
+    """The hook is in the processes that bench starts as well."""
+    (tmp_path / "sitecustomize.py").write_text(HOOK)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "fnet_export.cli", *map(str, arguments)]
+        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "passed" in run("verify", whole_bundle)
+    assert "not counted: the library onnx is not installed" in run("inspect", whole_bundle)
+    assert "2 rounds in turns" in run("bench", whole_bundle, "--rounds", 2, "--chart", tmp_path / "b.svg")
+    for command in ("verify", "inspect", "bench"):
+        assert "Exit codes:" in run(command, "--help")
+    done = subprocess.run(
+        [sys.executable, "-c", "import torch"], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert "torch is refused by this test" in done.stderr

@@ -51,7 +51,14 @@ def test_reads_what_safetensors_writes(tmp_path):
 def test_checks(tmp_path, output, error):
     (check,) = checks_from_session(Fixed(output), golden_from_file(saved(tmp_path / "g")))
     assert check.max_rel == pytest.approx(error, rel=1e-3)
+    assert check.max_abs == pytest.approx(4 * error, rel=1e-3)
+    assert check.cosine == (pytest.approx(1, abs=1e-3) if error < np.inf else 0.0)
     assert check.passed == (error <= 1e-3)
+
+
+def test_the_smallest_cosine(tmp_path):
+    (check,) = checks_from_session(Fixed([[1.0, -2.0], [0.5, -4.0]]), golden_from_file(saved(tmp_path / "g")))
+    assert (check.max_abs, check.cosine) == (4.5, pytest.approx(0.0))
 
 
 def test_every_row_needs_its_reference(tmp_path):

@@ -32,10 +32,16 @@ class Golden:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """How one output compared with its reference; max_rel is infinite where the output has NaN or infinite values."""
+    """How one output compared with its reference, which may hold a part of it.
+
+    max_abs: largest absolute error; max_rel: that error over the reference's largest magnitude; cosine: the smallest over the last
+    axis. An output of another shape, or with NaN or infinite values, has infinite errors and the cosine 0.
+    """
 
     output: str
+    max_abs: float
     max_rel: float
+    cosine: float
     relative_limit: float
     passed: bool
 
@@ -55,14 +61,25 @@ def checks_from_session(session: Session, golden: Golden) -> list[Check]:
 
 
 def _check(name: str, output: npt.NDArray[np.floating] | None, reference: npt.NDArray[np.float64], limit: float) -> Check:
-    error = math.inf
+    worst, error, cosine = math.inf, math.inf, 0.0
     rows_match = output is not None and output.ndim == reference.ndim and len(output) == len(reference)
     kept = output[tuple(slice(n) for n in reference.shape)] if output is not None and rows_match else None
     if output is not None and kept is not None and kept.shape == reference.shape and np.isfinite(output).all():
         scale = float(np.abs(reference).max())
-        worst = float(np.abs(kept.astype(np.float64) - reference).max())
+        wide = kept.astype(np.float64)
+        worst = float(np.abs(wide - reference).max())
         error = worst / scale if scale else (math.inf if worst else 0.0)
-    return Check(output=name, max_rel=error, relative_limit=limit, passed=error <= limit)
+        cosine = smallest_cosine(wide, reference)
+    return Check(output=name, max_abs=worst, max_rel=error, cosine=cosine, relative_limit=limit, passed=error <= limit)
+
+
+def smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]) -> float:
+    """Return the smallest cosine of the angles between `float64[..., n]` vectors; 1 for two of nothing but zeros."""
+    norms = np.linalg.norm(got, axis=-1), np.linalg.norm(want, axis=-1)
+    both_zero = (norms[0] == 0) & (norms[1] == 0)
+    products = norms[0] * norms[1]
+    cosines = np.divide((got * want).sum(axis=-1), products, out=np.zeros_like(products), where=products != 0)
+    return float(np.where(both_zero, 1.0, cosines).min())
 
 
 def _golden(data: bytes) -> Golden:

@@ -41,7 +41,8 @@ from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 from fnet_runtime.tokenizer import Tokenizer
 from fnet_runtime.trt_session import TrtSession
 
-RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx")
+ONNXRUNTIME = "onnxruntime"
+RUNTIMES = ("auto", ONNXRUNTIME, "openvino", "tensorrt", "tensorrt-rtx")
 MASKED_LM = "masked-lm"
 INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
@@ -189,20 +190,33 @@ def _check_task(manifest: Manifest, folder: Path) -> None:
         raise BundleError(f"{folder}: expected {labels} labels for {manifest.task}; found {len(manifest.labels)}")
 
 
+def runtimes_from_manifest(manifest: Manifest) -> tuple[str, ...]:
+    """Return the names of RUNTIMES that a bundle has a file for, its own first."""
+    engine = (manifest.engine.library.replace("_", "-"),) if manifest.engine else ()
+    return (*engine, ONNXRUNTIME)
+
+
+def runtime_from_name(runtime: str, manifest: Manifest, folder: Path) -> str:
+    """Return the runtime that one of RUNTIMES means for a bundle. Raises InputError for one that it has no file for."""
+    if runtime not in RUNTIMES:
+        raise InputError(f"unknown runtime {runtime!r}; expected one of {', '.join(RUNTIMES)}")
+    names = runtimes_from_manifest(manifest)
+    chosen = names[0] if runtime == "auto" else runtime
+    if chosen not in names:
+        raise InputError(f"{folder}: has no engine for {runtime}; it opens with {' and '.join(names)}")
+    return chosen
+
+
 def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "auto", threads: int | None = None) -> Session:
     """Open the session of a bundle whose files were checked. Raises InputError for a runtime it has no file for, SessionError."""
     if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
         raise InputError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
-    if runtime not in RUNTIMES:
-        raise InputError(f"unknown runtime {runtime!r}; expected one of {', '.join(RUNTIMES)}")
+    chosen = runtime_from_name(runtime, manifest, folder)
     engine = manifest.engine
-    if runtime == "onnxruntime" or (runtime == "auto" and engine is None):
+    if engine is None or chosen == ONNXRUNTIME:
         if manifest.precision == BF16:
             raise SessionError(f"{folder}: is in bf16, in which ONNX Runtime has no products on CPUs; open it with its own engine")
         return OrtSession(folder / MODEL, manifest.inputs, threads=threads)
-    if engine is None or runtime not in ("auto", engine.library.replace("_", "-")):
-        has = engine.library.replace("_", "-") + " and " if engine else ""
-        raise InputError(f"{folder}: has no engine for {runtime}; it opens with {has}onnxruntime")
     if engine.library == OPENVINO:
         return OpenVinoSession(folder / engine.file, manifest.inputs, precision=manifest.precision, threads=threads)
     return TrtSession(folder / engine.file, engine, manifest.inputs)

@@ -1,0 +1,1 @@
+"""Bundles timed side by side: each in a process of its own, and the processes take turns."""

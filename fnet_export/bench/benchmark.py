@@ -1,0 +1,171 @@
+"""Bundles in turns: cases of batch and threads, each bundle's process opened for the case, another one first each round."""
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fnet_runtime.manifest import BATCH, Manifest, manifest_from_folder
+from fnet_runtime.pipelines import ONNXRUNTIME, runtime_from_name
+
+from fnet_export.bench.child import Child, child_from_arguments
+from fnet_export.bench.requests import requests_from_texts
+from fnet_export.errors import BenchError, OptionError
+from fnet_export.timing import in_turns
+
+WORKER = ("-P", "-m", "fnet_export.bench.worker")
+"""-P: what lies in the folder that a user happens to stand in is no module of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One bundle, opened with one runtime; `folder` as the user named it, `label` as tables call it."""
+
+    folder: Path
+    label: str
+    runtime: str
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Return what sentences call it."""
+        return f"{self.label}, {self.runtime}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """How many texts are asked at once, and on how many cores; None is all."""
+
+    batch_size: int
+    threads: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one subject's process told in one case; a list has one time per round.
+
+    `load_ms`: from opening to the first answer. `peak_bytes`: the most memory it held, of which `libraries_bytes` before it opened
+    anything; None where the host does not tell.
+    """
+
+    load_ms: float
+    peak_bytes: int | None
+    libraries_bytes: int | None
+    text_ms: tuple[float, ...]
+    engine_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseResult:
+    """One case: for every subject, in order, what was measured, or why nothing could be."""
+
+    case: Case
+    results: tuple[Measured | str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Everything that one run measured; the first subject is what the others are compared with."""
+
+    subjects: tuple[Subject, ...]
+    rounds: int
+    cases: tuple[CaseResult, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every subject was measured in every case."""
+        return not any(isinstance(result, str) for case in self.cases for result in case.results)
+
+
+def subjects_from_bundles(folders: Sequence[Path], runtimes: Sequence[str]) -> tuple[Subject, ...]:
+    """Check bundles, and pair each with each runtime; `auto` is a bundle's own.
+
+    Raises BundleError for a damaged bundle, InputError for a runtime that one has no file for.
+    """
+    subjects = []
+    names = Counter(folder.resolve().name for folder in set(folders))
+    for folder in folders:
+        name = folder.resolve().name
+        label = name if names[name] == 1 else str(folder)
+        manifest = manifest_from_folder(folder)
+        for runtime in runtimes:
+            chosen = runtime_from_name(runtime, manifest, folder)
+            subjects.append(Subject(folder=folder, label=label, runtime=chosen, manifest=manifest))
+    return tuple(subjects)
+
+
+def cases_from_options(subjects: Sequence[Subject], batch_sizes: Sequence[int], threads: Sequence[int]) -> tuple[Case, ...]:
+    """Pair batch sizes with threads. Raises OptionError for a batch that an engine does not take."""
+    for subject, size in itertools.product(subjects, batch_sizes):
+        engine = subject.manifest.engine
+        profile = engine.batch_profile.get(BATCH) if engine and subject.runtime != ONNXRUNTIME else None
+        if profile and not profile.min <= size <= profile.max:
+            raise OptionError(
+                f"--batch-size {size}: the engine of {subject.folder} takes {profile.min} to {profile.max}; choose one of these, "
+                f"measure it with --runtime {ONNXRUNTIME}, or export it again for such batches"
+            )
+    return tuple(Case(batch_size=size, threads=count) for size in batch_sizes for count in (threads or (None,)))
+
+
+def result_from_case(
+    case: Case,
+    subjects: Sequence[Subject],
+    texts: Sequence[str],
+    *,
+    rounds: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> CaseResult:
+    """Open every subject in a process of its own, and let them take turns; one that cannot, or dies, is told by its reason."""
+    with contextlib.ExitStack() as stack:
+        runs = []
+        for subject in subjects:
+            # started when the one before is open: while one loads, no other does
+            runs.append(_Run(stack.enter_context(child_from_arguments(WORKER))))
+            runs[-1].open(_job(subject, case, texts))
+        able = [run for run in runs if run.failure is None]
+        for done, run in enumerate(in_turns(able, rounds=rounds)):
+            run.turn()
+            if on_progress:
+                on_progress(done + 1, rounds * len(able))
+        return CaseResult(case=case, results=tuple(run.result() for run in runs))
+
+
+class _Run:
+    """One subject's process in one case, and what it told; after a failure it is asked no more."""
+
+    def __init__(self, child: Child) -> None:
+        self.failure: str | None = None
+        self._child = child
+        self._told: dict[str, Any] = {}
+        self._turns: list[dict[str, float]] = []
+
+    def open(self, job: Mapping[str, Any]) -> None:
+        self._told |= self._asked(lambda: self._child.ask(job)) or {}
+
+    def turn(self) -> None:
+        times = self._asked(self._child.ask)
+        if times is not None:
+            self._turns.append(times)
+
+    def result(self) -> Measured | str:
+        self._told |= self._asked(self._child.last_answer) or {}
+        if self.failure is not None:
+            return self.failure
+        text_ms, engine_ms = (tuple(times[name] for times in self._turns) for name in ("text_ms", "engine_ms"))
+        return Measured(**self._told, text_ms=text_ms, engine_ms=engine_ms)
+
+    def _asked(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        if self.failure is None:
+            try:
+                return ask()
+            except BenchError as error:
+                self.failure = str(error)
+        return None
+
+
+def _job(subject: Subject, case: Case, texts: Sequence[str]) -> dict[str, Any]:
+    requests = requests_from_texts(subject.manifest.task, texts, case.batch_size)
+    return asdict(case) | {"bundle": str(subject.folder), "runtime": subject.runtime, "requests": requests}

@@ -1,0 +1,190 @@
+"""A benchmark for people and for programs: tables, notes, and the values of its JSON (docs/bench.md)."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from fnet_export.bench.benchmark import Benchmark, Case, CaseResult, Measured, Subject
+from fnet_export.bench.latency import PERCENTILES, percentiles_ms, rounds_needed, speed_ratio, texts_per_second
+from fnet_export.bench.worker import WARM_UP_TURNS
+from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure
+from fnet_export.timing import PAUSE_S
+
+FORMAT_VERSION = 1
+KINDS = {"text": "text in, answer out", "engine": "the engine alone"}
+"""What is timed, by the word that tables and JSON have for it."""
+
+
+def percentile_name(percentile: float) -> str:
+    """Return `p50`, `p99.9`."""
+    return f"p{percentile:g}"
+
+
+def case_name(case: Case) -> str:
+    """Return `batch 8, 2 threads`."""
+    return f"batch {case.batch_size}, {'all cores' if case.threads is None else f'threads {case.threads}'}"
+
+
+def times_of(measured: Measured, kind: str) -> tuple[float, ...]:
+    """Return the times of one of KINDS."""
+    return measured.text_ms if kind == "text" else measured.engine_ms
+
+
+def tables_from_benchmark(benchmark: Benchmark) -> list[Table]:
+    """Return one table of latency per case, and one of opening and memory."""
+    return [*(_latency_table(benchmark, found) for found in benchmark.cases), _memory_table(benchmark)]
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def _latency_table(benchmark: Benchmark, found: CaseResult) -> Table:
+    shown = [p for p in PERCENTILES if benchmark.rounds >= rounds_needed(p)]
+    table = _table(f"{case_name(found.case)}: milliseconds")
+    table.add_column("bundle", overflow="fold")
+    table.add_column("timed", no_wrap=True)
+    for name in (*map(percentile_name, shown), "texts/s", "speed ratio"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for subject, result in zip(benchmark.subjects, found.results, strict=True):
+        if isinstance(result, str):
+            table.add_row(escape(f"{subject.label}\n{subject.runtime}"), "[bold red]not measured[/]")
+            continue
+        for name, kind in zip((subject.label, subject.runtime), KINDS, strict=True):
+            times = times_of(result, kind)
+            figures = [_ms_shown(value) for value in percentiles_ms(times).values() if value is not None]
+            speed = f"{texts_per_second(times, found.case.batch_size):.1f}"
+            table.add_row(escape(name), kind, *figures, speed, _ratio_shown(_ratio(found, result, kind)))
+    return table
+
+
+def _ratio(found: CaseResult, result: Measured, kind: str) -> Figure | None:
+    """Compare with the first subject; None for itself, or where that was not measured."""
+    first = found.results[0]
+    if isinstance(first, str) or first is result:
+        return None
+    return speed_ratio(times_of(result, kind), times_of(first, kind))
+
+
+def _ms_shown(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def _ratio_shown(ratio: Figure | None) -> str:
+    return "" if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+
+
+def _memory_table(benchmark: Benchmark) -> Table:
+    table = _table("Opening, and the most memory that each process held")
+    table.add_column("bundle", overflow="fold")
+    table.add_column("case", no_wrap=True)
+    for name in ("load ms", "peak", "libraries"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for i, subject in enumerate(benchmark.subjects):
+        name = subject.name
+        for found in benchmark.cases:
+            result = found.results[i]
+            if not isinstance(result, str):
+                sizes = (_size_shown(result.peak_bytes), _size_shown(result.libraries_bytes))
+                table.add_row(escape(name), case_name(found.case), f"{result.load_ms:.0f}", *sizes)
+                name = ""
+    return table
+
+
+def _size_shown(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else decimal(size_bytes)
+
+
+def notes_from_benchmark(benchmark: Benchmark) -> list[str]:
+    """Return what the tables do not say: failures, what the rounds cannot tell, what does not compare, how it was measured."""
+    return [
+        *_failures(benchmark),
+        *_missing_percentiles(benchmark.rounds),
+        *_differences(benchmark.subjects),
+        f"{benchmark.rounds} rounds in turns, {PAUSE_S * 1e3:.0f} ms apart, warm; text: {KINDS['text']}; engine: {KINDS['engine']}",
+        *([_bootstrap()] if len(benchmark.subjects) > 1 else []),
+    ]
+
+
+def _failures(benchmark: Benchmark) -> Iterator[str]:
+    for found in benchmark.cases:
+        for subject, result in zip(benchmark.subjects, found.results, strict=True):
+            if isinstance(result, str):
+                yield f"not measured: {subject.name}, {case_name(found.case)}: {result}"
+
+
+def _missing_percentiles(rounds: int) -> Iterator[str]:
+    for percentile in PERCENTILES:
+        if rounds < rounds_needed(percentile):
+            yield f"{percentile_name(percentile)} needs {rounds_needed(percentile)} rounds; {rounds} were run"
+
+
+def _differences(subjects: tuple[Subject, ...]) -> Iterator[str]:
+    tasks = dict.fromkeys(subject.manifest.task for subject in subjects)
+    if len(tasks) > 1:
+        yield f"the bundles do different tasks ({', '.join(tasks)}): their times compare, their answers do not"
+    lengths = dict.fromkeys(subject.manifest.sequence_length for subject in subjects)
+    if len(lengths) > 1:
+        yield f"the bundles read different lengths ({', '.join(map(str, lengths))} tokens): the longer one does more work"
+    if any(subject.runtime.startswith("tensorrt") for subject in subjects):
+        yield "threads limit no GPU engine, and its memory on the GPU is not in the peak"
+
+
+def _bootstrap() -> str:
+    return (
+        f"speed ratio: the first's median over this one's, above 1 is faster; {LEVEL:.0%} interval of {RESAMPLES} bootstrap "
+        f"resamples of the rounds, seed {SEED}"
+    )
+
+
+def values_from_benchmark(benchmark: Benchmark) -> dict[str, Any]:
+    """Return JSON's own types; docs/bench.md has every key."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "complete": benchmark.complete,
+        "rounds": benchmark.rounds,
+        "warm_up_turns": WARM_UP_TURNS,
+        "pause_ms": PAUSE_S * 1e3,
+        "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "method": "percentile, rounds paired"},
+        "notes": notes_from_benchmark(benchmark),
+        "bundles": [_subject_values(subject) for subject in benchmark.subjects],
+        "cases": [
+            asdict(found.case) | {"results": [_result_values(found, result) for result in found.results]}
+            for found in benchmark.cases
+        ],
+    }
+
+
+def _subject_values(subject: Subject) -> dict[str, Any]:
+    manifest = subject.manifest
+    return {
+        "bundle": str(subject.folder),
+        "runtime": subject.runtime,
+        "task": manifest.task,
+        "precision": manifest.precision,
+        "mixing": manifest.mixing,
+        "sequence_length": manifest.sequence_length,
+        "files_bytes": sum(info.size_bytes for info in manifest.files.values()),
+    }
+
+
+def _result_values(found: CaseResult, result: Measured | str) -> dict[str, Any]:
+    if isinstance(result, str):
+        return {"status": "not measured", "reason": result}
+    sizes = {name: getattr(result, name) for name in ("load_ms", "peak_bytes", "libraries_bytes")}
+    return {"status": "measured", "reason": None} | sizes | {kind: _times_values(found, result, kind) for kind in KINDS}
+
+
+def _times_values(found: CaseResult, result: Measured, kind: str) -> dict[str, Any]:
+    times, ratio = times_of(result, kind), _ratio(found, result, kind)
+    return {
+        "percentiles_ms": {percentile_name(p): value for p, value in percentiles_ms(times).items()},
+        "texts_per_second": texts_per_second(times, found.case.batch_size),
+        "speed_ratio": ratio and asdict(ratio),
+        "times_ms": list(times),
+    }

@@ -1,0 +1,43 @@
+"""What is asked of a bundle while it is timed: texts, cut into the two parts that a task takes where it takes two."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from fnet_runtime.encoding import MASK
+from fnet_runtime.errors import InputError
+
+from fnet_export.emails import emails
+
+Request = tuple[str, str | list[str] | None]
+"""The text, and its pair, as `Pipeline` takes them."""
+PAIRED = ("pretraining", "next-sentence-prediction", "question-answering", "multiple-choice")
+MASKED = ("masked-lm", "pretraining")
+
+
+def timed_texts(path: Path | None) -> tuple[str, ...]:
+    """Read one text, or take the built-in e-mails. Raises InputError for a file that cannot be read or is not UTF-8."""
+    if path is None:
+        return emails()
+    try:
+        return (path.read_bytes().decode("utf-8"),)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file with the text to answer") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start}); convert it first, with iconv for example") from error
+
+
+def requests_from_texts(task: str, texts: Sequence[str], count: int) -> list[Request]:
+    """Make so many requests, of the texts in turn."""
+    return [_request(task, text) for text in itertools.islice(itertools.cycle(texts), count)]
+
+
+def _request(task: str, text: str) -> Request:
+    """The first part is what stands before an empty line, the second what follows; the choices are the halves of that."""
+    mask = f"{MASK} " if task in MASKED else ""
+    if task not in PAIRED:
+        return mask + text, None
+    first, _, second = text.partition("\n\n")
+    if task == "multiple-choice":
+        return first, [second[: len(second) // 2], second[len(second) // 2 :]]
+    return mask + first, second

@@ -1,0 +1,80 @@
+"""The process of one bundle: it opens it, then times a turn for every line that it is sent. Imports the runtime alone.
+
+The first line is the job: `{"bundle", "runtime", "threads", "batch_size", "requests"}`. The answers are `{"load_ms",
+"libraries_bytes"}`, then `{"text_ms", "engine_ms"}` for a turn, and `{"peak_bytes"}` at the end; or `{"error"}`.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fnet_runtime.errors import FNetRuntimeError
+from fnet_runtime.pipelines import Pipeline, load
+
+STATUS = Path("/proc/self/status")
+WARM_UP_TURNS = 2
+
+
+def main() -> None:
+    """Do the job that standard input has."""
+    try:
+        _work(json.loads(sys.stdin.readline()))
+    except FNetRuntimeError as error:
+        _say({"error": str(error)})
+
+
+def _work(job: dict[str, Any]) -> None:
+    texts, pairs = [text for text, _ in job["requests"]], [pair for _, pair in job["requests"]]
+    before_bytes = peak_bytes()
+    start = time.perf_counter()
+    pipeline = load(job["bundle"], runtime=job["runtime"], threads=job["threads"])
+    pipeline(texts[0], pairs[0])
+    load_ms = 1e3 * (time.perf_counter() - start)
+    inputs = _inputs(pipeline, job)
+    for _ in range(WARM_UP_TURNS):
+        _turn(pipeline, inputs, texts, pairs)
+    _say({"load_ms": load_ms, "libraries_bytes": before_bytes})
+    for _ in sys.stdin:
+        _say(_turn(pipeline, inputs, texts, pairs))
+    _say({"peak_bytes": peak_bytes()})
+
+
+def _inputs(pipeline: Pipeline, job: dict[str, Any]) -> dict[str, Any]:
+    """Return one batch of the model's inputs; a text that takes several rows gives no more than fit."""
+    rows = [pipeline.inputs(text, pair) for text, pair in job["requests"]]
+    return {name: np.concatenate([row[name] for row in rows])[: job["batch_size"]] for name in rows[0]}
+
+
+def _turn(pipeline: Pipeline, inputs: dict[str, Any], texts: list[str], pairs: list[Any]) -> dict[str, float]:
+    """Time the engine alone and texts to answers, after a run that gives the caches back to this process."""
+    pipeline.session.run(inputs)
+    return {
+        "engine_ms": _timed_ms(lambda: pipeline.session.run(inputs)),
+        "text_ms": _timed_ms(lambda: pipeline(texts, pairs)),
+    }
+
+
+def _timed_ms(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def peak_bytes() -> int | None:
+    """Return the largest memory of this process so far, as Linux tells it; `getrusage` would tell of its parent as well."""
+    if not STATUS.exists():
+        return None
+    peaks = (int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+    return 1024 * next(peaks)
+
+
+def _say(value: dict[str, Any]) -> None:
+    print(json.dumps(value), flush=True)
+
+
+if __name__ == "__main__":
+    main()

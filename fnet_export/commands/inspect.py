@@ -1,0 +1,126 @@
+"""fnet-export inspect, on the command line; docs/verify.md. Exit codes: 0 ok; 1 no bundle, or a damaged one; 2 usage."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from fnet_runtime.errors import BundleError
+from fnet_runtime.manifest import Manifest
+from fnet_runtime.pipelines import runtimes_from_manifest
+from fnet_runtime.tokenizer import SLOW, TokenizerOptions
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from fnet_export.description import Description, description_from_bundle, padding_from_manifest, tensor_shown
+
+BAD_INPUT = 1
+HASH_SHOWN = 12
+"""Digits of a hash in the table; --json has them all."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def inspect(bundle: Path, as_json: bool) -> None:
+    """Say what BUNDLE is: model, tensors, tokenizer, files. Every hash is checked; nothing is run, and no torch is needed.
+
+    Exit codes: 0 ok; 1 it is no bundle, or a file is damaged; 2 usage.
+    """
+    try:
+        found = description_from_bundle(bundle)
+    except BundleError as error:
+        click.echo(f"error: {error}", err=True)
+        if as_json:
+            click.echo(json.dumps({"error": str(error), "exit_code": BAD_INPUT}, ensure_ascii=False))
+        sys.exit(BAD_INPUT)
+    if as_json:
+        click.echo(json.dumps({"bundle": str(bundle)} | found.values(), ensure_ascii=False))
+    else:
+        Console().print(table_from_description(found))
+
+
+def table_from_description(found: Description) -> Table:
+    """Return a table of two columns: what, and what it is."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in _entries(found):
+        table.add_row(name, escape(text))
+    return table
+
+
+def _entries(found: Description) -> Iterator[tuple[str, str]]:
+    manifest = found.manifest
+    yield "task", manifest.task
+    if manifest.labels:
+        yield "labels", ", ".join(manifest.labels)
+    yield from _source(manifest)
+    yield "precision", manifest.precision
+    yield from _quantization(manifest)
+    yield "mixing", f"{manifest.mixing}: {manifest.mixing_reason}"
+    yield "target", f"{manifest.target}; opens with {', '.join(runtimes_from_manifest(manifest))}"
+    yield "engine", _engine(manifest)
+    for kind, tensors in (("input", manifest.inputs), ("output", manifest.outputs)):
+        for tensor in tensors:
+            yield kind, tensor_shown(tensor)
+    yield "padding", padding_from_manifest(manifest)
+    yield "tokenizer", _tokenizer(manifest.tokenizer)
+    yield "operators", _operators(found)
+    yield "parity", _parity(found)
+    yield "tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())
+    for name, info in manifest.files.items():
+        yield "file", f"{name}  {decimal(info.size_bytes)}  sha256 {info.sha256[:HASH_SHOWN]} matches"
+
+
+def _source(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    source = manifest.source
+    revision = f", revision {source.revision}" if source.revision else ""
+    yield "source", f"{source.id}{revision}{'; its head is untrained, drawn at random' if source.random_head else ''}"
+    for name, digest in source.sha256.items():
+        yield "weights", f"{name}  sha256 {digest[:HASH_SHOWN]}"
+
+
+def _quantization(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    found = manifest.quantization
+    if found is not None:
+        yield "quantization", f"{found.method} ranges of {found.texts} texts of {found.data}, sha256 {found.sha256[:HASH_SHOWN]}"
+        yield "kept in fp32", ", ".join(found.kept) or "nothing"
+
+
+def _engine(manifest: Manifest) -> str:
+    engine = manifest.engine
+    if engine is None:
+        return "none: ONNX Runtime runs model.onnx"
+    parts = [f"{engine.file}, {engine.library} {engine.version}"]
+    if engine.compute_capabilities:
+        parts.append(f"compute capabilities {', '.join(engine.compute_capabilities)}")
+    parts += [f"{axis} {p.min} to {p.max}, tuned for {p.opt}" for axis, p in engine.batch_profile.items()]
+    return "; ".join(parts)
+
+
+def _tokenizer(options: TokenizerOptions) -> str:
+    """The flavour, and the rules that only one of them has."""
+    rules = ", ".join(f"{name} {str(value).lower()}" for name, value in asdict(options).items() if name != "flavour")
+    return f"{options.flavour}, from {options.file}{f'; {rules}' if options.flavour == SLOW else ''}"
+
+
+def _operators(found: Description) -> str:
+    if found.operators is None:
+        return "not counted: the library onnx is not installed"
+    counts = ", ".join(f"{count} {name}" for name, count in found.operators.items())
+    return f"{sum(found.operators.values())} in model.onnx: {counts}"
+
+
+def _parity(found: Description) -> str:
+    if found.parity is None:
+        return "no parity.json here; fnet-export verify checks the bundle on this host"
+    verdict = "passed" if found.parity.passed else "FAILED"
+    statuses = Counter(found.parity.rows.values())
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return f"{verdict} on the exporting host; of {statuses.total()} rows {counts}"

@@ -1,0 +1,106 @@
+"""fnet-export verify, on the command line; docs/verify.md.
+
+Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 3 an output is off by more than its limit, or a runtime failed;
+4 nothing could run.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from fnet_runtime.errors import FNetRuntimeError
+from fnet_runtime.pipelines import RUNTIMES
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fnet_export.environment import environment_of_host
+from fnet_export.errors import FNetExportError, OptionError
+from fnet_export.verify import FAILED, NOT_RUN, PASSED, REFERENCE, RuntimeResult, Tolerance, Verification, verification_from_bundle
+
+BAD_INPUT, CHECK_FAILED, NOTHING_RAN = 1, 3, 4
+STYLES = {PASSED: "green", FAILED: "bold red", NOT_RUN: "yellow"}
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is every one that the bundle has a file for.")
+@click.option("--atol", type=float, metavar="X", help="Allow X, and no more than --rtol adds, in place of the bundle's own limit.")
+@click.option("--rtol", type=float, metavar="X", help="Allow X times an output's largest reference, added to --atol.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, as_json: bool) -> None:
+    """Check BUNDLE again on this host: run its golden inputs and compare with the float64 references that it carries.
+
+    Needs no torch. Exit codes: 0 passed; 1 the bundle is damaged; 2 usage; 3 failed; 4 nothing could run.
+    """
+    try:
+        tolerance = None if atol is None and rtol is None else Tolerance(atol=atol or 0.0, rtol=rtol or 0.0)
+        found = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance)
+    except OptionError as error:
+        raise click.UsageError(str(error)) from error
+    except (FNetExportError, FNetRuntimeError) as error:
+        _fail(str(error), BAD_INPUT, as_json)
+    if as_json:
+        values = {"bundle": str(bundle)} | found.values() | {"environment": asdict(environment_of_host())}
+        click.echo(json.dumps(values, ensure_ascii=False))
+    else:
+        console = Console()
+        console.print(table_from_verification(found))
+        for row in found.rows:
+            if row.reason is not None:
+                console.print(f"{row.runtime}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
+    if not found.ran:
+        click.echo(f"error: {bundle}: nothing could run on this host, so nothing was checked", err=True)
+        sys.exit(NOTHING_RAN)
+    if not found.passed:
+        failed = ", ".join(row.runtime for row in found.rows if row.status == FAILED)
+        click.echo(f"error: {bundle}: failed in {failed}; do not use it here. Export it again on or for this host", err=True)
+        sys.exit(CHECK_FAILED)
+
+
+def table_from_verification(found: Verification) -> Table:
+    """Return a table, one line per runtime and output."""
+    table = Table(
+        title=f"{found.manifest.precision} against {REFERENCE}, {found.samples} inputs",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("runtime", no_wrap=True)
+    table.add_column("output", overflow="fold")
+    for name in ("max abs", "limit", "max rel", "1 - cos"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for row in found.rows:
+        for line in _lines(row):
+            table.add_row(*line)
+    return table
+
+
+def _lines(row: RuntimeResult) -> list[tuple[str, ...]]:
+    name = escape(f"{row.runtime} {row.version}" if row.version else row.runtime)
+    if not row.outputs:
+        return [(name, "", "", "", "", "", _styled(row.status))]
+    lines: list[tuple[str, ...]] = []
+    for output, result in row.outputs.items():
+        check = result.check
+        numbers = (check.max_abs, result.limit_max_abs, check.max_rel, max(0.0, 1 - check.cosine))
+        figures = (f"{number:.1e}" for number in numbers)
+        lines.append((name, escape(output), *figures, _styled(PASSED if result.passed else FAILED)))
+        name = ""
+    return lines
+
+
+def _styled(status: str) -> str:
+    return f"[{STYLES[status]}]{status}[/]"
+
+
+def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
+    sys.exit(code)

@@ -1,0 +1,152 @@
+"""A bundle checked again from its own references, whole and damaged in each way that the check tells apart."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+from click.testing import CliRunner
+from conftest import export, replaced
+from fnet_runtime.errors import SessionError
+from fnet_runtime.manifest import MANIFEST
+from fnet_runtime.session import ANY_BATCH
+
+from fnet_export import verify
+from fnet_export.cli import main
+from fnet_export.errors import OptionError
+from fnet_export.verify import Tolerance, verification_from_bundle
+
+ENGINE = {"file": "model.engine", "library": "tensorrt_rtx", "version": "1.7", "compute_capabilities": ["1.0"], "batch_profile": {}}
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["verify", *map(str, arguments)])
+
+
+def described(bundle, **changes):
+    """Change what a manifest says."""
+    path = bundle / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return bundle
+
+
+def with_engine(bundle):
+    """A bundle with an engine of a GPU that does not exist."""
+    described(
+        bundle,
+        target="tensorrt-rtx",
+        engine=ENGINE,
+        files=json.loads((bundle / MANIFEST).read_text())["files"] | {ENGINE["file"]: {}},
+    )
+    return replaced(bundle, ENGINE["file"], b"no engine")
+
+
+def off_by(bundle, error):
+    """Move every reference by a part of its scale."""
+    path = bundle / "golden.safetensors"
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors = safetensors.numpy.load(path.read_bytes())
+    tensors |= {name: a + error * np.abs(a).max() for name, a in tensors.items() if name.startswith("reference.")}
+    return replaced(bundle, path.name, safetensors.numpy.save(tensors, metadata))
+
+
+def test_a_whole_bundle_passes(whole_bundle):
+    shown = run(whole_bundle)
+    assert (shown.exit_code, shown.stdout.count("passed"), shown.stderr) == (0, 1, "")
+    values = json.loads(run(whole_bundle, "--json").stdout)
+    (row,) = values["rows"]
+    assert (values["passed"], values["samples"], row["runtime"], row["status"], row["reason"]) == (
+        True,
+        4,
+        "onnxruntime",
+        "passed",
+        None,
+    )
+    assert row["version"] == values["environment"]["libraries"]["onnxruntime"]
+    logits = row["outputs"]["logits"]
+    assert 0 < logits["max_abs"] <= logits["limit_max_abs"]
+    assert logits["cosine"] == pytest.approx(1)
+    assert logits["passed"]
+
+
+def test_references_that_it_misses_are_exit_3(bundle):
+    shown = run(off_by(bundle, 0.1))
+    assert (shown.exit_code, "failed" in shown.stdout) == (3, True)
+    assert "failed in onnxruntime; do not use it here" in shown.stderr
+    values = json.loads(run(bundle, "--json").stdout)
+    assert (values["passed"], values["rows"][0]["outputs"]["logits"]["max_rel"]) == (False, pytest.approx(0.1, rel=0.2))
+    assert run(bundle, "--rtol", 0.2).exit_code == 0
+    assert run(bundle, "--atol", 1e9).exit_code == 0
+    assert run(bundle, "--atol", 0, "--rtol", 1e-3).exit_code == 3
+
+
+def test_a_limit_is_as_numpy_means_it():
+    assert Tolerance(atol=0.5, rtol=0.25).limit(8.0) == 2.5
+    for bad in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(OptionError, match="--rtol: expected a number from 0, found"):
+            Tolerance(rtol=bad)
+
+
+def test_what_cannot_run_is_told_and_does_not_count(bundle):
+    shown = run(with_engine(bundle))
+    assert (shown.exit_code, "tensorrt-rtx: not run: " in shown.stdout, shown.stdout.count("passed")) == (0, True, 1)
+    alone = run(bundle, "--runtime", "tensorrt-rtx", "--json")
+    assert alone.exit_code == 4
+    assert "nothing could run on this host, so nothing was checked" in alone.stderr
+    values = json.loads(alone.stdout)
+    assert (values["passed"], values["rows"][0]["status"], values["rows"][0]["outputs"]) == (False, "not run", {})
+    assert values["rows"][0]["reason"]
+
+
+def test_onnxruntime_has_no_bf16(bundle):
+    shown = run(described(bundle, precision="bf16"))
+    assert (shown.exit_code, "onnxruntime: not run: " in shown.stdout, "is in bf16" in shown.stdout) == (4, True, True)
+
+
+def test_one_that_opens_and_then_fails_has_failed(whole_bundle, monkeypatch):
+    def fail(inputs):
+        raise SessionError("ONNX Runtime failed: out of memory")
+
+    monkeypatch.setattr(verify, "load", lambda *_, **__: SimpleNamespace(session=SimpleNamespace(batch=ANY_BATCH, run=fail)))
+    shown = run(whole_bundle)
+    assert (shown.exit_code, "onnxruntime: failed: ONNX Runtime failed: out of memory" in shown.stdout) == (3, True)
+
+
+def test_other_shapes_and_nan_fail_any_limit(whole_bundle, monkeypatch):
+    for output in (np.full((4, 3), np.nan, np.float32), np.zeros((4, 1), np.float32)):
+        session = SimpleNamespace(batch=ANY_BATCH, run=lambda _, output=output: {"logits": output})
+        monkeypatch.setattr(verify, "load", lambda *_, session=session, **__: SimpleNamespace(session=session))
+        shown = run(whole_bundle, "--atol", 1e9, "--json")
+        logits = json.loads(shown.stdout)["rows"][0]["outputs"]["logits"]
+        assert (shown.exit_code, logits["max_abs"], logits["cosine"], logits["passed"]) == (3, None, 0.0, False)
+        assert "inf" in run(whole_bundle).stdout
+
+
+def test_every_runtime_of_a_bundle_runs(checkpoint, tmp_path):
+    folder = export(checkpoint, tmp_path / "b", target="openvino").folder
+    rows = verification_from_bundle(folder).rows
+    assert [(row.runtime, row.status) for row in rows] == [("openvino", "passed"), ("onnxruntime", "passed")]
+    assert [row.runtime for row in verification_from_bundle(folder, runtime="onnxruntime").rows] == ["onnxruntime"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--runtime", "openvino"], 1, "has no engine for openvino; it opens with onnxruntime"),
+        (["--runtime", "webgpu"], 2, "'webgpu' is not one of 'auto', 'onnxruntime'"),
+        (["--atol", "-1"], 2, "--atol: expected a number from 0, found -1.0"),
+    ],
+)
+def test_bad_usage(whole_bundle, arguments, code, message):
+    shown = run(whole_bundle, *arguments)
+    assert (shown.exit_code, message in shown.stderr) == (code, True), shown.stderr
+
+
+def test_damage_is_exit_1(bundle, tmp_path):
+    (bundle / "model.onnx").write_bytes(b"x")
+    shown = run(bundle, "--json")
+    assert (shown.exit_code, "model.onnx: altered: found 1 bytes" in json.loads(shown.stdout)["error"]) == (1, True)
+    assert "expected the folder that fnet-export wrote" in run(tmp_path).stderr
