@@ -8,7 +8,7 @@ from typing import NoReturn, cast
 import click
 
 EXPORT = "export"
-COMMANDS = {EXPORT: "export", "convert": "convert", "eval": "evaluate"}
+COMMANDS = {EXPORT: "export", "convert": "convert", "eval": "evaluate", "padding": "padding"}
 """By the name that a user types: the module in `fnet_export.commands`, and the function of the same name in it."""
 
 

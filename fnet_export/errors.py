@@ -10,6 +10,7 @@ FNetExportError
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
 ├── EvaluationError  labelled data and bundles do not fit each other
+├── SourceError      the checkpoint of a bundle cannot be found, or is another
 └── EngineError      the library that makes an engine is missing, or refuses the graph
 """
 
@@ -57,6 +58,10 @@ class OutputError(FNetExportError):
 
 class EvaluationError(FNetExportError):
     """Labelled data and bundles do not fit each other."""
+
+
+class SourceError(FNetExportError):
+    """The checkpoint that a bundle was made from cannot be found, or is another."""
 
 
 class ParityError(FNetExportError):
