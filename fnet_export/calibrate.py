@@ -89,10 +89,7 @@ def bounds_from_graph(
             json.dump(bounds, file)
         Path(file.name).replace(kept)
     except OSError as error:
-        raise CalibrationError(
-            f"{kept.parent}: cannot be written ({error.strerror}); expected a folder to keep ranges in. "
-            "FNET_EXPORT_CACHE names another"
-        ) from error
+        raise _unwritable(kept.parent, error.strerror or str(error)) from error
     return bounds
 
 
@@ -101,6 +98,20 @@ def default_cache() -> Path:
     own = os.environ.get("FNET_EXPORT_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return (Path(own) if own else Path(base) / "fnet-export") / "calibration"
+
+
+def check_cache() -> None:
+    """Raise CalibrationError when no bounds could be kept, before any are computed."""
+    folder = default_cache()
+    place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise _unwritable(folder, f"{place} is no folder that this user may write to")
+
+
+def _unwritable(folder: Path, reason: str) -> CalibrationError:
+    return CalibrationError(
+        f"{folder}: cannot be written ({reason}); expected a folder to keep ranges in. FNET_EXPORT_CACHE names another"
+    )
 
 
 def _computed(graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo], samples: Samples, method: str) -> dict[str, float]:

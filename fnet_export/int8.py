@@ -1,7 +1,7 @@
 """int8: linear layers and the word embeddings between QuantizeLinear and DequantizeLinear, scaled by what calibration found.
 
 One form for every target: symmetric int8 throughout, weights per output unit, activations per tensor, biases in float32 (an int32
-bias is what TensorRT-RTX refuses), mixing, normalisation and the small heads in float32. FORMS has the one thing that differs.
+bias is what TensorRT-RTX refuses), mixing, normalisation and the small heads in float32. FORMS (precision.py) has what differs.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from fnet_export.precision import FORMS, Form
 from fnet_export.trace import checked
 
 LARGEST = 127
@@ -20,27 +21,6 @@ LARGEST = 127
 TABLE = "encoder.embeddings.word"
 FLOAT_MODULES = ("pooler.", "head.classifier", "head.qa_outputs", "head.seq_relationship", "head.next_sentence")
 """Layers that read one token or give a few numbers: quantised they lose most and save nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """What differs between targets, all of it about the table of word embeddings.
-
-    look_up_int8: rows are looked up in int8 and then scaled, which saves ONNX Runtime the 6 ms that 32,000 of them take; TensorRT
-    takes an int8 constant before DequantizeLinear only. tied_columns: a table that a tied decoder reads is stored transposed, for
-    ONNX Runtime has no int8 product of a weight that the graph transposes.
-    """
-
-    look_up_int8: bool
-    tied_columns: bool
-
-
-FORMS: Mapping[str, Form] = {
-    "onnx": Form(look_up_int8=True, tied_columns=True),
-    "openvino": Form(look_up_int8=True, tied_columns=False),
-    "tensorrt": Form(look_up_int8=False, tied_columns=False),
-    "tensorrt-rtx": Form(look_up_int8=False, tied_columns=False),
-}
 
 
 @dataclass(frozen=True, kw_only=True)

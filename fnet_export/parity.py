@@ -17,6 +17,7 @@ from fnet_export.inputs import Samples
 from fnet_export.lower import AtPositions
 from fnet_export.proof import PrecisionProof
 from fnet_export.sensitivity import Sensitivity
+from fnet_export.timing import Latency
 from fnet_export.torch_session import ROWS_AT_ONCE, TorchSession
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -44,15 +45,15 @@ class Row:
 class ParityReport:
     """What was compared with the reference, and how far apart it was; the limit is that of the bundle's own precision.
 
-    In another precision than float32 also what of it really runs, the headroom of half precision, how long a run takes here, in
-    milliseconds, beside float32, and what was kept out of int8 for the accuracy.
+    In another precision than float32 also what of it really runs, the headroom of half precision, how long a run takes here beside
+    other precisions, and what was kept out of int8 for the accuracy.
     """
 
     relative_limit: float
     rows: tuple[Row, ...]
     proof: PrecisionProof | None = None
     headroom: Headroom | None = None
-    times_ms: Mapping[str, float] | None = None
+    latency: Latency | None = None
     sensitivity: Sensitivity | None = None
 
     @property
@@ -69,12 +70,11 @@ class ParityReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One way of running the model: what opens it, or why there is nothing to open; its precision; whether it is timed."""
+    """One way of running the model: what opens it, or why there is nothing to open; its precision."""
 
     name: str
     open: Opener | str
     precision: str = FP32
-    timed: bool = False
 
 
 def relative_limit(num_hidden_layers: int, precision: str = FP32) -> float:

@@ -1,7 +1,7 @@
 """The stages joined: a plan in, a verified bundle out."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ from fnet_runtime.manifest import (
     ENGINE,
     FP32,
     GOLDEN,
-    INT8,
     IR,
     MANIFEST,
     MODEL,
@@ -42,16 +41,15 @@ from fnet_export.precision import HALVES
 from fnet_export.progress import Progress
 from fnet_export.proof import (
     PrecisionProof,
+    precisions_from_inspector,
     precisions_from_onnxruntime,
     precisions_from_openvino,
     products_from_file,
     proof_from_precisions,
 )
-from fnet_export.tensorrt import engine_from_graph
-from fnet_export.timing import times_ms
+from fnet_export.rivals import latency_from_plan
+from fnet_export.tensorrt import Engine, engine_from_graph
 from fnet_export.torch_session import TorchSession
-
-TIMED_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +78,8 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
         graphs = graphs_from_plan(plan, folder, Path(scratch), progress)
-        engine, precisions = _written_engine(plan, folder, progress)
-        proof = _proof(plan, folder, precisions)
+        engine, built = _written_engine(plan, folder, progress)
+        proof = _proof(plan, folder, built)
 
         progress.stage(PROVE)
         reference, samples = _reference(plan), _samples(plan)
@@ -92,7 +90,15 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
                 report,
                 proof=proof,
                 headroom=_headroom(plan, samples),
-                times_ms=_times_ms(candidates, samples),
+                latency=latency_from_plan(
+                    plan,
+                    graphs,
+                    folder=folder,
+                    scratch=Path(scratch),
+                    engine=engine,
+                    inputs=_inputs(plan),
+                    samples=samples,
+                ),
                 sensitivity=graphs.sensitivity,
             )
         (folder / PARITY).write_text(report.to_json(), "utf-8")
@@ -124,13 +130,13 @@ def _samples(plan: Plan) -> Samples:
     )
 
 
-def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[EngineInfo | None, Mapping[str, str]]:
-    """Build the engine of the graph that is in the folder, and write it there; and what TensorRT says its products run in."""
+def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[EngineInfo | None, Engine | None]:
+    """Build the engine of the graph that is in the folder, and write it there; TensorRT's is returned as well."""
     if plan.library is None:
-        return None, {}
+        return None, None
     progress.stage(BUILD)
     if plan.library.name == OPENVINO:
-        return ir_from_graph(folder / MODEL, folder, library=plan.library), {}
+        return ir_from_graph(folder / MODEL, folder, library=plan.library), None
     engine = engine_from_graph(
         folder / MODEL,
         library=plan.library,
@@ -138,15 +144,16 @@ def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[Engin
         on_progress=lambda phase, done, total: progress.step(done, total, phase),
     )
     (folder / ENGINE).write_bytes(engine.data)
-    return engine.info, engine.precisions
+    return engine.info, engine
 
 
-def _proof(plan: Plan, folder: Path, precisions: Mapping[str, str]) -> PrecisionProof | None:
+def _proof(plan: Plan, folder: Path, engine: Engine | None) -> PrecisionProof | None:
     """What of a bundle in another precision than float32 really runs in it. Raises PrecisionError when it is too little."""
     precision, library = plan.options.precision, plan.library
     if precision == FP32:
         return None
     products = products_from_file(folder / MODEL)
+    precisions: Mapping[str, str]
     if library is None:
         read_from = f"ONNX Runtime {onnxruntime.__version__}, its optimized graph"
         precisions = precisions_from_onnxruntime(folder / MODEL, products)
@@ -155,7 +162,12 @@ def _proof(plan: Plan, folder: Path, precisions: Mapping[str, str]) -> Precision
         session = OpenVinoSession(folder / IR, _inputs(plan), precision=precision)
         precisions = precisions_from_openvino(session.operations(), products)
     else:
+        assert engine is not None
         read_from = f"{library.name} {library.version}, the strongly typed network that it built from"
+        precisions = engine.precisions
+        if engine.inspected is not None:
+            precisions, named = precisions_from_inspector(engine.inspected, precisions)
+            read_from += f" and its engine's inspector, which names {named} of {len(products)} products"
     proof = proof_from_precisions(products, precisions, precision=precision, read_from=read_from)
     proof.check()
     return proof
@@ -163,12 +175,6 @@ def _proof(plan: Plan, folder: Path, precisions: Mapping[str, str]) -> Precision
 
 def _headroom(plan: Plan, samples: Samples) -> Headroom | None:
     return headroom_from_model(lowered_from_plan(plan), samples) if plan.options.precision in HALVES else None
-
-
-def _times_ms(candidates: Sequence[Candidate], samples: Samples) -> dict[str, float] | None:
-    """How long one row takes, in turns, in the runtimes of the bundle that run here, and in the same at other precisions."""
-    timed = {candidate.name: candidate.open() for candidate in candidates if candidate.timed and callable(candidate.open)}
-    return times_ms(timed, samples.rows(0, 1), rounds=TIMED_ROUNDS) if timed else None
 
 
 def _inputs(plan: Plan) -> tuple[TensorInfo, ...]:
@@ -190,17 +196,13 @@ def _candidates(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | N
             open=partial(OrtSession, graphs.float32, inputs)
             if options.simplify
             else "--no-simplify: model.onnx is the traced graph",
-            timed=options.precision == INT8 and engine is None,
         ),
     ]
     if changed:
         shipped: Opener | str = partial(OrtSession, graphs.shipped, inputs)
         if options.precision in HALVES:
             shipped = f"ONNX Runtime has no {options.precision} products on this CPU"
-        timed = engine is None
-        candidates.append(
-            Candidate(name=f"ONNX Runtime, {options.precision}", open=shipped, precision=options.precision, timed=timed)
-        )
+        candidates.append(Candidate(name=f"ONNX Runtime, {options.precision}", open=shipped, precision=options.precision))
     if engine is None:
         return candidates
     file = folder / engine.file
@@ -212,6 +214,6 @@ def _candidates(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | N
         return [*candidates, Candidate(name="OpenVINO", open=run_ir)]
     return [
         *candidates,
-        Candidate(name="OpenVINO, float32", open=partial(OpenVinoSession, graphs.float32, inputs), timed=True),
-        Candidate(name=f"OpenVINO, {options.precision}", open=run_ir, precision=options.precision, timed=True),
+        Candidate(name="OpenVINO, float32", open=partial(OpenVinoSession, graphs.float32, inputs)),
+        Candidate(name=f"OpenVINO, {options.precision}", open=run_ir, precision=options.precision),
     ]

@@ -25,22 +25,24 @@ from fnet_runtime.manifest import (
 from fnet_runtime.openvino_session import precision_on_cpu
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
-from fnet_core.config import FOURIER
+from fnet_core.config import FOURIER, FNetConfig
 from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
-from fnet_export.calibrate import METHODS, MINMAX, CalibrationData, data_from_file
+from fnet_export.calibrate import METHODS, MINMAX, CalibrationData, check_cache, data_from_file
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
 from fnet_export.evaluate import Limits
 from fnet_export.inputs import EMAILS, GOLDEN_ROWS
 from fnet_export.int8 import is_quantised
+from fnet_export.labelled import Record, records_from_file
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
 from fnet_export.padding import check_length, line_of_length
 from fnet_export.precision import HALVES
+from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.trace import TraceOptions
@@ -131,7 +133,7 @@ class Plan:
     ranges: Mapping[str, AxisProfile]
     library: Library | None
     calibration: CalibrationData | None
-    evaluation: Path | None
+    evaluation: tuple[Record, ...] | None
     random_head: bool
     notes: tuple[str, ...]
     expected_bytes: Mapping[str, int]
@@ -154,6 +156,8 @@ def plan_from_options(options: ExportOptions) -> Plan:
         task = task_at_positions(task, options.predict_positions)
     check_output(options.output, force=options.force)
     library = _library(options)
+    if options.precision == INT8:
+        check_cache()
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
     task = task_of_config(task, config)
@@ -193,7 +197,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
         calibration=data_from_file(options.calibration) if options.precision == INT8 else None,
-        evaluation=_evaluation(options, task),
+        evaluation=_evaluation(options, task, config),
         random_head=random_head,
         notes=tuple(notes),
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
@@ -210,15 +214,19 @@ def _accepted_drift(
     return line
 
 
-def _evaluation(options: ExportOptions, task: Task) -> Path | None:
-    """Say which labelled data a limit of the accuracy is held to: the built-in e-mails fit the built-in classifier alone."""
-    if options.evaluation is not None and not options.evaluation.is_file():
-        raise OptionError(f"--evaluation: {options.evaluation} is no file; expected labelled data (docs/evaluate.md)")
-    if options.max_accuracy_drop is None or options.evaluation is not None:
-        return options.evaluation
-    if options.model is None and task.name == "sequence-classification":
-        return EMAILS
-    raise OptionError("--max-accuracy-drop: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
+def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> tuple[Record, ...] | None:
+    """Read the labelled data that a limit of the accuracy is held to: the built-in e-mails fit the built-in classifier alone."""
+    if options.max_accuracy_drop is None:
+        return None
+    file = options.evaluation
+    if file is None and options.model is None and task.name == "sequence-classification":
+        file = EMAILS
+    if file is None:
+        raise OptionError("--max-accuracy-drop: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
+    if not file.is_file():
+        raise OptionError(f"--evaluation: {file} is no file; expected labelled data (docs/evaluate.md)")
+    read = SCORINGS[kind_from_task(task.name, config.problem_type)].read
+    return records_from_file(file, read, config.labels if task.labelled else ())
 
 
 def _library(options: ExportOptions) -> Library | None:

@@ -1,9 +1,12 @@
 """Precision proof: which multiply-adds of what was built really run at the precision that was asked for, read back from it.
 
 model.onnx says what is wanted. ONNX Runtime is asked for the graph that it runs after its optimizer, OpenVINO for its execution
-graph, TensorRT for the strongly typed network that it builds from (tensorrt.py reads it; its engine opens on a GPU only).
+graph, TensorRT for the strongly typed network that it builds from (tensorrt.py reads it) and, where a GPU opens the engine, for
+what its inspector says of the layers.
 """
 
+import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ INTEGER_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "Q
 PRODUCTS = ("MatMul", "Gemm", "FusedMatMul", "FusedGemm", *INTEGER_PRODUCTS)
 OPENVINO_PRODUCTS = ("FullyConnected", "MatMul", "Gemm")
 NOT_FOUND = "not found"
+OF_INSPECTOR = {"float": FP32, "fp32": FP32, "half": FP16, "fp16": FP16, "bfloat16": BF16, "bf16": BF16, "int8": INT8}
+"""Words of TensorRT's engine inspector for what a tensor holds: alone (`Half`), or in `Row major linear FP16 format`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,11 @@ class PrecisionProof:
 
     def check(self) -> None:
         """Raise PrecisionError, naming what stayed behind, below ENOUGH."""
+        if not (self.share or self.stayed):
+            raise PrecisionError(
+                f"model.onnx has no products in {self.precision}: all were kept in float32 for the accuracy. Allow a larger "
+                "--max-accuracy-drop, or export in fp32"
+            )
         if self.share < ENOUGH:
             raise PrecisionError(
                 f"{100 * self.share:.1f} % of the multiply-adds run in {self.precision}, by {self.read_from}; expected "
@@ -117,6 +127,32 @@ def precisions_from_onnxruntime(graph: Path, products: Sequence[Product]) -> dic
         for node in model.graph.node
         if node.op_type in PRODUCTS and node.output[0] in by_value
     }
+
+
+def precisions_from_inspector(text: str, network: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """Check what TensorRT's network says of products against its engine's inspector; return it corrected, and how many it named.
+
+    A layer of the engine names the ONNX nodes that it computes; a product is in another precision than the network says when none
+    of its layer's tensors holds that. `text` is the inspector's JSON, built with detailed verbosity.
+    """
+    found, named = dict(network), set()
+    for layer in json.loads(text)["Layers"]:
+        if not isinstance(layer, dict):  # a name alone
+            continue
+        tensors = [layer.get("Weights", {}), *layer.get("Inputs", ())]
+        kinds = {kind for tensor in tensors for kind in _kinds(tensor)}
+        for name in re.findall(r"\[ONNX Layer: (.+?)\]", str(layer.get("Metadata", ""))):
+            if name in network and kinds:
+                named.add(name)
+                if network[name] not in kinds:
+                    found[name] = " and ".join(sorted(kinds))
+    return found, len(named)
+
+
+def _kinds(tensor: Mapping[str, object]) -> set[str]:
+    """What the inspector says that a tensor, or a layer's weights, hold."""
+    said = " ".join(str(tensor.get(key, "")) for key in ("Format/Datatype", "Datatype", "Type")).lower()
+    return {OF_INSPECTOR[word] for word in re.findall(r"\w+", said) if word in OF_INSPECTOR}
 
 
 def precisions_from_openvino(operations: Sequence[Operation], products: Sequence[Product]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.pipelines import Pipeline
 
 from fnet_export.calibrate import CalibrationData, bounds_from_graph
-from fnet_export.evaluate import records_of_pipeline
 from fnet_export.inputs import samples_from_texts
 from fnet_export.int8 import int8_from_graph, products_from_graph
 from fnet_export.manifest import manifest_from_plan
@@ -40,13 +39,12 @@ def int8_from_plan(
             golden=float32,
             problem_type=plan.checkpoint.config.problem_type,
         )
-        records = records_of_pipeline(plan.evaluation, pipeline)
         with tempfile.TemporaryDirectory(dir=float32.parent) as scratch:
             sensitivity = sensitivity_from_graph(
                 graph,
                 bounds,
                 pipeline,
-                records,
+                plan.evaluation,
                 samples,
                 max_accuracy_drop=drop,
                 scratch=Path(scratch),

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from fnet_export.headroom import TENSORS, Headroom
 from fnet_export.parity import FAILED, NOT_RUN, PASSED, ParityReport
+from fnet_export.timing import Latency
 
 STYLES = {PASSED: "green", FAILED: "bold red", NOT_RUN: "yellow"}
 
@@ -58,13 +59,23 @@ def lines_from_report(report: ParityReport) -> list[str]:
             f"Accuracy {found.reached:.2f} in int8, {found.float32:.2f} in float32 ({found.wanted:.2f} wanted); "
             f"kept in float32: {', '.join(found.kept) or 'nothing'}"
         )
-    if report.times_ms:
-        lines.append("One row, in turns: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in report.times_ms.items()))
-        (*others, (name, ms)) = report.times_ms.items()
-        faster = [other for other, other_ms in others if other_ms <= ms]
+    if report.latency is not None:
+        lines += _lines_from_latency(report.latency)
+    return lines
+
+
+def _lines_from_latency(latency: Latency) -> list[str]:
+    lines = []
+    if latency.rows:
+        lines.append("One row, in turns: " + ", ".join(f"{name} {found.median_ms:.1f} ms" for name, found in latency.rows.items()))
+        *others, (name, own) = latency.rows.items()
+        faster = [other for other, found in others if found.median_ms <= own.median_ms]
         if faster:
             lines.append(f"{name} is not the faster one on this host: {', '.join(faster)} took no longer")
-    return lines
+    reasons: dict[str, list[str]] = {}
+    for name, reason in latency.not_timed.items():
+        reasons.setdefault(reason, []).append(name)
+    return [*lines, *(f"Not timed: {'; '.join(names)}: {reason}" for reason, names in reasons.items())]
 
 
 def table_from_headroom(headroom: Headroom) -> Table:

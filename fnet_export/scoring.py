@@ -71,9 +71,13 @@ class Scoring:
 
 def kind_from_pipeline(pipeline: Pipeline) -> str:
     """Return the key of SCORINGS. Raises EvaluationError for a task that has nothing to score."""
-    task = pipeline.manifest.task
-    if task == "sequence-classification" and pipeline.problem_type in (MULTI_LABEL, REGRESSION):
-        return pipeline.problem_type
+    return kind_from_task(pipeline.manifest.task, pipeline.problem_type)
+
+
+def kind_from_task(task: str, problem_type: str | None) -> str:
+    """Return the key of SCORINGS, of a task and a configuration's problem_type. Raises EvaluationError as above."""
+    if task == "sequence-classification" and problem_type in (MULTI_LABEL, REGRESSION):
+        return problem_type
     if task not in SCORINGS:
         raise EvaluationError(
             f"{task}: its vectors have no right answer that data could hold, so there is nothing to evaluate; parity.json of the "

@@ -26,11 +26,16 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A built engine: the builder's bytes untouched, and what a manifest records of them."""
+    """A built engine: the builder's bytes untouched, and what a manifest records of them.
+
+    `precisions` are those of the products in the network; `inspected` is what the engine says of its layers in JSON, None where no
+    GPU can open it.
+    """
 
     data: bytes
     info: EngineInfo
     precisions: Mapping[str, str]
+    inspected: str | None
 
 
 def library_for_target(target: str, *, importer: Importer = importlib.import_module) -> Library:
@@ -81,6 +86,8 @@ def engine_from_graph(
         raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {said}{hint}")
     precisions = precisions_from_network(trt, network)
     config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the engine can say what its layers run in
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, it rounds factors of float32 products to 10 bits
     built_for = _set_compute_capabilities(trt, config, library, compute_capabilities)
     if on_progress is not None and hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = _monitor(trt, on_progress)
@@ -99,7 +106,13 @@ def engine_from_graph(
         compute_capabilities=built_for,
         batch_profile=dict(ranges),
     )
-    return Engine(data=bytes(data), info=info, precisions=precisions)
+    return Engine(data=bytes(data), info=info, precisions=precisions, inspected=_inspected(trt, logger, data))
+
+
+def _inspected(trt: Any, logger: Any, data: Any) -> str | None:
+    """Ask the engine itself, where it can be opened: on a GPU that it was built for."""
+    engine = trt.Runtime(logger).deserialize_cuda_engine(data)
+    return None if engine is None else str(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
 
 
 def precisions_from_network(trt: Any, network: Any) -> dict[str, str]:

@@ -3,11 +3,28 @@
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fnet_runtime.session import Ids, Session
 
 PAUSE_S = 0.05
 """Before each turn: the threads of one library spin for a while after its run, and would take time from the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The median of some rounds, in milliseconds."""
+
+    median_ms: float
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """How long one row takes, by what runs it, that of the bundle last; and why others were not timed."""
+
+    rows: Mapping[str, Timing]
+    not_timed: Mapping[str, str]
 
 
 def times_ms(sessions: Mapping[str, Session], inputs: Mapping[str, Ids], *, rounds: int) -> dict[str, float]:

@@ -13,9 +13,10 @@ from fnet_runtime.manifest import INT8, AxisProfile
 from fnet_core.fnet import FNet
 from fnet_core.tasks import CHOICES, TASKS, task_at_positions, task_of_config
 from fnet_export.bundle import write_graph
-from fnet_export.int8 import FORMS, LARGEST, TABLE, int8_from_graph, products_from_graph
+from fnet_export.int8 import LARGEST, TABLE, int8_from_graph, products_from_graph
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.precision import FORMS
 from fnet_export.tensorrt import engine_from_graph, library_for_target
 from fnet_export.trace import graph_from_model
 

@@ -19,6 +19,7 @@ from fnet_export.inputs import EMAIL_COUNT, emails, samples_from_emails
 from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates, relative_limit
 from fnet_export.proof import PrecisionProof
 from fnet_export.report import lines_from_report, table_from_report
+from fnet_export.timing import Latency, Timing
 from fnet_export.torch_session import TorchSession
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
@@ -99,9 +100,9 @@ def test_what_is_off_fails(change, status):
     assert report.rows[0].status == status
     assert report.passed == (status == "passed")
     values = json.loads(report.to_json())
-    assert list(values) == ["passed", "relative_limit", "rows", "proof", "headroom", "times_ms", "sensitivity"]
+    assert list(values) == ["passed", "relative_limit", "rows", "proof", "headroom", "latency", "sensitivity"]
     assert list(values["rows"][0]) == ["name", "status", "reason", "relative_limit", "outputs"]
-    assert (values["proof"], values["headroom"], values["times_ms"]) == (None, None, None)
+    assert (values["proof"], values["headroom"], values["latency"]) == (None, None, None)
     if math.isnan(change):
         assert values["rows"][0]["outputs"]["logits"]["max_abs"] is None
         assert values["rows"][0]["outputs"]["logits"]["nonfinite_count"] == 37 * 3
@@ -127,16 +128,22 @@ def test_the_table_names_reasons():
     assert "engine: not run: no NVIDIA GPU [on this host]" in console.export_text()
 
 
+def latency(not_timed=None, **rows):
+    timings = {name: Timing(median_ms=ms, rounds=5) for name, ms in rows.items()}
+    return Latency(rows=timings, not_timed=not_timed or {})
+
+
 def test_the_lines_say_what_runs_and_what_is_not_faster():
     proof = PrecisionProof(precision="int8", read_from="a graph", share=0.96, share_of_all=0.875, stayed=("x",))
     plain = ParityReport(relative_limit=1e-5, rows=())
     assert lines_from_report(plain) == []
-    slower = dataclasses.replace(plain, proof=proof, times_ms={"float32": 2.0, "other": 5.0, "int8": 3.04})
+    slower = dataclasses.replace(plain, proof=proof, latency=latency(float32=2.0, other=5.0, int8=3.04))
     assert lines_from_report(slower) == [
         "int8: 96.0% of the multiply-adds meant for it, 87.5% of all, are in it, by a graph",
         "One row, in turns: float32 2.0 ms, other 5.0 ms, int8 3.0 ms",
         "int8 is not the faster one on this host: float32 took no longer",
     ]
-    faster = dataclasses.replace(plain, times_ms={"float32": 2.0, "int8": 1.0})
-    assert lines_from_report(faster) == ["One row, in turns: float32 2.0 ms, int8 1.0 ms"]
+    faster = dataclasses.replace(plain, latency=latency({"fp16": "none here", "bf16": "none here"}, float32=2.0, int8=1.0))
+    assert lines_from_report(faster) == ["One row, in turns: float32 2.0 ms, int8 1.0 ms", "Not timed: fp16; bf16: none here"]
+    assert lines_from_report(dataclasses.replace(plain, latency=latency({"a": "no GPU"}))) == ["Not timed: a: no GPU"]
     assert json.loads(slower.to_json())["proof"] == dataclasses.asdict(proof) | {"stayed": ["x"]}

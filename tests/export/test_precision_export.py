@@ -1,5 +1,6 @@
 import json
 from functools import cache
+from typing import ClassVar
 
 import fnet_runtime
 import numpy as np
@@ -8,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import export, save_tiny
 from fnet_runtime.errors import SessionError
-from fnet_runtime.manifest import ENGINE, IR, MANIFEST, MODEL, PARITY, Quantization, file_info, manifest_from_folder
+from fnet_runtime.manifest import ENGINE, IR, MANIFEST, MODEL, PARITY, AxisProfile, Quantization, file_info, manifest_from_folder
 
 from fnet_core.tasks import TASKS
-from fnet_export import cli
+from fnet_export import cli, rivals
 from fnet_export.calibrate import BUILT_IN_DATA, TEXTS, data_from_file
 from fnet_export.errors import OptionError
 from fnet_export.inputs import EMAILS
@@ -56,7 +57,10 @@ def test_every_head_in_int8(task, tmp_path):
     assert report["relative_limit"] == relative_limit(2, "int8")
     assert report["proof"]["share"] >= ENOUGH
     assert report["proof"]["read_from"].startswith("ONNX Runtime ")
-    assert (report["headroom"], list(report["times_ms"])) == (None, ["ONNX Runtime, simplified", "ONNX Runtime, int8"])
+    assert (report["headroom"], list(report["latency"]["rows"])) == (None, ["ONNX Runtime, fp32", "ONNX Runtime, int8"])
+    assert report["latency"]["not_timed"] == {
+        f"ONNX Runtime, {half}": f"the target onnx has no products in {half}" for half in ("fp16", "bf16")
+    }
 
 
 @pytest.mark.parametrize("task", ["pretraining", "question-answering"])
@@ -68,7 +72,10 @@ def test_int8_in_openvino(task, tmp_path):
     assert {row["status"] for row in report["rows"]} == {"passed"}
     assert report["rows"][-1]["name"] == "OpenVINO, int8"
     assert report["proof"]["read_from"].startswith("OpenVINO ")
-    assert list(report["times_ms"]) == ["OpenVINO, float32", "OpenVINO, int8"]
+    half = ["fp16"] if cpu_has("FP16") else ["bf16"] if cpu_has("BF16") else []
+    assert list(report["latency"]["rows"]) == [f"OpenVINO, {precision}" for precision in ("fp32", *half, "int8")]
+    missing = ("fp16", "bf16")[: 2 if not half else half == ["bf16"]]
+    assert report["latency"]["not_timed"] == {f"OpenVINO, {name}": f"this CPU has no {name}" for name in missing}
 
 
 @pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
@@ -137,7 +144,7 @@ def test_own_texts_are_named_with_their_hash(checkpoint, tmp_path):
         "kept": [],
     }
     assert "int8: 100.0% of the multiply-adds meant for it, " in result.stdout
-    assert "One row, in turns: ONNX Runtime, simplified " in result.stdout
+    assert "One row, in turns: ONNX Runtime, fp32 " in result.stdout
 
 
 def test_int8_is_smaller_and_the_same_twice(checkpoint, bundle, tmp_path):
@@ -210,3 +217,29 @@ def test_the_plan_has_the_stage_and_the_texts(checkpoint, tmp_path):
     assert (plan().calibration, CALIBRATE in plan().stages()) == (None, False)
     assert plan(precision="int8").calibration == data_from_file(None)
     assert plan(precision="int8").stages()[2:4] == ("simplify", CALIBRATE)
+
+
+class OnAGpu:
+    """Stands in for a session on a GPU: the engines are real, its answers are noughts."""
+
+    opened: ClassVar[list[int]] = []
+    batch = AxisProfile(min=1, opt=1, max=8)
+
+    def __init__(self, engine, info, inputs):
+        OnAGpu.opened.append(engine.stat().st_size)
+        assert info.library == "tensorrt_rtx"
+
+    def run(self, inputs):
+        return {"logits": np.zeros((len(inputs["input_ids"]), 2), np.float32)}
+
+    def close(self):
+        OnAGpu.opened.append(0)
+
+
+def test_on_a_gpu_int8_is_timed_against_engines_in_float32_and_half(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, "TrtSession", OnAGpu)
+    report = report_of(export(checkpoint, tmp_path / "b", target="tensorrt-rtx", precision="int8").folder)
+    assert list(report["latency"]["rows"]) == ["the engine, fp32", "the engine, fp16", "the engine, int8"]
+    assert report["latency"]["not_timed"] == {}
+    assert len(set(OnAGpu.opened)) == 4  # three engines, closed
+    assert OnAGpu.opened[3:] == [0, 0, 0]

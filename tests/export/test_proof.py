@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -19,6 +21,7 @@ from fnet_export.precision import half_from_graph
 from fnet_export.proof import (
     NOT_FOUND,
     Product,
+    precisions_from_inspector,
     precisions_from_onnxruntime,
     precisions_from_openvino,
     products_from_file,
@@ -168,3 +171,35 @@ def test_types_that_are_none_of_ours(tmp_path):
         { y = MatMul(x, w) }""")
     (found,) = products_from_file(written(model, tmp_path))
     assert (found.multiply_adds, found.precision) == (24, NOT_FOUND)
+
+
+def inspected(*layers):
+    return json.dumps({"Layers": list(layers), "Bindings": ["input_ids"]})
+
+
+def layer(names, *tensors, weights=None):
+    metadata = "\x1e".join(f"[ONNX Layer: {name}]" for name in names)
+    inputs = [{"Name": "x", "Format/Datatype": said} for said in tensors]
+    return {"Name": "fused", "LayerType": "gemm", "Inputs": inputs, "Metadata": metadata} | (weights or {})
+
+
+@pytest.mark.parametrize(
+    ("told", "expected", "named"),
+    [
+        (layer(["a/MatMul", "a/Add"], "Int8", "Float"), "int8", 1),
+        (layer(["a/MatMul"], "Row major linear FP16 format", "Half"), "fp16", 1),
+        (layer(["a/MatMul"], "Half", weights={"Weights": {"Type": "Int8", "Count": 4}}), "int8", 1),
+        (layer(["a/MatMul"], "BFloat16", "Float"), "bf16 and fp32", 1),
+        (layer(["a/MatMul"], "Int64"), "int8", 0),  # tells nothing
+        (layer(["other/MatMul"], "Float"), "int8", 0),
+        ("fused a/MatMul", "int8", 0),  # names alone
+    ],
+)
+def test_the_engines_inspector_corrects_the_network(told, expected, named):
+    network = {"a/MatMul": "int8", "b/MatMul": "fp32"}
+    assert precisions_from_inspector(inspected(told), network) == ({"a/MatMul": expected, "b/MatMul": "fp32"}, named)
+
+
+def test_nothing_left_to_run_is_an_error_of_its_own():
+    with pytest.raises(PrecisionError, match=r"model.onnx has no products in int8: all were kept in float32 .*--max-accuracy-drop"):
+        proof_from_precisions([product("mixing", 100, "fp32")], {}, precision="int8", read_from="a graph").check()

@@ -1,0 +1,108 @@
+"""Rivals: the same model for the same target at other precisions, timed in turns with what was exported."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import onnx_ir as ir
+from fnet_runtime.errors import NoDeviceError
+from fnet_runtime.manifest import BF16, ENGINE, FP16, FP32, INT8, MODEL, OPENVINO, EngineInfo, TensorInfo
+from fnet_runtime.openvino_session import OpenVinoSession, precision_on_cpu
+from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.session import Session
+from fnet_runtime.trt_session import TrtSession
+
+from fnet_export.bundle import write_graph
+from fnet_export.errors import GraphError
+from fnet_export.graphs import Graphs
+from fnet_export.inputs import Samples
+from fnet_export.plan import TARGET_PRECISIONS, Plan
+from fnet_export.precision import HALVES, half_from_graph
+from fnet_export.tensorrt import engine_from_graph
+from fnet_export.timing import Latency, Timing, times_ms
+
+ROUNDS = 5
+RIVALS: Mapping[str, tuple[str, ...]] = {FP16: (FP32,), BF16: (FP32,), INT8: (FP32, FP16, BF16)}
+"""What a precision is timed against. Of the halves one is enough: bf16 is for hosts without fp16."""
+
+
+def latency_from_plan(
+    plan: Plan,
+    graphs: Graphs,
+    *,
+    folder: Path,
+    scratch: Path,
+    engine: EngineInfo | None,
+    inputs: tuple[TensorInfo, ...],
+    samples: Samples,
+) -> Latency:
+    """Time one row of what was exported to `folder` and of its rivals, where the target runs on this host.
+
+    Raises EngineError when an engine of a rival cannot be built, SessionError when one fails.
+    """
+    own, target = plan.options.precision, plan.options.target
+    name = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}.get(target, "the engine")
+    sessions: dict[str, Session] = {}
+    not_timed: dict[str, str] = {}
+    with ExitStack() as stack:
+
+        def opened(graph: Path, precision: str, engine: EngineInfo | None) -> Session:
+            if engine is None:
+                return OrtSession(graph, inputs)
+            if engine.library == OPENVINO:
+                return OpenVinoSession(graph, inputs, precision=precision)
+            session = TrtSession(graph, engine, inputs)
+            stack.callback(session.close)
+            return session
+
+        try:
+            exported = opened(folder / (engine.file if engine is not None else MODEL), own, engine)
+        except NoDeviceError as error:
+            return Latency(rows={}, not_timed={f"{name}, {precision}": str(error) for precision in (*RIVALS[own], own)})
+        for precision in RIVALS[own]:
+            if precision == BF16 and f"{name}, {FP16}" in sessions:
+                continue
+            try:
+                reason = _missing(plan, precision)
+                if reason is None:
+                    graph = _rival(graphs.float32, precision, scratch)
+                    made = engine
+                    if engine is not None and engine.library != OPENVINO:
+                        graph, made = _engine(plan, graph)
+                    sessions[f"{name}, {precision}"] = opened(graph, precision, made)
+            except GraphError as error:  # a weight beyond what fp16 holds
+                reason = str(error)
+            if reason is not None:
+                not_timed[f"{name}, {precision}"] = reason
+        sessions[f"{name}, {own}"] = exported
+        found = times_ms(sessions, samples.rows(0, 1), rounds=ROUNDS)
+    return Latency(rows={key: Timing(median_ms=ms, rounds=ROUNDS) for key, ms in found.items()}, not_timed=not_timed)
+
+
+def _missing(plan: Plan, precision: str) -> str | None:
+    """Say why the target does not run a precision here, if so."""
+    target = plan.options.target
+    if precision not in TARGET_PRECISIONS[target]:
+        return f"the target {target} has no products in {precision}"
+    if target == OPENVINO and precision_on_cpu(precision) != precision:
+        return f"this CPU has no {precision}"
+    return None
+
+
+def _rival(float32: Path, precision: str, scratch: Path) -> Path:
+    """Write the float32 graph in half precision; itself where it is float32 that is asked for."""
+    if precision not in HALVES:
+        return float32
+    graph = scratch / precision / MODEL
+    graph.parent.mkdir(exist_ok=True)
+    write_graph(half_from_graph(ir.load(float32), precision), graph)
+    return graph
+
+
+def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:
+    """Build an engine of a graph, beside it."""
+    assert plan.library is not None
+    built = engine_from_graph(graph, library=plan.library, ranges=plan.ranges)
+    path = graph.with_name(ENGINE)
+    path.write_bytes(built.data)
+    return path, built.info
