@@ -12,6 +12,7 @@ COMMANDS = {
     EXPORT: "export",
     "convert": "convert",
     "eval": "evaluate",
+    "padding": "padding",
     "verify": "verify",
     "inspect": "inspect",
     "bench": "bench",

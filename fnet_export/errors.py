@@ -11,6 +11,7 @@ FNetExportError
 ├── ParityError      a runtime disagrees with the reference
 ├── BenchError       a bundle cannot be measured
 ├── EvaluationError  labelled data and bundles do not fit each other
+├── SourceError      the checkpoint of a bundle cannot be found, or is another
 └── EngineError      the library that makes an engine is missing, or refuses the graph
 """
 
@@ -62,6 +63,10 @@ class EvaluationError(FNetExportError):
 
 class BenchError(FNetExportError):
     """A bundle cannot be measured."""
+
+
+class SourceError(FNetExportError):
+    """The checkpoint that a bundle was made from cannot be found, or is another."""
 
 
 class ParityError(FNetExportError):

@@ -25,7 +25,7 @@ from fnet_runtime.manifest import (
 from fnet_runtime.openvino_session import precision_on_cpu
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
-from fnet_core.config import FOURIER, SIZED_MIXINGS, FNetConfig
+from fnet_core.config import FOURIER, FNetConfig
 from fnet_core.errors import CheckpointError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
@@ -41,6 +41,7 @@ from fnet_export.int8 import is_quantised
 from fnet_export.labelled import Record, records_from_file
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
+from fnet_export.padding import check_length, line_of_length
 from fnet_export.precision import HALVES
 from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
@@ -88,6 +89,7 @@ class ExportOptions:
     evaluation: Path | None = None
     predict_positions: int | None = None
     sequence_length: int | None = None
+    accept_drift: bool = False
     batch_size: AxisProfile = DEFAULT_BATCH
     trace: TraceOptions = DEFAULT_TRACE
     simplify: bool = True
@@ -163,10 +165,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
     trained = config.max_position_embeddings
     length = options.sequence_length or trained
-    if not 4 <= length <= trained:
-        raise GraphError(f"sequence length: expected 4 to {trained}, the model's position embeddings; found {length}")
-    if length != trained and set(SIZED_MIXINGS) & set(config.mixings):
-        raise GraphError(f"sequence length: expected {trained}, of which the {config.mixing} mixing has matrices; found {length}")
+    check_length(config, length)
     if (options.predict_positions or 0) > length:
         raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
     choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
@@ -188,9 +187,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     if random_head:
         notes.append(f"the {task.name} head is random (--random-head): outputs mean nothing until it is trained")
     if length != trained:
-        notes.append(
-            f"sequence length {length} is not the checkpoint's {trained}: padding is part of FNet's meaning, so outputs will differ"
-        )
+        notes.append(_accepted_drift(options, checkpoint, task, choice, length, random_head=random_head))
     return Plan(
         options=options,
         task=task,
@@ -206,6 +203,16 @@ def plan_from_options(options: ExportOptions) -> Plan:
         notes=tuple(notes),
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
     )
+
+
+def _accepted_drift(
+    options: ExportOptions, checkpoint: Checkpoint, task: Task, choice: TokenizerChoice, length: int, *, random_head: bool
+) -> str:
+    """Say what another length than the trained one does, measured on a few e-mails. Raises OptionError unless it is accepted."""
+    line = line_of_length(checkpoint, task, choice.tokenizer, length, choices=CHOICES_PROFILE.opt, random_head=random_head)
+    if not options.accept_drift:
+        raise OptionError(f"--sequence-length: {line}. Add --accept-drift to export at this length all the same")
+    return line
 
 
 def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> tuple[Record, ...] | None:

@@ -74,6 +74,7 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
 @click.option("--sequence-length", type=click.IntRange(min=1), help="The padded length in tokens.  [default: the checkpoint's]")
+@click.option("--accept-drift", is_flag=True, help="Export at another length than the checkpoint's, which changes its outputs.")
 @click.option(
     "--batch-size",
     nargs=3,
@@ -106,6 +107,7 @@ def export(
     evaluation: Path | None,
     predict_positions: int | None,
     sequence_length: int | None,
+    accept_drift: bool,
     batch_size: AxisProfile,
     opset: int,
     no_simplify: bool,
@@ -133,6 +135,7 @@ def export(
             evaluation=evaluation,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
+            accept_drift=accept_drift,
             batch_size=batch_size,
             trace=TraceOptions(opset=opset),
             simplify=not no_simplify,

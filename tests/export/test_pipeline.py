@@ -115,10 +115,10 @@ def test_options_reach_the_bundle(tmp_path):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "keep_accents": false, "model_max_length": 32}')
     result = run(
         *("--task", "ner", "--target", "onnx", "--model", folder, "--output", tmp_path / "b", "--random-head", "--json"),
-        *("--sequence-length", 16, "--mixing", "fft", "--opset", 20, "--no-simplify"),
+        *("--sequence-length", 16, "--accept-drift", "--mixing", "fft", "--opset", 20, "--no-simplify"),
     )
     assert result.exit_code == 0, result.output
-    assert "note: sequence length 16 is not the checkpoint's 32" in result.stderr
+    assert "note: sequence length 16 is not the checkpoint's 32, and padding" in result.stderr
     assert "head is random" in result.stderr
     value = json.loads(result.stdout)
     manifest = value["manifest"]
@@ -230,7 +230,7 @@ def test_existing_output_is_kept(bundle, checkpoint):
     with pytest.raises(OutputError, match="exists; expected a new folder.*--force"):
         export(checkpoint, bundle)
     assert manifest_from_folder(bundle) == before
-    export(checkpoint, bundle, sequence_length=LENGTH // 2, force=True)
+    export(checkpoint, bundle, sequence_length=LENGTH // 2, accept_drift=True, force=True)
     assert manifest_from_folder(bundle).sequence_length == LENGTH // 2
     assert [p.name for p in bundle.parent.iterdir()] == ["bundle"]
     (bundle / MANIFEST).unlink()
@@ -307,6 +307,7 @@ def test_help_says_every_option():
         "--calibration",
         "--calibration-method",
         "--sequence-length",
+        "--accept-drift",
         "--batch-size",
         "--opset",
         "--no-simplify",

@@ -32,7 +32,9 @@ SPOILT = "encoder.embeddings.projection"
 def built_in(tmp_path_factory):
     """The built-in classifier's float32 graph at 64 tokens: its pipeline, bounds and samples."""
     folder = tmp_path_factory.mktemp("float32")
-    plan = plan_from_options(ExportOptions(**CLASSIFY, precision="int8", sequence_length=64, output=folder / "none"))
+    plan = plan_from_options(
+        ExportOptions(**CLASSIFY, precision="int8", sequence_length=64, accept_drift=True, output=folder / "none")
+    )
     graph = optimized_from_graph(graph_from_model(lowered_from_plan(plan)), QUANTISABLE)
     write_graph(graph, folder / MODEL)
     manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
@@ -70,7 +72,7 @@ def test_what_spoils_the_answers_is_kept_first(built_in, tmp_path):
 def test_the_export_tells_what_it_kept(tmp_path):
     output = tmp_path / "bundle"
     arguments = ["--task", "sequence-classification", "--target", "onnx", "--precision", "int8", "--max-accuracy-drop", "1"]
-    done = CliRunner().invoke(main, [*arguments, "--sequence-length", "64", "--output", str(output)])
+    done = CliRunner().invoke(main, [*arguments, "--sequence-length", "64", "--accept-drift", "--output", str(output)])
     assert done.exit_code == 0, done.output
     assert "in float32 (" in done.output
     assert "kept in float32: nothing" in done.output

@@ -1,0 +1,168 @@
+"""fnet-export padding, on the command line. Exit codes: 0 ok; 1 bad input; 2 usage."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import torch
+from fnet_runtime.errors import FNetRuntimeError
+from fnet_runtime.manifest import Manifest, manifest_from_folder
+from fnet_runtime.tokenizer import Tokenizer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from fnet_core.checkpoint import model_from_checkpoint
+from fnet_core.errors import FNetError
+from fnet_core.tasks import task_named
+from fnet_export.calibrate import CalibrationData, data_from_file
+from fnet_export.errors import FNetExportError, OutputError
+from fnet_export.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
+from fnet_export.padding_chart import svg_from_drift
+from fnet_export.plan import CHOICES_PROFILE, READ
+from fnet_export.progress import Bars, Lines, Progress
+from fnet_export.source import checkpoint_from_bundle
+
+BAD_INPUT = 1
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--model", metavar="FOLDER|ID", help="Where the checkpoint of the bundle is now.  [default: where it was]")
+@click.option(
+    "--length",
+    "asked",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="N",
+    help="A padded length to compare; may be given several times.  "
+    f"[default: {', '.join(map(str, LENGTHS))} and the bundle's, below the trained one]",
+)
+@click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Texts in .jsonl or one a line, 64 at most.  [default: the built-in e-mails]",
+)
+@click.option("--chart", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a chart as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def padding(
+    bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool
+) -> None:
+    """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts to other lengths than the trained one."""
+    try:
+        with contextlib.ExitStack() as stack:
+            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+            manifest = manifest_from_folder(bundle)
+            data = data_from_file(samples)
+            drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
+        if chart is not None:
+            _write(chart, svg_from_drift(drift))
+    except (FNetError, FNetExportError, FNetRuntimeError) as error:
+        _fail(str(error), as_json)
+    if as_json:
+        click.echo(json.dumps({"bundle": str(bundle)} | _values(manifest, data, drift), ensure_ascii=False))
+        return
+    console = Console()
+    console.print(table_from_drift(drift))
+    console.print("\n".join(notes_from_drift(manifest, data, drift)), highlight=False, markup=False, soft_wrap=True)
+
+
+def _drift(
+    bundle: Path, manifest: Manifest, data: CalibrationData, progress: Progress, *, model: str | None, asked: Sequence[int]
+) -> Drift:
+    progress.stage(READ)
+    checkpoint = checkpoint_from_bundle(bundle, manifest, model)
+    lengths = lengths_of_config(checkpoint.config, asked, manifest.sequence_length)
+    tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
+    trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
+    progress.stage(f"run {len(data.texts)} texts at {len(lengths) + 1} lengths")
+    choices = CHOICES_PROFILE.opt
+    return drift_from_model(trained, tokenizer, data.texts, lengths, choices=choices, on_progress=progress.step)
+
+
+def table_from_drift(drift: Drift) -> Table:
+    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("cut", justify="right", no_wrap=True)
+    table.add_column("output", overflow="fold", min_width=6)
+    for name in ("cosine", "max rel", "KL", "agree", "of cut", "speed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for length in drift.lengths:
+        first = (str(length.sequence_length), str(length.cut))
+        speed = f"{drift.faster(length):.1f}x"
+        names = list(dict.fromkeys([*length.outputs, *length.cut_agreement]))
+        for name in names or [""]:
+            table.add_row(*first, name, *_cells(length.outputs.get(name)), _share(length.cut_agreement.get(name)), speed)
+            first, speed = ("", ""), ""
+    return table
+
+
+def _cells(output: OutputDrift | None) -> tuple[str, str, str, str]:
+    if output is None:
+        return "", "", "", ""
+    kl, agreement, cosine, error = output.kl, output.decision_agreement, output.cosine, output.max_rel
+    return (
+        f"{cosine.median:.3f} [dim]({cosine.worst:.2f})[/]",
+        f"{error.median:.1%} [dim]({error.worst:.1%})[/]",
+        "" if kl is None else f"{kl.mean:.0e}",
+        _share(None if agreement is None else agreement.mean),
+    )
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def notes_from_drift(manifest: Manifest, data: CalibrationData, drift: Drift) -> list[str]:
+    """Say what the table is of."""
+    notes = [
+        f"{len(data.texts)} texts of {data.name}, against {drift.trained_length} tokens, the trained length; the bundle has "
+        f"{manifest.sequence_length}",
+        "cosine, max rel: the median of the texts that fit (and the worst); KL, agree: their mean; cut: how many lose words",
+        f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
+    ]
+    if manifest.source.random_head:
+        notes.append(f"the {manifest.task} head is random: its outputs mean nothing at any length")
+    return notes
+
+
+def _timed() -> str:
+    return f"{TIMED}, {torch.get_num_threads()} threads, median over the texts in turns"
+
+
+def _values(manifest: Manifest, data: CalibrationData, drift: Drift) -> dict[str, Any]:
+    """Return a drift as JSON's own types."""
+    return {
+        "task": manifest.task,
+        "model": manifest.source.id,
+        "sequence_length": manifest.sequence_length,
+        "samples": {"name": data.name, "sha256": data.sha256, "texts": len(data.texts)},
+        "trained": {"sequence_length": drift.trained_length, "median_ms": drift.trained_ms},
+        "timed": _timed(),
+        "lengths": [_values_of_length(drift, length) for length in drift.lengths],
+    }
+
+
+def _values_of_length(drift: Drift, length: LengthDrift) -> dict[str, Any]:
+    return asdict(length) | {"times_as_fast": drift.faster(length)}
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text + "\n", "utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); expected a file in a folder that exists") from error
+
+
+def _fail(message: str, as_json: bool) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": message, "exit_code": BAD_INPUT}, ensure_ascii=False))
+    sys.exit(BAD_INPUT)
