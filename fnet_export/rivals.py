@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import onnx_ir as ir
-from fnet_runtime.errors import NoDeviceError
+from fnet_runtime.errors import NoDeviceError, SessionError
 from fnet_runtime.manifest import BF16, ENGINE, FP16, FP32, INT8, MODEL, OPENVINO, EngineInfo, TensorInfo
 from fnet_runtime.openvino_session import OpenVinoSession, precision_on_cpu
 from fnet_runtime.ort_session import OrtSession
@@ -13,7 +13,7 @@ from fnet_runtime.session import Session
 from fnet_runtime.trt_session import TrtSession
 
 from fnet_export.bundle import write_graph
-from fnet_export.errors import GraphError
+from fnet_export.errors import FNetExportError, PrecisionError
 from fnet_export.graphs import Graphs
 from fnet_export.inputs import Samples
 from fnet_export.plan import TARGET_PRECISIONS, Plan
@@ -38,65 +38,58 @@ def latency_from_plan(
 ) -> Latency:
     """Time one row of what was exported to `folder` and of its rivals, where the target runs on this host.
 
-    Raises EngineError when an engine of a rival cannot be built, SessionError when one fails.
+    A rival that cannot be made is not timed, and no reason to lose what was exported. Raises SessionError when that fails.
     """
     own, target = plan.options.precision, plan.options.target
     name = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}.get(target, "the engine")
     sessions: dict[str, Session] = {}
     not_timed: dict[str, str] = {}
     with ExitStack() as stack:
-
-        def opened(graph: Path, precision: str, engine: EngineInfo | None) -> Session:
-            if engine is None:
-                return OrtSession(graph, inputs)
-            if engine.library == OPENVINO:
-                return OpenVinoSession(graph, inputs, precision=precision)
-            session = TrtSession(graph, engine, inputs)
-            stack.callback(session.close)
-            return session
-
         try:
-            exported = opened(folder / (engine.file if engine is not None else MODEL), own, engine)
+            file = folder / (MODEL if engine is None else engine.file)
+            exported = _opened(file, own, engine, inputs, stack)
         except NoDeviceError as error:
             return Latency(rows={}, not_timed={f"{name}, {precision}": str(error) for precision in (*RIVALS[own], own)})
         for precision in RIVALS[own]:
             if precision == BF16 and f"{name}, {FP16}" in sessions:
                 continue
             try:
-                reason = _missing(plan, precision)
-                if reason is None:
-                    graph = _rival(graphs.float32, precision, scratch)
-                    made = engine
-                    if engine is not None and engine.library != OPENVINO:
-                        graph, made = _engine(plan, graph)
-                    sessions[f"{name}, {precision}"] = opened(graph, precision, made)
-            except GraphError as error:  # a weight beyond what fp16 holds
-                reason = str(error)
-            if reason is not None:
-                not_timed[f"{name}, {precision}"] = reason
+                file, made = _rival(plan, graphs.float32, precision, scratch, engine)
+                sessions[f"{name}, {precision}"] = _opened(file, precision, made, inputs, stack)
+            except (FNetExportError, SessionError) as error:
+                not_timed[f"{name}, {precision}"] = str(error)
         sessions[f"{name}, {own}"] = exported
         found = times_ms(sessions, samples.rows(0, 1), rounds=ROUNDS)
     return Latency(rows={key: Timing(median_ms=ms, rounds=ROUNDS) for key, ms in found.items()}, not_timed=not_timed)
 
 
-def _missing(plan: Plan, precision: str) -> str | None:
-    """Say why the target does not run a precision here, if so."""
+def _opened(file: Path, precision: str, engine: EngineInfo | None, inputs: tuple[TensorInfo, ...], stack: ExitStack) -> Session:
+    """Open a graph or an engine, until the stack ends."""
+    if engine is None:
+        return OrtSession(file, inputs)
+    if engine.library == OPENVINO:
+        return OpenVinoSession(file, inputs, precision=precision)
+    session = TrtSession(file, engine, inputs)
+    stack.callback(session.close)
+    return session
+
+
+def _rival(plan: Plan, float32: Path, precision: str, scratch: Path, engine: EngineInfo | None) -> tuple[Path, EngineInfo | None]:
+    """Make of the float32 graph what the target opens in a precision: a graph, or an engine of TensorRT's.
+
+    Raises PrecisionError where the target does not run it here, GraphError for a weight beyond it, EngineError.
+    """
     target = plan.options.target
     if precision not in TARGET_PRECISIONS[target]:
-        return f"the target {target} has no products in {precision}"
+        raise PrecisionError(f"the target {target} has no products in {precision}")
     if target == OPENVINO and precision_on_cpu(precision) != precision:
-        return f"this CPU has no {precision}"
-    return None
-
-
-def _rival(float32: Path, precision: str, scratch: Path) -> Path:
-    """Write the float32 graph in half precision; itself where it is float32 that is asked for."""
-    if precision not in HALVES:
-        return float32
-    graph = scratch / precision / MODEL
-    graph.parent.mkdir(exist_ok=True)
-    write_graph(half_from_graph(ir.load(float32), precision), graph)
-    return graph
+        raise PrecisionError(f"this CPU has no {precision}")
+    graph = float32
+    if precision in HALVES:
+        graph = scratch / precision / MODEL
+        graph.parent.mkdir(exist_ok=True)
+        write_graph(half_from_graph(ir.load(float32), precision), graph)
+    return (graph, engine) if engine is None or engine.library == OPENVINO else _engine(plan, graph)
 
 
 def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:

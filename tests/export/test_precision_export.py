@@ -15,7 +15,7 @@ from fnet_core.tasks import TASKS
 from fnet_export import cli, rivals
 from fnet_export.calibrate import BUILT_IN_DATA, TEXTS, data_from_file
 from fnet_export.emails import EMAILS
-from fnet_export.errors import OptionError
+from fnet_export.errors import EngineError, OptionError
 from fnet_export.parity import relative_limit
 from fnet_export.plan import CALIBRATE, ExportOptions, plan_from_options
 from fnet_export.proof import ENOUGH
@@ -238,8 +238,20 @@ class OnAGpu:
 
 def test_on_a_gpu_int8_is_timed_against_engines_in_float32_and_half(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(rivals, "TrtSession", OnAGpu)
+    OnAGpu.opened.clear()
     report = report_of(export(checkpoint, tmp_path / "b", target="tensorrt-rtx", precision="int8").folder)
     assert list(report["latency"]["rows"]) == ["the engine, fp32", "the engine, fp16", "the engine, int8"]
     assert report["latency"]["not_timed"] == {}
     assert len(set(OnAGpu.opened)) == 4  # three engines, closed
     assert OnAGpu.opened[3:] == [0, 0, 0]
+
+
+def test_a_rival_that_cannot_be_made_loses_nothing(checkpoint, tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise EngineError("it built no engine")
+
+    monkeypatch.setattr(rivals, "TrtSession", OnAGpu)
+    monkeypatch.setattr(rivals, "engine_from_graph", refused)
+    report = report_of(export(checkpoint, tmp_path / "b", target="tensorrt-rtx", precision="int8").folder)
+    assert list(report["latency"]["rows"]) == ["the engine, int8"]
+    assert report["latency"]["not_timed"] == {f"the engine, {rival}": "it built no engine" for rival in ("fp32", "fp16", "bf16")}
