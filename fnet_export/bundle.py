@@ -109,9 +109,18 @@ def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Pat
 
 def _check_place(output: Path) -> None:
     """Raise OutputError unless the nearest folder that exists can take a new one. Raises OSError."""
-    place = next(parent for parent in output.parents if parent.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    place = closed_place(output.parent)
+    if place is not None:
         raise OutputError(f"{output}: cannot be written: {place} is no folder that this user may write to")
+
+
+def closed_place(folder: Path) -> Path | None:
+    """Return what keeps this user from making or filling a folder: the nearest place that exists, or None.
+
+    Raises OSError.
+    """
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return None if place.is_dir() and os.access(place, os.W_OK | os.X_OK) else place
 
 
 def _replaceable(folder: Path, kind: FolderKind) -> bool:

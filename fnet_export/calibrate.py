@@ -15,6 +15,7 @@ from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.ort_session import OrtSession
 from onnxruntime.quantization.calibrate import HistogramCollector
 
+from fnet_export.bundle import closed_place
 from fnet_export.emails import EMAILS, emails
 from fnet_export.errors import CalibrationError
 from fnet_export.inputs import Samples, spread
@@ -104,8 +105,8 @@ def default_cache() -> Path:
 def check_cache() -> None:
     """Raise CalibrationError when no bounds could be kept, before any are computed."""
     folder = default_cache()
-    place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    place = closed_place(folder)
+    if place is not None:
         raise _unwritable(folder, f"{place} is no folder that this user may write to")
 
 

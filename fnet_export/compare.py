@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from fnet_runtime.golden import smallest_cosine
 
 from fnet_export.errors import CompareError
 
@@ -64,7 +65,7 @@ class Comparison:
         if self._nonfinite:
             return
         self._max_abs = max(self._max_abs, float(np.abs(got - want).max()))
-        self._cosine = min(self._cosine, _smallest_cosine(got, want))
+        self._cosine = min(self._cosine, smallest_cosine(got, want))
         if self._decides:
             chosen, right = got.argmax(axis=-1)[..., None], want.argmax(axis=-1)[..., None]
             self._decisions += chosen.size
@@ -89,11 +90,3 @@ class Comparison:
             decision_agreement=1.0 - wrong / self._decisions if self._decides else None,
             nonfinite_count=0,
         )
-
-
-def _smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]) -> float:
-    norms = np.linalg.norm(got, axis=-1), np.linalg.norm(want, axis=-1)
-    both_zero = (norms[0] == 0) & (norms[1] == 0)
-    products = norms[0] * norms[1]
-    cosines = np.divide((got * want).sum(axis=-1), products, out=np.zeros_like(products), where=products != 0)
-    return float(np.where(both_zero, 1.0, cosines).min())

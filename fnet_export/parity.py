@@ -17,10 +17,10 @@ from fnet_export.inputs import Samples
 from fnet_export.lower import AtPositions
 from fnet_export.proof import PrecisionProof
 from fnet_export.sensitivity import Sensitivity
+from fnet_export.status import FAILED, NOT_RUN, PASSED
 from fnet_export.timing import Latency
 from fnet_export.torch_session import ROWS_AT_ONCE, TorchSession
 
-PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 KEPT_BYTES = 1_000_000_000
 """Of the reference's outputs, what is kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
 

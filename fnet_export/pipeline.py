@@ -35,7 +35,7 @@ from fnet_export.inputs import GOLDEN_ROWS, Samples, samples_from_emails
 from fnet_export.lower import AtPositions
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.openvino import ir_from_graph
-from fnet_export.parity import FAILED, Candidate, Opener, ParityReport, parity_from_candidates
+from fnet_export.parity import Candidate, Opener, ParityReport, parity_from_candidates
 from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, WRITE, Plan
 from fnet_export.precision import HALVES
 from fnet_export.progress import Progress
@@ -48,6 +48,7 @@ from fnet_export.proof import (
     proof_from_precisions,
 )
 from fnet_export.rivals import latency_from_plan
+from fnet_export.status import FAILED
 from fnet_export.tensorrt import Engine, engine_from_graph
 from fnet_export.torch_session import TorchSession
 

@@ -5,10 +5,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from fnet_export.headroom import TENSORS, Headroom
-from fnet_export.parity import FAILED, NOT_RUN, PASSED, ParityReport
+from fnet_export.parity import ParityReport
+from fnet_export.status import styled
 from fnet_export.timing import Latency
-
-STYLES = {PASSED: "green", FAILED: "bold red", NOT_RUN: "yellow"}
 
 
 def table_from_report(report: ParityReport) -> Table:
@@ -28,7 +27,7 @@ def table_from_report(report: ParityReport) -> Table:
     for name in ("max abs", "max rel", "1 - cos", "agree"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.rows:
-        status = f"[{STYLES[row.status]}]{row.status}[/]"
+        status = styled(row.status)
         if not row.outputs:
             table.add_row(escape(row.name), status)
         for i, (output, difference) in enumerate(row.outputs.items()):

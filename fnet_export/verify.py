@@ -14,8 +14,8 @@ from fnet_runtime.pipelines import load, runtimes_from_manifest
 
 from fnet_export.environment import environment_of_host
 from fnet_export.errors import OptionError
+from fnet_export.status import FAILED, NOT_RUN, PASSED
 
-PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 REFERENCE = "the float64 references of golden.safetensors"
 
 

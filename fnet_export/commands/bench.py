@@ -18,6 +18,7 @@ from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_option
 from fnet_export.bench.latency import PERCENTILES, rounds_needed
 from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
 from fnet_export.bench.requests import timed_texts
+from fnet_export.commands.outcome import write_text
 from fnet_export.environment import environment_of_host
 from fnet_export.errors import OptionError, OutputError
 from fnet_export.progress import Bars, Lines, Progress
@@ -119,15 +120,8 @@ def _write(benchmark: Benchmark, json_file: Path | None, chart_file: Path | None
     """Raise OutputError when a file cannot be written."""
     if json_file is not None:
         values = values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())}
-        _write_text(json_file, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_text(json_file, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
     if chart_file is not None:
         from fnet_export.bench.chart import chart_from_benchmark  # matplotlib takes a second, and memory
 
-        _write_text(chart_file, chart_from_benchmark(benchmark) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); name another file") from error
+        write_text(chart_file, chart_from_benchmark(benchmark) + "\n")

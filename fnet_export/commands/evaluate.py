@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from fnet_runtime.errors import FNetRuntimeError, SessionError
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.commands.outcome import fail
 from fnet_export.errors import FNetExportError
 from fnet_export.evaluate import (
     Change,
@@ -87,9 +88,9 @@ def evaluate(
             result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
         missed = missed_limits(limits, result.evaluation, result.change)
     except SessionError as error:
-        _fail(str(error), NO_ENGINE, as_json)
+        fail(str(error), NO_ENGINE, as_json=as_json)
     except (FNetExportError, FNetRuntimeError) as error:
-        _fail(str(error), BAD_INPUT, as_json)
+        fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
         values = {"bundle": str(bundle), "data": str(data), "baseline": baseline and str(baseline)}
         click.echo(json.dumps(values | _values(result) | {"missed": missed}, ensure_ascii=False))
@@ -180,10 +181,3 @@ def _metrics(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict
         | {key: value if math.isfinite(value) else None for key, value in asdict(figures[metric.name]).items()}
         for metric in evaluation.metrics
     ]
-
-
-def _fail(message: str, code: int, as_json: bool) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
-    if as_json:
-        click.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
-    sys.exit(code)

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
@@ -21,8 +21,8 @@ from fnet_core.tasks import TASKS
 from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES
 from fnet_export.commands.convert import tokenizer_option
+from fnet_export.commands.outcome import fail
 from fnet_export.errors import EngineError, FNetExportError, OptionError, ParityError, PrecisionError
-from fnet_export.parity import ParityReport
 from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
 from fnet_export.progress import Bars, Lines, Progress, Quiet
@@ -41,7 +41,8 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 
 @click.command(
     context_settings={"show_default": True},
-    epilog="Further commands: fnet-export convert --help (to other checkpoint formats), fnet-export eval --help (accuracy).",
+    epilog="Further commands, each with --help: fnet-export convert (other checkpoint formats), eval (accuracy), padding (other "
+    "lengths), verify (a bundle on another host), inspect (what a bundle is), bench (latency).",
 )
 @click.option("--task", required=True, metavar="TASK", help=f"One of {', '.join(TASKS)}.")
 @click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")
@@ -151,22 +152,14 @@ def export(
             exported = bundle_from_plan(plan, progress)
     except ParityError as error:
         console.print(table_from_report(error.report))
-        _fail(str(error), PARITY_FAILED, as_json, error.report)
+        fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": json.loads(error.report.to_json())})
     except OptionError as error:
-        _fail(str(error), USAGE, as_json)
+        fail(str(error), USAGE, as_json=as_json)
     except (EngineError, PrecisionError, SessionError) as error:
-        _fail(str(error), ENGINE_FAILED, as_json)
+        fail(str(error), ENGINE_FAILED, as_json=as_json)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        _fail(str(error), BAD_INPUT, as_json)
+        fail(str(error), BAD_INPUT, as_json=as_json)
     _show(exported, console, as_json=as_json)
-
-
-def _fail(message: str, code: int, as_json: bool, report: ParityReport | None = None) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
-    if as_json:
-        parity = {"parity": json.loads(report.to_json())} if report else {}
-        click.echo(json.dumps({"error": message, "exit_code": code} | parity, ensure_ascii=False))
-    sys.exit(code)
 
 
 def _show(export: Export, console: Console, *, as_json: bool) -> None:

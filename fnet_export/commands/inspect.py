@@ -1,7 +1,6 @@
 """fnet-export inspect, on the command line; docs/verify.md. Exit codes: 0 ok; 1 no bundle, or a damaged one; 2 usage."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.commands.outcome import fail
 from fnet_export.description import Description, description_from_bundle, padding_from_manifest, tensor_shown
 
 BAD_INPUT = 1
@@ -35,10 +35,7 @@ def inspect(bundle: Path, as_json: bool) -> None:
     try:
         found = description_from_bundle(bundle)
     except BundleError as error:
-        click.echo(f"error: {error}", err=True)
-        if as_json:
-            click.echo(json.dumps({"error": str(error), "exit_code": BAD_INPUT}, ensure_ascii=False))
-        sys.exit(BAD_INPUT)
+        fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
         click.echo(json.dumps({"bundle": str(bundle)} | found.values(), ensure_ascii=False))
     else:

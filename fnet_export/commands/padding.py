@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import torch
@@ -21,7 +21,8 @@ from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.errors import FNetError
 from fnet_core.tasks import task_named
 from fnet_export.calibrate import CalibrationData, data_from_file
-from fnet_export.errors import FNetExportError, OutputError
+from fnet_export.commands.outcome import fail, write_text
+from fnet_export.errors import FNetExportError
 from fnet_export.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
 from fnet_export.padding_chart import svg_from_drift
 from fnet_export.plan import CHOICES_PROFILE, READ
@@ -62,9 +63,9 @@ def padding(
             data = data_from_file(samples)
             drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
         if chart is not None:
-            _write(chart, svg_from_drift(drift))
+            write_text(chart, svg_from_drift(drift) + "\n")
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        _fail(str(error), as_json)
+        fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
         click.echo(json.dumps({"bundle": str(bundle)} | _values(manifest, data, drift), ensure_ascii=False))
         return
@@ -152,17 +153,3 @@ def _values(manifest: Manifest, data: CalibrationData, drift: Drift) -> dict[str
 
 def _values_of_length(drift: Drift, length: LengthDrift) -> dict[str, Any]:
     return asdict(length) | {"times_as_fast": drift.faster(length)}
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text + "\n", "utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); expected a file in a folder that exists") from error
-
-
-def _fail(message: str, as_json: bool) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
-    if as_json:
-        click.echo(json.dumps({"error": message, "exit_code": BAD_INPUT}, ensure_ascii=False))
-    sys.exit(BAD_INPUT)

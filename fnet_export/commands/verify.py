@@ -8,7 +8,6 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
@@ -18,12 +17,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.commands.outcome import fail
 from fnet_export.environment import environment_of_host
 from fnet_export.errors import FNetExportError, OptionError
-from fnet_export.verify import FAILED, NOT_RUN, PASSED, REFERENCE, RuntimeResult, Tolerance, Verification, verification_from_bundle
+from fnet_export.status import FAILED, PASSED, styled
+from fnet_export.verify import REFERENCE, RuntimeResult, Tolerance, Verification, verification_from_bundle
 
 BAD_INPUT, CHECK_FAILED, NOTHING_RAN = 1, 3, 4
-STYLES = {PASSED: "green", FAILED: "bold red", NOT_RUN: "yellow"}
 
 
 @click.command(context_settings={"show_default": True})
@@ -43,7 +43,7 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
     except OptionError as error:
         raise click.UsageError(str(error)) from error
     except (FNetExportError, FNetRuntimeError) as error:
-        _fail(str(error), BAD_INPUT, as_json)
+        fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
         values = {"bundle": str(bundle)} | found.values() | {"environment": asdict(environment_of_host())}
         click.echo(json.dumps(values, ensure_ascii=False))
@@ -84,23 +84,12 @@ def table_from_verification(found: Verification) -> Table:
 def _lines(row: RuntimeResult) -> list[tuple[str, ...]]:
     name = escape(f"{row.runtime} {row.version}" if row.version else row.runtime)
     if not row.outputs:
-        return [(name, "", "", "", "", "", _styled(row.status))]
+        return [(name, "", "", "", "", "", styled(row.status))]
     lines: list[tuple[str, ...]] = []
     for output, result in row.outputs.items():
         check = result.check
         numbers = (check.max_abs, result.limit_max_abs, check.max_rel, max(0.0, 1 - check.cosine))
         figures = (f"{number:.1e}" for number in numbers)
-        lines.append((name, escape(output), *figures, _styled(PASSED if result.passed else FAILED)))
+        lines.append((name, escape(output), *figures, styled(PASSED if result.passed else FAILED)))
         name = ""
     return lines
-
-
-def _styled(status: str) -> str:
-    return f"[{STYLES[status]}]{status}[/]"
-
-
-def _fail(message: str, code: int, as_json: bool) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
-    if as_json:
-        click.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
-    sys.exit(code)
