@@ -72,6 +72,14 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
     help="Labelled data to hold that to.  [default: the built-in e-mails for the built-in model]",
 )
 @click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Texts to prove parity on, in .jsonl or one a line; 64 at most.  [default: the built-in e-mails]",
+)
+@click.option("--atol", type=float, metavar="X", help="Allow errors of X, and what --rtol adds, in place of the measured limits.")
+@click.option("--rtol", type=float, metavar="X", help="Allow errors of X times an output's largest reference, added to --atol.")
+@click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
 @click.option("--sequence-length", type=click.IntRange(min=1), help="The padded length in tokens.  [default: the checkpoint's]")
@@ -106,6 +114,9 @@ def export(
     calibration_method: str,
     max_accuracy_drop: float | None,
     evaluation: Path | None,
+    samples: Path | None,
+    atol: float | None,
+    rtol: float | None,
     predict_positions: int | None,
     sequence_length: int | None,
     accept_drift: bool,
@@ -134,6 +145,9 @@ def export(
             calibration_method=calibration_method,
             max_accuracy_drop=max_accuracy_drop,
             evaluation=evaluation,
+            samples=samples,
+            atol=atol,
+            rtol=rtol,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
             accept_drift=accept_drift,
@@ -152,7 +166,7 @@ def export(
             exported = bundle_from_plan(plan, progress)
     except ParityError as error:
         console.print(table_from_report(error.report))
-        fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": json.loads(error.report.to_json())})
+        fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": error.values})
     except OptionError as error:
         fail(str(error), USAGE, as_json=as_json)
     except (EngineError, PrecisionError, SessionError) as error:
@@ -165,7 +179,7 @@ def export(
 def _show(export: Export, console: Console, *, as_json: bool) -> None:
     if as_json:
         result: dict[str, Any] = {"bundle": str(export.folder)}
-        result |= {"manifest": json.loads(export.manifest.to_json()), "parity": json.loads(export.report.to_json())}
+        result |= {"manifest": json.loads(export.manifest.to_json()), "parity": export.values}
         click.echo(json.dumps(result, ensure_ascii=False))
         return
     console.print(table_from_report(export.report))

@@ -19,7 +19,9 @@ MODEL, MODEL_DATA, ENGINE = "model.onnx", "model.onnx.data", "model.engine"
 IR, IR_DATA = "model.xml", "model.bin"
 """OpenVINO's graph and its weights, which it finds by that name."""
 CONFIG, GOLDEN, PARITY = "config.json", "golden.safetensors", "parity.json"
-ALWAYS = (MODEL, CONFIG, GOLDEN, PARITY)
+ALWAYS = (MODEL, CONFIG, GOLDEN)
+EVIDENCE = (PARITY,)
+"""What an export proves, beside the files of a bundle: a reader needs none of it, and the manifest lists none."""
 """Files that every bundle has, beside the tokenizer's."""
 OPENVINO = "openvino"
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
