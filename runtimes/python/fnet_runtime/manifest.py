@@ -19,6 +19,8 @@ MODEL, MODEL_DATA, ENGINE = "model.onnx", "model.onnx.data", "model.engine"
 IR, IR_DATA = "model.xml", "model.bin"
 """OpenVINO's graph and its weights, which it finds by that name."""
 CONFIG, GOLDEN, PARITY = "config.json", "golden.safetensors", "parity.json"
+PARITY_PAGE, PARITY_JUNIT = "parity.html", "parity.junit.xml"
+"""Beside PARITY: the same as a page, and for CI systems."""
 ALWAYS = (MODEL, CONFIG, GOLDEN, PARITY)
 """Files that every bundle has, beside the tokenizer's."""
 OPENVINO = "openvino"
