@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fnet_export.chart import STYLE, svg_from_figure
+from fnet_export.wording import figure as figure_of
 
 WIDTH_IN, HEIGHT_IN = 4.7, 2.9
 """A column of the page; on a phone it shrinks by a fifth, and its letters stay readable."""
@@ -30,7 +31,7 @@ def svg_from_layers(layers: Sequence[Mapping[str, Any]]) -> str | None:
         _names_below(axes, names)
         axes.set_ylabel("relative error")
         axes.legend(frameon=False)
-    said = (f"{layer['name']}: largest {_word(layer['max_rel'])}, mean {_word(layer['mean_rel'])}" for layer in layers)
+    said = (f"{layer['name']}: largest {figure_of(layer['max_rel'])}, mean {figure_of(layer['mean_rel'])}" for layer in layers)
     return svg_from_figure(figure, title="Error by layer", description=f"Relative error after each layer. {'. '.join(said)}.")
 
 
@@ -123,10 +124,6 @@ def _said_of_counts(name: str, edges: Sequence[float], counts: Sequence[int]) ->
         f"{name}: {sum(counts)} values, most of them from {10 ** edges[most]:.1e} to {10 ** edges[most + 1]:.1e}, "
         f"none above {10 ** edges[places[-1] + 1]:.1e}"
     )
-
-
-def _word(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.1e}"
 
 
 def _plain(text: str) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
-from fnet_export.page import figure
 from fnet_export.status import FAILED, NOT_RUN
+from fnet_export.wording import figure
 
 SUITE = "fnet-export parity"
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no way to write (section 2.2): a library's error message may hold them."""
 
@@ -31,7 +32,7 @@ def junit_from_values(values: Mapping[str, Any]) -> str:
     for name, path in counts.items():
         suite.set(name, str(len(suite.findall(path))))
     ElementTree.indent(suite)
-    return ElementTree.tostring(suite, "unicode", xml_declaration=False) + "\n"
+    return DECLARATION + ElementTree.tostring(suite, "unicode") + "\n"
 
 
 def _add_row(suite: Element, row: Mapping[str, Any]) -> None:
