@@ -3,6 +3,7 @@
 docs/parity.png is that of tests/export/parity/full.json, whose figures are made up.
 """
 
+import io
 import json
 import shutil
 import sys
@@ -10,11 +11,14 @@ import tempfile
 from pathlib import Path
 
 from fnet_runtime.manifest import PARITY_PAGE
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from fnet_export.evidence_files import write_evidence
 
 WIDTH = 1200
+COLOURS = 64
+"""Enough for the page, and a third of the bytes."""
 
 
 def main(source: str, output: str, width: str = str(WIDTH)) -> None:
@@ -24,8 +28,9 @@ def main(source: str, output: str, width: str = str(WIDTH)) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": int(width), "height": 800})
         page.goto((Path(scratch) / PARITY_PAGE).as_uri())
-        page.screenshot(path=output, full_page=True)
+        shot = page.screenshot(full_page=True)
         browser.close()
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS).save(output, optimize=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from fnet_export.chart import STYLE, svg_from_figure
 from fnet_export.wording import figure as figure_of
@@ -62,12 +63,12 @@ def svg_from_headroom(headroom: Mapping[str, Any]) -> str | None:
     limit = headroom["limit"]
     with _axes() as (figure, axes):
         values = [value for _, value in largest.values()]
-        axes.bar(range(len(values)), values, width=0.6, color=MAIN)
+        axes.plot(range(len(values)), values, marker="o", markersize=4, color=MAIN, label="largest of the layer")
         axes.axhline(limit, color=LIMIT, label=f"fp16 ends at {limit:.0f}")
         _logarithmic(axes, [*values, limit])
-        _names_below(axes, list(largest))
+        _names_below(axes, [f"block {layer}" if layer.isdigit() else layer for layer in largest])
         axes.set_ylabel("largest magnitude")
-        axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.92))
+        axes.legend(frameon=False, loc="center right")
     said = (f"{layer}: {value:.3g} ({tensor})" for layer, (tensor, value) in largest.items())
     description = f"Largest magnitude of each layer; fp16 ends at {limit:.0f}. {'. '.join(said)}."
     return svg_from_figure(figure, title="Headroom of half precision", description=description)
@@ -101,11 +102,15 @@ def _axes(*, height_in: float = HEIGHT_IN) -> Iterator[tuple[Figure, Axes]]:
 
 
 def _logarithmic(axes: Axes, values: Iterable[float | None]) -> None:
-    """Make the height logarithmic, unless all is zero, which has no logarithm."""
-    if any(value for value in values):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
+    """Make the height logarithmic, unless all is zero, which has no logarithm; mark more than powers of ten where there are few."""
+    positive = [value for value in values if value]
+    if not positive:
+        return
+    axes.set_yscale("log")
+    if max(positive) < 100 * min(positive):
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _names_below(axes: Axes, names: Sequence[str]) -> None:

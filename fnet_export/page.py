@@ -40,7 +40,12 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        figure=wording.figure, percent=wording.percent, size=wording.size, share_of_limit=share_of_limit, missing=_missing
+        counted=wording.counted,
+        figure=wording.figure,
+        percent=wording.percent,
+        size=wording.size,
+        missing=_missing,
+        share_of_limit=share_of_limit,
     )
     script = (TEMPLATES / SCRIPT).read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -53,6 +58,7 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         verdict=verdict_from_values(values),
         inputs=samples["texts"] + len(samples["edges"]) + samples["random"],
         charts=_charts(values),
+        tensors=_tensors(values["headroom"]),
     )
     return page + "\n"
 
@@ -67,6 +73,8 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
         sentences.append(f"Outside the limits: {'; '.join(failed)}.")
     elif counts[PASSED]:
         sentences.append("Everything that ran is within the limits.")
+    else:
+        sentences.append("Nothing ran.")
     return Verdict(
         passed=values["passed"],
         sentences=tuple(sentences),
@@ -135,3 +143,8 @@ def _relative_limits(values: Mapping[str, Any]) -> dict[str, float]:
 def _missing(rows: Sequence[Mapping[str, Any]], key: str) -> bool:
     """Tell whether a figure is in no row, so that its column can be left out."""
     return not any(output[key] is not None for row in rows for output in row["outputs"].values())
+
+
+def _tensors(headroom: Mapping[str, Any] | None) -> list[str]:
+    """Name all classes of tensors, each once, in the order of the layers that have them."""
+    return list(dict.fromkeys(name for tensors in (headroom or {"layers": {}})["layers"].values() for name in tensors))

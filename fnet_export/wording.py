@@ -20,3 +20,8 @@ def size(size_bytes: int) -> str:
     while amount >= 999.5 and unit < len(units) - 1:
         amount, unit = amount / 1000, unit + 1
     return f"{size_bytes} bytes" if unit == 0 else f"{amount:.3g} {units[unit]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things, one of which is a `noun`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
