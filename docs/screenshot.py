@@ -17,8 +17,6 @@ from playwright.sync_api import sync_playwright
 from fnet_export.evidence_files import write_evidence
 
 WIDTH = 1200
-COLOURS = 64
-"""Enough for the page, and a third of the bytes."""
 
 
 def main(source: str, output: str, width: str = str(WIDTH)) -> None:
@@ -30,7 +28,7 @@ def main(source: str, output: str, width: str = str(WIDTH)) -> None:
         page.goto((Path(scratch) / PARITY_PAGE).as_uri())
         shot = page.screenshot(full_page=True)
         browser.close()
-    Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS).save(output, optimize=True)
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize().save(output, optimize=True)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def svg_from_times(times: Mapping[str, float], *, marked: str, title: str) -> st
         return None
     with _axes(height_in=0.35 + 0.38 * len(times)) as (figure, axes):
         places = range(len(times))
-        axes.barh(places, times.values(), height=0.34, color=[MAIN if name == marked else "#a9bccb" for name in times])
+        axes.barh(places, list(times.values()), height=0.34, color=[MAIN if name == marked else "#a9bccb" for name in times])
         for place, (name, value) in zip(places, times.items(), strict=True):
             axes.text(0, place - 0.25, _plain(name), va="bottom", fontweight="bold" if name == marked else "normal")
             axes.annotate(f"{value:.3g} ms", (value, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8)
