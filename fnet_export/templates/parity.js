@@ -8,7 +8,7 @@ function sortTable(table, header) {
   const numeric = header.classList.contains("number");
   const key = (row) => {
     const cell = row.cells[header.cellIndex];
-    if (!numeric) return cell.textContent.trim();
+    if (!numeric) return cell.dataset.value ?? cell.textContent.trim();
     return cell.dataset.value ? Number(cell.dataset.value) : NaN;
   };
   const compare = (a, b) => {

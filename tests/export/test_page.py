@@ -35,7 +35,7 @@ def test_the_verdict_stands_first():
     assert "Parity of example with made-up figures Passed What is shipped, OpenVINO, passed: its largest error is 12.1 %" in text
     assert "76 inputs: 64 texts of built-in e-mails, 4 at the edges (empty text, one token, " in text
     assert "8 of random ids" in text
-    assert "7 passed , 0 failed , 2 not run" in text
+    assert "7 passed, 0 failed, 2 not run" in text
     assert "C++ runtime: no fnet_cli on PATH" in text
     assert text.index("Passed What") < text.index("Not run") < text.index("Every row and output")
 
