@@ -50,7 +50,7 @@ def svg_from_histogram(histogram: Mapping[str, Any], limits: Mapping[str, float]
         axes.xaxis.set_major_formatter(lambda value, _: f"1e{value:g}")
         axes.set_xlabel("error / scale of the output")
         axes.set_ylabel("values")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     description = f"How often which error occurs in {histogram['row']}, in parts of each output's scale. {'. '.join(said)}."
     return svg_from_figure(figure, title="Error histogram", description=description)
 
@@ -106,7 +106,7 @@ def _logarithmic(axes: Axes, values: Iterable[float | None]) -> None:
     positive = [value for value in values if value]
     if not positive:
         return
-    axes.set_yscale("log")
+    axes.set_yscale("log", nonpositive="mask")
     if max(positive) < 100 * min(positive):
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")

@@ -133,6 +133,12 @@ def test_the_share_of_a_limit_is_the_larger_of_two(figures, share):
     assert share_of_limit(dict(zip(("max_abs", "mean_abs", "limit_max_abs", "limit_mean_abs"), figures, strict=True))) == share
 
 
+def test_what_a_logarithm_cannot_show_is_said():
+    said = "Where there is no mark the error is zero or not finite."
+    assert said not in html_from_values(FULL)
+    assert said in html_from_values(FULL | {"layers": [{"name": "embeddings", "max_rel": 0.0, "mean_rel": 0.0}, *FULL["layers"]]})
+
+
 # ---- charts
 
 
