@@ -1,5 +1,6 @@
 """Parity: every way of running the model against its float64 torch.fft reference, on the same real inputs."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,8 +40,8 @@ Opener = Callable[[], Session]
 class Candidate:
     """One way of running the model: what opens it, or why there is nothing to open; its precision.
 
-    `expected`: its error is what its precision is expected to have; the first one of a precision counts. `shipped`: it runs a file of
-    the bundle as that is meant to be run. `needed`: that it cannot be opened is an error, not a reason for not having run.
+    `expected`: its error is what its precision is expected to have; the first one of a precision counts. `shipped`: it runs a file
+    of the bundle as that is meant to be run. `needed`: that it cannot be opened is an error, not a reason for not having run.
     """
 
     name: str
@@ -163,10 +164,8 @@ def parity_from_candidates(
                 run.compare(kept, step)
     expected: dict[str, dict[str, Errors]] = {}
     for run in runs:
-        if run.candidate.expected and run.reason is None and run.candidate.precision not in expected:
-            expected[run.candidate.precision] = {
-                name: expected_from_errors(comparison.errors(), run.candidate.precision) for name, comparison in run.found.items()
-            }
+        if run.candidate.expected and run.candidate.precision not in expected:
+            expected[run.candidate.precision] = run.expected()
     limits = {
         precision: {name: limit_from_expected(errors, tolerance) for name, errors in outputs.items()}
         for precision, outputs in expected.items()
@@ -210,6 +209,18 @@ class _Run:
             step(_rows(inputs))
         if self._median_ms is None:
             self._median_ms = _median_ms(session, kept[0][0])
+
+    def expected(self) -> dict[str, Errors]:
+        """Return what to expect of the candidate's precision. Raises CompareError when it cannot hold the outputs at all."""
+        precision = self.candidate.precision
+        found = {name: expected_from_errors(comparison.errors(), precision) for name, comparison in self.found.items()}
+        for name, errors in found.items():
+            if not math.isfinite(errors.max_abs):
+                raise CompareError(
+                    f"{name}: {self.candidate.name} gives NaN or infinite values for this checkpoint; expected finite ones. "
+                    "Its weights are damaged, or need another --precision"
+                )
+        return found
 
     def row(self, limits: Mapping[str, Limit]) -> Row:
         """Judge what was found."""

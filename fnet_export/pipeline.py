@@ -1,6 +1,5 @@
 """The stages joined: a plan in, a verified bundle out."""
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from fnet_runtime.manifest import (
     MANIFEST,
     MODEL,
     OPENVINO,
-    PARITY,
     EngineInfo,
     Manifest,
     TensorInfo,
@@ -30,6 +28,7 @@ from fnet_export.candidates import candidates_from_plan, trained_model
 from fnet_export.emulation import expected_model
 from fnet_export.errors import ParityError
 from fnet_export.evidence import values_from_report
+from fnet_export.evidence_files import write_evidence
 from fnet_export.graphs import graphs_from_plan, lowered_from_plan
 from fnet_export.headroom import Headroom, headroom_from_model
 from fnet_export.inputs import GOLDEN_ROWS, Samples, parity_samples
@@ -116,7 +115,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
             write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), limits, plan.task)
         files = files_from_folder(folder)
         values = values_from_report(plan, report, files)
-        (folder / PARITY).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
+        write_evidence(folder, values)
         if not report.passed:
             failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
             raise ParityError(f"parity failed: {failed or 'nothing ran'}", report, values)

@@ -20,7 +20,7 @@ class TransformersSession:
     batch = ANY_BATCH
 
     def __init__(self, model: FNet) -> None:
-        """Give transformers' class for the task our weights. Raises SessionError where it has no such model, or not these weights."""
+        """Give transformers' class for the task our weights. Raises SessionError where it has no such model or other weights."""
         config, task = model.config, model.task
         if set(config.mixings) != {FOURIER}:
             raise SessionError(f"transformers has no FNet of the {config.mixing} mixing or with attention")
