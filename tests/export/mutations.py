@@ -95,7 +95,10 @@ def padding_with_0(graph):
 def layer_norm_bias_dropped(graph):
     """The LayerNorm after block 1's mixing has no bias."""
     model = graph.clone()
-    _node(model, "encoder.blocks.1.mixing_norm", "LayerNormalization").replace_input_with(2, None)
+    node = _node(model, "encoder.blocks.1.mixing_norm", "LayerNormalization")
+    name = node.inputs[2].name
+    node.resize_inputs(2)
+    del model.graph.initializers[name]
     return model
 
 
