@@ -72,6 +72,12 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
     help="Labelled data to hold that to.  [default: the built-in e-mails for the built-in model]",
 )
 @click.option(
+    "--keep-float32",
+    multiple=True,
+    metavar="NODE",
+    help="fp16, bf16: keep this node of the graph, or module, in float32; may be given several times (fnet-export bisect).",
+)
+@click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
 @click.option("--sequence-length", type=click.IntRange(min=1), help="The padded length in tokens.  [default: the checkpoint's]")
@@ -106,6 +112,7 @@ def export(
     calibration_method: str,
     max_accuracy_drop: float | None,
     evaluation: Path | None,
+    keep_float32: tuple[str, ...],
     predict_positions: int | None,
     sequence_length: int | None,
     accept_drift: bool,
@@ -134,6 +141,7 @@ def export(
             calibration_method=calibration_method,
             max_accuracy_drop=max_accuracy_drop,
             evaluation=evaluation,
+            keep_float32=keep_float32,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
             accept_drift=accept_drift,

@@ -1,0 +1,69 @@
+"""The graph that an export would make today of a bundle's checkpoint, in memory: what a bundle's own graph is held against."""
+
+from collections.abc import Collection
+
+import onnx_ir as ir
+from fnet_runtime.manifest import FP32, INT8, POSITIONS, Manifest
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import Task, task_at_positions, task_named
+from fnet_export.graphs import lowered_for_target
+from fnet_export.int8 import LARGEST, int8_from_graph, products_from_graph
+from fnet_export.lower import LoweredFNet
+from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
+from fnet_export.part import FLOATS
+from fnet_export.precision import FLOAT32, FLOAT32_OPERATORS, HALVES, half_from_graph
+from fnet_export.trace import TraceOptions, graph_from_model
+
+
+def task_of_manifest(manifest: Manifest) -> Task:
+    """Return the task of a bundle, with the positions that it predicts."""
+    task = task_named(manifest.task)
+    counts = [tensor.axes[-1] for tensor in manifest.inputs if tensor.name == POSITIONS]
+    return task_at_positions(task, int(counts[0])) if counts else task
+
+
+def lowered_of_manifest(trained: FNet, task: Task, manifest: Manifest) -> LoweredFNet:
+    """Lower a float32 model as the bundle's was."""
+    return lowered_for_target(trained, task, manifest.mixing, target=manifest.target, precision=manifest.precision)
+
+
+def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
+    """Trace and optimize in float32; a float32 bundle may hold the graph as traced, which its nodes' names tell."""
+    traced = graph_from_model(lowered, TraceOptions(opset=shipped.graph.opset_imports[""]))
+    optimized = optimized_from_graph(traced, QUANTISABLE if manifest.precision == INT8 else OPTIMIZER)
+    if manifest.precision == FP32 and _unlike(traced, shipped) < _unlike(optimized, shipped):
+        return traced
+    return optimized
+
+
+def fresh_from_float32(graph: ir.Model, manifest: Manifest, shipped: ir.Model) -> ir.Model:
+    """Give a float32 graph the precision of a bundle's: the ranges of int8, and what stays in float32, are read from its graph."""
+    if manifest.precision in HALVES:
+        return half_from_graph(graph, manifest.precision, keep=kept_in_float32(shipped))
+    if manifest.precision != INT8 or manifest.quantization is None:
+        return graph
+    scales = {name: value.const_value for name, value in shipped.graph.initializers.items()}
+    bounds = {}
+    for product in products_from_graph(graph):
+        scale = scales.get(f"{product.activation.name}_scale")
+        bounds[str(product.activation.name)] = LARGEST * float(scale.numpy()) if scale is not None else 1.0
+    return int8_from_graph(graph, bounds, target=manifest.target, keep=manifest.quantization.kept)
+
+
+def kept_in_float32(half: ir.Model) -> Collection[str]:
+    """Return the names of nodes of a graph in half precision that compute in float32, beside those that always do."""
+    return tuple(
+        str(node.name)
+        for node in half.graph
+        if node.op_type not in (*FLOAT32_OPERATORS, "Cast") and any(output.dtype == FLOAT32 for output in node.outputs)
+    )
+
+
+def is_float(value: ir.Value) -> bool:
+    """Tell whether a value is of floats."""
+    return value.dtype in FLOATS
+
+
+def _unlike(graph: ir.Model, other: ir.Model) -> int:
+    return len({node.name for node in graph.graph} ^ {node.name for node in other.graph})
