@@ -22,7 +22,7 @@ from fnet_export.departures import Departure, departures_from_part, relative_err
 from fnet_export.errors import OptionError
 from fnet_export.fresh import float32_of_manifest, fresh_from_float32, lowered_of_manifest, task_of_manifest
 from fnet_export.inputs import Samples
-from fnet_export.part import FLOATS, NodeByNode, OrtPart, Values, is_finite, part_from_graph, values_in_float64
+from fnet_export.part import FLOATS, NodeByNode, OrtPart, Values, is_finite, part_from_graph, typed, values_in_float64
 from fnet_export.places import Step, module_of_place, steps_from_graph
 
 ROWS_AT_ONCE = 4
@@ -100,7 +100,7 @@ def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint
     def read(dtype: torch.dtype) -> FNet:
         return model_from_checkpoint(checkpoint, task, sequence_length=length, dtype=dtype, random_head=random_head)
 
-    shipped = ir.load(folder / MODEL)
+    shipped = typed(ir.load(folder / MODEL))
     lowered = lowered_of_manifest(read(torch.float32), task, manifest)
     float32 = float32_of_manifest(lowered, manifest, shipped)
     return Subject(
@@ -109,7 +109,7 @@ def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint
         reference=read(torch.float64),
         shipped=shipped,
         float32=float32,
-        fresh=fresh_from_float32(float32, manifest, shipped),
+        fresh=typed(fresh_from_float32(float32, manifest, shipped)),
         tokens=lowered.ids_order.numpy(),
         hidden=np.argsort(lowered.hidden_back.numpy()),
     )
@@ -161,13 +161,14 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
             NodeByNode(model) if subject.manifest.precision == FP16 else OrtPart(model, name=step.title) for model in (part, fresh)
         )
         worst, noise, values = -1.0, 0.0, {}
+        pooled = False
         for number, ids in enumerate(chunks):
             fed, x = _fed(subject, step, ids, states[number], run, one_token=one_token)
             wanted, after = _wanted(subject, step, ids, x)
             got, other = run.run(fed), beside.run(fed)
             if step.source is None or step.block is not None:
-                one_token = next(iter(got.values())).shape[1] == 1
-                if one_token:
+                pooled = next(iter(got.values())).shape[1] == 1
+                if pooled:
                     wanted = {name: array[:, :1] for name, array in wanted.items()}
             states[number] = after
             error = max(relative_error(got[name], wanted[name]) for name in step.outputs)
@@ -175,6 +176,7 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
             noise = max(noise, *(e for e in of_fresh if np.isfinite(e)), unit(ir.DataType.FLOAT))
             if error > worst:
                 worst, values = error, _worst_row(fed, got, wanted)
+        one_token = pooled
         overflow = run.overflow if isinstance(run, NodeByNode) else None
         departure = Departure(error=worst, noise=noise)
         yield _Walked(step=step, departure=departure, shipped=part, values=values, overflow=overflow)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 from fnet_runtime.errors import SessionError
+from onnx_ir.passes.common import ShapeInferencePass
 from onnx.reference import ReferenceEvaluator
 
 from fnet_export.errors import GraphError
@@ -28,6 +29,14 @@ def part_from_graph(graph: ir.Model, inputs: Sequence[str], outputs: Sequence[st
     except ValueError as error:
         raise GraphError(f"the graph cannot be cut between {', '.join(inputs) or 'its inputs'} and {', '.join(outputs)}: {error}") from error
     return _needed(part, graph)
+
+
+def typed(graph: ir.Model) -> ir.Model:
+    """Give a graph the types that it leaves out, without which no part of it can be run."""
+    if all(value.dtype is not None for node in graph.graph for value in node.outputs):
+        return graph
+    ShapeInferencePass()(graph)
+    return graph
 
 
 def part_of_node(graph: ir.Model, node: ir.Node) -> ir.Model:
