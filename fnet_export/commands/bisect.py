@@ -103,7 +103,7 @@ def table_from_bisection(found: Bisection, manifest: Manifest) -> Table:
 def lines_from_place(place: Place | None) -> list[str]:
     """Say where the place is and what is wrong there."""
     if place is None:
-        return [f"nothing departs by more than {MULTIPLE:g} times the rounding of a fresh graph"]
+        return [f"nothing departs by more than {MULTIPLE:g} times the rounding there"]
     node = "" if place.node is None else f", node {place.node} ({place.operator})"
     departure = place.departure
     figures = f"off by {departure.error:.1e}, where rounding explains {departure.limit:.1e}"
