@@ -15,8 +15,8 @@ import numpy as np
 import onnx_ir as ir
 import safetensors.numpy
 from fnet_runtime.errors import BundleError
-from fnet_runtime.golden import INPUT, REFERENCE, RELATIVE_LIMIT
-from fnet_runtime.manifest import MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
+from fnet_runtime.golden import INPUT, LIMIT, REFERENCE
+from fnet_runtime.manifest import EVIDENCE, MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
 from fnet_runtime.session import Ids, Outputs
 
 from fnet_core.config import FNetConfig
@@ -36,7 +36,7 @@ class FolderKind:
     files: Callable[[str], Collection[str]]
 
 
-BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST})
+BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST, *EVIDENCE})
 FAILED_SUFFIX = ".failed"
 EXTERNAL_DATA_ABOVE_BYTES = 64_000_000
 """Weights of larger graphs stand in a file of their own, which ONNX Runtime maps instead of holding them twice while it opens
@@ -63,7 +63,7 @@ def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> It
         yield folder
         _replace(folder, output)
     except ParityError as error:
-        raise ParityError(f"{error}; {_kept_as_failed(folder, output)}", error.report) from error
+        raise ParityError(f"{error}; {_kept_as_failed(folder, output)}", error.report, error.values) from error
     except OSError as error:
         raise _unwritable(output, error) from error
     finally:
@@ -164,15 +164,18 @@ def write_graph(graph: ir.Model, path: Path, *, external_above_bytes: int = EXTE
     ir.save(graph, path, external_data=external, size_threshold_bytes=1024)
 
 
-def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, relative_limit: float, task: Task) -> None:
-    """Write golden.safetensors from `float64` references; outputs per token keep their first 16 tokens. Raises OSError."""
+def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, limits: Mapping[str, float], task: Task) -> None:
+    """Write golden.safetensors from `float64` references; outputs per token keep their first 16 tokens. Raises OSError.
+
+    `limits` are the largest absolute errors, by output.
+    """
     kept = {
         name: reference[:, :GOLDEN_POSITIONS] if SEQUENCE in task.outputs[name] else reference
         for name, reference in references.items()
     }
     tensors = {INPUT + name: array for name, array in inputs.items()} | {REFERENCE + name: array for name, array in kept.items()}
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    path.write_bytes(safetensors.numpy.save(contiguous, metadata={RELATIVE_LIMIT: repr(relative_limit)}))
+    path.write_bytes(safetensors.numpy.save(contiguous, metadata={LIMIT + name: repr(limit) for name, limit in limits.items()}))
 
 
 def tensors_from_task(
@@ -192,5 +195,6 @@ def tensors_from_task(
 
 
 def files_from_folder(folder: Path) -> dict[str, FileInfo]:
-    """Hash every file of a folder but the manifest, by name, in the order of names. Raises OSError."""
-    return {path.name: file_info(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    """Hash every file of a folder but the manifest and the evidence, by name, in the order of names. Raises OSError."""
+    apart = (MANIFEST, *EVIDENCE)
+    return {path.name: file_info(path) for path in sorted(folder.iterdir()) if path.name not in apart}

@@ -22,7 +22,7 @@ def svg_from_figure(figure: Figure, *, title: str, description: str) -> str:
     """Return an `<svg role="img">` element without XML prolog; `description` is what a screen reader says of it."""
     text = io.StringIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), bbox_inches="tight")
     svg = text.getvalue()
     tag, rest = svg[svg.index("<svg") :].split(">", 1)
     return f'{tag} role="img" aria-label="{escape(description)}"><title>{escape(title)}</title>{rest.strip()}'

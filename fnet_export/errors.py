@@ -15,7 +15,8 @@ FNetExportError
 └── EngineError      the library that makes an engine is missing, or refuses the graph
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fnet_export.parity import ParityReport
@@ -70,9 +71,9 @@ class SourceError(FNetExportError):
 
 
 class ParityError(FNetExportError):
-    """A runtime disagrees with the reference; `report` says which and by how much."""
+    """A runtime disagrees with the reference; `report` says which and by how much, `values` are those of parity.json."""
 
-    def __init__(self, message: str, report: "ParityReport") -> None:
+    def __init__(self, message: str, report: "ParityReport", values: Mapping[str, Any]) -> None:
         """Take the message and the report that it is about."""
         super().__init__(message)
-        self.report = report
+        self.report, self.values = report, values

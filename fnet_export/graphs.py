@@ -31,12 +31,12 @@ class Graphs:
     sensitivity: Sensitivity | None = None
 
 
-def trained_from_plan(plan: Plan, dtype: torch.dtype) -> FNet:
-    """Read the model as trained, with `fft` mixing, in a float dtype."""
+def trained_from_plan(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") -> FNet:
+    """Read the model as trained, in a float dtype, with a mixing of MIXINGS in the checkpoint's order."""
     return model_from_checkpoint(
         plan.checkpoint,
         plan.task,
-        mixing="fft",
+        mixing=mixing,
         sequence_length=plan.sequence_length,
         dtype=dtype,
         random_head=plan.random_head,

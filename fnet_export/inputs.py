@@ -1,4 +1,4 @@
-"""What parity feeds a model: real e-mails and the inputs at the edges of what it takes, through the runtime's own tokenizer."""
+"""What parity feeds a model: real texts, the edges of what it takes, and random ids, through the runtime's own tokenizer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from fnet_runtime.tokenizer import Tokenizer
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import CHOICES, POSITIONS, Task
-from fnet_export.emails import emails
 
-EMAIL_COUNT = 32
+RANDOM = 8
+"""Inputs of random ids, the same ones every time."""
+EDGES = ("empty text", "one token", "longest text", "all padding", "highest ids")
 MASKED_EVERY = 7
 """In masked-language-model inputs, every so many tokens are a [MASK]."""
-GOLDEN_ROWS = ("email 0", "email 1", "empty text", "highest ids")
+GOLDEN_ROWS = ("text 0", "empty text", "highest ids", "random 0")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,27 +36,28 @@ class Samples:
         return {name: array[indices] for name, array in self.inputs.items()}
 
 
-def samples_from_emails(task: Task, tokenizer: Tokenizer, config: FNetConfig, *, sequence_length: int, choices: int) -> Samples:
-    """Encode 32 e-mails, half of them ham, and the edges: no text, one token, padding alone, longest text, highest ids."""
-    texts = emails()
-    chosen = spread(texts, EMAIL_COUNT)
-    longest = max(texts, key=len)
+def parity_samples(
+    task: Task, tokenizer: Tokenizer, config: FNetConfig, texts: Sequence[str], *, sequence_length: int, choices: int
+) -> Samples:
+    """Encode texts and the edges (no text, one token, the longest text, padding alone, highest ids), and draw random ids."""
+    longest = max(texts, key=len) or "a"
     while len(tokenizer.ids(longest)) < sequence_length:
         longest += "\n\n" + longest
-    named = [
-        *((f"email {i}", text) for i, text in enumerate(chosen)),
-        ("empty text", ""),
-        ("one token", "a"),
-        ("longest text", longest),
-    ]
+    edges = dict(zip(EDGES, ("", "a", longest), strict=False))
+    named = [*((f"text {i}", text) for i, text in enumerate(texts)), *edges.items()]
     rows = _encoded_rows(task, tokenizer, named, sequence_length=sequence_length, choices=choices)
     names = _token_inputs(task)
-    edges = {  # ids, types, mask
+    shape = next(iter(rows.values()))["input_ids"].shape
+    constant = {  # ids, types, mask
         "all padding": (config.pad_token_id, 0, 0),
         "highest ids": (config.vocab_size - 1, config.type_vocab_size - 1, 1),
     }
-    shape = next(iter(rows.values()))["input_ids"].shape
-    rows |= {name: {key: np.full(shape, n) for key, n in zip(names, values, strict=False)} for name, values in edges.items()}
+    rows |= {name: {key: np.full(shape, n) for key, n in zip(names, values, strict=False)} for name, values in constant.items()}
+    draw = np.random.default_rng(0)
+    for i in range(RANDOM):
+        ids, types = draw.integers(config.vocab_size, size=shape), draw.integers(config.type_vocab_size, size=shape)
+        drawn = (ids, types, np.ones(shape, np.int64))
+        rows[f"random {i}"] = dict(zip(names, drawn, strict=False))
     return _samples(task, rows, sequence_length)
 
 

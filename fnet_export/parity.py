@@ -1,56 +1,115 @@
 """Parity: every way of running the model against its float64 torch.fft reference, on the same real inputs."""
 
-import json
 import math
+import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-from fnet_runtime.errors import NoDeviceError
-from fnet_runtime.manifest import BF16, FP16, FP32, INT8
+import numpy.typing as npt
+from fnet_runtime.errors import NoDeviceError, SessionError
+from fnet_runtime.manifest import FP32
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 
 from fnet_core.fnet import FNet
+from fnet_export.answer_text import texts_from_outputs
 from fnet_export.compare import Comparison, Difference
+from fnet_export.errors import CompareError
 from fnet_export.headroom import Headroom
 from fnet_export.inputs import Samples
+from fnet_export.layers import LayerError
 from fnet_export.lower import AtPositions
 from fnet_export.proof import PrecisionProof
 from fnet_export.sensitivity import Sensitivity
 from fnet_export.status import FAILED, NOT_RUN, PASSED
 from fnet_export.timing import Latency
+from fnet_export.tolerance import Errors, Limit, Tolerance, expected_from_errors, limit_from_expected
 from fnet_export.torch_session import ROWS_AT_ONCE, TorchSession
 
 KEPT_BYTES = 1_000_000_000
 """Of the reference's outputs, what is kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
-
-UNITS = {FP16: 2.0**-10, BF16: 2.0**-7, INT8: 1 / 127}
-"""Distance of the numbers that can be stored, in parts of the number (int8: of the largest of its tensor)."""
+TIMED_RUNS = 5
+"""Runs of one row that a row's median is of, after one that warms up; its session alone is open meanwhile."""
+WORST = 10
 
 Opener = Callable[[], Session]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One way of running the model: how it compared, or why it did not run."""
+class Candidate:
+    """One way of running the model: what opens it, or why there is nothing to open; its precision.
+
+    `expected`: its error is what its precision is expected to have; the first one of a precision counts. `shipped`: it runs a file
+    of the bundle as that is meant to be run. `needed`: that it cannot be opened is an error, not a reason for not having run.
+    """
 
     name: str
+    open: Opener | str
+    precision: str = FP32
+    expected: bool = False
+    shipped: bool = False
+    needed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRow:
+    """One output of one row: how it compared, with what limit, and whether that holds."""
+
+    difference: Difference
+    limit: Limit
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way of running the model: how it compared, or why it did not run.
+
+    `answers_agree` is the share of inputs whose whole answer (label, span, entities of all tokens) is the reference's, None where
+    nothing is decided; `median_ms` is what a run of one input takes.
+    """
+
+    name: str
+    precision: str
     status: str
     reason: str | None
-    relative_limit: float
-    outputs: Mapping[str, Difference]
+    median_ms: float | None
+    answers_agree: float | None
+    outputs: Mapping[str, OutputRow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstInput:
+    """One of the inputs that the shipped row is farthest off on, in parts of the limit, with both answers in words."""
+
+    name: str
+    share_of_limit: float
+    reference: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The shipped row that ran last, closer: its worst inputs, and how many errors lie between compare.LOG10_EDGES, by output."""
+
+    row: str
+    worst: tuple[WorstInput, ...]
+    histogram: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """What was compared with the reference, and how far apart it was; the limit is that of the bundle's own precision.
+    """What was compared with the reference, and how far apart it was.
 
-    In another precision than float32 also what of it really runs, the headroom of half precision, how long a run takes here beside
-    other precisions, and what was kept out of int8 for the accuracy.
+    `expected` are the errors that limits are multiples of, by precision and output. In another precision than float32 also what of
+    it really runs, the headroom of half precision, how long a run takes here beside other precisions, and what was kept out of int8
+    for the accuracy.
     """
 
-    relative_limit: float
     rows: tuple[Row, ...]
+    expected: Mapping[str, Mapping[str, Errors]]
+    shown: Shown | None = None
+    layers: tuple[LayerError, ...] = ()
     proof: PrecisionProof | None = None
     headroom: Headroom | None = None
     latency: Latency | None = None
@@ -62,54 +121,28 @@ class ParityReport:
         statuses = {row.status for row in self.rows}
         return PASSED in statuses and FAILED not in statuses
 
-    def to_json(self) -> str:
-        """Return parity.json's text; an infinite figure is null, since JSON has no word for it."""
-        values = {"passed": self.passed} | asdict(self)
-        return json.dumps(_finite(values), indent=2) + "\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One way of running the model: what opens it, or why there is nothing to open; its precision."""
-
-    name: str
-    open: Opener | str
-    precision: str = FP32
-
-
-def relative_limit(num_hidden_layers: int, precision: str = FP32) -> float:
-    """Largest error of an output, in parts of its largest reference.
-
-    Rounding errors of a float32 layer's long sums are a few units of least precision and add up over layers (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2002, section 3.1); 64 units per layer leave room for any order of summation. In half
-    precision and int8, sums are float32 and what is stored between them is rounded, by a unit at most and in either direction, so
-    that errors add up as their squares do; eight units leave room for tensors whose largest number is far from the rest.
-    """
-    if precision == FP32:
-        return 64 * float(np.finfo(np.float32).eps) * (num_hidden_layers + 2)
-    return 8 * UNITS[precision] * math.sqrt(num_hidden_layers + 2)
-
 
 def parity_from_candidates(
     reference: FNet | AtPositions,
     candidates: Sequence[Candidate],
     samples: Samples,
     *,
-    precision: str = FP32,
+    tolerance: Tolerance | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ParityReport:
     """Run every candidate and the reference, a float64 model with `fft` mixing, on all samples, a few rows at a time.
 
     One candidate is open at a time, so that no more than two models are in memory; each is opened again for every KEPT_BYTES of
-    the reference's outputs. One that this host has no device for is a row "not run" with the reason. Raises SessionError when one
-    fails otherwise.
+    the reference's outputs. One that this host has no device for, or that is not needed and cannot be opened, is a row "not run"
+    with the reason. A tolerance stands in for the measured limits. Raises SessionError when one fails otherwise, CompareError when
+    a precision has nothing that says what to expect of it.
     """
-    limits = {candidate.name: relative_limit(reference.config.num_hidden_layers, candidate.precision) for candidate in candidates}
-    reasons = {candidate.name: candidate.open for candidate in candidates if isinstance(candidate.open, str)}
-    found: dict[str, dict[str, Comparison]] = {}
-    decides = reference.task.decides
+    unexpected = {c.precision for c in candidates} - {c.precision for c in candidates if c.expected}
+    if unexpected:
+        raise CompareError(f"expected a candidate that says what to expect of {', '.join(sorted(unexpected))}; found none")
+    runs = [_Run(candidate, reference) for candidate in candidates]
     waiting = list(_chunks(len(samples.names)))
-    done, total = 0, len(samples.names) * (len(candidates) + 1 - len(reasons))
+    done, total = 0, len(samples.names) * (1 + sum(run.reason is None for run in runs))
 
     def step(rows: int) -> None:
         nonlocal done
@@ -117,46 +150,123 @@ def parity_from_candidates(
         if on_progress is not None:
             on_progress(done, total)
 
+    answers: list[str] = []
     while waiting:
         kept: list[tuple[dict[str, Ids], Outputs]] = []
         while waiting and sum(array.nbytes for _, wanted in kept for array in wanted.values()) < KEPT_BYTES:
             inputs = samples.rows(*waiting.pop(0))
-            kept.append((inputs, TorchSession(reference).run(inputs)))
+            wanted = TorchSession(reference).run(inputs)
+            kept.append((inputs, wanted))
+            answers += texts_from_outputs(reference.task, reference.config, wanted)
             step(_rows(inputs))
-        for candidate in candidates:
-            if isinstance(candidate.open, str):
-                continue
-            try:
-                session = candidate.open()
-            except NoDeviceError as error:
-                reasons[candidate.name] = str(error)
-                step(sum(_rows(inputs) for inputs, _ in kept))
-                continue
-            comparisons = found.setdefault(
-                candidate.name,
-                {name: Comparison(decides=decides, relative_limit=limits[candidate.name]) for name in reference.task.outputs},
-            )
-            for inputs, wanted in kept:
-                outputs = run_in_batches(session, inputs)
-                for name, comparison in comparisons.items():
-                    comparison.add(outputs[name], wanted[name])
-                step(_rows(inputs))
-            del session
-    rows = []
-    for candidate in candidates:
-        differences = {output: comparison.difference() for output, comparison in found.get(candidate.name, {}).items()}
-        limit = limits[candidate.name]
-        status = NOT_RUN if not differences else PASSED if all(d.within(limit) for d in differences.values()) else FAILED
-        rows.append(
-            Row(
-                name=candidate.name,
-                status=status,
-                reason=reasons.get(candidate.name),
-                relative_limit=limit,
-                outputs=differences,
-            )
+        for run in runs:
+            if run.reason is None:
+                run.compare(kept, step)
+    expected: dict[str, dict[str, Errors]] = {}
+    for run in runs:
+        if run.candidate.expected and run.candidate.precision not in expected:
+            expected[run.candidate.precision] = run.expected()
+    limits = {
+        precision: {name: limit_from_expected(errors, tolerance) for name, errors in outputs.items()}
+        for precision, outputs in expected.items()
+    }
+    shipped = [run for run in runs if run.candidate.shipped and run.reason is None]
+    return ParityReport(
+        rows=tuple(run.row(limits.get(run.candidate.precision, {})) for run in runs),
+        expected=expected,
+        shown=shipped[-1].shown(samples.names, answers, limits[shipped[-1].candidate.precision]) if shipped else None,
+    )
+
+
+class _Run:
+    """What is found of one candidate, part by part."""
+
+    def __init__(self, candidate: Candidate, reference: FNet | AtPositions) -> None:
+        self.candidate, self._task, self._config = candidate, reference.task, reference.config
+        self.reason = candidate.open if isinstance(candidate.open, str) else None
+        counts = candidate.shipped
+        self.found = {name: Comparison(decides=self._task.decides, counts=counts) for name in self._task.outputs}
+        self._answers: list[str] = []
+        self._median_ms: float | None = None
+
+    def compare(self, kept: Sequence[tuple[Mapping[str, Ids], Outputs]], step: Callable[[int], None]) -> None:
+        """Open the candidate, run it on what the reference ran on, and time it; or keep the reason why not."""
+        assert not isinstance(self.candidate.open, str)
+        try:
+            session = self.candidate.open()
+        except SessionError as error:
+            if self.candidate.needed and not isinstance(error, NoDeviceError):
+                raise
+            self.reason = str(error)
+            step(sum(_rows(inputs) for inputs, _ in kept))
+            return
+        for inputs, wanted in kept:
+            outputs = run_in_batches(session, inputs)
+            for name, comparison in self.found.items():
+                comparison.add(outputs[name], wanted[name])
+            if self.candidate.shipped:
+                self._answers += texts_from_outputs(self._task, self._config, outputs)
+            step(_rows(inputs))
+        if self._median_ms is None:
+            self._median_ms = _median_ms(session, kept[0][0])
+
+    def expected(self) -> dict[str, Errors]:
+        """Return what to expect of the candidate's precision. Raises CompareError when it cannot hold the outputs at all."""
+        precision = self.candidate.precision
+        found = {name: expected_from_errors(comparison.errors(), precision) for name, comparison in self.found.items()}
+        for name, errors in found.items():
+            if not math.isfinite(errors.max_abs):
+                raise CompareError(
+                    f"{name}: {self.candidate.name} gives NaN or infinite values for this checkpoint; expected finite ones. "
+                    "Its weights are damaged, or need another --precision"
+                )
+        return found
+
+    def row(self, limits: Mapping[str, Limit]) -> Row:
+        """Judge what was found."""
+        outputs: dict[str, OutputRow] = {}
+        agree = None
+        if self.reason is None:
+            for name, comparison in self.found.items():
+                difference = comparison.difference(limits[name])
+                outputs[name] = OutputRow(difference=difference, limit=limits[name], passed=difference.within(limits[name]))
+            if self._task.decides:
+                wrong = frozenset().union(*(found.rows_decided_otherwise(limits[name]) for name, found in self.found.items()))
+                agree = 1.0 - len(wrong) / len(next(iter(self.found.values())).row_errors)
+        status = NOT_RUN if self.reason is not None else PASSED if all(o.passed for o in outputs.values()) else FAILED
+        return Row(
+            name=self.candidate.name,
+            precision=self.candidate.precision,
+            status=status,
+            reason=self.reason,
+            median_ms=self._median_ms,
+            answers_agree=agree,
+            outputs=outputs,
         )
-    return ParityReport(relative_limit=relative_limit(reference.config.num_hidden_layers, precision), rows=tuple(rows))
+
+    def shown(self, names: Sequence[str], answers: Sequence[str], limits: Mapping[str, Limit]) -> Shown:
+        """Show the row closer; `answers` are the reference's."""
+        shares: npt.NDArray[np.float64] = np.max(
+            [np.array(found.row_errors) / (limits[name].max_abs or np.inf) for name, found in self.found.items()], axis=0
+        )
+        worst = np.argsort(-shares, kind="stable")[:WORST]
+        return Shown(
+            row=self.candidate.name,
+            worst=tuple(
+                WorstInput(name=names[i], share_of_limit=float(shares[i]), reference=answers[i], answer=self._answers[i])
+                for i in worst
+            ),
+            histogram={name: tuple(int(n) for n in found.histogram) for name, found in self.found.items()},
+        )
+
+
+def _median_ms(session: Session, inputs: Mapping[str, Ids]) -> float:
+    times = []
+    for _ in range(1 + TIMED_RUNS):
+        start = time.perf_counter()
+        run_in_batches(session, inputs)
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times[1:])
 
 
 def _chunks(total: int) -> Iterator[tuple[int, int]]:
@@ -168,11 +278,3 @@ def _chunks(total: int) -> Iterator[tuple[int, int]]:
 
 def _rows(inputs: Mapping[str, Ids]) -> int:
     return len(next(iter(inputs.values())))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

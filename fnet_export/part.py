@@ -105,6 +105,8 @@ class NodeByNode:
         self._nodes = [(node, OrtPart(part_of_node(part, node), name=str(node.name))) for node in part.graph]
         self._outputs = [str(value.name) for value in part.graph.outputs]
         self._inputs = {str(value.name): value for value in part.graph.inputs}
+        last = {str(value.name): index for index, (node, _) in enumerate(self._nodes) for value in node.inputs if value is not None}
+        self._spent = [[name for name, at in last.items() if at == index] for index in range(len(self._nodes))]
         self.overflow: ir.Node | None = None
 
     def rounded(self, value: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -116,9 +118,12 @@ class NodeByNode:
     def run(self, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
         """Run it on what it needs of some values; `overflow` is the first node that made finite numbers infinite or none."""
         known = {name: self.rounded(name, values[name]) for name in self._inputs}
-        for node, opened in self._nodes:
+        for (node, opened), spent in zip(self._nodes, self._spent, strict=True):
             made = opened.run(known)
             known |= made
+            for name in spent:
+                if name not in self._outputs:
+                    known.pop(name, None)
             if self.overflow is None and not all(is_finite(array) for array in made.values()):
                 self.overflow = node
         return {name: known[name] for name in self._outputs}

@@ -3,8 +3,8 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import torch
@@ -17,25 +17,25 @@ from fnet_runtime.manifest import (
     MANIFEST,
     MODEL,
     OPENVINO,
-    PARITY,
     EngineInfo,
     Manifest,
     TensorInfo,
 )
 from fnet_runtime.openvino_session import OpenVinoSession
-from fnet_runtime.ort_session import OrtSession
-from fnet_runtime.trt_session import TrtSession
 
-from fnet_core.fnet import FNet
 from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden
+from fnet_export.candidates import candidates_from_plan, trained_model
+from fnet_export.emulation import expected_model
 from fnet_export.errors import ParityError
-from fnet_export.graphs import Graphs, graphs_from_plan, lowered_from_plan, trained_from_plan
+from fnet_export.evidence import values_from_report
+from fnet_export.evidence_files import write_evidence
+from fnet_export.graphs import graphs_from_plan, lowered_from_plan
 from fnet_export.headroom import Headroom, headroom_from_model
-from fnet_export.inputs import GOLDEN_ROWS, Samples, samples_from_emails
-from fnet_export.lower import AtPositions
+from fnet_export.inputs import GOLDEN_ROWS, Samples, parity_samples
+from fnet_export.layers import layers_from_models
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.openvino import ir_from_graph
-from fnet_export.parity import Candidate, Opener, ParityReport, parity_from_candidates
+from fnet_export.parity import ParityReport, parity_from_candidates
 from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, WRITE, Plan
 from fnet_export.precision import HALVES
 from fnet_export.progress import Progress
@@ -50,16 +50,18 @@ from fnet_export.proof import (
 from fnet_export.rivals import latency_from_plan
 from fnet_export.status import FAILED
 from fnet_export.tensorrt import Engine, engine_from_graph
+from fnet_export.tolerance import limit_from_expected
 from fnet_export.torch_session import TorchSession
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """A written bundle: its folder, its manifest, and the proof."""
+    """A written bundle: its folder, its manifest, the proof, and that as parity.json has it."""
 
     folder: Path
     manifest: Manifest
     report: ParityReport
+    values: Mapping[str, Any]
 
 
 def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
@@ -83,9 +85,11 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         proof = _proof(plan, folder, built)
 
         progress.stage(PROVE)
-        reference, samples = _reference(plan), _samples(plan)
-        candidates = _candidates(plan, graphs, folder, engine)
-        report = parity_from_candidates(reference, candidates, samples, precision=options.precision, on_progress=progress.step)
+        reference, samples = trained_model(plan, torch.float64), _samples(plan)
+        candidates = candidates_from_plan(plan, graphs, folder, engine, _inputs(plan))
+        report = parity_from_candidates(reference, candidates, samples, tolerance=plan.tolerance, on_progress=progress.step)
+        expected = expected_model(trained_model(plan, torch.float32), options.precision, graphs.shipped)
+        report = replace(report, layers=layers_from_models(reference, expected, samples))
         if proof is not None:
             report = replace(
                 report,
@@ -102,30 +106,33 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
                 ),
                 sensitivity=graphs.sensitivity,
             )
-        (folder / PARITY).write_text(report.to_json(), "utf-8")
+        if report.passed:
+            golden = samples.named(GOLDEN_ROWS)
+            limits = {
+                name: limit_from_expected(errors, plan.tolerance).max_abs
+                for name, errors in report.expected[options.precision].items()
+            }
+            write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), limits, plan.task)
+        files = files_from_folder(folder)
+        values = values_from_report(plan, report, files)
+        write_evidence(folder, values)
         if not report.passed:
-            raise ParityError(f"parity failed: {', '.join(row.name for row in report.rows if row.status == FAILED)}", report)
+            failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
+            raise ParityError(f"parity failed: {failed or 'nothing ran'}", report, values)
 
         progress.stage(WRITE)
-        golden = samples.named(GOLDEN_ROWS)
-        write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), report.relative_limit, plan.task)
         kept = graphs.sensitivity.kept if graphs.sensitivity is not None else ()
-        manifest = manifest_from_plan(plan, engine=engine, files=files_from_folder(folder), kept=kept)
+        manifest = manifest_from_plan(plan, engine=engine, files=files, kept=kept)
         (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
-    return Export(folder=options.output, manifest=manifest, report=report)
-
-
-def _reference(plan: Plan) -> FNet | AtPositions:
-    """The model as trained, in float64 with torch.fft: nothing of it is lowered."""
-    model = trained_from_plan(plan, torch.float64)
-    return model if plan.task.predict_positions is None else AtPositions(model, plan.task)
+    return Export(folder=options.output, manifest=manifest, report=report, values=values)
 
 
 def _samples(plan: Plan) -> Samples:
-    return samples_from_emails(
+    return parity_samples(
         plan.task,
         plan.tokenizer.tokenizer,
         plan.checkpoint.config,
+        plan.samples.texts,
         sequence_length=plan.sequence_length,
         choices=CHOICES_PROFILE.opt,
     )
@@ -180,41 +187,3 @@ def _headroom(plan: Plan, samples: Samples) -> Headroom | None:
 
 def _inputs(plan: Plan) -> tuple[TensorInfo, ...]:
     return tensors_from_task(plan.task, plan.checkpoint.config, plan.sequence_length)[0]
-
-
-def _candidates(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
-    """Every way of running the model: torch, then the shipped runtime on the traced graph and on the shipped files.
-
-    None of them holds a model before it is opened.
-    """
-    inputs, options = _inputs(plan), plan.options
-    changed = graphs.float32 != graphs.shipped
-    candidates = [
-        Candidate(name=f"torch float32, {plan.mixing.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
-        Candidate(name="ONNX Runtime, traced", open=partial(OrtSession, graphs.traced, inputs)),
-        Candidate(
-            name="ONNX Runtime, simplified",
-            open=partial(OrtSession, graphs.float32, inputs)
-            if options.simplify
-            else "--no-simplify: model.onnx is the traced graph",
-        ),
-    ]
-    if changed:
-        shipped: Opener | str = partial(OrtSession, graphs.shipped, inputs)
-        if options.precision in HALVES:
-            shipped = f"ONNX Runtime has no {options.precision} products on this CPU"
-        candidates.append(Candidate(name=f"ONNX Runtime, {options.precision}", open=shipped, precision=options.precision))
-    if engine is None:
-        return candidates
-    file = folder / engine.file
-    if engine.library != OPENVINO:
-        run = partial(TrtSession, file, engine, inputs)
-        return [*candidates, Candidate(name=f"{engine.library} engine", open=run, precision=options.precision)]
-    run_ir = partial(OpenVinoSession, file, inputs, precision=options.precision)
-    if not changed:
-        return [*candidates, Candidate(name="OpenVINO", open=run_ir)]
-    return [
-        *candidates,
-        Candidate(name="OpenVINO, float32", open=partial(OpenVinoSession, graphs.float32, inputs)),
-        Candidate(name=f"OpenVINO, {options.precision}", open=run_ir, precision=options.precision),
-    ]

@@ -18,6 +18,8 @@ from fnet_runtime.manifest import (
     MODEL_DATA,
     OPENVINO,
     PARITY,
+    PARITY_JUNIT,
+    PARITY_PAGE,
     PRECISIONS,
     TARGETS,
     AxisProfile,
@@ -46,6 +48,7 @@ from fnet_export.precision import HALVES
 from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
+from fnet_export.tolerance import Tolerance, tolerance_from_options
 from fnet_export.trace import TraceOptions
 
 TARGET_PRECISIONS = {
@@ -88,6 +91,9 @@ class ExportOptions:
     keep_float32: tuple[str, ...] = ()
     max_accuracy_drop: float | None = None
     evaluation: Path | None = None
+    samples: Path | None = None
+    atol: float | None = None
+    rtol: float | None = None
     predict_positions: int | None = None
     sequence_length: int | None = None
     accept_drift: bool = False
@@ -118,6 +124,7 @@ class ExportOptions:
         if self.evaluation is not None and self.max_accuracy_drop is None:
             raise OptionError("--evaluation: is for --max-accuracy-drop; add it, or score a bundle with fnet-export eval")
         Limits(max_accuracy_drop=self.max_accuracy_drop)
+        tolerance_from_options(self.atol, self.rtol)
         if self.precision != FP32 and not self.simplify:
             raise OptionError(f"--no-simplify: {self.precision} is made from the simplified graph; leave it out")
         if self.mixing not in MIXING_NAMES:
@@ -136,6 +143,8 @@ class Plan:
     mixing: MixingChoice
     ranges: Mapping[str, AxisProfile]
     library: Library | None
+    samples: CalibrationData
+    tolerance: Tolerance | None
     calibration: CalibrationData | None
     evaluation: tuple[Record, ...] | None
     random_head: bool
@@ -200,6 +209,8 @@ def plan_from_options(options: ExportOptions) -> Plan:
         mixing=mixing,
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
+        samples=data_from_file(options.samples),
+        tolerance=tolerance_from_options(options.atol, options.rtol),
         calibration=data_from_file(options.calibration) if options.precision == INT8 else None,
         evaluation=_evaluation(options, task, config),
         random_head=random_head,
@@ -271,4 +282,4 @@ def _expected_bytes(
     beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
     engine = {"onnx": {}, OPENVINO: {IR: 100_000, IR_DATA: graph}}.get(options.target, {ENGINE: graph})
-    return sizes | engine | {PARITY: 2_000, MANIFEST: 3_000}
+    return sizes | engine | {PARITY: 20_000, PARITY_PAGE: 200_000, PARITY_JUNIT: 5_000, MANIFEST: 3_000}

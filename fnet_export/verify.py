@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +13,10 @@ from fnet_runtime.manifest import GOLDEN, Manifest, manifest_from_folder
 from fnet_runtime.pipelines import load, runtimes_from_manifest
 
 from fnet_export.environment import environment_of_host
-from fnet_export.errors import OptionError
 from fnet_export.status import FAILED, NOT_RUN, PASSED
+from fnet_export.tolerance import Tolerance
 
 REFERENCE = "the float64 references of golden.safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tolerance:
-    """A limit to use in place of the bundle's own: `atol + rtol * largest reference magnitude` of an output.
-
-    Raises OptionError for a negative or infinite part.
-    """
-
-    atol: float = 0.0
-    rtol: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not 0 <= value < math.inf:
-                raise OptionError(f"--{name}: expected a number from 0, found {value}")
-
-    def limit(self, scale: float) -> float:
-        """Return the largest error allowed to an output whose largest reference magnitude is `scale`."""
-        return self.atol + self.rtol * scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +100,7 @@ def _row(folder: Path, runtime: str, version: str | None, golden: Golden, tolera
 
 def _result(check: Check, scale: float, tolerance: Tolerance | None) -> OutputResult:
     if tolerance is None:
-        return OutputResult(check=check, limit_max_abs=check.relative_limit * scale, passed=check.passed)
+        return OutputResult(check=check, limit_max_abs=check.limit, passed=check.passed)
     limit = tolerance.limit(scale)
     return OutputResult(check=check, limit_max_abs=limit, passed=check.max_abs <= limit)
 

@@ -78,6 +78,14 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
     help="fp16, bf16: keep this node of the graph, or module, in float32; may be given several times (fnet-export bisect).",
 )
 @click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Texts to prove parity on, in .jsonl or one a line; 64 at most.  [default: the built-in e-mails]",
+)
+@click.option("--atol", type=float, metavar="X", help="Allow errors of X, and what --rtol adds, in place of the measured limits.")
+@click.option("--rtol", type=float, metavar="X", help="Allow errors of X times an output's largest reference, added to --atol.")
+@click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
 @click.option("--sequence-length", type=click.IntRange(min=1), help="The padded length in tokens.  [default: the checkpoint's]")
@@ -113,6 +121,9 @@ def export(
     max_accuracy_drop: float | None,
     evaluation: Path | None,
     keep_float32: tuple[str, ...],
+    samples: Path | None,
+    atol: float | None,
+    rtol: float | None,
     predict_positions: int | None,
     sequence_length: int | None,
     accept_drift: bool,
@@ -142,6 +153,9 @@ def export(
             max_accuracy_drop=max_accuracy_drop,
             evaluation=evaluation,
             keep_float32=keep_float32,
+            samples=samples,
+            atol=atol,
+            rtol=rtol,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
             accept_drift=accept_drift,
@@ -160,7 +174,7 @@ def export(
             exported = bundle_from_plan(plan, progress)
     except ParityError as error:
         console.print(table_from_report(error.report))
-        fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": json.loads(error.report.to_json())})
+        fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": error.values})
     except OptionError as error:
         fail(str(error), USAGE, as_json=as_json)
     except (EngineError, PrecisionError, SessionError) as error:
@@ -173,7 +187,7 @@ def export(
 def _show(export: Export, console: Console, *, as_json: bool) -> None:
     if as_json:
         result: dict[str, Any] = {"bundle": str(export.folder)}
-        result |= {"manifest": json.loads(export.manifest.to_json()), "parity": json.loads(export.report.to_json())}
+        result |= {"manifest": json.loads(export.manifest.to_json()), "parity": export.values}
         click.echo(json.dumps(result, ensure_ascii=False))
         return
     console.print(table_from_report(export.report))

@@ -21,7 +21,8 @@ from fnet_export.commands.outcome import fail
 from fnet_export.environment import environment_of_host
 from fnet_export.errors import FNetExportError, OptionError
 from fnet_export.status import FAILED, PASSED, styled
-from fnet_export.verify import REFERENCE, RuntimeResult, Tolerance, Verification, verification_from_bundle
+from fnet_export.tolerance import tolerance_from_options
+from fnet_export.verify import REFERENCE, RuntimeResult, Verification, verification_from_bundle
 
 BAD_INPUT, CHECK_FAILED, NOTHING_RAN = 1, 3, 4
 
@@ -38,8 +39,7 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
     Needs no torch. Exit codes: 0 passed; 1 the bundle is damaged; 2 usage; 3 failed; 4 nothing could run.
     """
     try:
-        tolerance = None if atol is None and rtol is None else Tolerance(atol=atol or 0.0, rtol=rtol or 0.0)
-        found = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance)
+        found = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
     except OptionError as error:
         raise click.UsageError(str(error)) from error
     except (FNetExportError, FNetRuntimeError) as error:

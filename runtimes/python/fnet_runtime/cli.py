@@ -71,7 +71,7 @@ def _self_test(pipeline: Pipeline, as_json: bool) -> bool:
     else:
         for c in checks:
             word = "passed" if c.passed else "FAILED"
-            click.echo(f"{word}  {c.output}: largest relative error {c.max_rel:.2e}, limit {c.relative_limit:.2e}")
+            click.echo(f"{word}  {c.output}: largest error {c.max_abs:.2e}, limit {c.limit:.2e}")
     return all(c.passed for c in checks)
 
 

@@ -14,35 +14,35 @@ from fnet_runtime.errors import BundleError
 from fnet_runtime.session import Ids, Session, run_in_batches
 
 INPUT, REFERENCE = "input.", "reference."
-RELATIVE_LIMIT = "relative_limit"
+LIMIT = "limit."
 DTYPES = {"I64": np.dtype("<i8"), "F64": np.dtype("<f8")}
 
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """int64 inputs, float64 references by name, and how far an output may be off in parts of the largest reference.
+    """int64 inputs, float64 references by name, and the largest absolute error that each output may have.
 
     A reference may hold only the leading part of an axis, such as the first tokens.
     """
 
     inputs: Mapping[str, Ids]
     references: Mapping[str, npt.NDArray[np.float64]]
-    relative_limit: float
+    limits: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """How one output compared with its reference, which may hold a part of it.
 
-    max_abs: largest absolute error; max_rel: that error over the reference's largest magnitude; cosine: the smallest over the last
-    axis. An output of another shape, or with NaN or infinite values, has infinite errors and the cosine 0.
+    max_abs: largest absolute error, which `limit` bounds; max_rel: that error over the reference's largest magnitude; cosine: the
+    smallest over the last axis. An output of another shape, or with NaN or infinite values, has infinite errors and the cosine 0.
     """
 
     output: str
     max_abs: float
     max_rel: float
     cosine: float
-    relative_limit: float
+    limit: float
     passed: bool
 
 
@@ -57,7 +57,7 @@ def golden_from_file(path: Path) -> Golden:
 def checks_from_session(session: Session, golden: Golden) -> list[Check]:
     """Run the golden inputs and compare every output. Raises what the session raises."""
     outputs = run_in_batches(session, golden.inputs)
-    return [_check(name, outputs.get(name), reference, golden.relative_limit) for name, reference in golden.references.items()]
+    return [_check(name, outputs.get(name), reference, golden.limits[name]) for name, reference in golden.references.items()]
 
 
 def _check(name: str, output: npt.NDArray[np.floating] | None, reference: npt.NDArray[np.float64], limit: float) -> Check:
@@ -70,7 +70,7 @@ def _check(name: str, output: npt.NDArray[np.floating] | None, reference: npt.ND
         worst = float(np.abs(wide - reference).max())
         error = worst / scale if scale else (math.inf if worst else 0.0)
         cosine = smallest_cosine(wide, reference)
-    return Check(output=name, max_abs=worst, max_rel=error, cosine=cosine, relative_limit=limit, passed=error <= limit)
+    return Check(output=name, max_abs=worst, max_rel=error, cosine=cosine, limit=limit, passed=worst <= limit)
 
 
 def smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]) -> float:
@@ -87,9 +87,7 @@ def _golden(data: bytes) -> Golden:
     if length > len(data) - 8:
         raise ValueError(f"its header says {length} bytes, {len(data) - 8} are there")
     header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
-    limit = float(header.pop("__metadata__")[RELATIVE_LIMIT])
-    if not 0 < limit < 1:
-        raise ValueError(f"{RELATIVE_LIMIT} is {limit}")
+    metadata = header.pop("__metadata__")
     tensors, end = {}, 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         begin, stop = entry["data_offsets"]
@@ -107,4 +105,7 @@ def _golden(data: bytes) -> Golden:
         raise ValueError("inputs must be int64 and references float64")
     if not all(np.isfinite(v).all() for v in references.values()):
         raise ValueError("references must be finite")
-    return Golden(inputs, references, limit)
+    limits = {name: float(metadata[LIMIT + name]) for name in references}
+    if not all(0 <= limit < math.inf for limit in limits.values()):
+        raise ValueError(f"expected limits from 0, found {limits}")
+    return Golden(inputs, references, limits)

@@ -15,12 +15,17 @@ class OrtSession:
 
     batch = ANY_BATCH
 
-    def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, threads: int | None = None) -> None:
-        """Open a graph; `threads` is how many cores it may use, all unless given. Raises SessionError."""
+    def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, threads: int | None = None, optimize: bool = True) -> None:
+        """Open a graph; `threads` is how many cores it may use, all unless given; `optimize` lets the graph be rewritten.
+
+        Raises SessionError.
+        """
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
         options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
+        if not optimize:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if threads is not None:
             options.intra_op_num_threads = threads
         self._inputs = tuple(inputs)

@@ -1,0 +1,92 @@
+"""The evidence of an export as JSON's own types: parity.json (docs/parity-json.md)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fnet_runtime.manifest import FileInfo
+
+from fnet_export.compare import LOG10_EDGES
+from fnet_export.environment import environment_of_host
+from fnet_export.inputs import EDGES, RANDOM
+from fnet_export.parity import OutputRow, ParityReport, Row, Shown
+from fnet_export.plan import Plan
+from fnet_export.tolerance import RULE
+
+FORMAT = 2
+REFERENCE = "torch float64, torch.fft, nothing lowered"
+SHOWN_CHARACTERS = 200
+
+
+def values_from_report(plan: Plan, report: ParityReport, files: Mapping[str, FileInfo]) -> dict[str, Any]:
+    """Return parity.json's content; an infinite figure is null, since JSON has no word for it."""
+    options, shown = plan.options, report.shown
+    texts = {f"text {i}": text for i, text in enumerate(plan.samples.texts)}
+    values = {
+        "format": FORMAT,
+        "passed": report.passed,
+        "shipped": shown.row if shown is not None else None,
+        "bundle": {
+            "model": plan.checkpoint.source.id,
+            "task": plan.task.name,
+            "target": options.target,
+            "precision": options.precision,
+            "mixing": plan.mixing.name,
+            "sequence_length": plan.sequence_length,
+        },
+        "reference": REFERENCE,
+        "samples": {
+            "name": plan.samples.name,
+            "sha256": plan.samples.sha256,
+            "texts": len(texts),
+            "edges": list(EDGES),
+            "random": RANDOM,
+        },
+        "rule": [*RULE, *(() if plan.tolerance is None else (f"replaced here by atol + rtol * scale: {plan.tolerance}",))],
+        "rows": [_row(row) for row in report.rows],
+        "expected": {
+            precision: {name: asdict(errors) for name, errors in outputs.items()} for precision, outputs in report.expected.items()
+        },
+        "histogram": None if shown is None else _histogram(shown),
+        "worst": [] if shown is None else [asdict(w) | {"text": texts.get(w.name, "")[:SHOWN_CHARACTERS]} for w in shown.worst],
+        "layers": [asdict(layer) for layer in report.layers],
+        "proof": None if report.proof is None else asdict(report.proof),
+        "headroom": None if report.headroom is None else asdict(report.headroom),
+        "latency": None if report.latency is None else asdict(report.latency),
+        "sensitivity": None if report.sensitivity is None else asdict(report.sensitivity),
+        "environment": asdict(environment_of_host()),
+        "files": {name: asdict(info) for name, info in files.items()},
+    }
+    found: dict[str, Any] = _finite(values)
+    return found
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "precision": row.precision,
+        "status": row.status,
+        "reason": row.reason,
+        "median_ms": row.median_ms,
+        "answers_agree": row.answers_agree,
+        "outputs": {name: _output(output) for name, output in row.outputs.items()},
+    }
+
+
+def _output(output: OutputRow) -> dict[str, Any]:
+    limit = {"limit_max_abs": output.limit.max_abs, "limit_mean_abs": output.limit.mean_abs}
+    return asdict(output.difference) | limit | {"passed": output.passed}
+
+
+def _histogram(shown: Shown) -> dict[str, Any]:
+    counts = {name: list(found) for name, found in shown.histogram.items()}
+    return {"row": shown.row, "log10_edges": list(LOG10_EDGES), "counts": counts}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,27 @@
+"""How figures of a parity report are written, the same on its page, in its charts and in its JUnit XML."""
+
+NOT_FINITE = "not finite"
+
+
+def figure(value: float | None) -> str:
+    """Write an error or a limit; None stands for an infinite one."""
+    return NOT_FINITE if value is None else "0" if value == 0 else f"{value:.1e}"
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 with three digits, and `100 %` for nothing less than all."""
+    return "100 %" if share == 1 else f"{min(100 * share, 99.9):.3g} %" if share < 1 else f"{100 * share:.3g} %"
+
+
+def size(size_bytes: int) -> str:
+    """Write a size in the unit that gives it one to three digits before the point."""
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    amount, unit = float(size_bytes), 0
+    while amount >= 999.5 and unit < len(units) - 1:
+        amount, unit = amount / 1000, unit + 1
+    return f"{size_bytes} bytes" if unit == 0 else f"{amount:.3g} {units[unit]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things, one of which is a `noun`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
