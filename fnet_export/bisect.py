@@ -24,6 +24,7 @@ from fnet_export.fresh import float32_of_manifest, fresh_from_float32, lowered_o
 from fnet_export.inputs import Samples
 from fnet_export.part import FLOATS, NodeByNode, OrtPart, Values, is_finite, part_from_graph, typed, values_in_float64
 from fnet_export.places import Step, module_of_place, steps_from_graph
+from fnet_export.precision import FLOAT32, HALVES
 
 ROWS_AT_ONCE = 4
 
@@ -158,15 +159,14 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
     chunks = [samples.rows(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE)]
     states: list[Tensor | None] = [None for _ in chunks]
     one_token, precision = False, subject.manifest.precision
+    least = unit(HALVES.get(precision, FLOAT32))
     for step in steps:
         inputs = [] if step.source is None else [step.source]
         part = part_from_graph(subject.shipped, inputs, step.outputs)
         fresh = part_from_graph(subject.fresh, inputs, step.outputs)
         # in float32 the noise is torch's, so that an error which every export makes is found as well
         # ONNX Runtime's CPU would keep more than fp16 between nodes
-        run, beside = (
-            NodeByNode(model) if precision == FP16 else OrtPart(model, name=step.title) for model in (part, fresh)
-        )
+        run, beside = (NodeByNode(model) if precision == FP16 else OrtPart(model, name=step.title) for model in (part, fresh))
         worst, noise, values = -1.0, 0.0, {}
         pooled = False
         for number, ids in enumerate(chunks):
@@ -184,7 +184,7 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
             states[number] = after
             error = max(relative_error(got[name], wanted[name]) for name in step.outputs)
             of_fresh = [relative_error(other[name], wanted[name]) for name in step.outputs]
-            noise = max(noise, *(e for e in of_fresh if np.isfinite(e)), unit(ir.DataType.FLOAT))
+            noise = max(noise, *(e for e in of_fresh if np.isfinite(e)), least)
             if error > worst:
                 worst, values = error, _worst_row(fed, got, wanted)
         one_token = pooled
@@ -227,7 +227,7 @@ def _worst_row(fed: Values, got: Values, wanted: Values) -> Values:
     """Of what goes into a step, the row whose result is furthest off; rows of choices stay together."""
     name = next(iter(wanted))
     with np.errstate(invalid="ignore"):
-        off = np.abs(got[name].astype(np.float64) - wanted[name]).reshape(len(wanted[name]), -1).max(axis=1)
+        off = np.abs(got[name].astype(np.float64) - wanted[name].astype(np.float64)).reshape(len(wanted[name]), -1).max(axis=1)
     rows = len(fed["input_ids"])
     row = int(np.argmax(np.where(np.isfinite(off), off, np.inf))) * rows // len(off)
     kept = {}
@@ -268,7 +268,9 @@ def _of_all(walked: _Walked, fresh: ir.Model) -> str:
     """Say what it means that a step departs and each of its nodes, run alone, does not."""
     got, other = (OrtPart(part, name=walked.step.title).run(walked.values) for part in (walked.shipped, fresh))
     if all(relative_error(got[name], other[name]) <= MULTIPLE * unit(ir.DataType.FLOAT) for name in walked.step.outputs):
-        return "a graph exported now departs as well, and no node of it is wrong by itself: an error of fnet-export; please report it"
+        return (
+            "a graph exported now departs as well, and no node of it is wrong by itself: an error of fnet-export; please report it"
+        )
     return "each of its nodes computes what it should, run alone; ONNX Runtime does not when it runs them together"
 
 

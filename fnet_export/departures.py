@@ -14,6 +14,7 @@ MULTIPLE = 16.0
 
 Both are the largest of many thousands: the graphs of healthy bundles come to four times torch's, which sums in another order.
 """
+Arrays = Mapping[str, npt.NDArray[np.generic]]
 Key = tuple[str, int]
 
 
@@ -53,7 +54,7 @@ def unit(dtype: ir.DataType | None) -> float:
 
 
 def departures_from_part(
-    shipped: ir.Model, fresh: ir.Model, values: Mapping[str, npt.NDArray[np.generic]]
+    shipped: ir.Model, fresh: ir.Model, values: Arrays
 ) -> Iterator[tuple[ir.Node, Departure, tuple[str, ...]]]:
     """Run each node of one part alone, on what a fresh one computes in float64 up to there: nodes, departures, what differs.
 
@@ -80,11 +81,11 @@ def departures_from_part(
         seen |= want
 
 
-def _departure(node: ir.Node, got: Mapping[str, npt.NDArray[np.generic]], want: Mapping[str, npt.NDArray[np.generic]], beside: Mapping[str, npt.NDArray[np.generic]]) -> Departure:
+def _departure(node: ir.Node, got: Arrays, want: Arrays, beside: Arrays) -> Departure:
     error, noise = 0.0, 0.0
     for output in node.outputs:
-        if output.name in got:
-            name = output.name
+        name = str(output.name)
+        if name in got:
             error = max(error, relative_error(got[name], want[name]))
             found = relative_error(beside[name], want[name])
             noise = max(noise, unit(output.dtype), found if np.isfinite(found) else 0.0)

@@ -1,17 +1,19 @@
-"""The graph that an export would make today of a bundle's checkpoint, in memory: what a bundle's own graph is held against."""
+"""A bundle made again of its checkpoint: its graph, in memory, which the bundle's own is held against; and the options for all of it."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 import onnx_ir as ir
-from fnet_runtime.manifest import FP32, INT8, POSITIONS, Manifest
+from fnet_runtime.manifest import BATCH, FP32, INT8, POSITIONS, Manifest
 
+from fnet_core.checkpoint import BUILT_IN_ID, Checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_at_positions, task_named
 from fnet_export.graphs import lowered_for_target
 from fnet_export.int8 import LARGEST, int8_from_graph, products_from_graph
 from fnet_export.lower import LoweredFNet
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
-from fnet_export.part import FLOATS
+from fnet_export.plan import DEFAULT_BATCH, ExportOptions
 from fnet_export.precision import FLOAT32, FLOAT32_OPERATORS, HALVES, half_from_graph
 from fnet_export.trace import TraceOptions, graph_from_model
 
@@ -51,7 +53,7 @@ def fresh_from_float32(graph: ir.Model, manifest: Manifest, shipped: ir.Model) -
     return int8_from_graph(graph, bounds, target=manifest.target, keep=manifest.quantization.kept)
 
 
-def kept_in_float32(half: ir.Model) -> Collection[str]:
+def kept_in_float32(half: ir.Model) -> tuple[str, ...]:
     """Return the names of nodes of a graph in half precision that compute in float32, beside those that always do."""
     return tuple(
         str(node.name)
@@ -60,9 +62,29 @@ def kept_in_float32(half: ir.Model) -> Collection[str]:
     )
 
 
-def is_float(value: ir.Value) -> bool:
-    """Tell whether a value is of floats."""
-    return value.dtype in FLOATS
+def options_of_manifest(
+    manifest: Manifest, shipped: ir.Model, checkpoint: Checkpoint, *, output: Path, model: str | None, keep: Collection[str]
+) -> ExportOptions:
+    """Return the options that make a bundle again, with nodes kept in float32; `model` is where its checkpoint is now."""
+    source, profile = manifest.source, {} if manifest.engine is None else manifest.engine.batch_profile
+    trained = checkpoint.config.max_position_embeddings
+    return ExportOptions(
+        task=manifest.task,
+        target=manifest.target,
+        model=model or (None if source.id == BUILT_IN_ID else source.id),
+        revision=source.revision if model is None else None,
+        output=output,
+        tokenizer=manifest.tokenizer.flavour,
+        mixing=manifest.mixing,
+        precision=manifest.precision,
+        keep_float32=tuple(keep),
+        predict_positions=task_of_manifest(manifest).predict_positions,
+        sequence_length=None if manifest.sequence_length == trained else manifest.sequence_length,
+        accept_drift=True,
+        batch_size=profile.get(BATCH, DEFAULT_BATCH),
+        trace=TraceOptions(opset=shipped.graph.opset_imports[""]),
+        random_head=source.random_head,
+    )
 
 
 def _unlike(graph: ir.Model, other: ir.Model) -> int:

@@ -23,7 +23,7 @@ TRIED = 24
 class Proposal:
     """Names of nodes to keep in float32, and the largest error of an output, in parts of its limit, before and after.
 
-    `holds` tells that this is within the limits; where it is not, float32 in every node is not enough.
+    Where float32 in every node is not enough there are none, and `after` is what that comes to.
     """
 
     kept: tuple[str, ...]
@@ -63,11 +63,11 @@ def proposal_from_graph(
     damages = damages_from_graph(graph, precision, golden, config)
     ranked = list(dict.fromkeys([*keep, *sorted(damages, key=lambda name: -damages[name])]))
     low, high = 0, len(ranked)
-    least = sum(not np.isfinite(damages.get(name, np.inf)) for name in ranked)
+    least = sum(name in keep or not np.isfinite(damages[name]) for name in ranked)
     if least and share(ranked[:least]) <= 1.0:
         high = least
     elif share(ranked) > 1.0:
-        return Proposal(kept=tuple(ranked), before=before, after=share(ranked))
+        return Proposal(kept=(), before=before, after=share(ranked))
     else:
         low = least
     while low + 1 < high:
@@ -112,7 +112,7 @@ def _damage(alone: OrtPart, node: ir.Node, twin: ir.Node, exact: Values) -> floa
         return float("inf")
     worst = 0.0
     for mine, other in zip(node.outputs, twin.outputs, strict=True):
-        want = exact[str(other.name)]
+        want = exact[str(other.name)].astype(np.float64)
         scale = float(np.sqrt(np.mean(np.square(want)))) or 1.0
         worst = max(worst, float(np.sqrt(np.mean(np.square(made[str(mine.name)].astype(np.float64) - want)))) / scale)
     return worst

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 from fnet_runtime.errors import SessionError
-from onnx_ir.passes.common import ShapeInferencePass
 from onnx.reference import ReferenceEvaluator
+from onnx_ir.passes.common import ShapeInferencePass
 
 from fnet_export.errors import GraphError
 
@@ -27,7 +27,9 @@ def part_from_graph(graph: ir.Model, inputs: Sequence[str], outputs: Sequence[st
     try:
         part = ir.convenience.extract(graph.graph, [*inputs, *own], list(outputs))
     except ValueError as error:
-        raise GraphError(f"the graph cannot be cut between {', '.join(inputs) or 'its inputs'} and {', '.join(outputs)}: {error}") from error
+        raise GraphError(
+            f"the graph cannot be cut between {', '.join(inputs) or 'its inputs'} and {', '.join(outputs)}: {error}"
+        ) from error
     return _needed(part, graph)
 
 

@@ -1,5 +1,6 @@
 """Places of a model: the steps that its graph is walked in, and the checkpoint's name of what a node computes."""
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ def steps_from_graph(graph: ir.Model, config: FNetConfig) -> list[Step]:
         if module not in last:
             raise GraphError(f"no node of the graph is named after {module}: it is not as fnet-export makes them; export again")
     steps = [Step(title="fnet.embeddings", block=None, source=None, outputs=(last[ends[0]],))]
-    for index, (before, after) in enumerate(zip(ends, ends[1:], strict=False)):
+    for index, (before, after) in enumerate(itertools.pairwise(ends)):
         title = f"fnet.encoder.layer.{index}"
         steps.append(Step(title=title, block=index, source=last[before], outputs=(last[after],)))
     outputs = tuple(str(value.name) for value in graph.graph.outputs)

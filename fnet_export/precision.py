@@ -49,7 +49,7 @@ def half_from_graph(graph: ir.Model, precision: str, *, keep: Collection[str] = 
     `keep` names nodes that stay in float32, or modules, whose nodes all do.
 
     Products, sums and activations take and give half precision, and so do the residuals between them. Weights become half but for
-    those of FLOAT32_OPERATORS and `keep`; what several nodes read stays one. A weight is rounded to nearest, and to nought or a subnormal
+    those of what stays in float32; what several nodes read stays one. A weight is rounded to nearest, and to nought or a subnormal
     number where it is too small.
 
     Raises GraphError for another precision, a name that no node has, a weight beyond what the precision can hold, or when the

@@ -1,6 +1,6 @@
 """fnet-export bisect, on the command line; docs/bisect.md.
 
-Exit codes: 0 nothing wrong; 1 bad input or bundle; 2 usage; 3 a place was found.
+Exit codes: 0 nothing wrong, or fixed; 1 bad input or bundle; 2 usage; 3 a place was found, or half precision does not hold.
 """
 
 import contextlib
@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.manifest import Manifest, manifest_from_folder
+from fnet_runtime.golden import golden_from_file
+from fnet_runtime.manifest import GOLDEN, Manifest, manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
 from rich import box
 from rich.console import Console
@@ -21,17 +22,22 @@ from rich.table import Table
 
 from fnet_core.errors import FNetError
 from fnet_export.bisect import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
+from fnet_export.bundle import check_output
 from fnet_export.calibrate import CalibrationData, data_from_file
 from fnet_export.commands.outcome import fail
 from fnet_export.departures import MULTIPLE, Departure
-from fnet_export.errors import FNetExportError
+from fnet_export.errors import FNetExportError, OptionError, ParityError
+from fnet_export.fresh import kept_in_float32, options_of_manifest
 from fnet_export.inputs import Samples, samples_from_texts, spread
-from fnet_export.plan import READ
+from fnet_export.keep import Proposal, proposal_from_graph
+from fnet_export.pipeline import Export, bundle_from_plan
+from fnet_export.plan import READ, plan_from_options
+from fnet_export.precision import HALVES
 from fnet_export.progress import Bars, Lines, Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.status import FAILED, PASSED, styled
 
-BAD_INPUT, FOUND = 1, 3
+BAD_INPUT, USAGE, FOUND = 1, 2, 3
 TEXTS, CHOICES = 7, 2
 
 
@@ -45,33 +51,78 @@ TEXTS, CHOICES = 7, 2
     metavar="FILE",
     help=f"Texts in .jsonl or one a line, {TEXTS} of which are run.  [default: the built-in e-mails]",
 )
+@click.option("--fix", is_flag=True, help="fp16: export again to --output, with the nodes in float32 that it needs.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where --fix writes the new bundle.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def bisect(bundle: Path, model: str | None, runtime: str, samples: Path | None, as_json: bool) -> None:
+def bisect(
+    bundle: Path, model: str | None, runtime: str, samples: Path | None, fix: bool, output: Path | None, as_json: bool
+) -> None:
     """Find the place where the graph of BUNDLE departs from the model it was made of: the module, and the node.
 
-    Exit codes: 0 nothing wrong; 1 the bundle or its checkpoint cannot be opened; 2 usage; 3 a place was found.
+    Of half precision, find what to keep in float32 as well. Exit codes: 0 nothing wrong, or fixed; 1 the bundle or its checkpoint
+    cannot be opened; 2 usage; 3 a place was found, or half precision does not hold the bundle's limits.
     """
     del runtime  # there is one
+    if fix != (output is not None):
+        raise click.UsageError("--fix and --output: expected both, or neither")
+    exported: Export | None = None
+    proposal: Proposal | None = None
     try:
         with contextlib.ExitStack() as stack:
             progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
             progress.stage(READ)
             manifest = manifest_from_folder(bundle)
+            if output is not None:
+                _check_fix(manifest, output)
             data = data_from_file(samples)
-            subject = subject_from_bundle(bundle, manifest, checkpoint_from_bundle(bundle, manifest, model))
+            checkpoint = checkpoint_from_bundle(bundle, manifest, model)
+            subject = subject_from_bundle(bundle, manifest, checkpoint)
             rows = _samples(bundle, manifest, subject, data)
             progress.stage("walk the graph")
             found = bisection_from_subject(subject, rows, progress.step)
+            if manifest.precision in HALVES:
+                progress.stage(f"find what {manifest.precision} needs in float32")
+                golden, keep = golden_from_file(bundle / GOLDEN), kept_in_float32(subject.shipped)
+                args = subject.float32, manifest.precision, golden, checkpoint.config
+                proposal = proposal_from_graph(*args, keep=keep, on_progress=lambda what: progress.step(0, 1, what))
+                wrong = found.place is not None or proposal.kept != keep
+                if output is not None and proposal.holds and wrong:
+                    options = options_of_manifest(
+                        manifest, subject.shipped, checkpoint, output=output, model=model, keep=proposal.kept
+                    )
+                    exported = bundle_from_plan(plan_from_options(options), progress)
+    except OptionError as error:
+        fail(str(error), USAGE, as_json=as_json)
+    except ParityError as error:
+        fail(str(error), FOUND, as_json=as_json)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
-        click.echo(json.dumps({"bundle": str(bundle)} | values_from_bisection(found), ensure_ascii=False))
+        values = {"bundle": str(bundle)} | values_from_bisection(found)
+        values["proposal"] = None if proposal is None else _values_of_proposal(proposal)
+        values["fixed"] = None if exported is None else str(exported.folder)
+        click.echo(json.dumps(values, ensure_ascii=False))
     else:
         console = Console()
         console.print(table_from_bisection(found, manifest))
-        for line in lines_from_place(found.place):
+        lines = lines_from_place(found.place)
+        if proposal is not None:
+            lines += lines_from_proposal(proposal, manifest.precision)
+        if output is not None:
+            lines.append(
+                f"{output}: written" if exported is not None else f"{output}: not written, there is nothing that it would fix"
+            )
+        for line in lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    sys.exit(0 if found.place is None else FOUND)
+    right = found.place is None and (proposal is None or proposal.before <= 1.0)
+    sys.exit(0 if right or exported is not None else FOUND)
+
+
+def _check_fix(manifest: Manifest, output: Path) -> None:
+    """Raise OptionError for a bundle that --fix is not for, OutputError for a folder that cannot be written."""
+    if manifest.precision not in HALVES:
+        raise OptionError(f"--fix: is for fp16; the bundle is in {manifest.precision}. Export it again")
+    check_output(output, force=False)
 
 
 def _samples(bundle: Path, manifest: Manifest, subject: Subject, data: CalibrationData) -> Samples:
@@ -110,6 +161,21 @@ def lines_from_place(place: Place | None) -> list[str]:
     return [f"first place: {place.module}{node}: {figures}", *(f"  {said}" for said in place.differs)]
 
 
+def lines_from_proposal(proposal: Proposal, precision: str) -> list[str]:
+    """Say how half precision holds the limits of the bundle, and what it needs for that."""
+    said = f"a fresh {precision} graph {_off(proposal.before)}"
+    if proposal.before <= 1.0:
+        return [f"{said}: no more nodes need float32"]
+    if not proposal.holds:
+        return [f"{said}; with every node in float32 it {_off(proposal.after)}: export in fp32"]
+    kept = [f"  --keep-float32 {name}" for name in proposal.kept]
+    return [f"{said}; with these {len(kept)} nodes in float32 it {_off(proposal.after)} (--fix exports it so):", *kept]
+
+
+def _off(share: float) -> str:
+    return f"comes to {share:.2g} of the bundle's limit" if math.isfinite(share) else "gives infinite numbers, or none"
+
+
 def values_from_bisection(found: Bisection) -> dict[str, Any]:
     """Return a bisection as JSON's own types; an infinite figure is null."""
     place = found.place
@@ -124,6 +190,12 @@ def values_from_bisection(found: Bisection) -> dict[str, Any]:
         | _figures(place.departure)
         | {"differs": list(place.differs)},
     }
+
+
+def _values_of_proposal(proposal: Proposal) -> dict[str, Any]:
+    shares = {"before": proposal.before, "after": proposal.after}
+    finite = {key: share if math.isfinite(share) else None for key, share in shares.items()}
+    return {"keep_float32": list(proposal.kept), "holds": proposal.holds} | {f"share_of_limit_{k}": v for k, v in finite.items()}
 
 
 def _figures(departure: Departure) -> dict[str, Any]:
