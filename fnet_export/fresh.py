@@ -1,4 +1,4 @@
-"""A bundle made again of its checkpoint: its graph, in memory, which the bundle's own is held against; and the options for all of it."""
+"""A bundle made again of its checkpoint: its graph in memory, which the bundle's own is held against, and the options to export."""
 
 from collections.abc import Collection
 from pathlib import Path

@@ -60,7 +60,7 @@ def proposal_from_graph(
     if before <= 1.0:
         return Proposal(kept=tuple(keep), before=before, after=before)
     on_progress(f"what {precision} does to each node")
-    damages = damages_from_graph(graph, precision, golden, config)
+    damages = damages_from_graph(graph, precision, golden, config, keep=keep)
     ranked = list(dict.fromkeys([*keep, *sorted(damages, key=lambda name: -damages[name])]))
     low, high = 0, len(ranked)
     least = sum(name in keep or not np.isfinite(damages[name]) for name in ranked)
@@ -81,12 +81,14 @@ def proposal_from_graph(
     return Proposal(kept=tuple(kept), before=before, after=share(kept))
 
 
-def damages_from_graph(graph: ir.Model, precision: str, golden: Golden, config: FNetConfig) -> dict[str, float]:
+def damages_from_graph(
+    graph: ir.Model, precision: str, golden: Golden, config: FNetConfig, *, keep: Sequence[str] = ()
+) -> dict[str, float]:
     """Return what half precision does to each node of a float32 graph: the root mean square error of what it makes, in parts of it.
 
-    A node is fed what it should be, from golden inputs; its damage is infinite where it takes or makes numbers beyond the precision.
+    A node is fed what it should be, from golden inputs; where it takes or makes numbers beyond the precision, that is infinite.
     """
-    half = typed(half_from_graph(graph, precision))
+    half = typed(half_from_graph(graph, precision, keep=keep))
     halved = {node.name: node for node in half.graph}
     damages: dict[str, float] = {}
     state: Values = {}

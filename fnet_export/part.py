@@ -71,6 +71,7 @@ class OrtPart:
         """Open it; `name` is for errors. Raises SessionError."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # many are open at once
         try:
             data = ir.to_proto(part).SerializeToString()
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

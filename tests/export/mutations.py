@@ -86,7 +86,8 @@ def padding_with_0(graph):
     pad, other = (_constant(model, f"damage_{n}", np.array(n)) for n in (PAD_ID, 0))
     equal = ir.node("Equal", [ids, pad], name="damage/Equal")
     where = ir.node("Where", [equal.outputs[0], other, ids], name="damage/Where")
-    equal.outputs[0].name, where.outputs[0].name = "damage_equal", "damage_where"
+    for made, name, dtype in ((equal, "damage_equal", ir.DataType.BOOL), (where, "damage_where", ir.DataType.INT64)):
+        made.outputs[0].name, made.outputs[0].type = name, ir.TensorType(dtype)
     model.graph.insert_before(node, [equal, where])
     node.replace_input_with(1, where.outputs[0])
     return model
