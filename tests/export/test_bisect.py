@@ -9,22 +9,28 @@ import pytest
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, replaced, save_tiny
 from export.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
-from fnet_runtime.golden import golden_from_file
-from fnet_runtime.manifest import GOLDEN, MODEL, manifest_from_folder
+from fnet_runtime.golden import Golden
+from fnet_runtime.manifest import MODEL, manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 
-from fnet_core.tasks import TASKS
 from fnet_export.bisect import bisection_from_subject, subject_from_bundle
 from fnet_export.bundle import write_graph
 from fnet_export.cli import main
 from fnet_export.departures import MULTIPLE
 from fnet_export.errors import GraphError, OptionError
+from fnet_export.graphs import lowered_from_plan
 from fnet_export.inputs import samples_from_texts
 from fnet_export.keep import proposal_from_graph
+from fnet_export.manifest import manifest_from_plan
+from fnet_export.optimize import optimized_from_graph
 from fnet_export.part import part_from_graph
 from fnet_export.places import module_of_place, steps_from_graph
+from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.precision import half_from_graph
 from fnet_export.source import checkpoint_from_bundle
+from fnet_export.torch_session import TorchSession
+from fnet_export.trace import graph_from_model
 
 TEXTS = ["the quick fox\n\njumps", "a dog", "the lazy dog jumps over the quick brown fox " * 4, ""]
 
@@ -33,9 +39,22 @@ def samples_of(subject):
     return samples_from_texts(subject.task, Tokenizer.from_file(VOCABULARY), TEXTS, sequence_length=LENGTH, choices=2)
 
 
-def subject_of(folder, **changes):
-    manifest = replace(manifest_from_folder(folder), **changes)
-    return subject_from_bundle(folder, manifest, checkpoint_from_bundle(folder, manifest))
+def subject_of(folder, checkpoint, damage=lambda graph: graph, *, task="sequence-classification", precision="fp32", **options):
+    """What bisect works on, of a bundle that holds a graph and nothing else."""
+    target = "tensorrt-rtx" if precision == "fp16" else "onnx"
+    chosen = ExportOptions(task=task, target=target, model=str(checkpoint), output=folder / "b", precision=precision, **options)
+    plan = plan_from_options(chosen)
+    graph = graph_from_model(lowered_from_plan(plan), plan.options.trace)
+    graph = optimized_from_graph(graph) if plan.options.simplify else graph
+    write_graph(damage(half_from_graph(graph, precision) if precision == "fp16" else graph), folder / MODEL)
+    return subject_from_bundle(folder, manifest_from_plan(plan), plan.checkpoint)
+
+
+def golden_of(subject, limit=1.0):
+    """Golden inputs and references, and one limit of all outputs."""
+    inputs = samples_of(subject).inputs
+    references = TorchSession(subject.reference).run(inputs)
+    return Golden(inputs, references, dict.fromkeys(references, limit))
 
 
 def place_in(subject):
@@ -56,8 +75,8 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def subject(whole_bundle):
-    return subject_of(whole_bundle)
+def subject(checkpoint, tmp_path_factory):
+    return subject_of(tmp_path_factory.mktemp("bisect"), checkpoint)
 
 
 @pytest.mark.parametrize("name", [name for name, mutation in MUTATIONS.items() if not mutation.overflows])
@@ -73,8 +92,9 @@ def test_every_damage_is_placed(subject, name):
 def test_an_overflow_of_fp16_is_placed(tmp_path):
     """The mixing is not scaled, as half precision has it; the graph's own numbers show it, not ONNX Runtime's."""
     mutation = MUTATIONS["fp16 DC overflow"]
-    bundle = export(save_overflowing(tmp_path / "c"), tmp_path / "b", mixing="dft").folder
-    damaged = subject_of(with_graph(bundle, mutation.mutate(ir.load(bundle / MODEL))), precision="fp16")
+    checkpoint = save_overflowing(tmp_path / "c")
+    whole = subject_of(tmp_path, checkpoint, mixing="dft")
+    damaged = subject_of(tmp_path, checkpoint, lambda _: mutation.mutate(whole.float32), mixing="dft", precision="fp16")
     place = place_in(damaged)
     assert (place.module, place.operator) == (mutation.module, mutation.operator)
     assert place.node == "encoder.blocks.0.mixing/node_matmul_1"
@@ -93,7 +113,7 @@ def test_an_overflow_of_fp16_is_placed(tmp_path):
     ],
 )
 def test_nothing_departs_in_a_healthy_bundle(tmp_path, task, changes, options):
-    healthy = subject_of(export(save_tiny(tmp_path / "c", task, **changes), tmp_path / "b", task=task, **options).folder)
+    healthy = subject_of(tmp_path, save_tiny(tmp_path / "c", task, **changes), task=task, **options)
     found = bisection_from_subject(healthy, samples_of(healthy))
     assert found.place is None
     assert [step.module for step in found.steps][:2] == ["fnet.embeddings", "fnet.encoder.layer.0"]
@@ -101,7 +121,9 @@ def test_nothing_departs_in_a_healthy_bundle(tmp_path, task, changes, options):
 
 
 def test_int8_hides_a_step_of_one_weight_and_bisect_finds_it(tmp_path):
-    healthy = subject_of(export(save_tiny(tmp_path / "c"), tmp_path / "b", precision="int8").folder)
+    folder = export(save_tiny(tmp_path / "c"), tmp_path / "b", precision="int8").folder
+    manifest = manifest_from_folder(folder)
+    healthy = subject_from_bundle(folder, manifest, checkpoint_from_bundle(folder, manifest))
     assert place_in(healthy) is None
     damaged = healthy.shipped.clone()
     weight = next(
@@ -140,10 +162,10 @@ def test_a_part_that_needs_more_cannot_be_cut(subject):
         part_from_graph(subject.shipped, ["linear"], ["no such value"])
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["feature-extraction", "pretraining", "question-answering"])
 def test_every_node_has_a_place_of_the_checkpoint(tmp_path, task):
     """The names are transformers' own: `fnet.` or a head's first, none of ours."""
-    made = subject_of(export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task).folder)
+    made = subject_of(tmp_path, save_tiny(tmp_path / "c", task), task=task)
     config, graph = made.reference.config, made.shipped
     names = set()
     for step in steps_from_graph(graph, config):
@@ -178,21 +200,20 @@ def test_the_command_says_what_it_cannot(bundle, tmp_path):
     altered = (bundle / MODEL).read_bytes() + b" "
     (bundle / MODEL).write_bytes(altered)
     assert (run(bundle).exit_code, "altered" in run(bundle).output) == (1, True)
+    manifest = replace(manifest_from_folder(replaced(bundle, MODEL, altered)), precision="bf16")
     with pytest.raises(OptionError, match="is in bf16, which ONNX Runtime does not compute on a CPU; export the model in fp32 and"):
-        subject_of(replaced(bundle, MODEL, altered), precision="bf16")
+        subject_from_bundle(bundle, manifest, checkpoint_from_bundle(bundle, manifest))
 
 
 @pytest.fixture(scope="module")
 def overflowing(tmp_path_factory):
-    """An fp16 bundle whose first feed-forward reaches a million."""
-    folder = tmp_path_factory.mktemp("overflow")
-    checkpoint = save_tiny(folder / "c")
+    """A checkpoint whose first feed-forward reaches a million."""
+    checkpoint = save_tiny(tmp_path_factory.mktemp("overflow"))
     tensors = load_file(checkpoint / "model.safetensors")
-    layer = "encoder.layer.0"
     for name, factor in (("intermediate.dense", 3e4), ("fourier.output.LayerNorm", 100.0), ("output.dense", 1 / 3e4)):
-        tensors[f"{layer}.{name}.weight"] *= factor
+        tensors[f"encoder.layer.0.{name}.weight"] *= factor
     save_file(tensors, checkpoint / "model.safetensors")
-    return export(checkpoint, folder / "b", target="tensorrt-rtx", precision="fp16").folder
+    return checkpoint
 
 
 OVERFLOWS = [
@@ -204,8 +225,9 @@ OVERFLOWS = [
 
 
 def test_fix_keeps_what_overflows_in_float32(overflowing, tmp_path):
-    fixed = tmp_path / "fixed"
-    done = run(overflowing, "--fix", "--output", fixed)
+    bundle, fixed = tmp_path / "bundle", tmp_path / "fixed"
+    export(overflowing, bundle, target="tensorrt-rtx", precision="fp16")
+    done = run(bundle, "--fix", "--output", fixed)
     assert done.exit_code == 0, done.output
     assert "first place: fnet.encoder.layer.0.intermediate.dense, node encoder.blocks.0.intermediate/node_MatMul_20" in done.output
     assert "a fresh fp16 graph gives infinite numbers, or none; with these 4 nodes in float32 it comes to 0." in done.output
@@ -218,19 +240,19 @@ def test_fix_keeps_what_overflows_in_float32(overflowing, tmp_path):
     assert again["proposal"]["share_of_limit_before"] < 1
 
 
-def test_a_limit_that_float32_does_not_hold_has_no_proposal(overflowing):
-    subject, golden = subject_of(overflowing), golden_from_file(overflowing / GOLDEN)
-    strict = replace(golden, limits=dict.fromkeys(golden.limits, 1e-12))
-    proposal = proposal_from_graph(subject.float32, "fp16", strict, subject.reference.config)
-    assert (proposal.kept, proposal.holds, proposal.before) == ((), False, np.inf)
-    assert proposal.after > 1
+def test_a_limit_has_the_shortest_beginning_of_the_ranking_that_holds_it(overflowing, tmp_path):
+    subject = subject_of(tmp_path, overflowing, precision="fp16")
+    config = subject.reference.config
 
+    def proposed(limit):
+        return proposal_from_graph(subject.float32, "fp16", golden_of(subject, limit), config)
 
-def test_the_shortest_beginning_of_the_ranking_is_found(overflowing):
-    """A limit between what overflows and what all in float32 comes to needs some of the others, and no more than that."""
-    subject, golden = subject_of(overflowing), golden_from_file(overflowing / GOLDEN)
-    loose = proposal_from_graph(subject.float32, "fp16", golden, subject.reference.config)
-    strict = replace(golden, limits={name: limit * loose.after / 3 for name, limit in golden.limits.items()})
-    proposal = proposal_from_graph(subject.float32, "fp16", strict, subject.reference.config)
-    assert proposal.holds
-    assert set(OVERFLOWS) < set(proposal.kept)
+    loose = proposed(1.0)
+    assert (sorted(loose.kept), loose.holds, loose.before) == (sorted(OVERFLOWS), True, np.inf)
+    some = proposed(loose.after / 3)
+    assert some.holds
+    assert set(OVERFLOWS) < set(some.kept)
+    assert not proposal_from_graph(subject.float32, "fp16", golden_of(subject, loose.after / 3), config, keep=OVERFLOWS).before <= 1
+    none = proposed(1e-12)
+    assert (none.kept, none.holds, none.before) == ((), False, np.inf)
+    assert proposal_from_graph(subject.float32, "fp16", golden_of(subject), config, keep=OVERFLOWS).kept == tuple(OVERFLOWS)
