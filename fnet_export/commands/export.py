@@ -42,7 +42,8 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 @click.command(
     context_settings={"show_default": True},
     epilog="Further commands, each with --help: fnet-export convert (other checkpoint formats), eval (accuracy), padding (other "
-    "lengths), verify (a bundle on another host), inspect (what a bundle is), bench (latency).",
+    "lengths), verify (a bundle on another host), inspect (what a bundle is), bench (latency), bisect (where a graph "
+    "departs).",
 )
 @click.option("--task", required=True, metavar="TASK", help=f"One of {', '.join(TASKS)}.")
 @click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")

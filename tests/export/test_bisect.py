@@ -21,6 +21,7 @@ from fnet_export.departures import MULTIPLE
 from fnet_export.errors import GraphError, OptionError
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.inputs import samples_from_texts
+from fnet_export.int8 import int8_from_graph, products_from_graph
 from fnet_export.keep import proposal_from_graph
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.optimize import optimized_from_graph
@@ -46,7 +47,12 @@ def subject_of(folder, checkpoint, damage=lambda graph: graph, *, task="sequence
     plan = plan_from_options(chosen)
     graph = graph_from_model(lowered_from_plan(plan), plan.options.trace)
     graph = optimized_from_graph(graph) if plan.options.simplify else graph
-    write_graph(damage(half_from_graph(graph, precision) if precision == "fp16" else graph), folder / MODEL)
+    if precision == "fp16":
+        graph = half_from_graph(graph, precision)
+    elif precision == "int8":
+        bounds = {product.activation.name: 8.0 for product in products_from_graph(graph)}
+        graph = int8_from_graph(graph, bounds, target=target)
+    write_graph(damage(graph), folder / MODEL)
     return subject_from_bundle(folder, manifest_from_plan(plan), plan.checkpoint)
 
 
@@ -121,9 +127,7 @@ def test_nothing_departs_in_a_healthy_bundle(tmp_path, task, changes, options):
 
 
 def test_int8_hides_a_step_of_one_weight_and_bisect_finds_it(tmp_path):
-    folder = export(save_tiny(tmp_path / "c"), tmp_path / "b", precision="int8").folder
-    manifest = manifest_from_folder(folder)
-    healthy = subject_from_bundle(folder, manifest, checkpoint_from_bundle(folder, manifest))
+    healthy = subject_of(tmp_path, save_tiny(tmp_path / "c"), precision="int8")
     assert place_in(healthy) is None
     damaged = healthy.shipped.clone()
     weight = next(
