@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": "verify",
     "inspect": "inspect",
     "bench": "bench",
+    "bisect": "bisect",
 }
 """By the name that a user types: the module in `fnet_export.commands`, and the function of the same name in it."""
 

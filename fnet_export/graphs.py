@@ -9,6 +9,7 @@ from fnet_runtime.manifest import FP16, FP32, INT8, MODEL
 
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
+from fnet_core.tasks import Task
 from fnet_export.bundle import write_graph
 from fnet_export.lower import LoweredFNet, lowered_from_model
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
@@ -45,9 +46,13 @@ def trained_from_plan(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") ->
 def lowered_from_plan(plan: Plan) -> LoweredFNet:
     """Read the model and lower it for its target and precision; the one that was read is let go."""
     trained = trained_from_plan(plan, torch.float32)
-    options = plan.options
-    widen = options.target == "onnx" and options.precision != INT8  # rows of int8 are a quarter as long
-    return lowered_from_model(trained, plan.mixing.name, plan.task, widen=widen, scaled=options.precision == FP16)
+    return lowered_for_target(trained, plan.task, plan.mixing.name, target=plan.options.target, precision=plan.options.precision)
+
+
+def lowered_for_target(trained: FNet, task: Task, mixing: str, *, target: str, precision: str) -> LoweredFNet:
+    """Lower a model as a target and a precision want it."""
+    widen = target == "onnx" and precision != INT8  # rows of int8 are a quarter as long
+    return lowered_from_model(trained, mixing, task, widen=widen, scaled=precision == FP16)
 
 
 def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress) -> Graphs:
@@ -76,7 +81,7 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
         graph, sensitivity = int8_from_plan(plan, plan.calibration, graph, float32, progress)
         shipped = write(graph, folder)
     elif changes:
-        shipped = write(half_from_graph(graph, plan.options.precision), folder)
+        shipped = write(half_from_graph(graph, plan.options.precision, keep=plan.options.keep_float32), folder)
     for graph in written:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
         for value in graph.graph.initializers.values():
             value.const_value = None

@@ -88,6 +88,7 @@ class ExportOptions:
     precision: str = FP32
     calibration: Path | None = None
     calibration_method: str = MINMAX
+    keep_float32: tuple[str, ...] = ()
     max_accuracy_drop: float | None = None
     evaluation: Path | None = None
     samples: Path | None = None
@@ -118,6 +119,8 @@ class ExportOptions:
             if getattr(self, option) is not None and self.precision != INT8:
                 name = f"--{option.replace('_', '-')}"
                 raise OptionError(f"{name}: is for int8; found precision {self.precision}. Add --precision int8")
+        if self.keep_float32 and self.precision not in HALVES:
+            raise OptionError(f"--keep-float32: is for {' and '.join(HALVES)}; found precision {self.precision}; leave it out")
         if self.evaluation is not None and self.max_accuracy_drop is None:
             raise OptionError("--evaluation: is for --max-accuracy-drop; add it, or score a bundle with fnet-export eval")
         Limits(max_accuracy_drop=self.max_accuracy_drop)

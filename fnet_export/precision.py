@@ -3,7 +3,7 @@
 ONNX Runtime's float16 converter knows no bfloat16 and works on protocol buffers, which end at 2 GiB; hence this one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,25 +43,29 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def half_from_graph(graph: ir.Model, precision: str) -> ir.Model:
+def half_from_graph(graph: ir.Model, precision: str, *, keep: Collection[str] = ()) -> ir.Model:
     """Rewrite a float32 graph for `fp16` or `bf16`; the graph given stays as it is, inputs and outputs keep names and types.
 
+    `keep` names nodes that stay in float32, or modules, whose nodes all do.
+
     Products, sums and activations take and give half precision, and so do the residuals between them. Weights become half but for
-    those of FLOAT32_OPERATORS; what several nodes read stays one. A weight is rounded to nearest, and to nought or a subnormal
+    those of what stays in float32; what several nodes read stays one. A weight is rounded to nearest, and to nought or a subnormal
     number where it is too small.
 
-    Raises GraphError for another precision, a weight beyond what it can hold, or when the result is not valid.
+    Raises GraphError for another precision, a name that no node has, a weight beyond what the precision can hold, or when the
+    result is not valid.
     """
     if precision not in HALVES:
         raise GraphError(f"precision: expected {' or '.join(HALVES)} for a graph in half precision, found {precision!r}")
     half = HALVES[precision]
     model = graph.clone()
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    wide = _staying(model, keep)
     for value in list(model.graph.initializers.values()):
         if value.dtype == FLOAT32:
-            _halve_weight(model, value, precision)
+            _halve_weight(model, value, precision, wide)
     for node in list(model.graph):
-        if node.op_type in FLOAT32_OPERATORS:
+        if node in wide:
             _surround(model, node, precision)
             continue
         if node.op_type == "Cast" and node.attributes.get_int("to") == FLOAT32:
@@ -77,10 +81,21 @@ def half_from_graph(graph: ir.Model, precision: str) -> ir.Model:
     return checked(model, f"the graph in {precision}")
 
 
-def _halve_weight(model: ir.Model, value: ir.Value, precision: str) -> None:
-    """Round a weight for all of its readers but FLOAT32_OPERATORS; one that both kinds read becomes two."""
+def _staying(model: ir.Model, keep: Collection[str]) -> set[ir.Node]:
+    """Find the nodes that stay in float32."""
+    wide = {node for node in model.graph if node.op_type in FLOAT32_OPERATORS}
+    for name in keep:
+        found = [node for node in model.graph if name in (node.name, (node.name or "").rpartition("/")[0])]
+        if not found:
+            raise GraphError(f"keep in float32: no node or module of the graph is named {name!r}; fnet-export bisect names them")
+        wide.update(found)
+    return wide
+
+
+def _halve_weight(model: ir.Model, value: ir.Value, precision: str, wide: Collection[ir.Node]) -> None:
+    """Round a weight for all of its readers but those that stay in float32; one that both kinds read becomes two."""
     half = HALVES[precision]
-    readers = [use for use in value.uses() if use.node.op_type not in FLOAT32_OPERATORS]
+    readers = [use for use in value.uses() if use.node not in wide]
     if not readers:
         return
     assert value.name is not None
@@ -109,20 +124,32 @@ def _rounded(weight: np.ndarray, name: str, precision: str) -> np.ndarray:
 
 
 def _surround(model: ir.Model, node: ir.Node, precision: str) -> None:
-    """Put casts around a node that stays in float32; its weights are float32 still."""
+    """Put casts around a node that stays in float32, but none between two of them; its weights are float32 still."""
+    half = HALVES[precision]
     for index, value in enumerate(node.inputs):
-        if value is not None and not value.is_initializer():
+        if value is None or value.is_initializer() or value.dtype not in (None, FLOAT32, half):
+            continue
+        producer = value.producer()
+        assert producer is not None  # graph inputs are ids
+        if producer.name == f"cast_{value.name}":  # what made it stays in float32 as well
+            node.replace_input_with(index, producer.inputs[0])
+            if not value.uses():
+                model.graph.remove(producer, safe=True)
+        else:
             node.replace_input_with(index, _cast(model, value, FLOAT32, f"{value.name}_fp32"))
     for output in node.outputs:
-        readers = list(output.uses())
+        readers = list(output.uses()) if output.dtype in (None, FLOAT32) else []
         if readers:
-            halved = _cast(model, output, HALVES[precision], f"{output.name}_{precision}")
+            halved = _cast(model, output, half, f"{output.name}_{precision}")
             for reader, index in readers:
                 reader.replace_input_with(index, halved)
 
 
 def _cast(model: ir.Model, value: ir.Value, dtype: ir.DataType, name: str) -> ir.Value:
-    """Add a cast right after what makes a value."""
+    """Return the cast of a value, which is added right after what makes it."""
+    for use in value.uses():
+        if use.node.name == f"cast_{name}":
+            return use.node.outputs[0]
     result = ir.Value(name=name, shape=value.shape, type=ir.TensorType(dtype))
     producer = value.producer()
     assert producer is not None  # graph inputs are ids

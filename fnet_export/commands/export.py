@@ -42,7 +42,8 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 @click.command(
     context_settings={"show_default": True},
     epilog="Further commands, each with --help: fnet-export convert (other checkpoint formats), eval (accuracy), padding (other "
-    "lengths), verify (a bundle on another host), inspect (what a bundle is), bench (latency).",
+    "lengths), verify (a bundle on another host), inspect (what a bundle is), bench (latency), bisect (where a graph "
+    "departs).",
 )
 @click.option("--task", required=True, metavar="TASK", help=f"One of {', '.join(TASKS)}.")
 @click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")
@@ -70,6 +71,12 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Labelled data to hold that to.  [default: the built-in e-mails for the built-in model]",
+)
+@click.option(
+    "--keep-float32",
+    multiple=True,
+    metavar="NODE",
+    help="fp16, bf16: keep this node of the graph, or module, in float32; may be given several times (fnet-export bisect).",
 )
 @click.option(
     "--samples",
@@ -114,6 +121,7 @@ def export(
     calibration_method: str,
     max_accuracy_drop: float | None,
     evaluation: Path | None,
+    keep_float32: tuple[str, ...],
     samples: Path | None,
     atol: float | None,
     rtol: float | None,
@@ -145,6 +153,7 @@ def export(
             calibration_method=calibration_method,
             max_accuracy_drop=max_accuracy_drop,
             evaluation=evaluation,
+            keep_float32=keep_float32,
             samples=samples,
             atol=atol,
             rtol=rtol,

@@ -310,6 +310,7 @@ def test_help_says_every_option():
         "--precision",
         "--calibration",
         "--calibration-method",
+        "--keep-float32",
         "--sequence-length",
         "--accept-drift",
         "--batch-size",

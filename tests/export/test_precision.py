@@ -265,6 +265,32 @@ def test_a_cast_to_float_becomes_one_to_half():
     assert found.tolist() == [1.5, -65504.0]
 
 
+@pytest.mark.parametrize("precision", HALVES)
+def test_nodes_that_are_kept_compute_in_float32(precision):
+    """A module's nodes or one node: no cast between two of them, one cast for all that read the same, its weights as they were."""
+    model = wide_model("sequence-classification")
+    whole = optimized_from_graph(graph_from_model(lowered_from_model(model, "folded", scaled=True)))
+    gelu = next(node.name for node in whole.graph if node.op_type == "Gelu")
+    mixing = [node.name for node in whole.graph if node.name.startswith("encoder.blocks.0.mixing/")]
+    kept = ["encoder.blocks.0.intermediate", gelu, "encoder.blocks.0.mixing", "head.classifier"]
+    half = half_from_graph(whole, precision, keep=kept)
+    nodes = {node.name: node for node in half.graph}
+    product, bias = (node for node in half.graph if node.name.startswith("encoder.blocks.0.intermediate/"))
+    for node in (product, bias, nodes[gelu], *(nodes[name] for name in mixing)):
+        assert {value.dtype for value in (*node.inputs, *node.outputs) if value.dtype != ir.DataType.INT64} == {FLOAT}
+    assert bias.inputs[0].producer() is product
+    assert nodes[gelu].inputs[0].producer() is bias
+    assert product.inputs[0].producer().op_type == FLOAT32_KIND
+    assert nodes[gelu].outputs[0].uses()[0].node.op_type == "Cast"
+    names = [value.name for node in half.graph for value in node.outputs]
+    assert len(names) == len(set(names))
+    assert half.graph.outputs[0].producer().name.startswith("head.classifier/")
+    inputs = worst_inputs(model)
+    assert smallest_cosine(run_by_reference(half, inputs), reference(model, inputs)) >= COSINE[precision]
+    with pytest.raises(GraphError, match="keep in float32: no node or module of the graph is named 'nothing'; fnet-export bisect"):
+        half_from_graph(whole, precision, keep=["nothing"])
+
+
 def test_a_weight_beyond_half_is_refused():
     graph = graph_of(BOTH, table=np.full((3, 3), 1e5), w=[1.0, 2.0, 3.0])
     with pytest.raises(

@@ -185,6 +185,7 @@ def test_positions_and_lengths_go_with_int8(tmp_path):
             "--precision: expected fp32, int8 for the target onnx, found 'bf16'",
         ),
         (["--calibration", "texts.jsonl"], 2, "--calibration: is for int8; found precision fp32. Add --precision int8"),
+        (["--keep-float32", "head"], 2, "--keep-float32: is for fp16 and bf16; found precision fp32; leave it out"),
         (["--precision", "int8", "--calibration", "texts.jsonl"], 1, "texts.jsonl: cannot be read"),
         (
             ["--precision", "int8", "--no-simplify"],

@@ -1,0 +1,203 @@
+"""fnet-export bisect, on the command line; docs/bisect.md.
+
+Exit codes: 0 nothing wrong, or fixed; 1 bad input or bundle; 2 usage; 3 a place was found, or half precision does not hold.
+"""
+
+import contextlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from fnet_runtime.errors import FNetRuntimeError
+from fnet_runtime.golden import golden_from_file
+from fnet_runtime.manifest import GOLDEN, Manifest, manifest_from_folder
+from fnet_runtime.tokenizer import Tokenizer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fnet_core.errors import FNetError
+from fnet_export.bisect import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
+from fnet_export.bundle import check_output
+from fnet_export.calibrate import CalibrationData, data_from_file
+from fnet_export.commands.outcome import fail
+from fnet_export.departures import MULTIPLE, Departure
+from fnet_export.errors import FNetExportError, OptionError, ParityError
+from fnet_export.fresh import kept_in_float32, options_of_manifest
+from fnet_export.inputs import Samples, samples_from_texts, spread
+from fnet_export.keep import Proposal, proposal_from_graph
+from fnet_export.pipeline import Export, bundle_from_plan
+from fnet_export.plan import READ, plan_from_options
+from fnet_export.precision import HALVES
+from fnet_export.progress import Bars, Lines, Progress
+from fnet_export.source import checkpoint_from_bundle
+from fnet_export.status import FAILED, PASSED, styled
+
+BAD_INPUT, USAGE, FOUND = 1, 2, 3
+TEXTS, CHOICES = 7, 2
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--model", metavar="FOLDER|ID", help="Where the checkpoint of the bundle is now.  [default: where it was]")
+@click.option("--runtime", type=click.Choice(("onnxruntime",)), default="onnxruntime", help="What runs the parts of the graph.")
+@click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Texts in .jsonl or one a line, {TEXTS} of which are run.  [default: the built-in e-mails]",
+)
+@click.option("--fix", is_flag=True, help="fp16: export again to --output, with the nodes in float32 that it needs.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where --fix writes the new bundle.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def bisect(
+    bundle: Path, model: str | None, runtime: str, samples: Path | None, fix: bool, output: Path | None, as_json: bool
+) -> None:
+    """Find the place where the graph of BUNDLE departs from the model it was made of: the module, and the node.
+
+    Of half precision, find what to keep in float32 as well. Exit codes: 0 nothing wrong, or fixed; 1 the bundle or its checkpoint
+    cannot be opened; 2 usage; 3 a place was found, or half precision does not hold the bundle's limits.
+    """
+    del runtime  # there is one
+    if fix != (output is not None):
+        raise click.UsageError("--fix and --output: expected both, or neither")
+    exported: Export | None = None
+    proposal: Proposal | None = None
+    try:
+        with contextlib.ExitStack() as stack:
+            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+            progress.stage(READ)
+            manifest = manifest_from_folder(bundle)
+            if output is not None:
+                _check_fix(manifest, output)
+            data = data_from_file(samples)
+            checkpoint = checkpoint_from_bundle(bundle, manifest, model)
+            subject = subject_from_bundle(bundle, manifest, checkpoint)
+            rows = _samples(bundle, manifest, subject, data)
+            progress.stage("walk the graph")
+            found = bisection_from_subject(subject, rows, progress.step)
+            if manifest.precision in HALVES:
+                progress.stage(f"find what {manifest.precision} needs in float32")
+                golden, keep = golden_from_file(bundle / GOLDEN), kept_in_float32(subject.shipped)
+                args = subject.float32, manifest.precision, golden, checkpoint.config
+                proposal = proposal_from_graph(*args, keep=keep, on_progress=lambda what: progress.step(0, 1, what))
+                wrong = found.place is not None or proposal.kept != keep
+                if output is not None and proposal.holds and wrong:
+                    options = options_of_manifest(
+                        manifest, subject.shipped, checkpoint, output=output, model=model, keep=proposal.kept
+                    )
+                    exported = bundle_from_plan(plan_from_options(options), progress)
+    except OptionError as error:
+        fail(str(error), USAGE, as_json=as_json)
+    except ParityError as error:
+        fail(str(error), FOUND, as_json=as_json)
+    except (FNetError, FNetExportError, FNetRuntimeError) as error:
+        fail(str(error), BAD_INPUT, as_json=as_json)
+    if as_json:
+        values = {"bundle": str(bundle)} | values_from_bisection(found)
+        values["proposal"] = None if proposal is None else _values_of_proposal(proposal)
+        values["fixed"] = None if exported is None else str(exported.folder)
+        click.echo(json.dumps(values, ensure_ascii=False))
+    else:
+        console = Console()
+        console.print(table_from_bisection(found, manifest))
+        lines = lines_from_place(found.place)
+        if proposal is not None:
+            lines += lines_from_proposal(proposal, manifest.precision)
+        if output is not None:
+            lines.append(
+                f"{output}: written" if exported is not None else f"{output}: not written, there is nothing that it would fix"
+            )
+        for line in lines:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    right = found.place is None and (proposal is None or proposal.before <= 1.0)
+    sys.exit(0 if right or exported is not None else FOUND)
+
+
+def _check_fix(manifest: Manifest, output: Path) -> None:
+    """Raise OptionError for a bundle that --fix is not for, OutputError for a folder that cannot be written."""
+    if manifest.precision not in HALVES:
+        raise OptionError(f"--fix: is for fp16; the bundle is in {manifest.precision}. Export it again")
+    check_output(output, force=False)
+
+
+def _samples(bundle: Path, manifest: Manifest, subject: Subject, data: CalibrationData) -> Samples:
+    """Some of the texts, and an empty one, which is padding nearly throughout."""
+    tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
+    texts = [*spread(data.texts, min(TEXTS, len(data.texts))), ""]
+    return samples_from_texts(subject.task, tokenizer, texts, sequence_length=manifest.sequence_length, choices=CHOICES)
+
+
+def table_from_bisection(found: Bisection, manifest: Manifest) -> Table:
+    """Return a table, one line per step of the graph."""
+    table = Table(
+        title=f"{manifest.precision} against float64, each block fed what it should be, {found.samples} inputs",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("module", overflow="fold")
+    for name in ("max rel", "noise", "limit"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for step in found.steps:
+        departure = step.departure
+        figures = (f"{number:.1e}" for number in (departure.error, departure.noise, departure.limit))
+        table.add_row(escape(step.module), *figures, styled(FAILED if departure.departs else PASSED))
+    return table
+
+
+def lines_from_place(place: Place | None) -> list[str]:
+    """Say where the place is and what is wrong there."""
+    if place is None:
+        return [f"nothing departs by more than {MULTIPLE:g} times the rounding there"]
+    node = "" if place.node is None else f", node {place.node} ({place.operator})"
+    departure = place.departure
+    figures = f"off by {departure.error:.1e}, where rounding explains {departure.limit:.1e}"
+    return [f"first place: {place.module}{node}: {figures}", *(f"  {said}" for said in place.differs)]
+
+
+def lines_from_proposal(proposal: Proposal, precision: str) -> list[str]:
+    """Say how half precision holds the limits of the bundle, and what it needs for that."""
+    said = f"a fresh {precision} graph {_off(proposal.before)}"
+    if proposal.before <= 1.0:
+        return [f"{said}: no more nodes need float32"]
+    if not proposal.holds:
+        return [f"{said}; with every node in float32 it {_off(proposal.after)}: export in fp32"]
+    kept = [f"  --keep-float32 {name}" for name in proposal.kept]
+    return [f"{said}; with these {len(kept)} nodes in float32 it {_off(proposal.after)} (--fix exports it so):", *kept]
+
+
+def _off(share: float) -> str:
+    return f"comes to {share:.2g} of the bundle's limit" if math.isfinite(share) else "gives infinite numbers, or none"
+
+
+def values_from_bisection(found: Bisection) -> dict[str, Any]:
+    """Return a bisection as JSON's own types; an infinite figure is null."""
+    place = found.place
+    return {
+        "passed": place is None,
+        "samples": found.samples,
+        "multiple": MULTIPLE,
+        "steps": [{"module": step.module} | _figures(step.departure) for step in found.steps],
+        "place": None
+        if place is None
+        else {"module": place.module, "node": place.node, "operator": place.operator}
+        | _figures(place.departure)
+        | {"differs": list(place.differs)},
+    }
+
+
+def _values_of_proposal(proposal: Proposal) -> dict[str, Any]:
+    shares = {"before": proposal.before, "after": proposal.after}
+    finite = {key: share if math.isfinite(share) else None for key, share in shares.items()}
+    return {"keep_float32": list(proposal.kept), "holds": proposal.holds} | {f"share_of_limit_{k}": v for k, v in finite.items()}
+
+
+def _figures(departure: Departure) -> dict[str, Any]:
+    finite = {"max_rel": departure.error, "noise": departure.noise, "limit": departure.limit}
+    return {key: value if math.isfinite(value) else None for key, value in finite.items()} | {"departs": departure.departs}
