@@ -1,0 +1,95 @@
+"""The tolerance is sharp: a graph damaged in any of ten ways fails, and the same graph whole passes."""
+
+import pytest
+import torch
+from conftest import save_tiny
+from export.mutations import MUTATIONS, save_overflowing
+from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.tokenizer import Tokenizer
+from safetensors.torch import load_file, save_file
+
+from fnet_core.checkpoint import checkpoint_from_name, model_from_checkpoint
+from fnet_core.tasks import TASKS
+from fnet_export.bundle import tensors_from_task, write_graph
+from fnet_export.calibrate import data_from_file
+from fnet_export.emulation import half_model
+from fnet_export.inputs import parity_samples
+from fnet_export.lower import lowered_from_model
+from fnet_export.optimize import optimized_from_graph
+from fnet_export.parity import Candidate, parity_from_candidates
+from fnet_export.torch_session import TorchSession
+from fnet_export.trace import graph_from_model
+
+TASK = TASKS["sequence-classification"]
+
+
+class Honest:
+    """A checkpoint: its reference, what to expect, its graph and its inputs."""
+
+    def __init__(self, name, mixing, texts=None):
+        checkpoint = checkpoint_from_name(name)
+        self.reference = model_from_checkpoint(checkpoint, TASK, dtype=torch.float64)
+        self.model = model_from_checkpoint(checkpoint, TASK)
+        self.graph = optimized_from_graph(graph_from_model(lowered_from_model(self.model, mixing)))
+        self.scaled = optimized_from_graph(graph_from_model(lowered_from_model(self.model, mixing, scaled=True)))
+        tokenizer = Tokenizer.from_file(checkpoint.folder / "spiece.model")
+        length = self.model.sequence_length
+        texts = data_from_file(None).texts[:texts]
+        self.samples = parity_samples(TASK, tokenizer, checkpoint.config, texts, sequence_length=length, choices=1)
+        self.inputs = tensors_from_task(TASK, checkpoint.config, length)[0]
+
+    def status(self, graph, folder, precision="fp32"):
+        write_graph(graph, folder / "model.onnx")
+        model = self.model if precision == "fp32" else half_model(self.model, precision)
+        candidates = [
+            Candidate(name="torch", open=lambda: TorchSession(model), expected=True, precision=precision),
+            Candidate(name="graph", open=lambda: OrtSession(folder / "model.onnx", self.inputs), precision=precision),
+        ]
+        return parity_from_candidates(self.reference, candidates, self.samples).rows[1].status
+
+
+def save_small_embeddings(folder):
+    """A tiny checkpoint whose embeddings have a std of 0.02, as trained ones do: there LayerNorm's eps counts."""
+    save_tiny(folder)
+    tensors = load_file(folder / "model.safetensors")
+    for name, value in tensors.items():
+        if name.endswith("_embeddings.weight"):
+            value *= 0.02 / 0.3
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module", params=["tiny, folded", "tiny, dft", "built-in, folded"])
+def honest(request, tmp_path_factory):
+    name, mixing = request.param.split(", ")
+    if name == "tiny":
+        return Honest(str(save_small_embeddings(tmp_path_factory.mktemp("c"))), mixing)
+    return Honest(None, mixing, texts=8)
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory):
+    return Honest(str(save_overflowing(tmp_path_factory.mktemp("c"))), "folded")
+
+
+IN_FP32 = {name: mutation for name, mutation in MUTATIONS.items() if not mutation.overflows}
+
+
+def test_there_are_ten():
+    assert (len(MUTATIONS), len(IN_FP32)) == (10, 9)
+
+
+@pytest.mark.parametrize("name", IN_FP32)
+def test_a_damaged_graph_fails(honest, name, tmp_path):
+    assert honest.status(IN_FP32[name].mutate(honest.graph), tmp_path) == "failed"
+
+
+def test_the_whole_graph_passes(honest, overflowing, tmp_path):
+    assert honest.status(honest.graph, tmp_path) == "passed"
+    assert overflowing.status(overflowing.graph, tmp_path) == "passed"
+
+
+def test_fp16_that_overflows_fails_and_scaled_passes(overflowing, tmp_path):
+    mutation = MUTATIONS["fp16 DC overflow"]
+    assert overflowing.status(mutation.mutate(overflowing.graph), tmp_path, "fp16") == "failed"
+    assert overflowing.status(mutation.mutate(overflowing.scaled), tmp_path, "fp16") == "passed"
