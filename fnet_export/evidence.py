@@ -43,7 +43,14 @@ def values_from_report(plan: Plan, report: ParityReport, files: Mapping[str, Fil
             "edges": list(EDGES),
             "random": RANDOM,
         },
-        "rule": [*RULE, *(() if plan.tolerance is None else (f"replaced here by atol + rtol * scale: {plan.tolerance}",))],
+        "rule": [
+            *RULE,
+            *(
+                ()
+                if plan.tolerance is None
+                else (f"replaced here by atol + rtol * scale: atol {plan.tolerance.atol}, rtol {plan.tolerance.rtol}",)
+            ),
+        ],
         "rows": [_row(row) for row in report.rows],
         "expected": {
             precision: {name: asdict(errors) for name, errors in outputs.items()} for precision, outputs in report.expected.items()

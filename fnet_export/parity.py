@@ -60,6 +60,12 @@ class OutputRow:
     limit: Limit
     passed: bool
 
+    @property
+    def share_of_limit(self) -> float:
+        """Return the larger of both errors in parts of its limit."""
+        pairs = ((self.difference.max_abs, self.limit.max_abs), (self.difference.mean_abs, self.limit.mean_abs))
+        return max(error / limit if limit else (math.inf if error else 0.0) for error, limit in pairs)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:

@@ -282,4 +282,4 @@ def _expected_bytes(
     beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
     engine = {"onnx": {}, OPENVINO: {IR: 100_000, IR_DATA: graph}}.get(options.target, {ENGINE: graph})
-    return sizes | engine | {PARITY: 20_000, PARITY_PAGE: 200_000, PARITY_JUNIT: 5_000, MANIFEST: 3_000}
+    return sizes | engine | {PARITY: 15_000, PARITY_PAGE: 60_000, PARITY_JUNIT: 2_000, MANIFEST: 3_000}

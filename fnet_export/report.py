@@ -21,26 +21,22 @@ def table_from_report(report: ParityReport) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("runtime", no_wrap=True)
+    table.add_column("runtime", min_width=24)
     table.add_column("status", no_wrap=True)
     table.add_column("output", overflow="fold")
-    for name in ("max abs", "limit", "mean abs", "limit", "1 - cos", "agree"):
+    for name in ("max abs", "of limit", "agree"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.rows:
         status = styled(row.status)
         if not row.outputs:
             table.add_row(escape(row.name), status)
         for i, (output, found) in enumerate(row.outputs.items()):
-            difference, limit = found.difference, found.limit
-            agreement = difference.decision_agreement
+            agreement = found.difference.decision_agreement
             table.add_row(
                 *((escape(row.name), status) if i == 0 else ("", "")),
                 output,
-                f"{difference.max_abs:.1e}",
-                f"{limit.max_abs:.1e}",
-                f"{difference.mean_abs:.1e}",
-                f"{limit.mean_abs:.1e}",
-                f"{max(0.0, 1 - difference.cosine):.1e}",
+                f"{found.difference.max_abs:.1e}",
+                f"{found.share_of_limit:.0%}",
                 "" if agreement is None else f"{agreement:.1%}",
             )
     return table

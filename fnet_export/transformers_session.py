@@ -13,6 +13,9 @@ from fnet_core.config import FOURIER
 from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES
 
+UNREAD, UNREAD_WITHOUT_POOLING = ("predictions.bias",), ("pooler.dense.weight", "pooler.dense.bias")
+"""Parameters of theirs that no output depends on: a decoder has its own bias, or this one as its own."""
+
 
 class TransformersSession:
     """A transformers model with the weights of one of ours, in float32."""
@@ -41,7 +44,8 @@ class TransformersSession:
                 for kind, value in module.named_parameters(recurse=False) if module is not None else ():
                     value.copy_(parameters[f"{name}.{kind}"])
                     filled.add(id(value))
-        unfilled = [name for name, value in theirs.named_parameters() if id(value) not in filled]
+        unread = UNREAD if task.pooled else (*UNREAD, *UNREAD_WITHOUT_POOLING)
+        unfilled = [name for name, value in theirs.named_parameters() if id(value) not in filled and not name.endswith(unread)]
         if unfilled:
             raise SessionError(f"transformers {transformers.__version__} has weights that ours do not fill: {', '.join(unfilled)}")
         self._task, self._model = task, theirs

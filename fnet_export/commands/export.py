@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
-from fnet_runtime.manifest import FP32, PRECISIONS, TARGETS, AxisProfile
+from fnet_runtime.manifest import FP32, PARITY_PAGE, PRECISIONS, TARGETS, AxisProfile
 from rich.console import Console
 from rich.filesize import decimal
 
@@ -197,7 +197,12 @@ def _show(export: Export, console: Console, *, as_json: bool) -> None:
     if export.report.headroom is not None:
         console.print(table_from_headroom(export.report.headroom))
     size = sum(info.size_bytes for info in export.manifest.files.values())
-    console.print(f"{export.folder}: {len(export.manifest.files) + 1} files, {decimal(size)}", highlight=False, markup=False)
+    console.print(
+        f"{export.folder}: {len(export.manifest.files) + 1} files, {decimal(size)}; the evidence: {export.folder / PARITY_PAGE}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:

@@ -88,7 +88,7 @@ def test_failed_files_never_replace_what_is_there(tmp_path, kind):
     mine.write_text("mine")
     expected = r"parity failed: x; the files are in .*b\.failed-2, without a manifest"
     with pytest.raises(ParityError, match=expected), bundle_folder(tmp_path / "b", force=False):
-        raise ParityError("parity failed: x", ParityReport(relative_limit=1e-5, rows=()))
+        raise ParityError("parity failed: x", ParityReport(rows=(), expected={}), {})
     assert mine.read_text() == "mine"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.failed", "b.failed-2"]
 

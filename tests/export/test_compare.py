@@ -3,54 +3,80 @@ import math
 import numpy as np
 import pytest
 
-from fnet_export.compare import Comparison
+from fnet_export.compare import LOG10_EDGES, Comparison
 from fnet_export.errors import CompareError
+from fnet_export.tolerance import Limit
 
 WANT = np.array([[1.0, 2.0, -4.0], [3.0, 1.0, 0.0]])
+TIGHT, LOOSE = Limit(max_abs=1e-5, mean_abs=1e-5), Limit(max_abs=1.0, mean_abs=1.0)
+NOUGHT = Limit(max_abs=0.0, mean_abs=0.0)
 
 
-def compared(output, reference=WANT, decides=True, relative_limit=1e-5):
-    comparison = Comparison(decides=decides, relative_limit=relative_limit)
+def compared(output, reference=WANT, decides=True, limit=TIGHT):
+    comparison = Comparison(decides=decides)
     comparison.add(np.asarray(output), np.asarray(reference))
-    return comparison.difference()
+    return comparison.difference(limit)
 
 
 def test_batches_count_as_one_array():
     reference = np.array([[2.0, 1.9], [1.0, 3.0]])
     output = reference + np.array([[0, 0.4], [0.1, 0]])
-    comparison = Comparison(decides=True, relative_limit=1e-5)
+    comparison = Comparison(decides=True)
     for got, want in zip(output, reference, strict=True):
         comparison.add(got[None], want[None])
-    found = comparison.difference()
+    found = comparison.difference(TIGHT)
     assert found == compared(output, reference)
-    assert (found.max_rel, found.decision_agreement) == (pytest.approx(0.4 / 3), 0.5)
+    assert (found.max_rel, found.mean_abs, found.decision_agreement) == (pytest.approx(0.4 / 3), pytest.approx(0.125), 0.5)
+    assert comparison.row_errors == pytest.approx([0.4, 0.1])
+    assert comparison.rows_decided_otherwise(TIGHT) == {0}
     with pytest.raises(CompareError, match="nothing was compared"):
-        Comparison(decides=True, relative_limit=1e-5).difference()
+        Comparison(decides=True).difference(TIGHT)
 
 
 def test_equal_arrays():
     same = compared(WANT)
     assert (same.max_abs, same.max_rel, same.decision_agreement, same.nonfinite_count) == (0.0, 0.0, 1.0, 0)
-    assert same.cosine == pytest.approx(1.0)
-    assert same.within(0.0)
+    assert (same.cosine, same.kl, same.top5) == (pytest.approx(1.0), 0.0, None)
+    assert same.within(NOUGHT)
     assert compared(WANT, decides=False).decision_agreement is None
+    assert compared(WANT, decides=False).kl is None
 
 
-def test_errors_are_relative_to_the_largest_magnitude():
+def test_errors_are_within_both_limits():
     off = compared(WANT + np.array([[0, 0, 0.5], [0, 0, 0]]))
-    assert (off.max_abs, off.max_rel) == (0.5, 0.125)
-    assert off.within(0.125)
-    assert not off.within(0.1)
+    assert (off.max_abs, off.max_rel, off.mean_abs) == (0.5, 0.125, pytest.approx(0.5 / 6))
+    assert off.within(Limit(max_abs=0.5, mean_abs=0.1))
+    assert not off.within(Limit(max_abs=0.4, mean_abs=0.1))
+    assert not off.within(Limit(max_abs=0.5, mean_abs=0.08))
 
 
 def test_a_flipped_decision_fails_whatever_the_limit():
     flipped = compared([[2.0, 1.0, -4.0], [3.0, 1.0, 0.0]])
     assert flipped.decision_agreement == 0.5
-    assert not flipped.within(1.0)
+    assert not flipped.within(LOOSE)
 
 
 def test_a_tie_is_no_decision():
     assert compared([[1.0, 2.0]], [[2.0, 2.0 - 1e-9]]).decision_agreement == 1.0
+
+
+def test_the_distribution_is_compared():
+    found = compared([[math.log(0.5), math.log(0.5)]], [[math.log(0.75), math.log(0.25)]])
+    assert found.kl == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+
+
+def test_the_five_best_of_many():
+    reference = np.tile(np.arange(120.0), (1, 40, 1))
+    output = reference.copy()
+    output[..., 0] = 200.0
+    assert compared(output, reference).top5 == pytest.approx(0.8)
+
+
+def test_errors_are_counted_by_size():
+    comparison = Comparison(decides=False, counts=True)
+    comparison.add(np.array([[0.0, 3e-7, 5e3]]), np.zeros((1, 3)))
+    counted = {edge: int(n) for edge, n in zip(LOG10_EDGES, comparison.histogram, strict=False) if n}
+    assert counted == {LOG10_EDGES[0]: 1, -7.0: 1, LOG10_EDGES[-2]: 1}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -59,12 +85,16 @@ def test_nan_and_inf_never_agree(bad):
     output[1, 2] = bad
     difference = compared(output)
     assert (difference.nonfinite_count, difference.max_abs, difference.cosine) == (1, math.inf, 0.0)
-    assert not difference.within(math.inf)
+    assert not difference.within(Limit(max_abs=math.inf, mean_abs=math.inf))
+    comparison = Comparison(decides=True)
+    comparison.add(output, WANT)
+    assert comparison.rows_decided_otherwise(TIGHT) == {0, 1}
+    assert comparison.row_errors == [0.0, math.inf]
 
 
 def test_zero_references():
     zero = np.zeros((2, 3))
-    assert compared(zero, zero).within(0.0)
+    assert compared(zero, zero).within(NOUGHT)
     assert compared(zero, zero).cosine == 1.0
     assert compared(zero + 1e-9, zero).max_rel == math.inf
     assert compared(zero, WANT).cosine == 0.0

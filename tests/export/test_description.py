@@ -105,9 +105,6 @@ def test_a_graph_or_report_that_is_none(bundle):
     with pytest.raises(BundleError, match=r"model.onnx: onnx .* cannot read it"):
         description_from_bundle(bundle)
     (bundle / "parity.json").write_text("[]")
-    manifest = json.loads((bundle / MANIFEST).read_text())
-    if "parity.json" in manifest["files"]:
-        replaced(bundle, "parity.json", b"[]")
     with pytest.raises(BundleError, match=r"parity.json: not a bundle's parity report"):
         description_from_bundle(bundle)
 

@@ -13,9 +13,9 @@ WANT = np.array([[1.0, -2.0], [4.0, 0.5]])
 
 
 def saved(path, tensors=None, **metadata):
-    path.write_bytes(
-        safetensors.numpy.save(INPUTS | {"reference.logits": WANT} | (tensors or {}), {"relative_limit": "1e-3"} | metadata)
-    )
+    all_of_them = INPUTS | {"reference.logits": WANT} | (tensors or {})
+    limits = {name.replace("reference.", "limit."): "4e-3" for name in all_of_them if name.startswith("reference.")}
+    path.write_bytes(safetensors.numpy.save(all_of_them, limits | metadata))
     return path
 
 
@@ -31,7 +31,7 @@ class Fixed:
 
 def test_reads_what_safetensors_writes(tmp_path):
     golden = golden_from_file(saved(tmp_path / "g"))
-    assert golden.relative_limit == 1e-3
+    assert golden.limits == {"logits": 4e-3}
     np.testing.assert_array_equal(golden.inputs["ids"], INPUTS["input.ids"])
     np.testing.assert_array_equal(golden.references["logits"], WANT)
 
@@ -75,7 +75,7 @@ def test_a_missing_output_and_a_zero_reference(tmp_path):
 
 def header(changes):
     entry = {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]} | changes
-    text = json.dumps({"__metadata__": {"relative_limit": "0.1"}, "input.a": entry}).encode()
+    text = json.dumps({"__metadata__": {}, "input.a": entry}).encode()
     return struct.pack("<Q", len(text)) + text + bytes(8)
 
 
@@ -109,8 +109,9 @@ def test_hostile_files(tmp_path, data):
         ({"input.b": WANT}, {}),
         ({"reference.b": INPUTS["input.ids"]}, {}),
         ({"reference.b": WANT * np.nan}, {}),
-        ({}, {"relative_limit": "nan"}),
-        ({}, {"relative_limit": "7"}),
+        ({}, {"limit.logits": "nan"}),
+        ({}, {"limit.logits": "-1"}),
+        ({}, {"limit.logits": "some"}),
     ],
 )
 def test_bad_contents(tmp_path, tensors, metadata):

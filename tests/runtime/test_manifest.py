@@ -47,7 +47,7 @@ def test_weights_that_no_hash_guards_are_refused(bundle):
         manifest_from_folder(bundle)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "spiece.model", "config.json", "golden.safetensors", "parity.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "spiece.model", "config.json", "golden.safetensors"])
 def test_a_flipped_byte_is_refused(bundle, name):
     path = bundle / name
     data = bytearray(path.read_bytes())
@@ -121,7 +121,7 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
         ({"tokenizer": TOKENIZER | {"keep_accents": 1}}, "tokenizer: keep_accents: expected bool, found 1"),
         ({"tokenizer": TOKENIZER | {"flavour": "fnet-v5", "remove_space": False}}, "tokenizer: .*: fnet-v5 has no such choice"),
         ({"tokenizer": TOKENIZER | {"flavour": "fnet-fast"}}, "files: expected tokenizer.json as well"),
-        ({"files": {}}, "files: expected config.json, golden.safetensors, model.onnx, parity.json, spiece.model as well"),
+        ({"files": {}}, "files: expected config.json, golden.safetensors, model.onnx, spiece.model as well"),
     ],
 )
 def test_what_the_format_does_not_have_is_refused(bundle, changes, message):

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
+from fnet_runtime.manifest import MODEL
+from fnet_runtime.tokenizer import Tokenizer
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.emails import emails
+from fnet_export.emulation import BITS, expected_model, half_model, scales_from_file
+from fnet_export.inputs import parity_samples
+from fnet_export.int8 import TABLE
+from fnet_export.layers import layers_from_models
+from fnet_export.tolerance import UNIT
+from fnet_export.torch_session import TorchSession
+
+TASK = TASKS["sequence-classification"]
+
+
+def model_of(dtype=torch.float32, **changes):
+    torch.manual_seed(0)
+    model = FNet(tiny_config(**changes), TASK, dtype=torch.float32).eval()
+    return model.to(dtype)
+
+
+def samples():
+    texts = emails()[:3]
+    return parity_samples(TASK, Tokenizer.from_file(VOCABULARY), tiny_config(), texts, sequence_length=LENGTH, choices=1)
+
+
+@pytest.mark.parametrize("precision", BITS)
+def test_a_half_is_off_by_about_its_unit(precision):
+    model = model_of()
+    wanted = TorchSession(model_of(torch.float64)).run(samples().inputs)["logits"]
+    found = TorchSession(half_model(model, precision)).run(samples().inputs)["logits"]
+    error = np.abs(found - wanted).max() / np.abs(wanted).max()
+    assert UNIT[precision] / 4 < error < 16 * UNIT[precision]
+    assert np.abs(TorchSession(model).run(samples().inputs)["logits"] - wanted).max() < 1e-6  # the model given is as it was
+
+
+def test_fp32_is_the_model_itself(tmp_path):
+    model = model_of()
+    assert expected_model(model, "fp32", tmp_path) is model
+
+
+def test_int8_steps_are_those_of_the_graph(tmp_path):
+    folder = export(save_tiny(tmp_path / "c", "masked-lm"), tmp_path / "b", task="masked-lm", precision="int8").folder
+    scales = scales_from_file(folder / MODEL)
+    assert scales[TABLE] == 0.0
+    assert {"encoder.blocks.1.intermediate", "encoder.blocks.0.output", "encoder.embeddings.projection"} < set(scales)
+    assert all(step > 0 for name, step in scales.items() if name != TABLE)
+
+
+def test_errors_by_layer():
+    exact, half = model_of(torch.float64), half_model(model_of(), "bf16")
+    layers = layers_from_models(exact, half, samples())
+    assert [layer.name for layer in layers] == ["embeddings", "block 0", "block 1"]
+    assert all(0 < layer.mean_rel < layer.max_rel < 0.1 for layer in layers)
+    assert all(layer.max_rel == 0 for layer in layers_from_models(exact, exact, samples()))
