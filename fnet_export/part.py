@@ -104,11 +104,11 @@ class NodeByNode:
     """
 
     def __init__(self, part: ir.Model) -> None:
-        """Open all nodes. Raises SessionError."""
-        self._nodes = [(node, OrtPart(part_of_node(part, node), name=str(node.name))) for node in part.graph]
+        """Take the part, of which one node is open at a time."""
+        self._part, self._nodes = part, list(part.graph)
         self._outputs = [str(value.name) for value in part.graph.outputs]
         self._inputs = {str(value.name): value for value in part.graph.inputs}
-        last = {str(value.name): index for index, (node, _) in enumerate(self._nodes) for value in node.inputs if value is not None}
+        last = {str(value.name): index for index, node in enumerate(self._nodes) for value in node.inputs if value is not None}
         self._spent = [[name for name, at in last.items() if at == index] for index in range(len(self._nodes))]
         self.overflow: ir.Node | None = None
 
@@ -119,10 +119,13 @@ class NodeByNode:
             return array.astype(dtype.numpy()) if dtype in FLOATS else array
 
     def run(self, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
-        """Run it on what it needs of some values; `overflow` is the first node that made finite numbers infinite or none."""
+        """Run it on what it needs of some values; `overflow` is the first node that made finite numbers infinite or none.
+
+        Raises SessionError.
+        """
         known = {name: self.rounded(name, values[name]) for name in self._inputs}
-        for (node, opened), spent in zip(self._nodes, self._spent, strict=True):
-            made = opened.run(known)
+        for node, spent in zip(self._nodes, self._spent, strict=True):
+            made = OrtPart(part_of_node(self._part, node), name=str(node.name)).run(known)
             known |= made
             for name in spent:
                 if name not in self._outputs:

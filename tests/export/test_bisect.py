@@ -40,18 +40,27 @@ def samples_of(subject):
     return samples_from_texts(subject.task, Tokenizer.from_file(VOCABULARY), TEXTS, sequence_length=LENGTH, choices=2)
 
 
-def subject_of(folder, checkpoint, damage=lambda graph: graph, *, task="sequence-classification", precision="fp32", **options):
-    """What bisect works on, of a bundle that holds a graph and nothing else."""
+def plan_of(checkpoint, *, task="sequence-classification", precision="fp32", **options):
     target = "tensorrt-rtx" if precision == "fp16" else "onnx"
-    chosen = ExportOptions(task=task, target=target, model=str(checkpoint), output=folder / "b", precision=precision, **options)
-    plan = plan_from_options(chosen)
+    return plan_from_options(
+        ExportOptions(task=task, target=target, model=str(checkpoint), output=checkpoint / "b", precision=precision, **options)
+    )
+
+
+def graph_of(plan):
     graph = graph_from_model(lowered_from_plan(plan), plan.options.trace)
-    graph = optimized_from_graph(graph) if plan.options.simplify else graph
+    return optimized_from_graph(graph) if plan.options.simplify else graph
+
+
+def subject_of(folder, checkpoint, damage=lambda graph: graph, **options):
+    """What bisect works on, of a bundle that holds a graph and nothing else."""
+    plan = plan_of(checkpoint, **options)
+    graph, precision = graph_of(plan), plan.options.precision
     if precision == "fp16":
         graph = half_from_graph(graph, precision)
     elif precision == "int8":
         bounds = {product.activation.name: 8.0 for product in products_from_graph(graph)}
-        graph = int8_from_graph(graph, bounds, target=target)
+        graph = int8_from_graph(graph, bounds, target=plan.options.target)
     write_graph(damage(graph), folder / MODEL)
     return subject_from_bundle(folder, manifest_from_plan(plan), plan.checkpoint)
 
@@ -112,7 +121,6 @@ def test_an_overflow_of_fp16_is_placed(tmp_path):
 @pytest.mark.parametrize(
     ("task", "changes", "options"),
     [
-        ("pretraining", {}, {}),
         ("masked-lm", {}, {"predict_positions": 3}),
         ("multiple-choice", {"attention_layers": (0,), "num_attention_heads": 4}, {"mixing": "factored"}),
         ("sequence-classification", {}, {"simplify": False}),
@@ -169,12 +177,12 @@ def test_a_part_that_needs_more_cannot_be_cut(subject):
 @pytest.mark.parametrize("task", ["feature-extraction", "pretraining", "question-answering"])
 def test_every_node_has_a_place_of_the_checkpoint(tmp_path, task):
     """The names are transformers' own: `fnet.` or a head's first, none of ours."""
-    made = subject_of(tmp_path, save_tiny(tmp_path / "c", task), task=task)
-    config, graph = made.reference.config, made.shipped
+    plan = plan_of(save_tiny(tmp_path / "c", task), task=task)
+    config, graph = plan.checkpoint.config, graph_of(plan)
     names = set()
     for step in steps_from_graph(graph, config):
         part = part_from_graph(graph, [] if step.source is None else [step.source], step.outputs)
-        names |= {module_of_place(node, step, config, made.task) for node in part.graph}
+        names |= {module_of_place(node, step, config, plan.task) for node in part.graph}
     assert all(name.startswith(("fnet.", "cls", "classifier", "qa_outputs", "head")) for name in names)
     assert {"fnet.encoder.layer.1.fourier.self", "fnet.encoder.layer.1.intermediate.intermediate_act_fn"} <= names
     assert {"fnet.embeddings.position_embeddings", "fnet.encoder.layer.0.output.dense"} <= names
