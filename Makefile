@@ -23,7 +23,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
 GOLDEN = flax keras transformers-4 transformers-5

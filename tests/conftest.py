@@ -69,6 +69,12 @@ def replaced(bundle, name, data):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tests run side by side (pytest-xdist), and their models are small."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Ranges of activations are kept here, not in the user's home."""
     with pytest.MonkeyPatch.context() as patch:
