@@ -14,19 +14,19 @@ from rich.console import Console
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import parity
-from fnet_export.calibrate import data_from_file
 from fnet_export.emails import emails
 from fnet_export.errors import CompareError
 from fnet_export.inputs import EDGES, RANDOM, parity_samples
 from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates
 from fnet_export.proof import PrecisionProof
 from fnet_export.report import lines_from_report, table_from_report
+from fnet_export.texts import texts_from_file
 from fnet_export.timing import Latency, Timing
 from fnet_export.tolerance import MULTIPLE, Tolerance
 from fnet_export.torch_session import TorchSession
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
-TEXTS = data_from_file(None).texts
+TEXTS = texts_from_file(None).texts
 ROWS = len(TEXTS) + len(EDGES) + RANDOM
 
 
