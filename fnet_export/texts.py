@@ -37,7 +37,7 @@ def texts_from_file(path: Path | None) -> Texts:
     except (OSError, UnicodeDecodeError) as error:
         raise TextError(f"{path}: cannot be read ({error}); expected texts in JSON Lines or one a line, in UTF-8") from error
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    texts = tuple(_text(path, number, line) if path.suffix == ".jsonl" else line.strip() for number, line in numbered)
+    texts = tuple(_text(path, number, line) if path.suffix.lower() == ".jsonl" else line.strip() for number, line in numbered)
     if not texts:
         raise TextError(f"{path}: no texts; expected one a line, in .jsonl as an object with a text")
     return Texts(name=path.name, sha256=_sha256(data), texts=tuple(spread(texts, min(COUNT, len(texts)))))
@@ -52,7 +52,10 @@ def _text(path: Path, number: int, line: str) -> str:
     parts = [record.get(key) for key in ("text", "text_pair")] if isinstance(record, dict) else []
     if not parts or not isinstance(parts[0], str) or not isinstance(parts[1], str | None):
         raise TextError(f'{path}: line {number}: expected {{"text": "..."}}, found {line[:60]}')
-    return "\n\n".join(part for part in parts if part is not None)
+    text = "\n\n".join(part for part in parts if part is not None)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise TextError(f"{path}: line {number}: holds a lone surrogate, which is no character; expected valid Unicode")
+    return text
 
 
 def _sha256(data: bytes) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.golden import golden_from_file
-from fnet_runtime.manifest import GOLDEN, Manifest, manifest_from_folder
+from fnet_runtime.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
 from rich import box
 from rich.console import Console
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from fnet_core.errors import FNetError
 from fnet_export.bisect import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
-from fnet_export.bundle import check_output
+from fnet_export.bundle import FAILED_MANIFEST, check_output
 from fnet_export.commands.outcome import fail
 from fnet_export.departures import MULTIPLE, Departure
 from fnet_export.errors import FNetExportError, OptionError, ParityError
@@ -71,7 +71,7 @@ def bisect(
         with contextlib.ExitStack() as stack:
             progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
             progress.stage(READ)
-            manifest = manifest_from_folder(bundle)
+            manifest = manifest_from_folder(bundle, _index(bundle))
             if output is not None:
                 _check_fix(manifest, output)
             data = texts_from_file(samples)
@@ -116,6 +116,12 @@ def bisect(
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     right = found.place is None and (proposal is None or proposal.before <= 1.0)
     sys.exit(0 if right or exported is not None else FOUND)
+
+
+def _index(folder: Path) -> str:
+    """Name the manifest of a bundle, or of what an export left that failed."""
+    failed = (folder / FAILED_MANIFEST).exists() and not (folder / MANIFEST).exists()
+    return FAILED_MANIFEST if failed else MANIFEST
 
 
 def _check_fix(manifest: Manifest, output: Path) -> None:
