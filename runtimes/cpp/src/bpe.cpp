@@ -1,5 +1,6 @@
 // The BPE model: characters, then the merge of the lowest rank, of equals the leftmost, until there is none.
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 
 #include "flat_map.h"
@@ -43,8 +44,8 @@ class Bpe final : public TokenModel {
     }
   }
 
-  // The first piece that the vocabulary lacks, or none.
-  std::string learn(const std::vector<Merge>& merges, const std::string& unknown) {
+  // The first piece that the vocabulary lacks.
+  std::optional<std::string> learn(const std::vector<Merge>& merges, const std::string& unknown) {
     std::uint32_t rank = 0;
     for (const Merge& merge : merges) {
       for (const std::string& piece : {merge.left, merge.right, merge.left + merge.right}) {
@@ -54,7 +55,7 @@ class Bpe final : public TokenModel {
     }
     if (!ids_.count(unknown)) return unknown;
     unknown_ = ids_[unknown];
-    return "";
+    return std::nullopt;
   }
 
   void append(std::u32string_view word, const Span* spans, std::vector<Token>& tokens) const override {
@@ -142,8 +143,7 @@ class Bpe final : public TokenModel {
 Result<std::unique_ptr<TokenModel>> bpe_model(const std::vector<BpePiece>& pieces, const std::vector<Merge>& merges,
                                               const std::string& unknown) {
   auto model = std::make_unique<Bpe>(pieces);
-  std::string missing = model->learn(merges, unknown);
-  if (!missing.empty()) return bundle_error("the piece `" + missing + "` is not in the vocabulary");
+  if (auto missing = model->learn(merges, unknown)) return bundle_error("the piece `" + *missing + "` is not in the vocabulary");
   return std::unique_ptr<TokenModel>(std::move(model));
 }
 
