@@ -4,7 +4,7 @@ find_path(OnnxRuntimeHeaders_INCLUDE_DIR onnxruntime_c_api.h HINTS ${ONNXRUNTIME
 mark_as_advanced(OnnxRuntimeHeaders_INCLUDE_DIR)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(OnnxRuntimeHeaders REQUIRED_VARS OnnxRuntimeHeaders_INCLUDE_DIR REASON_FAILURE_MESSAGE
-  "set ONNXRUNTIME_ROOT; scripts/onnxruntime_sdk.sh DIR assembles one, FNET_WITH_ONNXRUNTIME=OFF builds without")
+  "set ONNXRUNTIME_ROOT (scripts/onnxruntime_sdk.sh DIR assembles one), or FNET_WITH_ONNXRUNTIME=OFF")
 if(OnnxRuntimeHeaders_FOUND AND NOT TARGET OnnxRuntime::headers)
   add_library(OnnxRuntime::headers INTERFACE IMPORTED)
   set_target_properties(OnnxRuntime::headers PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${OnnxRuntimeHeaders_INCLUDE_DIR})
