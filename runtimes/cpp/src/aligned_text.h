@@ -6,12 +6,9 @@
 #include <string_view>
 #include <vector>
 
-namespace fnet {
+#include "encoding.h"
 
-// Half-open, in code points.
-struct Span {
-  std::size_t begin, end;
-};
+namespace fnet {
 
 // A new character: `change` above 0 was inserted, else it takes the place of one old character and of `-change` more.
 struct Change {

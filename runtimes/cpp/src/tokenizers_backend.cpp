@@ -1,8 +1,11 @@
 // The pipelines of the `tokenizers` library that FNet's tokenizers are, `fnet-fast` and `fnet-v5`; docs/tokenizer.md states them.
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
 #include "backend.h"
+#include "json_reader.h"
 #include "serde_json.h"
 #include "tokenizer_json.h"
 
@@ -10,12 +13,6 @@ namespace fnet {
 namespace {
 
 constexpr char32_t UNDERLINE = U'\u2581';
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
 
 class TokenizersBackend final : public Backend {
  public:
@@ -139,7 +136,7 @@ Result<std::unique_ptr<Backend>> tokenizers_backend(const std::string& json, con
   }
   if (!missing.empty()) {
     return bundle_error(name + ": the vocabulary has no token " + joined(missing) + "; FNet needs all of " +
-                        joined({std::begin(SPECIAL_TOKENS), std::end(SPECIAL_TOKENS)}));
+                        joined(std::vector<std::string>(std::begin(SPECIAL_TOKENS), std::end(SPECIAL_TOKENS))));
   }
   return backend;
 }

@@ -2,7 +2,8 @@
 //
 // Usage: tokenizer_probe TOKENIZER_JSON FLAVOUR < requests. A request is a JSON line: a text, answered by [[id, begin, end], ...]; or
 // a list of ids, answered by [text, [piece, ...]]. The first line of the answer is {"vocab_size", "special"}, or {"error"} alone.
-// With --seconds N TEXTS after them, it cuts the lines of a file N times and writes the seconds that took.
+// With --seconds N TEXTS after them, it cuts the lines of a file N times and writes the seconds that took. With --numbers alone, it
+// answers a number by the float64 that a tokenizer.json's reader makes of it, in hexadecimal.
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -12,6 +13,7 @@
 
 #include "backend.h"
 #include "python_str.h"
+#include "serde_json.h"
 
 using nlohmann::json;
 
@@ -49,6 +51,13 @@ double seconds(const fnet::Backend& backend, const char* path, int times) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  if (count == 2 && arguments[1] == std::string("--numbers")) {
+    for (std::string line; std::getline(std::cin, line);) {
+      auto number = fnet::json_as_serde("[" + line + "]");
+      number ? std::printf("%a\n", (*number)[0].get<double>()) : std::printf("%s\n", number.error().text.c_str());
+    }
+    return 0;
+  }
   if (count != 3 && count != 6) return 2;
   std::ifstream file(arguments[1], std::ios::binary);
   const std::string data{std::istreambuf_iterator<char>(file), {}};
