@@ -69,7 +69,8 @@ std::string frame(const json& pieces) {
 bool is_frame(const json& pipeline, const char* single, const char* pair) {
   if (type_of(pipeline, "post_processor", POST_PROCESSORS) != "TemplateProcessing") return false;
   const json& processor = pipeline["post_processor"];
-  return frame(processor.at("single")) == single && frame(processor.at("pair")) == pair;
+  const std::string found_single = frame(processor.at("single")), found_pair = frame(processor.at("pair"));
+  return found_single == single && found_pair == pair;
 }
 
 bool is_set(const json& model, const char* option) {
