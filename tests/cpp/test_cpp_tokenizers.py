@@ -331,6 +331,8 @@ def test_files_that_are_no_tokenizer_are_refused(ask):
         ("model", fast["model"] | {"merges": ["a b c"]}),
         ("model", fast["model"] | {"merges": [["x", "\u1234"]]}),
         ("model", fast["model"] | {"vocab": 3}),
+        ("model", fast["model"] | {"vocab": fast["model"]["vocab"] | {"x": -1}}),
+        ("model", fast["model"] | {"vocab": fast["model"]["vocab"] | {"x": 2**32}}),
         ("model", {"type": "Unigram", "unk_id": 9, "vocab": [["<unk>", 0.0]]}),
     ):
         no_files.append(json.dumps(fast | {part: value}).encode())
