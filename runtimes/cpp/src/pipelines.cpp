@@ -5,14 +5,14 @@ namespace {
 
 const std::vector<TaskPipeline>& tasks() {
   static const std::vector<TaskPipeline> all{
-      {"feature-extraction", encode_single_or_pair, embedding, {"last_hidden_state", "pooler_output"}},
-      {"pretraining", encode_pair, pretraining_answer, {"prediction_logits", "seq_relationship_logits"}},
-      {MASKED_LM, encode_masked, masked_lm},
-      {"next-sentence-prediction", encode_pair, follows},
-      {"sequence-classification", encode_single_or_pair, classification, {"logits"}, true},
-      {MULTIPLE_CHOICE, encode_choices, choice, {"logits"}, false, true},
-      {"token-classification", encode_single, token_labels, {"logits"}, true},
-      {"question-answering", encode_windows, answer_spans, {"start_logits", "end_logits"}},
+      {"feature-extraction", encode_single_or_pair, embedding, {{"last_hidden_state", "bsn"}, {"pooler_output", "bn"}}},
+      {"pretraining", encode_pair, pretraining_answer, {{"prediction_logits", "bsn"}, {"seq_relationship_logits", "bn"}}},
+      {MASKED_LM, encode_masked, masked_lm, {{"logits", "bpn"}}},
+      {"next-sentence-prediction", encode_pair, follows, {{"logits", "bn"}}},
+      {"sequence-classification", encode_single_or_pair, classification, {{"logits", "bl"}}, true},
+      {MULTIPLE_CHOICE, encode_choices, choice, {{"logits", "bc"}}, false, true},
+      {"token-classification", encode_single, token_labels, {{"logits", "bsl"}}, true},
+      {"question-answering", encode_windows, answer_spans, {{"start_logits", "bs"}, {"end_logits", "bs"}}},
   };
   return all;
 }

@@ -30,12 +30,17 @@ struct Asked {
   std::size_t top_k;
 };
 
+// An output, and a letter for each of its axes: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any.
+struct OutputAxes {
+  const char *name, *axes;
+};
+
 // With `choices`, a request is one row of them; `labelled` tells that the manifest names the last axis of the logits.
 struct TaskPipeline {
   const char* name;
   Result<std::vector<Encoding>> (*encode)(const Model&, const Asked&);
   Result<AnyAnswer> (*answer)(const Model&, const Asked&, const Outputs&);
-  std::vector<const char*> outputs = {"logits"};
+  std::vector<OutputAxes> outputs;
   bool labelled = false, choices = false;
 };
 
