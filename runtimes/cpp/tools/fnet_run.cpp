@@ -58,6 +58,11 @@ struct Options {
   std::exit(USAGE);
 }
 
+[[noreturn]] void missing_value(const std::string& option) {
+  std::cerr << "Error: Option '" << option << "' requires an argument.\n";
+  std::exit(USAGE);
+}
+
 [[noreturn]] void fail(const fnet::Error& error) {
   const bool no_device = error.code == fnet::Code::no_device;
   std::cerr << "error: " << error.text << (no_device ? ". --runtime onnxruntime runs model.onnx on the CPU" : "") << "\n";
@@ -112,7 +117,7 @@ Options options_from_words(const std::vector<std::string>& words) {
       const auto equals = word.find('=');
       const std::string name = word.substr(0, equals);
       if (!std::count(std::begin(with_value), std::end(with_value), name)) usage("No such option '" + name + "'.");
-      if (equals == word.npos && i + 1 == words.size()) usage("Option '" + name + "' requires an argument.");
+      if (equals == word.npos && i + 1 == words.size()) missing_value(name);
       take_option(options, name, equals == word.npos ? words[++i] : word.substr(equals + 1));
     }
   }
