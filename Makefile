@@ -26,10 +26,9 @@ test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The C++ runtime, built and tested. ONNXRUNTIME_ROOT, where set, is an ONNX Runtime SDK; else one is assembled.
-ONNXRUNTIME_ROOT ?= $(CURDIR)/runtimes/cpp/build/onnxruntime
-export ONNXRUNTIME_ROOT
+cpp: export ONNXRUNTIME_ROOT := $(or $(ONNXRUNTIME_ROOT),$(CURDIR)/runtimes/cpp/build/onnxruntime)
 cpp:
-	scripts/onnxruntime_sdk.sh $(ONNXRUNTIME_ROOT)
+	[ -d $(ONNXRUNTIME_ROOT)/include ] || scripts/onnxruntime_sdk.sh $(ONNXRUNTIME_ROOT)
 	cd runtimes/cpp && cmake --preset default && cmake --build --preset default && ctest --preset default
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.

@@ -15,6 +15,7 @@ esac
 
 target=$1
 [ ! -e "$target/lib/libonnxruntime.so.1" ] || exit 0
+[ ! -e "$target" ] || { echo "$0: $target is there, but holds no ONNX Runtime SDK; name a folder that does not exist" >&2; exit 1; }
 mkdir -p "$(dirname "$target")"
 work=$(mktemp -d "$target.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -31,5 +32,4 @@ python3 -m zipfile -e "$wheel" "$work/wheel"
 mv "$work/wheel/onnxruntime/capi/libonnxruntime.so.$version" "$work/sdk/lib"
 ln -s "libonnxruntime.so.$version" "$work/sdk/lib/libonnxruntime.so.1"
 ln -s libonnxruntime.so.1 "$work/sdk/lib/libonnxruntime.so"
-rm -rf "$target"
 mv "$work/sdk" "$target"

@@ -11,18 +11,12 @@
 #include "backend.h"
 #include "fnet_text.h"
 #include "python_str.h"
+#include "unigram_path.h"
 
 namespace fnet {
 namespace {
 
 constexpr char32_t UNDERLINE = 0x2581;
-
-// SentencePiece's own answer: surface, id and span of characters.
-struct Piece {
-  std::string surface;
-  int32_t id;
-  Span span;
-};
 
 std::u32string characters_of(const std::string& piece) {
   python::Utf8Fault fault{};
@@ -31,8 +25,9 @@ std::u32string characters_of(const std::string& piece) {
 
 class SentencePieceBackend : public Backend {
  public:
-  SentencePieceBackend(std::unique_ptr<sentencepiece::SentencePieceProcessor> model, const TextRules* rules)
-      : model_(std::move(model)), rules_(rules ? std::optional(*rules) : std::nullopt) {
+  SentencePieceBackend(std::unique_ptr<sentencepiece::SentencePieceProcessor> model, std::optional<UnigramPath> path,
+                       const TextRules* rules)
+      : model_(std::move(model)), path_(std::move(path)), rules_(rules ? std::optional(*rules) : std::nullopt) {
     for (const char* token : SPECIAL_TOKENS) special_ids_[token] = model_->PieceToId(token);
   }
 
@@ -68,6 +63,7 @@ class SentencePieceBackend : public Backend {
   int32_t special_id(const std::string& token) const override { return special_ids_.at(token); }
 
  private:
+  // SentencePiece's own answer.
   std::vector<Piece> pieces(const std::u32string& text) const {
     std::string bytes;
     std::vector<std::size_t> character_of_byte;
@@ -80,10 +76,10 @@ class SentencePieceBackend : public Backend {
     std::vector<Piece> found;
     for (std::size_t i = 0; i < answer.pieces_size(); ++i) {
       const auto piece = answer.pieces(static_cast<int>(i));
-      found.push_back({piece.piece(), static_cast<int32_t>(piece.id()),
+      found.push_back({characters_of(piece.piece()), static_cast<int32_t>(piece.id()),
                        {character_of_byte[piece.begin()], character_of_byte[piece.end()]}});
     }
-    return found;
+    return path_ && !found.empty() ? path_->again(std::move(found)) : found;
   }
 
   void add_fnet_tokens(const std::u32string& text, std::vector<Token>& found) const {
@@ -110,7 +106,7 @@ class SentencePieceBackend : public Backend {
     for (const Piece& piece : pieces(characters.text)) {
       const auto [begin, end] = piece.span;
       const Span span{start(begin), end > begin ? spans[end - 1].end : start(begin)};
-      const auto surface = characters_of(piece.surface);
+      const std::u32string& surface = piece.surface;
       const std::size_t length = surface.size();
       if (length > 1 && surface[length - 1] == U',' && python::is_digit(surface[length - 2])) add_digit_comma_tokens(surface, span, found);
       else found.push_back({piece.id, span.begin, span.end});
@@ -122,7 +118,7 @@ class SentencePieceBackend : public Backend {
     std::u32string digits = piece.substr(0, piece.size() - 1);
     digits.erase(std::remove(digits.begin(), digits.end(), UNDERLINE), digits.end());
     std::vector<std::u32string> parts;
-    for (const std::string& part : model_->EncodeAsPieces(python::to_utf8(digits))) parts.push_back(characters_of(part));
+    for (const Piece& part : pieces(digits)) parts.push_back(part.surface);
     if (piece[0] != UNDERLINE && !parts.empty() && parts[0][0] == UNDERLINE) {
       parts[0].erase(0, 1);
       if (parts[0].empty()) parts.erase(parts.begin());
@@ -143,6 +139,7 @@ class SentencePieceBackend : public Backend {
   }
 
   std::unique_ptr<sentencepiece::SentencePieceProcessor> model_;
+  std::optional<UnigramPath> path_;
   std::optional<TextRules> rules_;
   std::map<std::string, int32_t> special_ids_;
 };
@@ -164,7 +161,7 @@ Result<std::unique_ptr<Backend>> sentencepiece_backend(const std::string& model,
       missing += (missing.empty() ? "" : ", ") + std::string(token);
   }
   if (!missing.empty()) return bundle_error(name + ": the vocabulary has no piece " + missing + "; FNet needs all of " + all);
-  return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), rules));
+  return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), UnigramPath::from_model(model), rules));
 }
 
 }  // namespace fnet

@@ -71,6 +71,9 @@ std::optional<Error> graph_fault(const std::string& model, std::vector<TensorInf
 Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
   const AxisProfile batch = session.batch();
   const std::size_t rows = inputs.begin()->second.shape.at(0);
+  for (const auto& [name, array] : inputs) {
+    if (array.shape.empty() || array.shape[0] != rows) return session.run(inputs);  // which says what is wrong
+  }
   const auto size = static_cast<std::size_t>(rows <= static_cast<std::size_t>(batch.max) ? batch.max : batch.opt);
   Outputs joined_outputs;
   for (std::size_t start = 0; start < rows; start += size) {
@@ -86,6 +89,8 @@ Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
     auto outputs = session.run(part);
     if (!outputs) return outputs;
     for (auto& [name, array] : *outputs) {
+      if (array.shape.empty() || array.shape[0] != filled)
+        return session_error(name + ": expected " + std::to_string(filled) + " rows; the graph gave the shape " + shown(array.shape));
       Floats& whole = joined_outputs[name];
       const std::size_t width = array.row_size();
       if (whole.shape.empty()) whole.shape = array.shape, whole.shape[0] = 0;
