@@ -89,7 +89,8 @@ AddedTokens added_tokens_from_json(const json& pipeline, const TokenModel& model
   AddedTokens added;
   auto next = static_cast<std::int32_t>(model.size());
   for (const json& row : pipeline.value("added_tokens", json::array())) {
-    AddedToken token{row.at("content"), row.at("single_word"), row.at("lstrip"), row.at("rstrip"), row.at("normalized"), row.at("special")};
+    AddedToken token{row.at("content"), row.at("single_word"), row.at("lstrip"), row.at("rstrip"),
+                     row.at("normalized"), row.at("special")};
     if (token.content.empty()) continue;
     std::int32_t id = added.id(token.content);
     if (id < 0) id = model.id(token.content);
