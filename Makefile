@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
 
-.PHONY: setup demo lint test golden bench
+.PHONY: setup demo lint test golden bench cpp
 setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
@@ -24,6 +24,12 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# The C++ runtime, built and tested. ONNXRUNTIME_ROOT, where set, is an ONNX Runtime SDK; else one is assembled.
+cpp: export ONNXRUNTIME_ROOT := $(or $(ONNXRUNTIME_ROOT),$(CURDIR)/runtimes/cpp/build/onnxruntime)
+cpp:
+	[ -d $(ONNXRUNTIME_ROOT)/include ] || scripts/onnxruntime_sdk.sh $(ONNXRUNTIME_ROOT)
+	cd runtimes/cpp && cmake --preset default && cmake --build --preset default && ctest --preset default
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
 GOLDEN = flax keras transformers-4 transformers-5

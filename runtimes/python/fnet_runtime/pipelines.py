@@ -23,6 +23,7 @@ from fnet_runtime.answers import (
 )
 from fnet_runtime.encoding import MASK, Encoding
 from fnet_runtime.errors import BundleError, InputError, SessionError
+from fnet_runtime.exponential import exponential
 from fnet_runtime.golden import Check, checks_from_session, golden_from_file
 from fnet_runtime.manifest import (
     ATTENTION_MASK,
@@ -307,7 +308,7 @@ def _windows(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, .
 def _softmax(logits: npt.NDArray[Any]) -> Floats:
     """Probabilities along the last axis, in float64."""
     wide = np.asarray(logits, np.float64)
-    powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    powers = exponential(wide - wide.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
@@ -316,7 +317,7 @@ def _probabilities(pipeline: Pipeline, logits: npt.NDArray[Any]) -> Floats:
     if pipeline.problem_type == REGRESSION:
         return np.asarray(logits, np.float64)
     if pipeline.problem_type == MULTI_LABEL:
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64))))
+        return np.asarray(1 / (1 + exponential(-np.asarray(logits, np.float64))))
     return _softmax(logits)
 
 

@@ -1,0 +1,67 @@
+/* The C interface of fnet_runtime: open, run, close. Text is UTF-8. Nothing throws, aborts or exits. */
+#ifndef FNET_FNET_H
+#define FNET_FNET_H
+
+#include <stddef.h>
+
+#if defined(__GNUC__)
+#define FNET_C_API __attribute__((visibility("default")))
+#else
+#define FNET_C_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a function returns: ok, or the kind of the error that fnet_last_error tells of. */
+typedef enum fnet_code {
+  FNET_OK = 0,
+  FNET_BUNDLE = 1,    /* the folder is not a whole, unaltered bundle of a known version */
+  FNET_INPUT = 2,     /* what the caller passed cannot be an input of this bundle */
+  FNET_SESSION = 3,   /* the engine cannot be opened or run on this host, or a library is missing */
+  FNET_NO_DEVICE = 4, /* this host has no device that the engine can run on */
+} fnet_code;
+
+/* How to open a bundle. All zero is the default. The strings are read during fnet_open only. */
+typedef struct fnet_config {
+  const char* runtime; /* null: the bundle's own engine where it has one, else ONNX Runtime; or its name, such as "onnxruntime" */
+  int threads;         /* cores that ONNX Runtime may use, 1 to 1024; 0 is all */
+  const char* library; /* file of libonnxruntime; null: $FNET_ONNXRUNTIME, else what the loader finds by its name */
+} fnet_config;
+
+/* An opened bundle. Any number of threads may run it at once; close it once, after the last run has returned. */
+typedef struct fnet_pipeline fnet_pipeline;
+
+/* Opens the bundle in a folder, every file of it checked first; `config` may be null. On success *pipeline is the caller's, to close
+   with fnet_close; else it is null. */
+FNET_C_API fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline** pipeline);
+
+/* One request. The strings are read during fnet_run only. */
+typedef struct fnet_request {
+  const char* text;
+  size_t text_bytes;          /* length of the text, which may hold zeros */
+  const char* const* seconds; /* zero-terminated: the second text, the context of a question, or the choices; null for none */
+  size_t second_count;
+  int top_k;                  /* how many fillers or answers, from 1; 0 is 5 */
+} fnet_request;
+
+/* Answers one request. On success *json is the line that `fnet-run --json` prints (docs/bundle.md), zero-terminated and without line
+   feed; the caller's, to free with fnet_free. Else it is null. */
+FNET_C_API fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, char** json);
+
+/* The Hugging Face name of the bundle's task; lives as long as the pipeline. */
+FNET_C_API const char* fnet_task(const fnet_pipeline* pipeline);
+
+/* What the last failed call of this thread found wrong, never null; lives until this thread's next call. */
+FNET_C_API const char* fnet_last_error(void);
+
+/* Either may be null. */
+FNET_C_API void fnet_free(char* json);
+FNET_C_API void fnet_close(fnet_pipeline* pipeline);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,166 @@
+// Opens an fnet-export bundle and answers: text in, labels, spans, fillers or embeddings out.
+//
+//   auto fnet = fnet::Pipeline::open("bundle");
+//   if (!fnet) { /* fnet.error().text */ }
+//   auto answer = fnet->classify("some text");
+//
+// All text is UTF-8. Spans are half-open and count code points of the text, as the Python runtime's do. Nothing here throws.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "fnet/result.hpp"
+
+#if defined(__GNUC__)
+#define FNET_API __attribute__((visibility("default")))
+#else
+#define FNET_API
+#endif
+
+namespace fnet {
+
+// How to open a bundle.
+struct Config {
+  std::string runtime = "auto";  // the bundle's own engine where it has one, else ONNX Runtime; or its name, such as onnxruntime
+  int threads = 0;               // cores that ONNX Runtime may use, 1 to 1024; 0 is all
+  std::string library;           // file of libonnxruntime; empty: $FNET_ONNXRUNTIME, else what the loader finds by its name
+};
+
+// A label and its score: a probability from 0 to 1, or the plain output of a regression.
+struct LabelScore {
+  std::string label;
+  double score;
+};
+
+// The best label of a text, its score, and all labels, best first.
+struct Classification {
+  std::string label;
+  double score;
+  std::vector<LabelScore> scores;
+};
+
+// The label of one token, and the characters [start, end) of the text that it covers.
+struct TokenLabel {
+  std::string label;
+  double score;
+  std::string text;
+  std::size_t start, end;
+};
+
+// A span [start, end) of the context that answers the question, and its probability among all spans.
+struct Answer {
+  std::string text;
+  double score;
+  std::size_t start, end;
+};
+
+// A token for a [MASK], its probability, and the text with it in place of that [MASK].
+struct Filler {
+  std::string token;
+  int32_t token_id;
+  double score;
+  std::string text;
+};
+
+// Whether the second text follows the first, and the probability that it does.
+struct NextSentence {
+  bool follows;
+  double score;
+};
+
+// The best choice: its index, text and probability, and the probabilities of all, in the order given.
+struct Choice {
+  std::size_t index;
+  std::string text;
+  double score;
+  std::vector<double> scores;
+};
+
+// One vector per token of the text (row-major [token, hidden], special tokens included, padding not), and the pooled one.
+struct Embedding {
+  std::size_t hidden;
+  std::vector<float> tokens, pooled;
+};
+
+using TokenLabels = std::vector<TokenLabel>;
+using Answers = std::vector<Answer>;               // best first
+using Fillers = std::vector<std::vector<Filler>>;  // for every [MASK], best first
+
+// Both answers of pre-training: fillers per [MASK] of the first text, and whether the second follows.
+struct Pretraining {
+  Fillers fillers;
+  NextSentence next_sentence;
+};
+
+// The answer of any task, in the order of the tasks in docs/bundle.md.
+using AnyAnswer =
+    std::variant<Embedding, Pretraining, Fillers, NextSentence, Classification, Choice, TokenLabels, Answers>;
+
+// One request: a text, and beside it nothing, the second text (what may follow, the context of a question) or the choices.
+struct Request {
+  std::string text;
+  std::variant<std::monostate, std::string, std::vector<std::string>> second = {};
+};
+
+// How one output compared with its float64 reference; an output of another shape, or with NaN or infinite values, has infinite errors.
+struct Check {
+  std::string output;
+  double max_abs;  // the largest absolute error, which `limit` bounds
+  double max_rel;  // that error over the reference's largest magnitude
+  double cosine;   // the smallest over the last axis
+  double limit;
+  bool passed;
+};
+
+// An opened bundle that answers. Any number of threads may call it at once. A moved-from one may only be destroyed.
+class FNET_API Pipeline {
+ public:
+  // Opens a bundle, every file of it checked first.
+  static Result<Pipeline> open(const std::string& bundle, const Config& config = {});
+  Pipeline(Pipeline&&) noexcept;
+  Pipeline& operator=(Pipeline&&) noexcept;
+  ~Pipeline();
+
+  // A Hugging Face task name, such as sequence-classification.
+  const std::string& task() const;
+
+  // Answers requests of the bundle's own task; `top_k` (from 1) bounds the fillers and answers.
+  Result<std::vector<AnyAnswer>> answer_all(const std::vector<Request>& requests, int top_k = 5) const;
+
+  // One request each; an input error when the bundle is for another task.
+  Result<Classification> classify(const std::string& text, const std::optional<std::string>& pair = {}) const;
+  Result<TokenLabels> classify_tokens(const std::string& text) const;
+  Result<Answers> answer(const std::string& question, const std::string& context, int top_k = 5) const;
+  Result<Fillers> fill_mask(const std::string& text, int top_k = 5) const;
+  Result<Embedding> embed(const std::string& text, const std::optional<std::string>& pair = {}) const;
+  Result<NextSentence> next_sentence(const std::string& text, const std::string& second) const;
+  Result<Choice> choose(const std::string& text, const std::vector<std::string>& choices) const;
+  Result<Pretraining> pretraining(const std::string& text, const std::string& second, int top_k = 5) const;
+
+  // Lists of texts at once, which is faster; an input error stands for all of them.
+  Result<std::vector<Classification>> classify_all(const std::vector<std::string>& texts) const;
+  Result<std::vector<TokenLabels>> classify_tokens_all(const std::vector<std::string>& texts) const;
+  Result<std::vector<Fillers>> fill_mask_all(const std::vector<std::string>& texts, int top_k = 5) const;
+  Result<std::vector<Embedding>> embed_all(const std::vector<std::string>& texts) const;
+
+  // Runs golden.safetensors and compares with its float64 references.
+  Result<std::vector<Check>> self_test() const;
+
+ private:
+  struct Parts;
+  explicit Pipeline(std::unique_ptr<const Parts> parts);
+  Result<std::vector<AnyAnswer>> answered(const char* wanted, std::vector<Request> requests, int top_k = 5) const;
+
+  std::unique_ptr<const Parts> parts_;
+};
+
+// An answer as `fnet-run --json` prints it, without the line feed.
+FNET_API std::string json_from_answer(const AnyAnswer& answer);
+
+}  // namespace fnet

@@ -1,0 +1,26 @@
+// An opened bundle: everything that a pipeline answers with.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "files.h"
+#include "pipelines.h"
+
+namespace fnet {
+
+struct Bundle {
+  Model model;
+  const TaskPipeline* task;
+  std::unique_ptr<Session> session;
+  std::string golden;  // path of golden.safetensors
+};
+
+// Opens a folder, every file of it checked first.
+Result<Bundle> bundle_from_folder(const std::string& folder, const Config& config);
+
+// Answers any number of requests, batched as the Python runtime batches them: the same rows at once give the same last digits.
+Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests, std::size_t top_k);
+
+}  // namespace fnet

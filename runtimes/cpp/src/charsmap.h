@@ -1,0 +1,32 @@
+// SentencePiece's charsmap, as the tokenizers library's Precompiled applies it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aligned_text.h"
+#include "error.h"
+
+namespace fnet {
+
+class Charsmap {
+ public:
+  // Reads the base64 of a tokenizer.json; the error's text is the reason alone.
+  static Result<Charsmap> from_base64(const std::string& text);
+
+  // By grapheme cluster: a short one whole, of others each character.
+  void apply(AlignedText& text) const;
+
+ private:
+  // The replacement of a key that begins with a key of the map: of the shortest. False where there is none.
+  bool replacement(std::string_view key, std::u32string& made) const;
+  // Appends a replacement of `count` old characters, with changes; false where there is none.
+  bool append_replaced(std::string_view key, std::size_t count, std::vector<Change>& changes, std::u32string& scratch) const;
+
+  std::vector<std::uint32_t> units_;
+  std::string texts_;  // zero-terminated
+};
+
+}  // namespace fnet

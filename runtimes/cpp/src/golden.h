@@ -1,0 +1,25 @@
+// golden.safetensors: inputs with float64 reference outputs, so that a device can check itself without torch.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fnet/fnet.hpp"
+#include "session.h"
+
+namespace fnet {
+
+struct Golden {
+  Inputs inputs;
+  Named<Array<double>> references;  // each may hold only the leading part of an axis, such as the first tokens
+  std::map<std::string, double> limits;
+};
+
+// Reads the golden file strictly.
+Result<Golden> golden_from_file(const std::string& path);
+// Compares every output with its reference.
+std::vector<Check> checks_from_outputs(const Outputs& outputs, const Golden& golden);
+
+}  // namespace fnet

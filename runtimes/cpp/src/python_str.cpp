@@ -1,0 +1,176 @@
+#include "python_str.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <iterator>
+#include <vector>
+
+namespace fnet::python {
+namespace {
+
+#include "python_str_tables.inc"
+
+constexpr char32_t CAPITAL_I_DOT = 0x130, COMBINING_DOT = 0x307;
+constexpr int32_t HANGUL_FIRST = 0xAC00, HANGUL_LAST = 0xD7A3, VOWELS = 21, TAILS = 28;  // The Unicode Standard, 3.12
+constexpr int32_t LEAD = 0x1100, VOWEL = 0x1161, BEFORE_TAIL = 0x11A7;
+
+// Whether `c` is in one of the sorted ranges, first and last.
+template <std::size_t n>
+bool in_ranges(const int32_t (&ranges)[n], char32_t c) {
+  const auto place = std::upper_bound(std::begin(ranges), std::end(ranges), static_cast<int32_t>(c)) - std::begin(ranges);
+  return place % 2 == 1 || (place > 0 && ranges[place - 1] == static_cast<int32_t>(c));
+}
+
+// By index of DECOMPOSED, where its form starts in FORMS.
+const std::vector<int32_t>& form_starts() {
+  static const std::vector<int32_t> starts = [] {
+    std::vector<int32_t> sums{0};
+    for (const int32_t length : FORM_LENGTHS) sums.push_back(sums.back() + length);
+    return sums;
+  }();
+  return starts;
+}
+
+std::string hex(char32_t c, int digits) {
+  std::string text(digits, '0');
+  for (auto place = text.rbegin(); place != text.rend(); ++place, c >>= 4) *place = "0123456789abcdef"[c & 15];
+  return text;
+}
+
+}  // namespace
+
+bool is_space(char32_t c) { return in_ranges(SPACE, c); }
+bool is_digit(char32_t c) { return in_ranges(DIGIT, c); }
+bool is_printable(char32_t c) { return in_ranges(PRINTABLE, c); }
+
+std::u32string lower(char32_t c) {
+  if (c == CAPITAL_I_DOT) return {U'i', COMBINING_DOT};
+  const auto code = static_cast<int32_t>(c);
+  constexpr std::size_t runs = std::size(LOWER) / 4;
+  std::size_t low = 0, high = runs;
+  while (low < high) {  // the first run that ends at c or later
+    const std::size_t middle = (low + high) / 2;
+    if (LOWER[4 * middle + 1] < code) low = middle + 1;
+    else high = middle;
+  }
+  for (; low < runs && LOWER[4 * low] <= code; ++low) {
+    const int32_t *run = LOWER + 4 * low, from_first = code - run[0];
+    if (code <= run[1] && from_first % run[2] == 0) return {static_cast<char32_t>(code + run[3])};
+  }
+  return {c};
+}
+
+bool is_final_sigma(const std::u32string& text, std::size_t index) {
+  std::size_t before = index;
+  while (before > 0 && in_ranges(SKIPPED, text[before - 1])) --before;
+  if (before == 0 || !in_ranges(CASED, text[before - 1])) return false;
+  std::size_t after = index + 1;
+  while (after < text.size() && in_ranges(SKIPPED, text[after])) ++after;
+  return after == text.size() || !in_ranges(CASED, text[after]);
+}
+
+std::u32string without_accents(char32_t c) {
+  const auto code = static_cast<int32_t>(c);
+  if (code < 0x80) return {c};
+  if (in_ranges(REMOVED, c)) return {};
+  if (code >= HANGUL_FIRST && code <= HANGUL_LAST) {
+    const int32_t index = code - HANGUL_FIRST, tail = index % TAILS;
+    std::u32string jamo{static_cast<char32_t>(LEAD + index / (VOWELS * TAILS)),
+                        static_cast<char32_t>(VOWEL + index / TAILS % VOWELS)};
+    if (tail) jamo += static_cast<char32_t>(BEFORE_TAIL + tail);
+    return jamo;
+  }
+  const auto found = std::lower_bound(std::begin(DECOMPOSED), std::end(DECOMPOSED), code);
+  if (found == std::end(DECOMPOSED) || *found != code) return {c};
+  const auto index = found - std::begin(DECOMPOSED);
+  return {FORMS + form_starts()[index], FORMS + form_starts()[index + 1]};
+}
+
+std::string repr(const std::u32string& text) {
+  const bool single = text.find(U'\'') != text.npos, twice = text.find(U'"') != text.npos;
+  const char32_t quote = single && !twice ? U'"' : U'\'';
+  std::string shown{static_cast<char>(quote)};
+  for (const char32_t c : text) {
+    if (c == quote || c == U'\\') shown += '\\', shown += static_cast<char>(c);
+    else if (c == U'\n') shown += "\\n";
+    else if (c == U'\r') shown += "\\r";
+    else if (c == U'\t') shown += "\\t";
+    else if (is_printable(c)) append_utf8(shown, c);
+    else if (c < 0x100) shown += "\\x" + hex(c, 2);
+    else if (c < 0x10000) shown += "\\u" + hex(c, 4);
+    else shown += "\\U" + hex(c, 8);
+  }
+  return shown += static_cast<char>(quote);
+}
+
+std::string repr(const std::string& utf8) {
+  Utf8Fault fault{};
+  return repr(from_utf8(utf8, &fault));
+}
+
+std::string repr(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  char buffer[32];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+  std::string text(buffer, end), sign;
+  if (text[0] == '-') sign = "-", text.erase(0, 1);
+  const auto e = text.find('e');
+  const int exponent = std::stoi(text.substr(e + 1));
+  if (exponent < -4 || exponent >= 16) return sign + text;
+  std::string digits = text.substr(0, 1) + (e > 2 ? text.substr(2, e - 2) : "");
+  if (exponent < 0) return sign + "0." + std::string(-exponent - 1, '0') + digits;
+  const auto whole = static_cast<std::size_t>(exponent) + 1;
+  if (digits.size() < whole) digits.append(whole - digits.size(), '0');
+  const std::string fraction = digits.substr(whole);
+  return sign + digits.substr(0, whole) + "." + (fraction.empty() ? "0" : fraction);
+}
+
+std::u32string from_utf8(const std::string& bytes, Utf8Fault* fault) {
+  std::u32string text;
+  text.reserve(bytes.size());
+  *fault = {bytes.npos, bytes.npos};
+  for (std::size_t i = 0; i < bytes.size();) {
+    const auto lead = static_cast<unsigned char>(bytes[i]);
+    const int more = lead < 0x80 ? 0 : lead < 0xC2 ? -1 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : lead < 0xF5 ? 3 : -1;
+    char32_t c = more <= 0 ? lead : lead & (0x3F >> more);
+    bool valid = more >= 0 && i + more < bytes.size();
+    for (int k = 1; valid && k <= more; ++k) {
+      const auto next = static_cast<unsigned char>(bytes[i + k]);
+      valid = (next & 0xC0) == 0x80;
+      c = c << 6 | (next & 0x3F);
+    }
+    valid = valid && !(more == 2 && c < 0x800) && !(more == 3 && (c < 0x10000 || c > 0x10FFFF)) && !(c >= 0xD800 && c < 0xE000);
+    if (!valid) {
+      *fault = {i, text.size()};
+      return text;
+    }
+    text += c;
+    i += more + 1;
+  }
+  return text;
+}
+
+void append_utf8(std::string& bytes, char32_t c) {
+  const auto tail = [&](int shift) { bytes += static_cast<char>(0x80 | (c >> shift & 0x3F)); };
+  if (c < 0x80) {
+    bytes += static_cast<char>(c);
+  } else if (c < 0x800) {
+    bytes += static_cast<char>(0xC0 | c >> 6), tail(0);
+  } else if (c < 0x10000) {
+    bytes += static_cast<char>(0xE0 | c >> 12), tail(6), tail(0);
+  } else {
+    bytes += static_cast<char>(0xF0 | c >> 18), tail(12), tail(6), tail(0);
+  }
+}
+
+std::string to_utf8(const std::u32string& text) {
+  std::string bytes;
+  bytes.reserve(text.size());
+  for (const char32_t c : text) append_utf8(bytes, c);
+  return bytes;
+}
+
+}  // namespace fnet::python

@@ -1,0 +1,101 @@
+#include "tokenizer.h"
+
+#include "files.h"
+#include "python_str.h"
+
+namespace fnet {
+namespace {
+
+// What sets one kind of tokenizer apart: the file it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame).
+struct Flavour {
+  const char *name, *file;
+  bool adds_special, odd_to_longer;
+};
+const Flavour FLAVOURS[] = {
+    {RAW, SPIECE, true, false}, {SLOW, SPIECE, true, false}, {FAST, TOKENIZER_JSON, true, true}, {V5, TOKENIZER_JSON, false, true}};
+
+const Flavour* flavour_from_name(const std::string& name) {
+  for (const Flavour& flavour : FLAVOURS) {
+    if (name == flavour.name) return &flavour;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+#ifdef FNET_WITHOUT_TOKENIZERS
+Result<std::unique_ptr<Backend>> tokenizers_backend(const std::string&, const std::string& flavour, const std::string& name) {
+  return session_error(name + ": is of " + flavour + ", which this build of fnet_runtime does not have");
+}
+#endif
+
+const char* TokenizerOptions::file() const { return flavour_from_name(flavour)->file; }
+
+std::optional<Error> TokenizerOptions::fault() const {
+  if (!flavour_from_name(flavour)) {
+    std::string names;
+    for (const Flavour& known : FLAVOURS) names += (names.empty() ? "" : ", ") + std::string(known.name);
+    return input_error("unknown tokenizer flavour " + python::repr(flavour) + "; expected one of " + names);
+  }
+  if (flavour != SLOW && (rules.do_lower_case || !rules.keep_accents || !rules.remove_space)) {
+    return input_error("do_lower_case, keep_accents and remove_space: " + flavour +
+                       " has no such choice; expected false, true, true");
+  }
+  return std::nullopt;
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<Backend> backend, const TokenizerOptions& options) : backend_(std::move(backend)) {
+  const Flavour& flavour = *flavour_from_name(options.flavour);
+  frame_ = {backend_->special_id(PAD), {}, {}, flavour.odd_to_longer};
+  if (flavour.adds_special) frame_.cls = backend_->special_id(CLS), frame_.sep = backend_->special_id(SEP);
+  mask_ = backend_->special_id(MASK);
+}
+
+Result<Tokenizer> Tokenizer::from_bytes(const std::string& data, const TokenizerOptions& options, const std::string& name) {
+  if (const auto fault = options.fault()) return *fault;
+  auto backend = std::string(options.file()) == TOKENIZER_JSON
+                     ? tokenizers_backend(data, options.flavour, name)
+                     : sentencepiece_backend(data, options.flavour == SLOW ? &options.rules : nullptr, name);
+  if (!backend) return backend.error();
+  return Tokenizer(*std::move(backend), options);
+}
+
+Result<Tokenizer> Tokenizer::from_file(const std::string& path, const TokenizerOptions& options) {
+  const auto data = bytes_from_file(path);
+  if (const auto* fault = std::get_if<SystemFault>(&data))
+    return bundle_error(path + ": cannot be read (" + fault->text() + "); expected the tokenizer's file");
+  return from_bytes(std::get<std::string>(data), options, path);
+}
+
+Result<Encoding> Tokenizer::encode(const std::u32string& text, const std::u32string* pair, std::size_t length) const {
+  const auto first = tokens(text);
+  if (!first) return first.error();
+  if (!pair) return assembled(*first, nullptr, length);
+  const auto second = tokens(*pair);
+  if (!second) return second.error();
+  return assembled(*first, &*second, length);
+}
+
+Result<Encoding> Tokenizer::assembled(const std::vector<Token>& first, const std::vector<Token>* second, std::size_t length) const {
+  return encoding_from_tokens(first, second, frame_, length);
+}
+
+Result<std::string> Tokenizer::decode(const std::vector<int32_t>& ids) const {
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= vocab_size()) {
+      return input_error("token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size()) +
+                         " pieces");
+    }
+  }
+  return backend_->decode(ids);
+}
+
+Result<std::u32string> text_from_utf8(const std::string& bytes) {
+  python::Utf8Fault fault{};
+  auto text = python::from_utf8(bytes, &fault);
+  if (fault.byte == bytes.npos) return text;
+  return input_error("the text is not valid Unicode: lone surrogate at character " + std::to_string(fault.character) +
+                     "; decode it as UTF-8 first");
+}
+
+}  // namespace fnet

@@ -1,0 +1,39 @@
+// What a tokenizer.json holds, read part by part.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "added_tokens.h"
+#include "normalizer.h"
+#include "token_decoder.h"
+#include "token_model.h"
+
+namespace fnet {
+
+inline constexpr const char *FLAVOUR_FAST = "fnet-fast", *FLAVOUR_V5 = "fnet-v5";
+
+// Why a file is no tokenizer.json; thrown to tokenizers_backend alone.
+struct Unreadable {
+  std::string reason;
+};
+
+struct MetaspaceOptions {
+  std::string replacement, scheme;
+  bool split = true;
+};
+
+// Which transformers' FNet tokenizer a tokenizer.json is: FLAVOUR_FAST, FLAVOUR_V5, or none. This and what follows throws
+// Unreadable or an exception of nlohmann; what follows wants a pipeline of one of the two.
+std::optional<std::string> flavour_from_json(const nlohmann::json& pipeline);
+Normalizer normalizer_from_json(const nlohmann::json& pipeline);
+std::unique_ptr<TokenModel> model_from_json(const nlohmann::json& pipeline);
+AddedTokens added_tokens_from_json(const nlohmann::json& pipeline, const TokenModel& model, const Normalizer& normalizer);
+TokenDecoder decoder_from_json(const nlohmann::json& pipeline);
+MetaspaceOptions metaspace_from_json(const nlohmann::json& part);
+std::string model_type(const nlohmann::json& model);
+
+}  // namespace fnet

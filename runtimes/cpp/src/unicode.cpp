@@ -1,0 +1,155 @@
+#include "unicode.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
+namespace fnet::unicode {
+namespace {
+
+// Classes of UAX 29's rules, as scripts/unicode_tables.py counts them. `linker` and `extend` are Extend and the like of InCB,
+// `plain_extend` is Extend alone. The last three are found by arithmetic.
+enum class Grapheme {
+  other, control, extend, linker, plain_extend, spacing_mark, zwj, prepend, pictographic, consonant, hangul_l, hangul_v, hangul_t,
+  hangul_lv, hangul_lvt, regional,
+};
+
+struct Range {
+  char32_t first, last;
+};
+struct ClassRange {
+  char32_t first, last;
+  std::uint8_t value;
+};
+// Characters from `first` to `last`, `step` apart, become the one that is `difference` away.
+struct Run {
+  char32_t first, last;
+  std::uint8_t step;
+  std::int32_t difference;
+};
+
+#include "unicode_tables.inc"
+
+constexpr char32_t HANGUL = 0xAC00, HANGUL_END = 0xD7A4, HANGUL_L = 0x1100, HANGUL_V = 0x1161, HANGUL_T = 0x11A7;
+constexpr char32_t VOWELS = 21, TRAILING = 28;
+
+// The range that holds `c`, or null.
+template <class Table>
+auto range_of(const Table& table, char32_t c) {
+  auto found = std::upper_bound(std::begin(table), std::end(table), c, [](char32_t code, const auto& r) { return code < r.first; });
+  return found != std::begin(table) && c <= std::prev(found)->last ? &*std::prev(found) : nullptr;
+}
+
+// Where `c` stands in a sorted table, or -1.
+template <class Table>
+std::ptrdiff_t place_of(const Table& table, char32_t c) {
+  auto found = std::lower_bound(std::begin(table), std::end(table), c);
+  return found != std::end(table) && *found == c ? found - std::begin(table) : -1;
+}
+
+template <class Runs, class Codes, class Ends, class Text>
+void append_mapped(std::u32string& text, char32_t c, const Runs& runs, const Codes& codes, const Ends& ends, const Text& texts) {
+  if (auto run = range_of(runs, c); run && (c - run->first) % run->step == 0) {
+    text += static_cast<char32_t>(static_cast<std::int32_t>(c) + run->difference);
+  } else if (auto place = place_of(codes, c); place >= 0) {
+    text.append(texts + (place ? ends[place - 1] : 0), texts + ends[place]);
+  } else {
+    text += c;
+  }
+}
+
+Grapheme grapheme(char32_t c) {
+  if (c >= 0x20 && c < 0x7F) return Grapheme::other;
+  if (c >= HANGUL && c < HANGUL_END) return (c - HANGUL) % TRAILING ? Grapheme::hangul_lvt : Grapheme::hangul_lv;
+  if (c >= 0x1F1E6 && c <= 0x1F1FF) return Grapheme::regional;
+  auto found = range_of(GRAPHEMES, c);
+  return found ? static_cast<Grapheme>(found->value) : Grapheme::other;
+}
+
+bool is_extend(Grapheme g) { return g == Grapheme::extend || g == Grapheme::linker || g == Grapheme::plain_extend; }
+
+// What the rules have to remember of a cluster, besides its last class.
+struct Memory {
+  bool emoji = false, consonant = false, linked = false;
+  std::size_t regionals = 0;
+
+  void take(Grapheme g) {
+    if (!is_extend(g) && g != Grapheme::zwj) emoji = g == Grapheme::pictographic;
+    bool joins_conjunct = g == Grapheme::extend || g == Grapheme::linker || g == Grapheme::zwj;
+    linked = joins_conjunct && (linked || (consonant && g == Grapheme::linker));
+    consonant = g == Grapheme::consonant || (joins_conjunct && consonant);
+    regionals = g == Grapheme::regional ? regionals + 1 : 0;
+  }
+};
+
+bool is_boundary(Grapheme before, Grapheme after, char32_t first, char32_t second, const Memory& memory) {
+  using G = Grapheme;
+  if (before == G::control || after == G::control) return !(first == '\r' && second == '\n');
+  switch (before) {
+    case G::hangul_l:
+      if (after == G::hangul_l || after == G::hangul_v || after == G::hangul_lv || after == G::hangul_lvt) return false;
+      break;
+    case G::hangul_lv:
+    case G::hangul_v:
+      if (after == G::hangul_v || after == G::hangul_t) return false;
+      break;
+    case G::hangul_lvt:
+    case G::hangul_t:
+      if (after == G::hangul_t) return false;
+      break;
+    default:
+      break;
+  }
+  if (is_extend(after) || after == G::zwj || after == G::spacing_mark || before == G::prepend) return false;
+  if (after == G::consonant) return !memory.linked;
+  if (after == G::pictographic) return !(before == G::zwj && memory.emoji);
+  return !(after == G::regional && memory.regionals % 2 == 1);
+}
+
+}  // namespace
+
+bool is_space(char32_t c) { return range_of(SPACES, c); }
+bool is_word(char32_t c) { return range_of(WORD, c); }
+bool is_mark(char32_t c) { return c >= 0x300 && range_of(MARKS, c); }
+
+unsigned combining_class(char32_t c) {
+  auto found = c >= 0x300 ? range_of(COMBINING_CLASSES, c) : nullptr;
+  return found ? found->value : 0;
+}
+
+void append_lower(std::u32string& text, char32_t c) {
+  if (c < 0x80) {
+    text += c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+  } else {
+    append_mapped(text, c, LOWER, LOWER_LONGER, LOWER_ENDS, LOWER_TEXT);
+  }
+}
+
+void append_nfkd(std::u32string& text, char32_t c) {
+  if (c < 0x80) {
+    text += c;
+  } else if (c >= HANGUL && c < HANGUL_END) {
+    char32_t index = c - HANGUL;
+    text += HANGUL_L + index / (VOWELS * TRAILING);
+    text += HANGUL_V + index / TRAILING % VOWELS;
+    if (index % TRAILING) text += HANGUL_T + index % TRAILING;
+  } else {
+    append_mapped(text, c, NFKD, NFKD_LONGER, NFKD_ENDS, NFKD_TEXT);
+  }
+}
+
+std::size_t cluster_end(const std::u32string& text, std::size_t begin) {
+  std::size_t end = begin + 1;
+  Grapheme before = grapheme(text[begin]);
+  Memory memory;
+  memory.take(before);
+  for (; end < text.size(); ++end) {
+    Grapheme after = grapheme(text[end]);
+    if (is_boundary(before, after, text[end - 1], text[end], memory)) break;
+    memory.take(after);
+    before = after;
+  }
+  return end;
+}
+
+}  // namespace fnet::unicode

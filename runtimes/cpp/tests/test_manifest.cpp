@@ -1,0 +1,103 @@
+#include <nlohmann/json.hpp>
+
+#include "catch.h"
+#include "manifest.h"
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+const Json WHOLE = Json::parse(R"({
+  "format_version": 1, "task": "masked-lm", "target": "onnx", "labels": [],
+  "inputs": [{"name": "input_ids", "dtype": "int64", "axes": ["batch_size", 8]}],
+  "outputs": [{"name": "logits", "dtype": "float32", "axes": ["batch_size", 8, 5]}],
+  "sequence_length": 8, "pad_token_id": 3,
+  "tokenizer": {"flavour": "fnet-slow", "do_lower_case": false, "keep_accents": true, "remove_space": true},
+  "mixing": "folded", "mixing_reason": "asked for", "precision": "fp32", "quantization": null,
+  "source": {"id": "x", "revision": null, "sha256": {"model.safetensors": "ab"}, "random_head": false},
+  "tools": {"onnx": "1.0"}, "engine": null,
+  "files": {"model.onnx": {"sha256": "", "size_bytes": 1}, "config.json": {"sha256": "", "size_bytes": 1},
+            "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1}}})");
+const Json ENGINE = Json::parse(R"({"file": "model.engine", "library": "tensorrt", "version": "10.13.0",
+  "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}})");
+
+std::string fault(const char* path, const Json& value) {
+  Json changed = WHOLE;
+  changed[Json::json_pointer(path)] = value;
+  const auto found = fnet::manifest_from_json(changed.dump());
+  if (found) return "";
+  CHECK(found.error().code == fnet::Code::bundle);
+  return found.error().text;
+}
+
+std::string text_fault(const std::string& text) {
+  const auto found = fnet::manifest_from_json(text);
+  return found ? "" : found.error().text;
+}
+
+}  // namespace
+
+TEST_CASE("a whole manifest is read") {
+  const auto found = fnet::manifest_from_json(WHOLE.dump());
+  REQUIRE(found);
+  CHECK(found->sequence_length == 8);
+  CHECK(std::get<int64_t>(found->inputs[0].axes[1]) == 8);
+  CHECK(found->source.sha256[0].second == "ab");
+  Json engine = WHOLE;
+  engine["target"] = "tensorrt";
+  engine["engine"] = ENGINE;
+  engine["files"]["model.engine"] = {{"sha256", ""}, {"size_bytes", 0}};
+  const auto with_engine = fnet::manifest_from_json(engine.dump());
+  REQUIRE(with_engine);
+  CHECK(with_engine->engine->batch_profile[0].second.max == 4);
+}
+
+TEST_CASE("what the format does not have is refused in the Python reader's words") {
+  CHECK(fault("/format_version", 2) == "manifest.json: format version 2; this runtime reads 1. Update fnet-runtime");
+  CHECK(fault("/format_version", false) == "manifest.json: format version False; this runtime reads 1. Update fnet-runtime");
+  CHECK(fault("/format_version", true) == "manifest.json: format_version: expected int, found True");
+  CHECK(fault("/format_version", 1.0) == "manifest.json: format_version: expected int, found 1.0");
+  CHECK(fault("/task", nullptr) == "manifest.json: task: expected str, found None");
+  CHECK(fault("/labels", "A") == "manifest.json: labels: expected tuple, found 'A'");
+  CHECK(fault("/labels", {{"a", 1}}) == "manifest.json: labels: expected tuple, found {'a': 1}");
+  CHECK(fault("/labels/0", 1) == "manifest.json: labels[0]: expected str, found 1");
+  CHECK(fault("/inputs/0/axes/1", true) == "manifest.json: inputs[0]: axes[1]: expected int | str, found True");
+  CHECK(fault("/sequence_length", Json(UINT64_MAX)) == "manifest.json: sequence_length: expected int, found 18446744073709551615");
+  CHECK(fault("/sequence_length", 0) == "manifest.json: sequence_length and pad_token_id: expected a length from 1 and an id from 0");
+  CHECK(fault("/tools", Json::array()) == "manifest.json: tools: expected Mapping, found []");
+  CHECK(fault("/source/revision", 1) == "manifest.json: source: revision: expected str | None, found 1");
+  CHECK(fault("/source", 1).find("source: expected an object with the keys id, revision, sha256, random_head; found int") != std::string::npos);
+  CHECK(fault("/source/more", 1).find("found ['id', 'more', 'random_head', 'revision', 'sha256']") != std::string::npos);
+  CHECK(fault("/engine", 1) == "manifest.json: engine: expected fnet_runtime.manifest.EngineInfo | None, found 1");
+  CHECK(fault("/engine", ENGINE) == "manifest.json: engine: a bundle for onnx must not have one");
+  CHECK(fault("/target", "openvino") == "manifest.json: engine: a bundle for openvino must have one");
+  CHECK(fault("/target", "x") == "manifest.json: target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found 'x'");
+  CHECK(fault("/precision", "x") == "manifest.json: precision: expected one of fp32, fp16, bf16, int8, found 'x'");
+  CHECK(fault("/precision", "int8") == "manifest.json: quantization: bundles in int8 have it");
+  CHECK(fault("/tokenizer/flavour", "x") == "manifest.json: tokenizer: unknown tokenizer flavour 'x'; expected one of sentencepiece, fnet-slow, fnet-fast, fnet-v5");
+  CHECK(fault("/tokenizer/flavour", "fnet-v5") == "manifest.json: files: expected tokenizer.json as well");
+  for (const char* name : {"a~1b", "..", ".", "", "a\\b", "manifest.json"})
+    CHECK(fault((std::string("/files/") + name).c_str(), {{"sha256", ""}, {"size_bytes", 1}}).find("is not the plain name of a file inside the bundle") != std::string::npos);
+  Json engine = WHOLE;
+  engine["target"] = "tensorrt";
+  engine["engine"] = ENGINE;
+  CHECK(text_fault(engine.dump()) == "manifest.json: files: expected model.engine as well");
+  engine["engine"]["library"] = "openvino";
+  CHECK(text_fault(engine.dump()) == "manifest.json: engine: library: expected tensorrt or tensorrt_rtx, found 'openvino'");
+  engine["engine"]["batch_profile"]["batch_size"]["min"] = 3;
+  CHECK(text_fault(engine.dump()) == "manifest.json: engine: batch_profile: batch_size: expected 1 <= MIN <= OPT <= MAX, found 3 2 4");
+}
+
+TEST_CASE("what is not strict JSON is refused") {
+  CHECK(text_fault("{\"a\": 1, \"a\": 2}") == "manifest.json: not JSON (a key stands twice)");
+  CHECK(text_fault("{").find("manifest.json: not JSON (") == 0);
+  CHECK(text_fault(std::string(100000, '[')).find("manifest.json: not JSON (nested too deeply)") == 0);
+  CHECK(text_fault("[]").find("manifest.json: expected an object with the keys format_version, task") == 0);
+}
+
+TEST_CASE("a folder that is none is refused") {
+  const auto found = fnet::manifest_from_folder("no/such/");
+  REQUIRE_FALSE(found);
+  CHECK(found.error().text == "no/such/manifest.json: cannot be read ([Errno 2] No such file or directory: 'no/such/manifest.json'); "
+                              "expected the folder that fnet-export wrote");
+}

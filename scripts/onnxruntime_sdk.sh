@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Assembles an ONNX Runtime SDK (include/, lib/) in DIR from the registries' packages: headers of the Unity package on npm, the
+# library of the wheel on PyPI. Both are pinned by hash. Needs npm, python3 with pip, tar and unzip (or python3's zipfile).
+# Usage: scripts/onnxruntime_sdk.sh DIR
+set -euo pipefail
+
+[ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
+version=1.32.0
+headers=com.github.asus4.onnxruntime-0.4.9
+headers_sha256=e59788788818fdde1b2e522e766a21ba0f7d8391de55737abf81e32cc801785d
+case $(uname -m) in
+x86_64) platform=manylinux_2_28_x86_64 wheel_sha256=5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d ;;
+*) echo "$0: expected x86_64, found $(uname -m); install ONNX Runtime yourself and set ONNXRUNTIME_ROOT" >&2; exit 1 ;;
+esac
+
+target=$1
+[ ! -e "$target/lib/libonnxruntime.so.1" ] || exit 0
+[ ! -e "$target" ] || { echo "$0: $target is there, but holds no ONNX Runtime SDK; name a folder that does not exist" >&2; exit 1; }
+mkdir -p "$(dirname "$target")"
+work=$(mktemp -d "$target.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+(cd "$work" && npm pack --silent "${headers%-*}@${headers##*-}" >/dev/null)
+python3 -m pip download --quiet --no-deps --dest "$work" --only-binary=:all: --python-version 3.11 --implementation cp \
+    --platform "$platform" "onnxruntime==$version"
+wheel=$(echo "$work"/onnxruntime-*.whl)
+echo "$headers_sha256  $work/$headers.tgz
+$wheel_sha256  $wheel" | sha256sum --check --quiet
+mkdir -p "$work/sdk/include" "$work/sdk/lib"
+tar -xzf "$work/$headers.tgz" -C "$work/sdk/include" --strip-components=7 --wildcards \
+    'package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers/*.h'
+python3 -m zipfile -e "$wheel" "$work/wheel"
+mv "$work/wheel/onnxruntime/capi/libonnxruntime.so.$version" "$work/sdk/lib"
+ln -s "libonnxruntime.so.$version" "$work/sdk/lib/libonnxruntime.so.1"
+ln -s libonnxruntime.so.1 "$work/sdk/lib/libonnxruntime.so"
+mv "$work/sdk" "$target"
