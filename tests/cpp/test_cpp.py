@@ -169,7 +169,7 @@ CASES = {
 def test_fnet_run_prints_the_bytes_that_python_prints(built, bundles, task):
     bundle = bundles(task)
     for case in CASES[task]:
-        texts = [HARD, "[MASK]", "   [MASK]", LONG] if task == "masked-lm" else ["what?"] if case[1:] == [LONG * 3] else TEXTS
+        texts = {"masked-lm": [HARD, "[MASK]", "   [MASK]", LONG], "question-answering": ["what?", "", "10, ``a''"]}.get(task, TEXTS)
         words = [bundle, *(word for text in texts for word in ("--text", text)), *case]
         assert assert_same_run(built, *words, "--json").returncode == 0
         assert_same_run(built, *words)
@@ -267,7 +267,6 @@ def change_manifest(**changes):
         change_manifest(format_version=2),
         change_manifest(task="other"),
         change_manifest(task="masked-lm"),
-        change_manifest(task="token-classification"),
         change_manifest(target="other"),
         change_manifest(target="openvino"),
         change_manifest(precision="bf16"),
@@ -317,6 +316,13 @@ def test_a_file_of_something_else_is_refused_with_the_same_code(built, bundle, n
     ours, theirs = built.run(bundle, "--text", "a"), python_run(built, bundle, "--text", "a")
     assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout) == (code, b"")
     assert ours.stderr.split(b"(")[0] == theirs.stderr.split(b"(")[0]
+
+
+def test_a_graph_of_another_task_is_refused(built, bundle):
+    change_manifest(task="token-classification")(bundle)
+    done = built.run(bundle, "--text", "a")
+    assert done.returncode == 4
+    assert done.stderr == b"error: logits: the graph's output has other axes than token-classification has\n"
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff" * 9, b"\x02" + b"\0" * 7 + b"{}"])

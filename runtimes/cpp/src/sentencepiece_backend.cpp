@@ -79,7 +79,7 @@ class SentencePieceBackend : public Backend {
       found.push_back({characters_of(piece.piece()), static_cast<int32_t>(piece.id()),
                        {character_of_byte[piece.begin()], character_of_byte[piece.end()]}});
     }
-    return path_ && !found.empty() ? path_->again(std::move(found)) : found;
+    return path_ && !found.empty() ? path_->again(std::move(found), text) : found;
   }
 
   void add_fnet_tokens(const std::u32string& text, std::vector<Token>& found) const {

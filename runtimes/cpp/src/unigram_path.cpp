@@ -49,22 +49,6 @@ bool take_field(std::string_view& message, Field& field) {
   return true;
 }
 
-// Of every normalised character of the pieces, where what it stands for starts; and the end of the last.
-std::vector<std::size_t> starts_from_pieces(const std::vector<Piece>& pieces) {
-  std::vector<std::size_t> starts;
-  for (const Piece& piece : pieces) {
-    const std::size_t characters = piece.surface.size(), covered = piece.span.end - piece.span.begin;
-    const bool spaced = characters > 0 && piece.surface[0] == UNDERLINE && characters - 1 <= covered;
-    for (std::size_t i = 0; i < characters; ++i) {
-      if (characters == covered) starts.push_back(piece.span.begin + i);
-      else if (spaced && i > 0) starts.push_back(piece.span.end - (characters - i));  // white space of any length is the underline
-      else starts.push_back(piece.span.begin);
-    }
-  }
-  starts.push_back(pieces.back().span.end);
-  return starts;
-}
-
 }  // namespace
 
 std::optional<UnigramPath> UnigramPath::from_model(const std::string& model) {
@@ -94,6 +78,7 @@ std::optional<UnigramPath> UnigramPath::from_model(const std::string& model) {
     if (type == USER_DEFINED) user_defined.emplace_back(id, piece.size());
     python::Utf8Fault fault{};
     if (type == NORMAL || type == USER_DEFINED) path.trie_.insert(python::from_utf8(piece, &fault), id);
+    if (type == USER_DEFINED) path.symbols_.insert(python::from_utf8(piece, &fault), id);
   }
   if (model_type != UNIGRAM) return std::nullopt;
   for (const auto& [id, bytes] : user_defined)
@@ -133,20 +118,47 @@ std::vector<UnigramPath::Step> UnigramPath::steps(const std::u32string& text) co
   return found;
 }
 
-std::vector<Piece> UnigramPath::again(std::vector<Piece> pieces) const {
-  std::u32string text;
+// Of every normalised character of the pieces, where what it stands for starts; and the end of the last. User-defined symbols are
+// taken from the text whole, so that each of their characters starts where the symbol does.
+std::vector<std::size_t> UnigramPath::starts_from_pieces(const std::vector<Piece>& pieces, const std::u32string& text) const {
+  std::vector<std::size_t> wholes(text.size() + 1);
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t longest = 1;
+    symbols_.prefixes(std::u32string_view(text).substr(i), [&](std::size_t length, int32_t) { longest = length; });
+    for (const std::size_t end = i + longest, start = i; i < end; ++i) wholes[i] = start;
+  }
+  wholes.back() = text.size();
+  std::vector<std::size_t> starts;
+  for (const Piece& piece : pieces) {
+    const std::size_t characters = piece.surface.size(), covered = piece.span.end - piece.span.begin;
+    const bool spaced = characters > 0 && piece.surface[0] == UNDERLINE && characters - 1 <= covered;
+    for (std::size_t i = 0; i < characters; ++i) {
+      std::size_t start = piece.span.begin;
+      if (characters == covered) start += i;
+      else if (spaced && i > 0) start = piece.span.end - (characters - i);  // white space of any length is the underline
+      starts.push_back(wholes[start]);
+    }
+  }
+  starts.push_back(pieces.back().span.end);
+  return starts;
+}
+
+std::vector<Piece> UnigramPath::again(std::vector<Piece> pieces, const std::u32string& text) const {
+  std::u32string normalized;
   for (const Piece& piece : pieces) {
     if (is_byte_[piece.id]) return pieces;
-    text += piece.surface;
+    normalized += piece.surface;
   }
-  const auto path = steps(text);
+  const auto path = steps(normalized);
   const bool same = std::equal(path.begin(), path.end(), pieces.begin(), pieces.end(), [](const Step& step, const Piece& piece) {
     return step.id == piece.id && step.end - step.begin == piece.surface.size();
   });
   if (same) return pieces;
-  const auto starts = starts_from_pieces(pieces);
+  const auto starts = starts_from_pieces(pieces, text);
   pieces.clear();
-  for (const auto& [begin, end, id] : path) pieces.push_back({text.substr(begin, end - begin), id, {starts[begin], starts[end]}});
+  for (const auto& [begin, end, id] : path) {
+    pieces.push_back({normalized.substr(begin, end - begin), id, {starts[begin], starts[end]}});
+  }
   return pieces;
 }
 

@@ -23,8 +23,8 @@ class UnigramPath {
   // Of a serialised SentencePiece model that is valid; nothing where it is no Unigram model.
   static std::optional<UnigramPath> from_model(const std::string& model);
 
-  // The pieces of the best path through the text that these pieces make up. Left as they are where one is a byte: its text is gone.
-  std::vector<Piece> again(std::vector<Piece> pieces) const;
+  // The pieces of the best path through what the pieces of a text make up. Left as they are where one is a byte: its text is gone.
+  std::vector<Piece> again(std::vector<Piece> pieces, const std::u32string& text) const;
 
  private:
   struct Step {
@@ -32,8 +32,9 @@ class UnigramPath {
     int32_t id;
   };
   std::vector<Step> steps(const std::u32string& text) const;
+  std::vector<std::size_t> starts_from_pieces(const std::vector<Piece>& pieces, const std::u32string& text) const;
 
-  Trie trie_;
+  Trie trie_, symbols_;        // pieces that text can become, and the user-defined ones of them
   std::vector<float> scores_;  // by id
   std::vector<bool> is_byte_;  // by id
   int32_t unknown_ = 0;
