@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import torch
 from fnet_runtime.manifest import BF16, FP16, FP32, MODEL, POSITIONS, Manifest
+from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import Ids
 from torch import Tensor
 
@@ -105,6 +106,7 @@ def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint
     def read(dtype: torch.dtype) -> FNet:
         return model_from_checkpoint(checkpoint, task, sequence_length=length, dtype=dtype, random_head=random_head)
 
+    OrtSession(folder / MODEL, manifest.inputs)  # which says why, where it cannot be opened
     shipped = typed(ir.load(folder / MODEL))
     rounded = read(torch.float32)
     lowered = lowered_of_manifest(rounded, task, manifest)

@@ -37,7 +37,7 @@ class FolderKind:
 
 
 BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST, *EVIDENCE})
-FAILED_SUFFIX = ".failed"
+FAILED_SUFFIX, FAILED_MANIFEST = ".failed", "manifest.failed.json"
 EXTERNAL_DATA_ABOVE_BYTES = 64_000_000
 """Weights of larger graphs stand in a file of their own, which ONNX Runtime maps instead of holding them twice while it opens
 one (fnet-base: 288 MB at the peak instead of 479)."""
@@ -49,7 +49,7 @@ GOLDEN_POSITIONS = 16
 def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Iterator[Path]:
     """Give a folder to fill, which becomes `output` when the block ends well and vanishes when it does not.
 
-    After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), without a manifest: no bundle.
+    After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), its manifest by another name: no bundle.
     Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, or cannot be written.
     """
     output = check_output(output, force=force, kind=kind)
@@ -73,13 +73,14 @@ def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> It
 def _kept_as_failed(folder: Path, output: Path) -> str:
     """Move what was written to the first free `OUTPUT.failed`, `OUTPUT.failed-2`, ...; say where it is, or that it is not kept."""
     try:
-        (folder / MANIFEST).unlink(missing_ok=True)
+        if (folder / MANIFEST).exists():
+            (folder / MANIFEST).rename(folder / FAILED_MANIFEST)
         names = (output.name + FAILED_SUFFIX + (f"-{i}" if i > 1 else "") for i in count(1))
         failed = next(path for path in map(output.with_name, names) if not path.exists() and not path.is_symlink())
         folder.rename(failed)
     except OSError as error:
         return f"the files could not be kept ({error.strerror})"
-    return f"the files are in {failed}, without a manifest"
+    return f"the files are in {failed}, which is no bundle; fnet-export bisect {failed} looks for the place"
 
 
 def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Path:
@@ -99,10 +100,11 @@ def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Pat
         raise _unwritable(output, error) from error
     if not force:
         raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a {kind.noun}")
-    if output.is_symlink() or not output.is_dir() or not _replaceable(output, kind):
+    found = "this is none" if output.is_symlink() or not output.is_dir() else _in_the_way(output, kind)
+    if found is not None:
         raise OutputError(
             f"{output}: --force replaces {kind.noun}s only: a folder with a {kind.noun}'s {kind.index} and no file that it does "
-            "not list; this is none. Remove it yourself"
+            f"not list; {found}. Remove it yourself"
         )
     return output
 
@@ -123,15 +125,16 @@ def closed_place(folder: Path) -> Path | None:
     return None if place.is_dir() and os.access(place, os.W_OK | os.X_OK) else place
 
 
-def _replaceable(folder: Path, kind: FolderKind) -> bool:
-    """Tell whether a folder is empty, or holds the files of one of its kind and nothing else."""
+def _in_the_way(folder: Path, kind: FolderKind) -> str | None:
+    """Say what makes a folder neither empty nor one of its kind and nothing else; None where it is."""
     names = {path.name for path in folder.iterdir()}
     if not names:
-        return True
+        return None
     try:
-        return names <= set(kind.files((folder / kind.index).read_text("utf-8")))
+        strange = names - set(kind.files((folder / kind.index).read_text("utf-8")))
     except (OSError, ValueError, BundleError):
-        return False
+        return "this is none"
+    return f"here is {', '.join(sorted(strange))}" if strange else None
 
 
 def _replace(folder: Path, output: Path) -> None:

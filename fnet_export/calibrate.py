@@ -5,7 +5,6 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,60 +15,15 @@ from fnet_runtime.ort_session import OrtSession
 from onnxruntime.quantization.calibrate import HistogramCollector
 
 from fnet_export.bundle import closed_place
-from fnet_export.emails import EMAILS, emails
 from fnet_export.errors import CalibrationError
-from fnet_export.inputs import Samples, spread
+from fnet_export.inputs import Samples
 from fnet_export.trace import quiet
 
 MINMAX, PERCENTILE, ENTROPY = "minmax", "percentile", "entropy"
 METHODS = (MINMAX, PERCENTILE, ENTROPY)
-TEXTS = 64
-"""Texts that are run at most, spread evenly over the data."""
 PERCENT = 99.999
 """Of the magnitudes, the share that `percentile` keeps inside the range."""
 BINS, QUANTIZED_BINS = 2048, 128
-BUILT_IN_DATA = "built-in e-mails"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalibrationData:
-    """Texts to calibrate on: what they are called, the hash of their file, and those that are run."""
-
-    name: str
-    sha256: str
-    texts: tuple[str, ...]
-
-
-def data_from_file(path: Path | None) -> CalibrationData:
-    """Read texts: JSON Lines with a `text` each, or one text a line. None: the built-in e-mails.
-
-    Raises CalibrationError when the file cannot be read, has no text or a line that is not JSON with one.
-    """
-    if path is None:
-        texts = emails()
-        return CalibrationData(name=BUILT_IN_DATA, sha256=_sha256(EMAILS.read_bytes()), texts=tuple(spread(texts, TEXTS)))
-    try:
-        data = path.read_bytes()
-        lines = data.decode("utf-8-sig").split("\n")  # not splitlines: JSON has U+2028 inside of strings
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: cannot be read ({error}); expected texts in JSON Lines or one a line, in UTF-8") from error
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    texts = tuple(_text(path, number, line) if path.suffix == ".jsonl" else line.strip() for number, line in numbered)
-    if not texts:
-        raise CalibrationError(f"{path}: no texts; expected one a line, in .jsonl as an object with a text")
-    return CalibrationData(name=path.name, sha256=_sha256(data), texts=tuple(spread(texts, min(TEXTS, len(texts)))))
-
-
-def _text(path: Path, number: int, line: str) -> str:
-    """The text of one line of JSON; of a pair both, with an empty line between."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise CalibrationError(f"{path}: line {number}: not JSON ({error}); expected an object with a text") from error
-    parts = [record.get(key) for key in ("text", "text_pair")] if isinstance(record, dict) else []
-    if not parts or not isinstance(parts[0], str) or not isinstance(parts[1], str | None):
-        raise CalibrationError(f'{path}: line {number}: expected {{"text": "..."}}, found {line[:60]}')
-    return "\n\n".join(part for part in parts if part is not None)
 
 
 def bounds_from_graph(

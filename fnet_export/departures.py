@@ -119,7 +119,7 @@ def _difference(mine: ir.Value | None, other: ir.Value | None) -> str:
         return "" if mine is other else f"{_origin(mine)}, not {_origin(other)}"
     if mine.const_value is None or other.const_value is None:
         origins = _origin(mine), _origin(other)
-        same = origins[0] == origins[1] or all(value.producer() is None and value.const_value is None for value in (mine, other))
+        same = origins[0] == origins[1]
         return "" if same else f"{origins[0]}, not {origins[1]}"
     got, want = mine.const_value.numpy(), other.const_value.numpy()
     if got.shape != want.shape or got.dtype != want.dtype:
@@ -135,7 +135,9 @@ def _origin(value: ir.Value | None) -> str:
     if value is None:
         return "nothing"
     producer = value.producer()
-    return str(value.name if producer is None else producer.name)
+    if producer is None:
+        return str(value.name)
+    return str(producer.name) if len(producer.outputs) == 1 else f"output {value.index()} of {producer.name}"
 
 
 def _keyed(graph: ir.Graph) -> dict[Key, ir.Node]:

@@ -3,7 +3,8 @@
 FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
-├── CalibrationError the texts to calibrate on cannot be read
+├── CalibrationError the ranges of activations cannot be kept
+├── TextError        texts cannot be read
 ├── PrecisionError   what was built does not run at the precision asked for
 ├── CompareError     two arrays cannot be compared
 ├── OptionError      options that do not go together, or a value that is none
@@ -39,7 +40,11 @@ class EngineError(FNetExportError):
 
 
 class CalibrationError(FNetExportError):
-    """The texts to calibrate on cannot be read."""
+    """The ranges of activations cannot be kept."""
+
+
+class TextError(FNetExportError):
+    """Texts cannot be read."""
 
 
 class PrecisionError(FNetExportError):

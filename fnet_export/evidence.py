@@ -26,7 +26,7 @@ def values_from_report(plan: Plan, report: ParityReport, files: Mapping[str, Fil
     values = {
         "format": FORMAT,
         "passed": report.passed,
-        "shipped": shown.row if shown is not None else None,
+        "shipped": report.shipped,
         "bundle": {
             "model": plan.checkpoint.source.id,
             "task": plan.task.name,

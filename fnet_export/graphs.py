@@ -13,6 +13,7 @@ from fnet_core.tasks import Task
 from fnet_export.bundle import write_graph
 from fnet_export.lower import LoweredFNet, lowered_from_model
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
+from fnet_export.places import module_of_name
 from fnet_export.plan import CALIBRATE, READ, SIMPLIFY, TRACE, Plan
 from fnet_export.precision import half_from_graph
 from fnet_export.progress import Progress
@@ -55,6 +56,11 @@ def lowered_for_target(trained: FNet, task: Task, mixing: str, *, target: str, p
     return lowered_from_model(trained, mixing, task, widen=widen, scaled=precision == FP16)
 
 
+def _kept(plan: Plan) -> list[str]:
+    """What --keep-float32 names, as the graph calls it."""
+    return [module_of_name(name, plan.checkpoint.config, plan.task) for name in plan.options.keep_float32]
+
+
 def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress) -> Graphs:
     """Trace, simplify and, where it is asked for, change the precision; write model.onnx to `folder`, the others to `scratch`."""
     progress.stage(READ)
@@ -81,7 +87,7 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
         graph, sensitivity = int8_from_plan(plan, plan.calibration, graph, float32, progress)
         shipped = write(graph, folder)
     elif changes:
-        shipped = write(half_from_graph(graph, plan.options.precision, keep=plan.options.keep_float32), folder)
+        shipped = write(half_from_graph(graph, plan.options.precision, keep=_kept(plan)), folder)
     for graph in written:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
         for value in graph.graph.initializers.values():
             value.const_value = None

@@ -38,7 +38,13 @@ class Headroom:
     @property
     def largest(self) -> float:
         """Return the largest magnitude of all."""
-        return max(value for tensors in self.layers.values() for value in tensors.values())
+        return self.place[2]
+
+    @property
+    def place(self) -> tuple[str, str, float]:
+        """Return the layer and the class of tensor that hold the largest magnitude, and that."""
+        found = ((layer, name, value) for layer, tensors in self.layers.items() for name, value in tensors.items())
+        return max(found, key=lambda place: place[2])
 
 
 def headroom_from_model(model: LoweredFNet, samples: Samples) -> Headroom:

@@ -103,7 +103,8 @@ def _shipped(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     finite = [share for share in shares if share is not None]
     reach = f"its largest error is {wording.percent(max(finite))} of the limit" if finite else ""
     if not shares or len(finite) < len(shares):
-        reach = found["reason"] or "it gives values that are not finite"
+        infinite = any(output["nonfinite_count"] for output in found["outputs"].values())
+        reach = found["reason"] or ("it gives values that are not finite" if infinite else "its limit is nought, its error is not")
     answers = found["answers_agree"]
     agree = "" if answers is None else f", and {wording.percent(answers)} of its answers are the reference's"
     return f"What is shipped, {name}, {'passed' if found['status'] == PASSED else 'failed'}: {reach}{agree}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.manifest import FP32
+from fnet_runtime.manifest import FP16, FP32
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 
 from fnet_core.fnet import FNet
@@ -107,13 +107,15 @@ class Shown:
 class ParityReport:
     """What was compared with the reference, and how far apart it was.
 
-    `expected` are the errors that limits are multiples of, by precision and output. In another precision than float32 also what of
+    `expected` are the errors that limits are multiples of, by precision and output; `shipped` is the row of the bundle's own engine
+    or graph, whether it ran or not. In another precision than float32 also what of
     it really runs, the headroom of half precision, how long a run takes here beside other precisions, and what was kept out of int8
     for the accuracy.
     """
 
     rows: tuple[Row, ...]
     expected: Mapping[str, Mapping[str, Errors]]
+    shipped: str | None = None
     shown: Shown | None = None
     layers: tuple[LayerError, ...] = ()
     proof: PrecisionProof | None = None
@@ -180,7 +182,31 @@ def parity_from_candidates(
     return ParityReport(
         rows=tuple(run.row(limits.get(run.candidate.precision, {})) for run in runs),
         expected=expected,
+        shipped=next((candidate.name for candidate in reversed(candidates) if candidate.shipped), None),
         shown=shipped[-1].shown(samples.names, answers, limits[shipped[-1].candidate.precision]) if shipped else None,
+    )
+
+
+def row_from_headroom(headroom: Headroom, *, kept: bool) -> Row:
+    """Judge whether fp16 holds what the model reaches, which ONNX Runtime's CPU does not show: it keeps more between nodes.
+
+    With nodes `kept` in float32 the model does not tell.
+    """
+    layer, tensor, largest = headroom.place
+    status = NOT_RUN if kept else PASSED if largest <= headroom.limit else FAILED
+    reasons = {
+        FAILED: f"layer {layer}: {tensor} reaches {largest:.0f} on these inputs, and fp16 ends at {headroom.limit:.0f}; export "
+        "with --precision bf16, or keep that layer in float32 (--keep-float32)",
+        NOT_RUN: "nodes are kept in float32; fnet-export bisect runs such a graph node by node",
+    }
+    return Row(
+        name="range of fp16",
+        precision=FP16,
+        status=status,
+        reason=reasons.get(status),
+        median_ms=None,
+        answers_agree=None,
+        outputs={},
     )
 
 

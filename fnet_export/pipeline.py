@@ -11,6 +11,7 @@ import torch
 from fnet_runtime.manifest import (
     CONFIG,
     ENGINE,
+    FP16,
     FP32,
     GOLDEN,
     IR,
@@ -30,12 +31,12 @@ from fnet_export.errors import ParityError
 from fnet_export.evidence import values_from_report
 from fnet_export.evidence_files import write_evidence
 from fnet_export.graphs import graphs_from_plan, lowered_from_plan
-from fnet_export.headroom import Headroom, headroom_from_model
+from fnet_export.headroom import headroom_from_model
 from fnet_export.inputs import GOLDEN_ROWS, Samples, parity_samples
 from fnet_export.layers import layers_from_models
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.openvino import ir_from_graph
-from fnet_export.parity import ParityReport, parity_from_candidates
+from fnet_export.parity import ParityReport, parity_from_candidates, row_from_headroom
 from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, WRITE, Plan
 from fnet_export.precision import HALVES
 from fnet_export.progress import Progress
@@ -91,39 +92,25 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         expected = expected_model(trained_model(plan, torch.float32), options.precision, graphs.shipped)
         report = replace(report, layers=layers_from_models(reference, expected, samples))
         if proof is not None:
-            report = replace(
-                report,
-                proof=proof,
-                headroom=_headroom(plan, samples),
-                latency=latency_from_plan(
-                    plan,
-                    graphs,
-                    folder=folder,
-                    scratch=Path(scratch),
-                    engine=engine,
-                    inputs=_inputs(plan),
-                    samples=samples,
-                ),
-                sensitivity=graphs.sensitivity,
+            latency = latency_from_plan(
+                plan, graphs, folder=folder, scratch=Path(scratch), engine=engine, inputs=_inputs(plan), samples=samples
             )
-        if report.passed:
-            golden = samples.named(GOLDEN_ROWS)
-            limits = {
-                name: limit_from_expected(errors, plan.tolerance).max_abs
-                for name, errors in report.expected[options.precision].items()
-            }
-            write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), limits, plan.task)
+            report = replace(report, proof=proof, latency=latency, sensitivity=graphs.sensitivity)
+            report = _with_headroom(plan, report, samples)
+
+        progress.stage(WRITE)
+        golden, errors = samples.named(GOLDEN_ROWS), report.expected[options.precision]
+        limits = {name: limit_from_expected(found, plan.tolerance).max_abs for name, found in errors.items()}
+        write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), limits, plan.task)
         files = files_from_folder(folder)
         values = values_from_report(plan, report, files)
         write_evidence(folder, values)
-        if not report.passed:
-            failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
-            raise ParityError(f"parity failed: {failed or 'nothing ran'}", report, values)
-
-        progress.stage(WRITE)
         kept = graphs.sensitivity.kept if graphs.sensitivity is not None else ()
         manifest = manifest_from_plan(plan, engine=engine, files=files, kept=kept)
         (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
+        if not report.passed:
+            failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
+            raise ParityError(f"parity failed: {failed or 'nothing ran'}", report, values)
     return Export(folder=options.output, manifest=manifest, report=report, values=values)
 
 
@@ -181,8 +168,14 @@ def _proof(plan: Plan, folder: Path, engine: Engine | None) -> PrecisionProof | 
     return proof
 
 
-def _headroom(plan: Plan, samples: Samples) -> Headroom | None:
-    return headroom_from_model(lowered_from_plan(plan), samples) if plan.options.precision in HALVES else None
+def _with_headroom(plan: Plan, report: ParityReport, samples: Samples) -> ParityReport:
+    """Add the headroom of half precision, and whether fp16 holds it."""
+    options = plan.options
+    if options.precision not in HALVES:
+        return report
+    headroom = headroom_from_model(lowered_from_plan(plan), samples)
+    of_range = (row_from_headroom(headroom, kept=bool(options.keep_float32)),) if options.precision == FP16 else ()
+    return replace(report, headroom=headroom, rows=(*report.rows, *of_range))
 
 
 def _inputs(plan: Plan) -> tuple[TensorInfo, ...]:

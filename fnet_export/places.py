@@ -67,6 +67,13 @@ def module_of_place(node: ir.Node, step: Step, config: FNetConfig, task: Task) -
     return _common([key for name, key in keys.items() if name.startswith(f"{scope}.")]) or step.title
 
 
+def module_of_name(name: str, config: FNetConfig, task: Task) -> str:
+    """Return our name of a module or layer that the checkpoint names, as in `fnet.encoder.layer.1`; other names as they are."""
+    keys, bare = module_names(config, task), name.removeprefix("fnet.")
+    layer = re.fullmatch(r"encoder\.layer\.(\d+)", bare)
+    return f"encoder.blocks.{layer[1]}" if layer else keys.get(bare, name)
+
+
 def _whole(key: str) -> str:
     return in_whole_model(f"{key}.").removesuffix(".")
 

@@ -33,7 +33,7 @@ from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
-from fnet_export.calibrate import METHODS, MINMAX, CalibrationData, check_cache, data_from_file
+from fnet_export.calibrate import METHODS, MINMAX, check_cache
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.emails import EMAILS
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
@@ -47,6 +47,7 @@ from fnet_export.padding import check_length, line_of_length
 from fnet_export.precision import HALVES
 from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
+from fnet_export.texts import Texts, texts_from_file
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.tolerance import Tolerance, tolerance_from_options
 from fnet_export.trace import TraceOptions
@@ -143,9 +144,9 @@ class Plan:
     mixing: MixingChoice
     ranges: Mapping[str, AxisProfile]
     library: Library | None
-    samples: CalibrationData
+    samples: Texts
     tolerance: Tolerance | None
-    calibration: CalibrationData | None
+    calibration: Texts | None
     evaluation: tuple[Record, ...] | None
     random_head: bool
     notes: tuple[str, ...]
@@ -209,9 +210,9 @@ def plan_from_options(options: ExportOptions) -> Plan:
         mixing=mixing,
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
-        samples=data_from_file(options.samples),
+        samples=texts_from_file(options.samples),
         tolerance=tolerance_from_options(options.atol, options.rtol),
-        calibration=data_from_file(options.calibration) if options.precision == INT8 else None,
+        calibration=texts_from_file(options.calibration) if options.precision == INT8 else None,
         evaluation=_evaluation(options, task, config),
         random_head=random_head,
         notes=tuple(notes),

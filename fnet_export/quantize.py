@@ -7,17 +7,18 @@ import onnx_ir as ir
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.pipelines import Pipeline
 
-from fnet_export.calibrate import CalibrationData, bounds_from_graph
+from fnet_export.calibrate import bounds_from_graph
 from fnet_export.inputs import samples_from_texts
 from fnet_export.int8 import int8_from_graph, products_from_graph
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.plan import CHOICES_PROFILE, Plan
 from fnet_export.progress import Progress
 from fnet_export.sensitivity import Sensitivity, sensitivity_from_graph
+from fnet_export.texts import Texts
 
 
 def int8_from_plan(
-    plan: Plan, data: CalibrationData, graph: ir.Model, float32: Path, progress: Progress
+    plan: Plan, data: Texts, graph: ir.Model, float32: Path, progress: Progress
 ) -> tuple[ir.Model, Sensitivity | None]:
     """Calibrate a float32 graph, which is in a file, and quantise it, but for what the accuracy asks to be kept.
 

@@ -36,10 +36,14 @@ def table_from_report(report: ParityReport) -> Table:
                 *((escape(row.name), status) if i == 0 else ("", "")),
                 output,
                 f"{found.difference.max_abs:.1e}",
-                f"{found.share_of_limit:.0%}",
+                _share(found.share_of_limit),
                 "" if agreement is None else f"{agreement:.1%}",
             )
     return table
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}" if share < 1000 else f"{share:.0e}x"
 
 
 def lines_from_report(report: ParityReport) -> list[str]:

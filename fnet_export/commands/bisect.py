@@ -13,7 +13,7 @@ from typing import Any
 import click
 from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.golden import golden_from_file
-from fnet_runtime.manifest import GOLDEN, Manifest, manifest_from_folder
+from fnet_runtime.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
 from rich import box
 from rich.console import Console
@@ -22,8 +22,7 @@ from rich.table import Table
 
 from fnet_core.errors import FNetError
 from fnet_export.bisect import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
-from fnet_export.bundle import check_output
-from fnet_export.calibrate import CalibrationData, data_from_file
+from fnet_export.bundle import FAILED_MANIFEST, check_output
 from fnet_export.commands.outcome import fail
 from fnet_export.departures import MULTIPLE, Departure
 from fnet_export.errors import FNetExportError, OptionError, ParityError
@@ -36,6 +35,7 @@ from fnet_export.precision import HALVES
 from fnet_export.progress import Bars, Lines, Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.status import FAILED, PASSED, styled
+from fnet_export.texts import Texts, texts_from_file
 
 BAD_INPUT, USAGE, FOUND = 1, 2, 3
 TEXTS, CHOICES = 7, 2
@@ -71,10 +71,10 @@ def bisect(
         with contextlib.ExitStack() as stack:
             progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
             progress.stage(READ)
-            manifest = manifest_from_folder(bundle)
+            manifest = manifest_from_folder(bundle, _index(bundle))
             if output is not None:
                 _check_fix(manifest, output)
-            data = data_from_file(samples)
+            data = texts_from_file(samples)
             checkpoint = checkpoint_from_bundle(bundle, manifest, model)
             subject = subject_from_bundle(bundle, manifest, checkpoint)
             rows = _samples(bundle, manifest, subject, data)
@@ -118,6 +118,12 @@ def bisect(
     sys.exit(0 if right or exported is not None else FOUND)
 
 
+def _index(folder: Path) -> str:
+    """Name the manifest of a bundle, or of what an export left that failed."""
+    failed = (folder / FAILED_MANIFEST).exists() and not (folder / MANIFEST).exists()
+    return FAILED_MANIFEST if failed else MANIFEST
+
+
 def _check_fix(manifest: Manifest, output: Path) -> None:
     """Raise OptionError for a bundle that --fix is not for, OutputError for a folder that cannot be written."""
     if manifest.precision not in HALVES:
@@ -125,7 +131,7 @@ def _check_fix(manifest: Manifest, output: Path) -> None:
     check_output(output, force=False)
 
 
-def _samples(bundle: Path, manifest: Manifest, subject: Subject, data: CalibrationData) -> Samples:
+def _samples(bundle: Path, manifest: Manifest, subject: Subject, data: Texts) -> Samples:
     """Some of the texts, and an empty one, which is padding nearly throughout."""
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
     texts = [*spread(data.texts, min(TEXTS, len(data.texts))), ""]

@@ -76,7 +76,7 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
     "--keep-float32",
     multiple=True,
     metavar="NODE",
-    help="fp16, bf16: keep this node of the graph, or module, in float32; may be given several times (fnet-export bisect).",
+    help="fp16, bf16: keep this node, module or layer in float32, as fnet-export bisect names it; may be given several times.",
 )
 @click.option(
     "--samples",

@@ -20,7 +20,6 @@ from rich.table import Table
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.errors import FNetError
 from fnet_core.tasks import task_named
-from fnet_export.calibrate import CalibrationData, data_from_file
 from fnet_export.commands.outcome import fail, write_text
 from fnet_export.errors import FNetExportError
 from fnet_export.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
@@ -28,6 +27,7 @@ from fnet_export.padding_chart import svg_from_drift
 from fnet_export.plan import CHOICES_PROFILE, READ
 from fnet_export.progress import Bars, Lines, Progress
 from fnet_export.source import checkpoint_from_bundle
+from fnet_export.texts import Texts, texts_from_file
 
 BAD_INPUT = 1
 
@@ -60,7 +60,7 @@ def padding(
         with contextlib.ExitStack() as stack:
             progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
             manifest = manifest_from_folder(bundle)
-            data = data_from_file(samples)
+            data = texts_from_file(samples)
             drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
         if chart is not None:
             write_text(chart, svg_from_drift(drift) + "\n")
@@ -74,9 +74,7 @@ def padding(
     console.print("\n".join(notes_from_drift(manifest, data, drift)), highlight=False, markup=False, soft_wrap=True)
 
 
-def _drift(
-    bundle: Path, manifest: Manifest, data: CalibrationData, progress: Progress, *, model: str | None, asked: Sequence[int]
-) -> Drift:
+def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *, model: str | None, asked: Sequence[int]) -> Drift:
     progress.stage(READ)
     checkpoint = checkpoint_from_bundle(bundle, manifest, model)
     lengths = lengths_of_config(checkpoint.config, asked, manifest.sequence_length)
@@ -121,7 +119,7 @@ def _share(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
 
 
-def notes_from_drift(manifest: Manifest, data: CalibrationData, drift: Drift) -> list[str]:
+def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]:
     """Say what the table is of."""
     notes = [
         f"{len(data.texts)} texts of {data.name}, against {drift.trained_length} tokens, the trained length; the bundle has "
@@ -138,7 +136,7 @@ def _timed() -> str:
     return f"{TIMED}, {torch.get_num_threads()} threads, median over the texts in turns"
 
 
-def _values(manifest: Manifest, data: CalibrationData, drift: Drift) -> dict[str, Any]:
+def _values(manifest: Manifest, data: Texts, drift: Drift) -> dict[str, Any]:
     """Return a drift as JSON's own types."""
     return {
         "task": manifest.task,

@@ -16,10 +16,8 @@ from fnet_runtime.tokenizers_backend import TokenizersBackend
 from golden_tokenizer import COLUMNS, LINES, pipeline
 
 CPP = Path(__file__).parents[2] / "runtimes" / "cpp"
-SOURCES = (
-    "src/added_tokens src/aligned_text src/bpe src/charsmap src/flavour src/json_reader src/normalizer src/python_str src/serde_json"
-    " src/token_decoder src/tokenizer_json src/tokenizers_backend src/unicode src/unigram tests/tokenizer_probe"
-).split()
+SOURCES = ["added_tokens", "aligned_text", "bpe", "charsmap", "flavour", "json_reader", "normalizer", "python_str", "serde_json"]
+SOURCES += ["token_decoder", "tokenizer_json", "tokenizers_backend", "unicode", "unigram"]
 FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", f"-I{CPP}/include", f"-I{CPP}/src"]
 BLOCKS = [(0, 0x7F)] * 4 + [(0x20, 0x7F)] * 8 + [(0x80, 0x24F), (0x300, 0x36F), (0x370, 0xFFFF)]
 BLOCKS += [(0x2000, 0x206F), (0xFF00, 0xFFEF), (0x1F300, 0x10FFFF)]
@@ -40,13 +38,14 @@ def program(tmp_path_factory):
     if check.returncode:
         pytest.skip("needs nlohmann/json.hpp (Debian: nlohmann-json3-dev), which is not installed")
     folder = tmp_path_factory.mktemp("probe")
-    objects = [folder / f"{Path(source).name}.o" for source in SOURCES]
+    sources = [CPP / "tests" / "tokenizer_probe.cpp", *(CPP / "src" / f"{name}.cpp" for name in SOURCES)]
+    objects = [folder / f"{source.stem}.o" for source in sources]
 
     def compiled(source, made):
-        subprocess.run([compiler, *FLAGS, "-c", CPP / f"{source}.cpp", "-o", made], check=True)
+        subprocess.run([compiler, *FLAGS, "-c", source, "-o", made], check=True)
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(compiled, SOURCES, objects))
+        list(pool.map(compiled, sources, objects))
     subprocess.run([compiler, *objects, "-o", folder / "probe"], check=True)
     return folder / "probe"
 
@@ -332,11 +331,13 @@ def test_files_that_are_no_tokenizer_are_refused(ask):
         ("model", fast["model"] | {"merges": ["a b c"]}),
         ("model", fast["model"] | {"merges": [["x", "\u1234"]]}),
         ("model", fast["model"] | {"vocab": 3}),
+        ("model", fast["model"] | {"vocab": fast["model"]["vocab"] | {"x": -1}}),
+        ("model", fast["model"] | {"vocab": fast["model"]["vocab"] | {"x": 2**32}}),
         ("model", {"type": "Unigram", "unk_id": 9, "vocab": [["<unk>", 0.0]]}),
     ):
         no_files.append(json.dumps(fast | {part: value}).encode())
     for data in no_files:
-        assert ask(data, "fnet-fast")[0]["error"].startswith("x.json: not a tokenizer.json ("), data[:200]
+        assert ask(data, "fnet-fast")[0]["error"].startswith("x.json: not a tokenizer.json ("), data[-300:]
 
 
 @pytest.mark.parametrize(

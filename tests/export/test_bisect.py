@@ -18,7 +18,7 @@ from fnet_export.bisect import bisection_from_subject, subject_from_bundle
 from fnet_export.bundle import write_graph
 from fnet_export.cli import main
 from fnet_export.departures import MULTIPLE
-from fnet_export.errors import GraphError, OptionError
+from fnet_export.errors import GraphError, OptionError, ParityError
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.inputs import samples_from_texts
 from fnet_export.int8 import int8_from_graph, products_from_graph
@@ -238,7 +238,11 @@ OVERFLOWS = [
 
 def test_fix_keeps_what_overflows_in_float32(overflowing, tmp_path):
     bundle, fixed = tmp_path / "bundle", tmp_path / "fixed"
-    export(overflowing, bundle, target="tensorrt-rtx", precision="fp16")
+    with pytest.raises(ParityError, match="parity failed: range of fp16; the files are in") as failure:
+        export(overflowing, bundle, target="tensorrt-rtx", precision="fp16")
+    assert "layer 0: " in next(row.reason for row in failure.value.report.rows if row.name == "range of fp16")
+    assert run(bundle).exit_code == 1
+    bundle = tmp_path / "bundle.failed"
     done = run(bundle, "--fix", "--output", fixed)
     assert done.exit_code == 0, done.output
     assert "first place: fnet.encoder.layer.0.intermediate.dense, node encoder.blocks.0.intermediate/node_MatMul_20" in done.output
@@ -268,3 +272,9 @@ def test_a_limit_has_the_shortest_beginning_of_the_ranking_that_holds_it(overflo
     none = proposed(1e-12)
     assert (none.kept, none.holds, none.before) == ((), False, np.inf)
     assert proposal_from_graph(subject.float32, "fp16", golden_of(subject), config, keep=OVERFLOWS).kept == tuple(OVERFLOWS)
+
+
+@pytest.mark.parametrize("data", [b"garbage", b""])
+def test_a_graph_that_cannot_be_opened(bundle, data):
+    result = run(replaced(bundle, MODEL, data))
+    assert (result.exit_code, "ONNX Runtime" in result.output, "cannot open it" in result.output) == (1, True, True), result.output

@@ -8,15 +8,15 @@ import pytest
 import torch
 from conftest import LENGTH, VOCABULARY, tiny_config
 from fnet_runtime.errors import SessionError
-from fnet_runtime.manifest import MODEL, file_info
+from fnet_runtime.manifest import MODEL
 from fnet_runtime.tokenizer import Tokenizer
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import calibrate
 from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.calibrate import BUILT_IN_DATA, TEXTS, bounds_from_graph, data_from_file, default_cache
-from fnet_export.emails import EMAILS, emails
+from fnet_export.calibrate import bounds_from_graph, default_cache
+from fnet_export.emails import emails
 from fnet_export.errors import CalibrationError
 from fnet_export.inputs import samples_from_texts
 from fnet_export.int8 import products_from_graph
@@ -72,46 +72,6 @@ def activations(graph, tensors):
     model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return dict(zip(tensors, session.run(list(tensors), dict(samples().inputs)), strict=True))
-
-
-def test_the_built_in_data():
-    data = data_from_file(None)
-    assert (data.name, data.sha256, len(data.texts)) == (BUILT_IN_DATA, file_info(EMAILS).sha256, TEXTS)
-    assert set(data.texts) <= set(emails())
-
-
-def test_texts_of_a_file(tmp_path):
-    lines, texts = tmp_path / "a.jsonl", tmp_path / "b.txt"
-    lines.write_text('{"text": "one\u2028line"}\n\n{"text": "q", "text_pair": "a", "label": 3}\r\n', "utf-8")
-    assert data_from_file(lines).texts == ("one\u2028line", "q\n\na")
-    texts.write_text('first é\r\n  \n{"text": "as it is"}\n', "utf-8")
-    data = data_from_file(texts)
-    assert data.texts == ("first é", '{"text": "as it is"}')
-    assert (data.name, data.sha256) == ("b.txt", file_info(texts).sha256)
-    texts.write_text("\n".join(str(i) for i in range(6400)))
-    assert data_from_file(texts).texts == tuple(str(100 * i) for i in range(TEXTS))
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("a.txt", None, "cannot be read .*; expected texts in JSON Lines or one a line, in UTF-8"),
-        ("a.txt", b"\xff\xfe", "cannot be read .*; expected texts in JSON Lines or one a line, in UTF-8"),
-        ("a.txt", b"", "no texts; expected one a line"),
-        ("a.jsonl", b" \n\n", "no texts; expected one a line"),
-        ("a.jsonl", b'{"text": "x"}\n\n{"text"', r"line 3: not JSON \(.*\); expected an object with a text"),
-        ("a.jsonl", b"[" * 100_000, r"line 1: not JSON \(.*\); expected an object with a text"),
-        ("a.jsonl", b'["x"]', r'line 1: expected {"text": "..."}, found \["x"\]'),
-        ("a.jsonl", b'{"texts": "x"}', 'line 1: expected {"text": "..."}, found {"texts": "x"}'),
-        ("a.jsonl", b'{"text": 1}', 'line 1: expected {"text": "..."}, found {"text": 1}'),
-        ("a.jsonl", b'{"text": "x", "text_pair": 1}', 'line 1: expected {"text": "..."}, found {"text": "x", "text_pair": 1}'),
-    ],
-)
-def test_files_that_hold_no_texts(tmp_path, name, data, message):
-    if data is not None:
-        (tmp_path / name).write_bytes(data)
-    with pytest.raises(CalibrationError, match=f"{name}: {message}"):
-        data_from_file(tmp_path / name)
 
 
 def test_minmax_is_the_largest_magnitude(graph, file, tensors, tmp_path):

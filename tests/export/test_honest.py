@@ -10,11 +10,11 @@ from fnet_runtime.tokenizer import Tokenizer
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.calibrate import data_from_file
 from fnet_export.inputs import parity_samples
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import optimized_from_graph
 from fnet_export.parity import Candidate, parity_from_candidates
+from fnet_export.texts import texts_from_file
 from fnet_export.torch_session import TorchSession
 from fnet_export.trace import graph_from_model
 
@@ -44,7 +44,7 @@ def traced():
 
 @pytest.fixture(scope="module")
 def samples():
-    texts, tokenizer = data_from_file(None).texts, Tokenizer.from_file(VOCABULARY)
+    texts, tokenizer = texts_from_file(None).texts, Tokenizer.from_file(VOCABULARY)
     return parity_samples(TASK, tokenizer, CONFIG, texts, sequence_length=LENGTH, choices=1)
 
 

@@ -11,12 +11,12 @@ from safetensors.torch import load_file, save_file
 from fnet_core.checkpoint import checkpoint_from_name, model_from_checkpoint
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.calibrate import data_from_file
 from fnet_export.emulation import half_model
 from fnet_export.inputs import parity_samples
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import optimized_from_graph
 from fnet_export.parity import Candidate, parity_from_candidates
+from fnet_export.texts import texts_from_file
 from fnet_export.torch_session import TorchSession
 from fnet_export.trace import graph_from_model
 
@@ -34,7 +34,7 @@ class Honest:
         self.scaled = optimized_from_graph(graph_from_model(lowered_from_model(self.model, mixing, scaled=True)))
         tokenizer = Tokenizer.from_file(checkpoint.folder / "spiece.model")
         length = self.model.sequence_length
-        texts = data_from_file(None).texts[:texts]
+        texts = texts_from_file(None).texts[:texts]
         self.samples = parity_samples(TASK, tokenizer, checkpoint.config, texts, sequence_length=length, choices=1)
         self.inputs = tensors_from_task(TASK, checkpoint.config, length)[0]
 

@@ -14,19 +14,20 @@ from rich.console import Console
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import parity
-from fnet_export.calibrate import data_from_file
 from fnet_export.emails import emails
 from fnet_export.errors import CompareError
+from fnet_export.headroom import Headroom
 from fnet_export.inputs import EDGES, RANDOM, parity_samples
-from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates
+from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates, row_from_headroom
 from fnet_export.proof import PrecisionProof
 from fnet_export.report import lines_from_report, table_from_report
+from fnet_export.texts import texts_from_file
 from fnet_export.timing import Latency, Timing
 from fnet_export.tolerance import MULTIPLE, Tolerance
 from fnet_export.torch_session import TorchSession
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
-TEXTS = data_from_file(None).texts
+TEXTS = texts_from_file(None).texts
 ROWS = len(TEXTS) + len(EDGES) + RANDOM
 
 
@@ -150,6 +151,18 @@ def test_a_checkpoint_that_its_precision_cannot_hold():
         CompareError, match="logits: torch float32 gives NaN or infinite values for this checkpoint; expected finite"
     ):
         parity_from_candidates(reference(), candidates, samples())
+
+
+@pytest.mark.parametrize(
+    ("largest", "kept", "status"), [(65504.0, False, "passed"), (65505.0, False, "failed"), (65505.0, True, "not run")]
+)
+def test_fp16_ends_somewhere(largest, kept, status):
+    headroom = Headroom(limit=65504.0, layers={"embeddings": {"sum": 3.0}, "1": {"intermediate": largest, "activation": 2.0}})
+    row = row_from_headroom(headroom, kept=kept)
+    assert (row.status, row.precision) == (status, "fp16")
+    if status == "failed":
+        assert row.reason.startswith("layer 1: intermediate reaches 65505 on these inputs, and fp16 ends at 65504; export with")
+    assert (row.reason is None) == (status == "passed")
 
 
 def test_the_table_names_reasons():

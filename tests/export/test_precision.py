@@ -287,6 +287,8 @@ def test_nodes_that_are_kept_compute_in_float32(precision):
     assert half.graph.outputs[0].producer().name.startswith("head.classifier/")
     inputs = worst_inputs(model)
     assert smallest_cosine(run_by_reference(half, inputs), reference(model, inputs)) >= COSINE[precision]
+    with pytest.raises(GraphError, match="keep in float32: no node or module of the graph is named ''; fnet-export bisect"):
+        half_from_graph(whole, precision, keep=[""])
     with pytest.raises(GraphError, match="keep in float32: no node or module of the graph is named 'nothing'; fnet-export bisect"):
         half_from_graph(whole, precision, keep=["nothing"])
 

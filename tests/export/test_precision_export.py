@@ -13,11 +13,11 @@ from fnet_runtime.manifest import ENGINE, IR, MANIFEST, MODEL, PARITY, AxisProfi
 
 from fnet_core.tasks import TASKS
 from fnet_export import cli, rivals
-from fnet_export.calibrate import BUILT_IN_DATA, TEXTS, data_from_file
 from fnet_export.emails import EMAILS
 from fnet_export.errors import EngineError, OptionError
 from fnet_export.plan import CALIBRATE, ExportOptions, plan_from_options
 from fnet_export.proof import ENOUGH
+from fnet_export.texts import BUILT_IN, COUNT, texts_from_file
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 
@@ -41,7 +41,7 @@ def test_every_head_in_int8(task, tmp_path):
     manifest = manifest_from_folder(done.folder)
     assert manifest.precision == "int8"
     assert manifest.quantization == Quantization(
-        method="minmax", data=BUILT_IN_DATA, sha256=file_info(EMAILS).sha256, texts=TEXTS, kept=()
+        method="minmax", data=BUILT_IN, sha256=file_info(EMAILS).sha256, texts=COUNT, kept=()
     )
     pipe = fnet_runtime.load(done.folder, threads=1)
     assert all(check.passed for check in pipe.self_test())
@@ -215,7 +215,7 @@ def test_the_plan_has_the_stage_and_the_texts(checkpoint, tmp_path):
         )
 
     assert (plan().calibration, CALIBRATE in plan().stages()) == (None, False)
-    assert plan(precision="int8").calibration == data_from_file(None)
+    assert plan(precision="int8").calibration == texts_from_file(None)
     assert plan(precision="int8").stages()[2:4] == ("simplify", CALIBRATE)
 
 

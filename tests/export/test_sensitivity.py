@@ -10,7 +10,7 @@ from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.pipelines import Pipeline
 
 from fnet_export.bundle import write_graph
-from fnet_export.calibrate import MINMAX, bounds_from_graph, data_from_file
+from fnet_export.calibrate import MINMAX, bounds_from_graph
 from fnet_export.cli import main
 from fnet_export.emails import EMAILS
 from fnet_export.errors import CalibrationError, EvaluationError, OptionError
@@ -22,6 +22,7 @@ from fnet_export.manifest import manifest_from_plan
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.plan import ExportOptions, plan_from_options
 from fnet_export.sensitivity import sensitivity_from_graph
+from fnet_export.texts import texts_from_file
 from fnet_export.trace import graph_from_model
 
 CLASSIFY = {"task": "sequence-classification", "target": "onnx"}
@@ -39,7 +40,7 @@ def built_in(tmp_path_factory):
     write_graph(graph, folder / MODEL)
     manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
     pipeline = Pipeline(manifest=manifest, tokenizer=tokenizer, session=OrtSession(folder / MODEL, manifest.inputs), golden=folder)
-    samples = samples_from_texts(plan.task, tokenizer, data_from_file(None).texts[:16], sequence_length=64, choices=1)
+    samples = samples_from_texts(plan.task, tokenizer, texts_from_file(None).texts[:16], sequence_length=64, choices=1)
     products = products_from_graph(graph)
     names = [str(product.activation.name) for product in products]
     bounds = bounds_from_graph(folder / MODEL, names, manifest.inputs, samples, MINMAX, cache=folder)

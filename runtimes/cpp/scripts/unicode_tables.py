@@ -23,14 +23,15 @@ SEPARATOR = "\n"
 HIGHEST_CLASS = "\u0345"
 ACUTE, ZWJ, KA, VIRAMA, COPYRIGHT = "\u0301", "\u200d", "\u0915", "\u094d", "©"
 HANGUL_L, HANGUL_V, HANGUL_T = "\u1100", "\u1160", "\u11a8"
-GRAPHEMES = (  # as in unicode.h
-    "other control extend linker plain_extend spacing_mark zwj prepend pictographic consonant hangul_l hangul_v hangul_t"
-).split()
+# in the order of unicode.cpp's enum
+GRAPHEMES = ["other", "control", "extend", "linker", "plain_extend", "spacing_mark", "zwj", "prepend", "pictographic", "consonant"]
+GRAPHEMES += ["hangul_l", "hangul_v", "hangul_t"]
 
 Answers = dict[str, str]
 
 
 def main() -> None:
+    """Ask and write."""
     lower = answers(normalizers.Lowercase(), lambda c: c)
     nfkd = answers(normalizers.NFKD(), lambda c: c)
     stripped = answers(normalizers.StripAccents(), lambda c: c)
@@ -110,11 +111,8 @@ def _grapheme_classes() -> Iterator[tuple[str, str]]:
     prepended = joined(lambda c: c + "a", 1)
     consonants = joined(lambda c: c + VIRAMA + KA + ACUTE, 4) - prepended
     pictographic = joined(lambda c: c + ZWJ + COPYRIGHT + ACUTE, 4)
-    after_l, after_v, after_t = (
-        joined(lambda c, before=before: before + c + ACUTE, 3) - attached for before in (HANGUL_L, HANGUL_V, HANGUL_T)
-    )
-    not_control = joined(lambda c: c + ACUTE, 1)
-    after_l, after_v, after_t = (found & not_control for found in (after_l, after_v, after_t))
+    control = joined(lambda c: c + ACUTE + ACUTE, 2) | set("\0\r\n")  # which no probe can ask for
+    before_l, before_v, before_t = (joined(lambda c, after=after: c + after + ACUTE, 3) for after in (HANGUL_L, HANGUL_V, HANGUL_T))
     for c in CHARACTERS:
         if c == ZWJ:
             yield c, "zwj"
@@ -133,22 +131,25 @@ def _grapheme_classes() -> Iterator[tuple[str, str]]:
             yield c, "consonant"
         elif c in pictographic:
             yield c, "pictographic"
-        elif len(c.encode()) < 4 and c not in not_control:
+        elif c in control:
             yield c, "control"
-        elif c in after_v and c in after_l:
-            yield c, "hangul_v"
-        elif c in after_t:
-            yield c, "hangul_t"
-        elif c in after_l and ord(c) not in HANGUL:
+        elif ord(c) in HANGUL:
+            assert c in before_t
+        elif c in before_l:
+            assert c in before_v
             yield c, "hangul_l"
+        elif c in before_t:
+            yield c, "hangul_v" if c in before_v else "hangul_t"
 
 
 def ranges(name: str, characters: Iterable[str]) -> str:
+    """Runs of characters as {first, last}."""
     runs = _runs((ord(c), 0) for c in characters)
     return _array("Range", name, (f"{{{first},{last}}}" for first, last, _ in runs))
 
 
 def valued_ranges(name: str, values: Iterable[tuple[str, int]]) -> str:
+    """Runs of characters of one value as {first, last, value}."""
     runs = _runs((ord(c), value) for c, value in values)
     return _array("ClassRange", name, (f"{{{first},{last},{value}}}" for first, last, value in runs))
 

@@ -77,7 +77,8 @@ bool Charsmap::replacement(std::string_view key, std::u32string& made) const {
   return false;
 }
 
-bool Charsmap::append_replaced(std::string_view key, std::size_t count, std::vector<Change>& changes, std::u32string& scratch) const {
+bool Charsmap::append_replaced(std::string_view key, std::size_t count, std::vector<Change>& changes,
+                               std::u32string& scratch) const {
   if (!replacement(key, scratch)) return false;
   for (std::size_t i = 0; i < scratch.size(); ++i) changes.push_back({scratch[i], i < count ? 0 : 1});
   if (scratch.size() < count && !changes.empty()) changes.back().change -= static_cast<int>(count - scratch.size());

@@ -33,8 +33,8 @@ std::string type_of(const json& holder, const char* part, const Names& known) {
   auto found = holder.find(part);
   if (found == holder.end() || found->is_null()) return "";
   std::string type = found->value("type", "");
-  if (std::find(known.begin(), known.end(), type) == known.end()) throw Unreadable{std::string("unknown ") + part + " `" + type + "`"};
-  return type;
+  if (std::find(known.begin(), known.end(), type) != known.end()) return type;
+  throw Unreadable{std::string("unknown ") + part + " `" + type + "`"};
 }
 
 std::string spelled_step(const json& step) {
@@ -60,7 +60,8 @@ std::string frame(const json& pieces) {
   for (const json& piece : pieces) {
     for (const auto& [kind, value] : piece.items()) {
       if (kind != "Sequence" && kind != "SpecialToken") throw Unreadable{"unknown piece of a template `" + kind + "`"};
-      text += (text.empty() ? "" : " ") + value.at("id").get<std::string>() + ":" + std::to_string(value.at("type_id").get<unsigned>());
+      text += (text.empty() ? "" : " ") + value.at("id").get<std::string>();
+      text += ":" + std::to_string(value.at("type_id").get<unsigned>());
     }
   }
   return text;
@@ -69,7 +70,8 @@ std::string frame(const json& pieces) {
 bool is_frame(const json& pipeline, const char* single, const char* pair) {
   if (type_of(pipeline, "post_processor", POST_PROCESSORS) != "TemplateProcessing") return false;
   const json& processor = pipeline["post_processor"];
-  return frame(processor.at("single")) == single && frame(processor.at("pair")) == pair;
+  const std::string found_single = frame(processor.at("single")), found_pair = frame(processor.at("pair"));
+  return found_single == single && found_pair == pair;
 }
 
 bool is_set(const json& model, const char* option) {
@@ -90,7 +92,8 @@ bool is_described_decoder(const json& holder, const char* part) {
   std::string type = type_of(holder, part, DECODERS);
   if (type == "Sequence") {
     const json& steps = holder[part].at("decoders");
-    return std::all_of(steps.begin(), steps.end(), [](const json& step) { return is_described_decoder({{"decoder", step}}, "decoder"); });
+    auto is_described_step = [](const json& step) { return is_described_decoder({{"decoder", step}}, "decoder"); };
+    return std::all_of(steps.begin(), steps.end(), is_described_step);
   }
   if (type == "Replace") return holder[part].at("pattern").count("String");
   return type.empty() || type == "Metaspace" || type == "ByteFallback" || type == "Fuse";

@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "python_str.h"
+
 namespace fnet {
 namespace {
 
@@ -85,7 +87,9 @@ class Builder final : public json::json_sax_t {
   bool start_array(std::size_t) override { return open(json::array()); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
-  bool parse_error(std::size_t, const std::string&, const json::exception& error) override { return fail(error.what()); }
+  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
+    return fail("syntax error at byte " + std::to_string(position));  // nlohmann's own words can hold half a character
+  }
 
  private:
   bool fail(const std::string& text) {
@@ -122,6 +126,9 @@ class Builder final : public json::json_sax_t {
 }  // namespace
 
 Result<json> json_as_serde(const std::string& text) {
+  python::Utf8Fault fault{};
+  (void)python::from_utf8(text, &fault);
+  if (fault.byte != std::string::npos) return bundle_error("not UTF-8 at byte " + std::to_string(fault.byte));
   Builder builder;
   try {
     if (!json::sax_parse(text, &builder)) return bundle_error(builder.fault);

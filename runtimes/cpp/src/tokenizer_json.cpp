@@ -1,6 +1,6 @@
 #include "tokenizer_json.h"
 
-#include <algorithm>
+#include <limits>
 
 #include "python_str.h"
 
@@ -28,6 +28,11 @@ NormalizerStep step_from_json(const json& step) {
   if (type == "Precompiled") return taken(Charsmap::from_base64(step.at("precompiled_charsmap").get<std::string>()));
   if (step.at("pattern").count("Regex")) return FoldSpaces{};  // the one expression of FNet's
   return Replace{text32(step["pattern"].at("String")), text32(step.at("content"))};
+}
+
+std::int32_t id_from_json(const json& id) {
+  if (!id.is_number_unsigned() || id > std::numeric_limits<std::int32_t>::max()) throw Unreadable{"an id is no number of 31 bits"};
+  return id.get<std::int32_t>();
 }
 
 Merge merge_from_json(const json& merge) {
@@ -72,7 +77,7 @@ std::unique_ptr<TokenModel> model_from_json(const json& pipeline) {
     return taken(unigram_model(std::move(pieces), model.at("unk_id").get<std::size_t>(), model.value("byte_fallback", false)));
   }
   std::vector<BpePiece> pieces;
-  for (const auto& [piece, id] : model.at("vocab").items()) pieces.push_back({piece, id.get<std::int32_t>()});
+  for (const auto& [piece, id] : model.at("vocab").items()) pieces.push_back({piece, id_from_json(id)});
   std::vector<Merge> merges;
   for (const json& merge : model.at("merges")) {
     if (!is_comment(merge)) merges.push_back(merge_from_json(merge));
@@ -84,7 +89,8 @@ AddedTokens added_tokens_from_json(const json& pipeline, const TokenModel& model
   AddedTokens added;
   auto next = static_cast<std::int32_t>(model.size());
   for (const json& row : pipeline.value("added_tokens", json::array())) {
-    AddedToken token{row.at("content"), row.at("single_word"), row.at("lstrip"), row.at("rstrip"), row.at("normalized"), row.at("special")};
+    AddedToken token{row.at("content"), row.at("single_word"), row.at("lstrip"), row.at("rstrip"),
+                     row.at("normalized"), row.at("special")};
     if (token.content.empty()) continue;
     std::int32_t id = added.id(token.content);
     if (id < 0) id = model.id(token.content);

@@ -26,8 +26,8 @@ struct MetaspaceOptions {
   bool split = true;
 };
 
-// Which transformers' FNet tokenizer a tokenizer.json is: FLAVOUR_FAST, FLAVOUR_V5, or none. This and what follows throws Unreadable
-// or an exception of nlohmann; what follows wants a pipeline of one of the two.
+// Which transformers' FNet tokenizer a tokenizer.json is: FLAVOUR_FAST, FLAVOUR_V5, or none. This and what follows throws
+// Unreadable or an exception of nlohmann; what follows wants a pipeline of one of the two.
 std::optional<std::string> flavour_from_json(const nlohmann::json& pipeline);
 Normalizer normalizer_from_json(const nlohmann::json& pipeline);
 std::unique_ptr<TokenModel> model_from_json(const nlohmann::json& pipeline);

@@ -122,7 +122,8 @@ Result<std::unique_ptr<Backend>> tokenizers_backend(const std::string& json, con
   try {
     auto found = flavour_from_json(*pipeline);
     if (found != flavour) {
-      return bundle_error(name + ": expected the pipeline of " + flavour + ", found " + found.value_or("one that no FNet tokenizer writes"));
+      return bundle_error(name + ": expected the pipeline of " + flavour + ", found " +
+                          found.value_or("one that no FNet tokenizer writes"));
     }
     backend = std::make_unique<TokenizersBackend>(*pipeline, flavour == FLAVOUR_FAST);
   } catch (const Unreadable& fault) {

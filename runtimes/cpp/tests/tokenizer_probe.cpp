@@ -1,7 +1,7 @@
 // What a tokenizer.json makes of texts: tests/cpp/test_cpp_tokenizers.py compares it with Python.
 //
-// Usage: tokenizer_probe TOKENIZER_JSON FLAVOUR < requests. A request is a JSON line: a text, answered by [[id, begin, end], ...]; or
-// a list of ids, answered by [text, [piece, ...]]. The first line of the answer is {"vocab_size", "special"}, or {"error"} alone.
+// Usage: tokenizer_probe TOKENIZER_JSON FLAVOUR < requests. A request is a JSON line: a text, answered by [[id, begin, end], ...];
+// or a list of ids, answered by [text, [piece, ...]]. The answer's first line is {"vocab_size", "special"}, or {"error"} alone.
 // With --seconds N TEXTS after them, it cuts the lines of a file N times and writes the seconds that took. With --numbers alone, it
 // answers a number by the float64 that a tokenizer.json's reader makes of it, in hexadecimal.
 #include <chrono>

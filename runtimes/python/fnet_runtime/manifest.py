@@ -178,12 +178,12 @@ class Manifest:
             raise BundleError(f"{name}: files: expected {', '.join(sorted(missing))} as well")
 
 
-def manifest_from_folder(folder: Path) -> Manifest:
-    """Read a bundle's manifest and check every file that it lists.
+def manifest_from_folder(folder: Path, index: str = MANIFEST) -> Manifest:
+    """Read a bundle's manifest, the file `index` in it, and check every file that it lists.
 
     Raises BundleError, naming the file, when it is missing, unreadable, of another size or with other bytes.
     """
-    path = folder / MANIFEST
+    path = folder / index
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
