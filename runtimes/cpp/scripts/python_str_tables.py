@@ -1,6 +1,6 @@
 """Writes src/python_str_tables.inc: what Python's str methods know of characters, as python_str.cpp needs it.
 
-Usage: python runtimes/cpp/scripts/python_str_tables.py. Python 3.11 has Unicode 14; another version changes the rules of `fnet-slow`.
+Usage: python runtimes/cpp/scripts/python_str_tables.py. Python 3.11 has Unicode 14; another one changes the rules of `fnet-slow`.
 """
 
 import sys

@@ -1,5 +1,6 @@
 // The best path of a Unigram model, rounded as SentencePiece 0.2.3 rounds it. Before 0.2.1 (Debian 12 has 0.1.97) a score that was not
 // rounded yet could beat an equal one that was: after an unknown character `000` was `00` `0` there, and is `0` `00`.
+// Not settled: which of two equal paths wins where a user-defined symbol overlaps itself, such as a symbol `00` in `000`.
 #pragma once
 
 #include <optional>
