@@ -23,12 +23,6 @@ const Flavour* flavour_from_name(const std::string& name) {
 
 }  // namespace
 
-#ifdef FNET_WITHOUT_TOKENIZERS
-Result<std::unique_ptr<Backend>> tokenizers_backend(const std::string&, const std::string& flavour, const std::string& name) {
-  return session_error(name + ": is of " + flavour + ", which this build of fnet_runtime does not have");
-}
-#endif
-
 const char* TokenizerOptions::file() const { return flavour_from_name(flavour)->file; }
 
 std::optional<Error> TokenizerOptions::fault() const {
