@@ -19,13 +19,14 @@ from torch import Tensor
 from fnet_core.checkpoint import Checkpoint, model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, Task, task_of_config
-from fnet_export.departures import MULTIPLE, Departure, departures_from_part, relative_error, unit
+from fnet_export.departures import Departure, departures_from_part, relative_error, unit
 from fnet_export.errors import OptionError
 from fnet_export.fresh import float32_of_manifest, fresh_from_float32, lowered_of_manifest, task_of_manifest
 from fnet_export.inputs import Samples
 from fnet_export.part import FLOATS, NodeByNode, OrtPart, Values, is_finite, part_from_graph, typed, values_in_float64
 from fnet_export.places import Step, module_of_place, steps_from_graph
 from fnet_export.precision import FLOAT32, HALVES
+from fnet_export.tolerance import MULTIPLE
 
 ROWS_AT_ONCE = 4
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+from fnet_runtime.manifest import BF16, FP16, FP32
 
-from fnet_export.part import FLOATS, OrtPart, is_finite, node_in_float64, part_of_node, values_in_float64
+from fnet_export.part import OrtPart, is_finite, node_in_float64, part_of_node, values_in_float64
+from fnet_export.tolerance import MULTIPLE, UNIT
 
-MULTIPLE = 16.0
-"""An error is more than rounding when it is beyond so many times the rounding measured at the same place, on the same input.
-
-Both are the largest of many thousands: healthy graphs came to 4.4 times torch's rounding, which sums in another order.
-"""
+UNITS = {ir.DataType.FLOAT: UNIT[FP32], ir.DataType.FLOAT16: UNIT[FP16], ir.DataType.BFLOAT16: UNIT[BF16]}
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 Key = tuple[str, int]
 
@@ -30,7 +28,10 @@ class Departure:
 
     @property
     def limit(self) -> float:
-        """Return the largest error that is taken for rounding."""
+        """Return the largest error that is taken for rounding: a multiple of what was measured there, on the same input.
+
+        Both are the largest of many thousands: healthy graphs came to 4.4 times torch's rounding, which sums in another order.
+        """
         return MULTIPLE * self.noise
 
     @property
@@ -50,7 +51,7 @@ def relative_error(got: npt.NDArray[np.generic], want: npt.NDArray[np.generic]) 
 
 def unit(dtype: ir.DataType | None) -> float:
     """Half the distance of two neighbouring numbers of a float type, in parts of them; nothing for whole numbers."""
-    return 2.0 ** -{ir.DataType.FLOAT: 24, ir.DataType.FLOAT16: 11, ir.DataType.BFLOAT16: 8}[dtype] if dtype in FLOATS else 0.0
+    return UNITS.get(dtype, 0.0) if dtype is not None else 0.0
 
 
 def departures_from_part(

@@ -24,7 +24,7 @@ from fnet_core.errors import FNetError
 from fnet_export.bisect import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
 from fnet_export.bundle import FAILED_MANIFEST, check_output
 from fnet_export.commands.outcome import fail
-from fnet_export.departures import MULTIPLE, Departure
+from fnet_export.departures import Departure
 from fnet_export.errors import FNetExportError, OptionError, ParityError
 from fnet_export.fresh import kept_in_float32, options_of_manifest
 from fnet_export.inputs import Samples, samples_from_texts, spread
@@ -36,6 +36,7 @@ from fnet_export.progress import Bars, Lines, Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.status import FAILED, PASSED, styled
 from fnet_export.texts import Texts, texts_from_file
+from fnet_export.tolerance import MULTIPLE
 
 BAD_INPUT, USAGE, FOUND = 1, 2, 3
 TEXTS, CHOICES = 7, 2
