@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,9 +38,11 @@ def emulated():
         done = subprocess.run(command, cwd=CPP, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    folder = CPP / "build" / "aarch64"
+    emulator = re.search(r"^CMAKE_CROSSCOMPILING_EMULATOR:STRING=(.*)", (folder / "CMakeCache.txt").read_text(), re.M)[1].split(";")
+
     def run(program, *words, **options):
-        command = ["qemu-aarch64", "-cpu", "cortex-a72", "-L", SYSROOT, CPP / "build" / "aarch64" / program, *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, **options)
+        done = subprocess.run([*emulator, folder / program, *words], env=environment, capture_output=True, text=True, **options)
         assert done.returncode == 0, done.stdout + done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
