@@ -1,4 +1,4 @@
-"""The C++ runtime cross-built for aarch64 and emulated (docs/cpp-aarch64.md): the golden tokens, the self-test, the answers of x86-64."""
+"""The C++ runtime cross-built for aarch64 and emulated: the golden tokens, the self-test, the answers of x86-64."""
 
 import json
 import os
