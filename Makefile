@@ -1,6 +1,5 @@
-# `make demo` exports the built-in model and asks the bundle about two e-mails; `make test` checks everything but
-# aarch64 (`make cpp-aarch64`); CI does both.
-# Both set up .venv, pinned by constraints.txt.
+# `make demo` exports the built-in model and asks the bundle about two e-mails; `make test` checks everything but aarch64
+# (`make cpp-aarch64`); CI runs both. All set up .venv, pinned by constraints.txt.
 PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
