@@ -24,9 +24,9 @@ LENGTH_BYTES = 8
 
 
 def program_from_host() -> Path | None:
-    """Find fnet-session: as FNET_SESSION says, on the PATH, or where `make cpp` builds it."""
-    named = os.environ.get(PROGRAM_VARIABLE) or shutil.which(PROGRAM)
-    return Path(named) if named else BUILT if BUILT.is_file() else None
+    """Find fnet-session: as FNET_SESSION says (nothing: none), on the PATH, or where `make cpp` builds it."""
+    named = os.environ.get(PROGRAM_VARIABLE, shutil.which(PROGRAM))
+    return Path(named) if named else BUILT if named is None and BUILT.is_file() else None
 
 
 class CppSession:
@@ -38,12 +38,15 @@ class CppSession:
     batch = ANY_BATCH
 
     def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, program: Path | None = None) -> None:
-        """Start `program`, the one of this host unless given. Raises SessionError where there is none or it cannot open the graph."""
+        """Start `program`, the one of this host unless given.
+
+        Raises SessionError where there is none, or where it cannot open the graph.
+        """
         found = program or program_from_host()
         if found is None:
             raise SessionError(f"{PROGRAM} is not built; make cpp builds it, or name its file in {PROGRAM_VARIABLE}")
-        libraries = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*")
-        ours = {LIBRARY_VARIABLE: str(library) for library in libraries}
+        libraries = list((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
+        ours = {LIBRARY_VARIABLE: str(libraries[0])} if libraries else {}
         expected = json.dumps([dataclasses.asdict(tensor) for tensor in inputs])
         try:
             self._process = subprocess.Popen(
