@@ -35,6 +35,7 @@ class Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
   ~Lane() {
+    context_.reset();
     forget_graphs();
     for (const auto& [name, buffer] : buffers_) cuda_.free(buffer.address);
     if (stream_) cuda_.destroy_stream(stream_);
@@ -153,7 +154,7 @@ class TrtSession : public Session {
   TrtSession(std::shared_ptr<const Cuda> cuda, std::unique_ptr<TrtEngine> engine, const EngineInfo& info,
              std::vector<TensorInfo> inputs, std::vector<std::string> outputs, const TrtOptions& options)
       : cuda_(std::move(cuda)), engine_(std::move(engine)), info_(info), inputs_(std::move(inputs)), outputs_(std::move(outputs)),
-        options_(options) {}
+        options_(options), most_(options.contexts) {}
   ~TrtSession() override { cuda_->use(options_.device); }  // for what the lanes free
 
   AxisProfile batch() const override {
@@ -164,6 +165,7 @@ class TrtSession : public Session {
   std::optional<Error> open() {
     auto lane = opened_lane();
     if (!lane) return lane.error();
+    idle_.reserve(static_cast<std::size_t>(most_));
     idle_.push_back(*std::move(lane)), made_ = 1;
     return std::nullopt;
   }
@@ -172,14 +174,20 @@ class TrtSession : public Session {
     if (auto fault = inputs_fault(inputs, inputs_)) return *fault;
     if (auto fault = profile_fault(inputs)) return *fault;
     if (auto fault = cuda_->use(options_.device)) return *fault;
-    auto lane = taken();
-    if (!lane) return lane.error();
-    auto outputs = (*lane)->run(inputs);
-    give_back(*std::move(lane));
-    return outputs;
+    const Lease lease(*this);
+    return lease.lane->run(inputs);
   }
 
  private:
+  struct Lease {
+    explicit Lease(const TrtSession& from) : session(from), lane(from.taken()) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() { session.give_back(std::move(lane)); }
+    const TrtSession& session;
+    mutable std::unique_ptr<Lane> lane;
+  };
+
   std::optional<Error> profile_fault(const Inputs& inputs) const {
     for (const TensorInfo& tensor : inputs_) {
       for (std::size_t i = 0; i < tensor.axes.size(); ++i) {
@@ -202,16 +210,14 @@ class TrtSession : public Session {
   }
 
   // An idle lane, or a new one, or, where there may be no more of them, the next that is given back.
-  Result<std::unique_ptr<Lane>> taken() const {
+  std::unique_ptr<Lane> taken() const {
     std::unique_lock<std::mutex> lock(mutex_);
-    if (idle_.empty() && made_ < options_.contexts) {
+    if (idle_.empty() && made_ < most_) {
       ++made_;
-      lock.unlock();
-      auto lane = opened_lane();
-      if (lane) return lane;
+      lock.unlock();  // it can take seconds
+      if (auto lane = opened_lane()) return *std::move(lane);
       lock.lock();
-      --made_;
-      return lane;
+      most_ = --made_;  // a GPU without room for one more makes do with these
     }
     given_back_.wait(lock, [this] { return !idle_.empty(); });
     auto lane = std::move(idle_.back());
@@ -234,7 +240,7 @@ class TrtSession : public Session {
   mutable std::mutex mutex_;
   mutable std::condition_variable given_back_;
   mutable std::vector<std::unique_ptr<Lane>> idle_;
-  mutable int made_ = 0;
+  mutable int made_ = 0, most_;
 };
 
 // The engine's inputs as a manifest has them: an open axis has the name that the manifest gives it.
