@@ -33,15 +33,18 @@ def configured(folder, *options):
     return subprocess.run(command, cwd=CPP, env=os.environ | {"ONNXRUNTIME_ROOT": str(sdk)}, capture_output=True, text=True)
 
 
-def test_without_headers_the_sessions_are_off_and_the_summary_says_why(tmp_path):
-    absent = [f"-D{product}_INCLUDE_DIR=NOTFOUND" for product in ("TensorRT", "TensorRT_RTX")]
-    nowhere = [*absent, "-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF", *(f"-D{root}=/no/such/folder" for root in ROOTS.values())]
-    done = configured(tmp_path, *nowhere)
-    if not os.environ.keys() & set(ROOTS.values()):
-        assert "TENSORRT: OFF (no headers: set TensorRT_ROOT to a folder whose include has NvInferRuntime.h)" in done.stdout
+def test_without_its_headers_a_session_is_off_and_asking_for_it_is_an_error(tmp_path):
+    (tmp_path / "NvInferRuntime.h").touch()
+    (tmp_path / "NvInferVersion.h").write_text("#define TRT_MAJOR_ENTERPRISE 10\n#define TRT_MINOR_ENTERPRISE 11\n")
+    here = [f"-D{product}_INCLUDE_DIR={tmp_path}" for product in ("TensorRT", "TensorRT_RTX")]
+    done = configured(tmp_path / "build", *here)
+    assert f"TENSORRT: OFF (no headers: {tmp_path} is not TensorRT 10.12 or newer (its NvInferVersion.h" in done.stdout
+    assert f"TENSORRT_RTX: OFF (no headers: {tmp_path} is not TensorRT_RTX 1.0 or newer" in done.stdout
     for option in ("FNET_WITH_TENSORRT", "FNET_WITH_TENSORRT_RTX"):
-        off = configured(tmp_path, f"-D{option}=OFF")
-        assert f"{option.removeprefix('FNET_WITH_')}: OFF\n" in off.stdout
+        done = configured(tmp_path / option, *here, f"-D{option}=ON")
+        assert done.returncode != 0
+        assert f"set {'TensorRT_RTX' if 'RTX' in option else 'TensorRT'}_ROOT" in " ".join(done.stderr.split())
+        assert f"{option.removeprefix('FNET_WITH_')}: OFF\n" in configured(tmp_path / "build", f"-D{option}=OFF").stdout
 
 
 @dataclass(frozen=True)
