@@ -1,10 +1,12 @@
-// A library of TensorRT, or TensorRT-RTX, as the headers have it, whose only engine classifies a text of ids into two labels: the logits
-// are the sums of input_ids and of token_type_ids over 1000. An engine file holds the sequence length, in decimal.
+// A library of TensorRT, or TensorRT-RTX, as the headers have it, whose engines classify a text of ids: the first two logits are the
+// sums of input_ids and of token_type_ids over 1000, the others 0. An engine file holds the sequence length and the number of labels.
 // stubs.inc, which the test makes of NvInferImpl.h, defines classes that abort in each function but those of here.
 #include <NvInferRuntime.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <string>
 
 #include "stubs.inc"
@@ -13,19 +15,23 @@ namespace {
 
 using namespace nvinfer1;
 
+struct Size {
+  int32_t length = 0, labels = 0;
+};
+
 constexpr const char* NAMES[] = {"input_ids", "token_type_ids", "logits"};
 
 class ContextCalls : public VExecutionContextStub {
  public:
-  explicit ContextCalls(int32_t length) : length_(length) {}
+  explicit ContextCalls(Size size) : size_(size) {}
   bool setInputShape(char const*, Dims const& dims) noexcept override {
     rows_ = dims.d[0];
-    return dims.nbDims == 2 && dims.d[1] == length_;
+    return dims.nbDims == 2 && dims.d[1] == size_.length;
   }
   Dims getTensorShape(char const*) const noexcept override {
     Dims dims{};
     dims.nbDims = 2;
-    dims.d[0] = rows_, dims.d[1] = 2;
+    dims.d[0] = rows_, dims.d[1] = size_.labels;
     return dims;
   }
   bool setTensorAddress(char const* name, void* address) noexcept override {
@@ -36,26 +42,27 @@ class ContextCalls : public VExecutionContextStub {
   }
   bool enqueueV3(cudaStream_t stream) noexcept override {
     auto* logits = static_cast<float*>(addresses_[2]);
+    std::fill_n(logits, rows_ * size_.labels, 0.0F);
     for (int64_t row = 0; row < rows_; ++row) {
       for (int i = 0; i < 2; ++i) {
-        const auto* ids = static_cast<const int64_t*>(addresses_[i]) + row * length_;
+        const auto* ids = static_cast<const int64_t*>(addresses_[i]) + row * size_.length;
         int64_t sum = 0;
-        for (int32_t token = 0; token < length_; ++token) sum += ids[token];
-        logits[2 * row + i] = static_cast<float>(sum) / 1000;
+        for (int32_t token = 0; token < size_.length; ++token) sum += ids[token];
+        logits[size_.labels * row + i] = static_cast<float>(sum) / 1000;
       }
     }
     return stream != nullptr;
   }
 
  private:
-  const int32_t length_;
+  const Size size_;
   int64_t rows_ = 0;
   void* addresses_[3]{};
 };
 
 class Context : public IExecutionContext {
  public:
-  explicit Context(int32_t length) : calls_(length) { mImpl = &calls_; }
+  explicit Context(Size size) : calls_(size) { mImpl = &calls_; }
 
  private:
   ContextCalls calls_;
@@ -63,7 +70,7 @@ class Context : public IExecutionContext {
 
 class EngineCalls : public VCudaEngineStub {
  public:
-  explicit EngineCalls(int32_t length) : length_(length) {}
+  explicit EngineCalls(Size size) : size_(size) {}
   int32_t getNbIOTensors() const noexcept override { return 3; }
   char const* getIOTensorName(int32_t index) const noexcept override { return NAMES[index]; }
   TensorIOMode getTensorIOMode(char const* name) const noexcept override {
@@ -75,18 +82,18 @@ class EngineCalls : public VCudaEngineStub {
   Dims getTensorShape(char const* name) const noexcept override {
     Dims dims{};
     dims.nbDims = 2;
-    dims.d[0] = -1, dims.d[1] = std::strcmp(name, NAMES[2]) ? length_ : 2;
+    dims.d[0] = -1, dims.d[1] = std::strcmp(name, NAMES[2]) ? size_.length : size_.labels;
     return dims;
   }
-  IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy) noexcept override { return new Context(length_); }
+  IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy) noexcept override { return new Context(size_); }
 
  private:
-  const int32_t length_;
+  const Size size_;
 };
 
 class Engine : public ICudaEngine {
  public:
-  explicit Engine(int32_t length) : calls_(length) { mImpl = &calls_; }
+  explicit Engine(Size size) : calls_(size) { mImpl = &calls_; }
 
  private:
   EngineCalls calls_;
@@ -96,9 +103,10 @@ class RuntimeCalls : public VRuntimeStub {
  public:
   explicit RuntimeCalls(ILogger& logger) : logger_(logger) {}
   ICudaEngine* deserializeCudaEngine(void const* blob, std::size_t size) noexcept override {
-    const int32_t length = std::atoi(std::string(static_cast<const char*>(blob), size).c_str());
-    if (length > 0) return new Engine(length);
-    logger_.log(ILogger::Severity::kERROR, "the engine has no length\n");
+    Size found;
+    std::istringstream(std::string(static_cast<const char*>(blob), size)) >> found.length >> found.labels;
+    if (found.labels > 0) return new Engine(found);
+    logger_.log(ILogger::Severity::kERROR, "the engine has no labels\n");
     logger_.log(ILogger::Severity::kINTERNAL_ERROR, "cudaError 35");
     logger_.log(ILogger::Severity::kWARNING, "a warning");
     return nullptr;
