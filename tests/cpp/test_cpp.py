@@ -265,7 +265,10 @@ class Request(ctypes.Structure):
 class Config(ctypes.Structure):
     """fnet_config."""
 
-    _fields_ = (("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p))
+    _fields_ = (
+        *(("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p)),
+        *((name, ctypes.c_int) for name in ("device", "contexts", "cuda_graph")),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,12 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
     fnet::Config chosen;
     if (config && config->runtime) chosen.runtime = config->runtime;
     if (config && config->library) chosen.library = config->library;
-    if (config) chosen.threads = config->threads;
+    if (config) {
+      chosen.threads = config->threads;
+      chosen.device = config->device;
+      if (config->contexts) chosen.contexts = config->contexts;
+      chosen.cuda_graph = config->cuda_graph != 0;
+    }
     auto opened = fnet::Pipeline::open(folder, chosen);
     if (!opened) return kept(opened.error());
     *pipeline = new fnet_pipeline{*std::move(opened)};
