@@ -31,7 +31,7 @@ cpp:
 	[ -d $(ONNXRUNTIME_ROOT)/include ] || scripts/onnxruntime_sdk.sh $(ONNXRUNTIME_ROOT)
 	cd runtimes/cpp && cmake --preset default && cmake --build --preset default && ctest --preset default
 
-# The same cross-built for aarch64, and emulated (docs/cpp-aarch64.md).
+# The same cross-built for aarch64, and emulated (docs/cpp.md).
 cpp-aarch64: setup
 	@for tool in aarch64-linux-gnu-g++ qemu-aarch64; do \
 		command -v $$tool >/dev/null || { echo "$$tool is missing; apt-get install g++-aarch64-linux-gnu qemu-user" >&2; exit 1; }; done
