@@ -64,7 +64,7 @@ std::optional<Error> task_fault(const Manifest& manifest, const std::string& fol
       positions = &tensor;
       continue;
     }
-    if (tensor.name == ATTENTION_MASK) names.push_back(tensor.name);
+    if (tensor.name == ATTENTION_MASK && names.back() != ATTENTION_MASK) names.push_back(tensor.name);
     found.push_back(tensor.name);
     inputs.emplace_back(tensor.name, tensor.axes.empty() ? tensor.axes : std::vector<Axis>{tensor.axes.back()});
     fits = fits && !tensor.axes.empty() && tensor.axes.back() == Axis(manifest.sequence_length);

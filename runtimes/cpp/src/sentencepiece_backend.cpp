@@ -161,7 +161,10 @@ Result<std::unique_ptr<Backend>> sentencepiece_backend(const std::string& model,
       missing += (missing.empty() ? "" : ", ") + std::string(token);
   }
   if (!missing.empty()) return bundle_error(name + ": the vocabulary has no piece " + missing + "; FNet needs all of " + all);
-  return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), UnigramPath::from_model(model), rules));
+  auto path = UnigramPath::from_model(model);
+  if (path && path->vocab_size() != static_cast<std::size_t>(processor->GetPieceSize()))
+    return refused("it has fields that no trainer of SentencePiece writes");
+  return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), std::move(path), rules));
 }
 
 }  // namespace fnet

@@ -94,6 +94,9 @@ Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
       Floats& whole = joined_outputs[name];
       const std::size_t width = array.row_size();
       if (whole.shape.empty()) whole.shape = array.shape, whole.shape[0] = 0;
+      if (!std::equal(array.shape.begin() + 1, array.shape.end(), whole.shape.begin() + 1, whole.shape.end()))
+        return session_error(name + ": expected as many values of every row; the graph gave the shapes " + shown(whole.shape) + " and " +
+                             shown(array.shape));
       whole.shape[0] += count;
       whole.values.insert(whole.values.end(), array.values.begin(), array.values.begin() + static_cast<std::ptrdiff_t>(count * width));
     }

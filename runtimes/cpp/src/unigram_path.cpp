@@ -34,7 +34,7 @@ bool take_varint(std::string_view& message, uint64_t& value) {
   return false;
 }
 
-// Takes the next field off a message; false at its end.
+// Takes the next field off a message; false at its end, and at a group, which no SentencePiece model has.
 bool take_field(std::string_view& message, Field& field) {
   constexpr uint64_t VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5;
   uint64_t tag = 0;

@@ -24,6 +24,8 @@ class UnigramPath {
   // Of a serialised SentencePiece model that is valid; nothing where it is no Unigram model.
   static std::optional<UnigramPath> from_model(const std::string& model);
 
+  std::size_t vocab_size() const { return scores_.size(); }
+
   // The pieces of the best path through what the pieces of a text make up. Left as they are where one is a byte: its text is gone.
   std::vector<Piece> again(std::vector<Piece> pieces, const std::u32string& text) const;
 
