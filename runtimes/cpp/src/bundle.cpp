@@ -26,7 +26,8 @@ Result<ModelConfig> config_from_file(const std::string& path) {
   if (!config) return refused(config.error().text);
   if (!config->is_object() || !config->contains("vocab_size")) return refused("'vocab_size'");
   const Json& size = (*config)["vocab_size"];
-  if (!size.is_number_integer()) return refused("vocab_size is no integer");
+  if (!size.is_number_integer() || (size.is_number_unsigned() && size.get<uint64_t>() > INT64_MAX))
+    return refused("vocab_size is no integer");
   const Json problem = config->value("problem_type", Json());
   return ModelConfig{size.get<int64_t>(), problem.is_string() ? problem.get<std::string>() : ""};
 }

@@ -89,14 +89,13 @@ Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
     auto outputs = session.run(part);
     if (!outputs) return outputs;
     for (auto& [name, array] : *outputs) {
-      if (array.shape.empty() || array.shape[0] != filled)
-        return session_error(name + ": expected " + std::to_string(filled) + " rows; the graph gave the shape " + shown(array.shape));
       Floats& whole = joined_outputs[name];
       const std::size_t width = array.row_size();
-      if (whole.shape.empty()) whole.shape = array.shape, whole.shape[0] = 0;
-      if (!std::equal(array.shape.begin() + 1, array.shape.end(), whole.shape.begin() + 1, whole.shape.end()))
-        return session_error(name + ": expected as many values of every row; the graph gave the shapes " + shown(whole.shape) + " and " +
-                             shown(array.shape));
+      if (whole.shape.empty()) whole.shape = array.shape.empty() ? std::vector<std::size_t>(1) : array.shape, whole.shape[0] = 0;
+      auto wanted = whole.shape;
+      wanted[0] = filled;
+      if (array.shape != wanted)
+        return session_error(name + ": expected the shape " + shown(wanted) + "; the graph gave " + shown(array.shape));
       whole.shape[0] += count;
       whole.values.insert(whole.values.end(), array.values.begin(), array.values.begin() + static_cast<std::ptrdiff_t>(count * width));
     }
