@@ -81,7 +81,7 @@ Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
     Inputs part;
     for (const auto& [name, array] : inputs) {
       const std::size_t width = array.row_size();
-      const auto row = [&](std::size_t i) { return array.values.begin() + static_cast<std::ptrdiff_t>(i * width); };
+      const auto row = [&, &values = array.values](std::size_t i) { return values.begin() + static_cast<std::ptrdiff_t>(i * width); };
       Ids& taken = part[name] = {array.shape, {row(start), row(start + count)}};
       taken.shape[0] = filled;
       while (taken.values.size() < filled * width) taken.values.insert(taken.values.end(), row(start + count - 1), row(start + count));
