@@ -50,6 +50,6 @@ def built_from_preset(preset, *, compiler="g++", flags=(), **environment):
 
 def _links(compiler, flags):
     command = [compiler, *flags, "-x", "c++", "-", "-o", os.devnull]
-    source = "extern \"C\" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }\n"
+    source = 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }\n'
     source += "" if any("fuzzer" in flag for flag in flags) else "int main() {}\n"
     return subprocess.run(command, input=source, capture_output=True, text=True).returncode == 0

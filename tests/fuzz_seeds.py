@@ -17,7 +17,9 @@ CHARSMAP = "CAAAAEEFAAD/////QQA="
 
 def seeds_from_bundle(bundle: Path) -> dict[str, list[bytes]]:
     """Return the seeds of each fuzz target."""
-    tokenizers = [bytes([i]) + _small(pipeline(model, flavour)) for i, flavour in enumerate(FLAVOURS) for model in ("bpe", "unigram")]
+    tokenizers = [
+        bytes([i]) + _small(pipeline(model, flavour)) for i, flavour in enumerate(FLAVOURS) for model in ("bpe", "unigram")
+    ]
     return {
         "fuzz_manifest": [(bundle / MANIFEST).read_bytes()],
         "fuzz_safetensors": [(bundle / GOLDEN).read_bytes()],

@@ -6,6 +6,7 @@ from fnet_runtime.errors import BundleError
 from fnet_runtime.manifest import MANIFEST, MODEL, Manifest, Quantization, file_info, manifest_from_folder
 from hostile import ENGINE, FORMAT, NO_MANIFESTS, OUTSIDE, QUANTIZATION, altered
 
+
 def test_round_trip(bundle):
     text = (bundle / MANIFEST).read_text()
     manifest = manifest_from_folder(bundle)

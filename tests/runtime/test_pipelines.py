@@ -1,6 +1,5 @@
 """Pipelines over a scripted session: each test says what the engine answers and reads what comes of it."""
 
-import json
 import math
 from pathlib import Path
 
@@ -286,14 +285,17 @@ def test_manifests_that_contradict_their_task(bundle, changes, message):
         load(altered(bundle, **changes))
 
 
+def used(bundle, hostile):
+    opened = load(bundle, threads=1)
+    return opened.self_test() if hostile.self_test else opened("a")
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_bundles(bundle, name):
-    hostile = HOSTILE[name]
-    hostile.damage(bundle)
-    with pytest.raises(hostile.error) as refused:
-        opened = load(bundle, threads=1)
-        opened.self_test() if hostile.self_test else opened("a")
-    assert type(refused.value) is hostile.error
+    HOSTILE[name].damage(bundle)
+    with pytest.raises(HOSTILE[name].error) as refused:
+        used(bundle, HOSTILE[name])
+    assert type(refused.value) is HOSTILE[name].error
 
 
 def test_a_graph_of_another_task_is_told(bundle):
