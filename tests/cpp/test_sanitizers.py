@@ -73,7 +73,7 @@ def test_its_own_tests(request, sanitizer, tmp_path):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task(asan, bundles, task):
-    texts = [TEXT, TEXT * 6] if task == "masked-lm" else TEXTS
+    texts = {"masked-lm": [TEXT, TEXT * 6], "question-answering": ["what?", ""]}.get(task, TEXTS)
     words = [word for text in texts for word in ("--text", text)] + ["--pair", TEXT * 9] * PAIRS.get(task, 0)
     for how in ([], ["--json"]):
         assert_clean(asan.run(bundles(task), *words, *how, text=True))
