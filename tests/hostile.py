@@ -180,8 +180,8 @@ class Hostile:
     damage: Damage
     error: type[FNetRuntimeError] = BundleError
     self_test: bool = False
-    own_words: bool = False
-    """What stands in parentheses is a library's own."""
+    own_words: str = "\n"
+    """What the words of another library follow."""
 
     @property
     def exit_code(self) -> int:
@@ -266,8 +266,8 @@ HOSTILE: Mapping[str, Hostile] = {
     "no folder": Hostile(damage=shutil.rmtree),
     "no manifest": Hostile(damage=lambda bundle: (bundle / MANIFEST).unlink()),
     "manifest is a folder": Hostile(damage=lambda bundle: ((bundle / MANIFEST).unlink(), (bundle / MANIFEST).mkdir())),
-    "manifest is not UTF-8": Hostile(damage=_written(MANIFEST, b"\xff"), own_words=True),
-    **_numbered("no manifest", [_written(MANIFEST, text.encode()) for text in NO_MANIFESTS], own_words=True),
+    "manifest is not UTF-8": Hostile(damage=_written(MANIFEST, b"\xff"), own_words="("),
+    **_numbered("no manifest", [_written(MANIFEST, text.encode()) for text in NO_MANIFESTS], own_words="("),
     **_numbered("outside", [_listed(name) for name in OUTSIDE]),
     **_numbered("format", [_altered(changes) for changes, _ in FORMAT]),
     **_numbered("task", [_altered(changes) for changes, _ in TASK]),
@@ -282,11 +282,11 @@ HOSTILE: Mapping[str, Hostile] = {
             _replaced("config.json", text.encode())
             for text in ("{}", "[]", DEEP, '{"vocab_size": "1"}', '{"vocab_size": 1e3}', '{"vocab_size": true}')
         ],
-        own_words=True,
+        own_words="(",
     ),
-    "config of another number": Hostile(damage=_replaced("config.json", b'{"vocab_size": 9223372036854775808}'), own_words=True),
+    "config of another number": Hostile(damage=_replaced("config.json", b'{"vocab_size": 9223372036854775808}'), own_words="("),
     "config of fewer embeddings": Hostile(damage=_replaced("config.json", b'{"vocab_size": 20}')),
-    **_numbered("vocabulary", [_replaced("spiece.model", data) for data in (b"", b"no model", b"\n\x07\n\x01a")], own_words=True),
+    **_numbered("vocabulary", [_replaced("spiece.model", data) for data in (b"", b"no model", b"\n\x07\n\x01a")], own_words="("),
     **_numbered(
         "tokenizer",
         [
@@ -295,14 +295,14 @@ HOSTILE: Mapping[str, Hostile] = {
             _tokenizer(lambda v5: v5.replace(b"[MASK]", b"[OTHER]"), "fnet-v5"),
             lambda bundle: with_tokenizer(bundle, pipeline("bpe", "fnet-v5"), "fnet-fast"),
         ],
-        own_words=True,
+        own_words="(",
     ),
-    "no graph": Hostile(damage=_replaced(MODEL, b"no graph"), error=SessionError, own_words=True),
-    "an empty graph": Hostile(damage=_replaced(MODEL, b""), error=SessionError, own_words=True),
+    "no graph": Hostile(damage=_replaced(MODEL, b"no graph"), error=SessionError, own_words="("),
+    "an empty graph": Hostile(damage=_replaced(MODEL, b""), error=SessionError, own_words="("),
     "a graph of other inputs": Hostile(damage=_altered({"sequence_length": 16, "inputs": SIXTEEN}), error=SessionError),
     "a graph of another task": Hostile(damage=_altered(TOKEN_LABELS), error=SessionError),
     "bf16 without an engine": Hostile(damage=_altered({"precision": "bf16"}), error=SessionError),
-    **_numbered("no golden", [_replaced(GOLDEN, data) for data in NO_GOLDENS], self_test=True, own_words=True),
+    **_numbered("no golden", [_replaced(GOLDEN, data) for data in NO_GOLDENS], self_test=True, own_words="("),
     **_numbered(
         "golden",
         [
@@ -315,7 +315,7 @@ HOSTILE: Mapping[str, Hostile] = {
             _golden(**{"limit.logits": "some"}),
         ],
         self_test=True,
-        own_words=True,
+        own_words="(",
     ),
     **_numbered(
         "golden inputs",
@@ -332,7 +332,7 @@ HOSTILE: Mapping[str, Hostile] = {
         damage=_golden({"input.input_ids": IDS_OF_GOLDEN + 10**6, "input.token_type_ids": IDS_OF_GOLDEN}),
         self_test=True,
         error=SessionError,
-        own_words=True,
+        own_words="failed:",
     ),
 }
 """By name."""

@@ -261,8 +261,7 @@ def test_a_hostile_bundle_is_refused_in_the_same_words(built, bundle, name):
     hostile.damage(bundle)
     ours, theirs = built.run(bundle, *hostile.arguments, text=True), CliRunner().invoke(main, [str(bundle), *hostile.arguments])
     assert (ours.returncode, ours.stdout) == (theirs.exit_code, theirs.stdout) == (hostile.exit_code, "")
-    end = "(" if hostile.own_words else "\n"
-    assert ours.stderr.split(end)[0] == theirs.stderr.split(end)[0]
+    assert ours.stderr.split(hostile.own_words)[0] == theirs.stderr.split(hostile.own_words)[0]
 
 
 def test_a_missing_library_is_told(built, whole_bundle):

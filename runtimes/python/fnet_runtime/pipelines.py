@@ -199,8 +199,9 @@ def _check_task(manifest: Manifest, folder: Path) -> None:
     last_axes = {tensor.name: tensor.axes[-1:] for tensor in inputs}
     names = (*INPUTS, ATTENTION_MASK) if ATTENTION_MASK in last_axes else INPUTS
     if last_axes != dict.fromkeys(names, (manifest.sequence_length,)) or len(inputs) != len(names):
+        found = ", ".join(f"{tensor.name!r}: {tensor.axes[-1:]}" for tensor in inputs)
         raise BundleError(
-            f"{folder}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {last_axes}"
+            f"{folder}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {{{found}}}"
         )
     positions = [tensor.axes[-1:] for tensor in manifest.inputs if tensor.name == POSITIONS]
     if positions and manifest.task != MASKED_LM:
