@@ -63,8 +63,8 @@ def assert_same_run(built, *words, **options):
     return ours
 
 
-def test_its_own_tests_pass(built):
-    done = subprocess.run([built.folder / "tests" / "fnet_tests"], env=built.environment, capture_output=True, text=True)
+def test_its_own_tests_pass(built, tmp_path):
+    done = built.run(program="tests/fnet_tests", cwd=tmp_path, text=True)
     assert done.returncode == 0, done.stdout
 
 
