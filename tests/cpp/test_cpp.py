@@ -3,20 +3,23 @@
 import ctypes
 import json
 import os
-import shutil
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import export, replaced, save_tiny
+from cpp_build import CPP, LIBRARY
+from fnet_runtime.cli import main
+from fnet_runtime.errors import BundleError, InputError, SessionError
 from fnet_runtime.pipelines import load
+from hostile import HOSTILE
 
 from fnet_core.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
-CPP = ROOT / "runtimes" / "cpp"
 
 HARD = "My [MASK] costs 10,000 euros, isn't it ``fine''? Ünïcödé 😀 [MASK]"
 LONG = HARD * 6
@@ -49,8 +52,8 @@ def assert_same_run(built, *words, **options):
     return ours
 
 
-def test_its_own_tests_pass(built):
-    done = subprocess.run([built.folder / "tests" / "fnet_tests"], env=built.environment, capture_output=True, text=True)
+def test_its_own_tests_pass(built, tmp_path):
+    done = built.run(program="tests/fnet_tests", cwd=tmp_path, text=True)
     assert done.returncode == 0, done.stdout
 
 
@@ -159,84 +162,13 @@ def test_requests_that_a_task_does_not_take(built, bundles, task, words):
 # ---- bundles that are not whole
 
 
-def change_manifest(**changes):
-    def change(bundle):
-        path = bundle / "manifest.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    return change
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        change_manifest(format_version=2),
-        change_manifest(task="other"),
-        change_manifest(task="masked-lm"),
-        change_manifest(target="other"),
-        change_manifest(target="openvino"),
-        change_manifest(precision="bf16"),
-        change_manifest(more=1),
-        change_manifest(labels=["A", "B"]),
-        change_manifest(labels=["A", 3]),
-        change_manifest(labels={"it's": [None, 1.5, "\n"]}),
-        change_manifest(sequence_length=16),
-        change_manifest(sequence_length=-1),
-        change_manifest(pad_token_id=0),
-        change_manifest(files={}),
-        change_manifest(files={"../x": {"sha256": "", "size_bytes": 0}}),
-        change_manifest(inputs=[]),
-        change_manifest(outputs=[]),
-        change_manifest(tokenizer={"flavour": "sentencepiece", "do_lower_case": True, "keep_accents": True, "remove_space": True}),
-        lambda bundle: (bundle / "config.json").unlink(),
-        lambda bundle: (bundle / "config.json").write_text("{}"),
-        lambda bundle: (bundle / "model.onnx.data").write_text(""),
-        lambda bundle: (bundle / "manifest.json").unlink(),
-        lambda bundle: shutil.copy(bundle / "config.json", bundle / "spiece.model"),
-        lambda bundle: replaced(bundle, "spiece.model", b""),
-    ],
-)
-def test_an_altered_bundle_is_refused_in_the_same_words(built, bundle, change):
-    change(bundle)
-    assert assert_same_run(built, bundle, "--text", "a").returncode in (1, 4)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "code"),
-    [
-        ("manifest.json", b"{", 1),
-        ("manifest.json", b"[" * 100_000, 1),
-        ("manifest.json", b'{"a": 1, "a": 1}', 1),
-        ("manifest.json", b"\xff", 1),
-        ("config.json", b"{}", 1),
-        ("config.json", b'{"vocab_size": "1"}', 1),
-        ("spiece.model", b"no model", 1),
-        ("model.onnx", b"no graph", 4),
-    ],
-)
-def test_a_file_of_something_else_is_refused_with_the_same_code(built, bundle, name, data, code):
-    if name == "manifest.json":
-        (bundle / name).write_bytes(data)
-    else:
-        replaced(bundle, name, data)
-    ours, theirs = built.run(bundle, "--text", "a"), python_run(built, bundle, "--text", "a")
-    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout) == (code, b"")
-    assert ours.stderr.split(b"(")[0] == theirs.stderr.split(b"(")[0]
-
-
-def test_a_graph_of_another_task_is_refused(built, bundle):
-    change_manifest(task="token-classification")(bundle)
-    done = built.run(bundle, "--text", "a")
-    assert done.returncode == 4
-    assert done.stderr == b"error: logits: the graph's output has other axes than token-classification has\n"
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff" * 9, b"\x02" + b"\0" * 7 + b"{}"])
-def test_a_golden_file_of_something_else_fails_the_self_test(built, bundle, data):
-    replaced(bundle, "golden.safetensors", data)
-    ours, theirs = built.run(bundle, "--self-test"), python_run(built, bundle, "--self-test")
-    assert (ours.returncode, ours.stderr.split(b"(")[0]) == (theirs.returncode, theirs.stderr.split(b"(")[0])
-    assert ours.returncode == 1
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_bundle_is_refused_in_the_same_words(built, bundle, name):
+    hostile = HOSTILE[name]
+    hostile.damage(bundle)
+    ours, theirs = built.run(bundle, *hostile.arguments, text=True), CliRunner().invoke(main, [str(bundle), *hostile.arguments])
+    assert (ours.returncode, ours.stdout) == (theirs.exit_code, theirs.stdout) == (hostile.exit_code, "")
+    assert ours.stderr.split(hostile.own_words)[0] == theirs.stderr.split(hostile.own_words)[0]
 
 
 def test_a_missing_library_is_told(built, whole_bundle):
@@ -305,12 +237,31 @@ def test_the_c_interface_answers_as_python_does(built, library, bundles):
     assert c_answer(library, pipeline, "a", "b", top_k=-1) == (2, "top_k: expected an integer from 1, found -1")
     assert library.fnet_run(pipeline, None, None) == 2
     assert b"found null" in library.fnet_last_error()
+    nothing = Request(b"a", 1, (ctypes.c_char_p * 2)(b"one", None), 2, 0)
+    assert library.fnet_run(pipeline, ctypes.byref(nothing), ctypes.byref(ctypes.c_void_p())) == 2
     library.fnet_close(pipeline)
     assert library.fnet_open(b"/no", None, ctypes.byref(pipeline)) == 1
     assert not pipeline
     assert library.fnet_last_error().startswith(b"/no/manifest.json: cannot be read (")
     library.fnet_close(None)
     library.fnet_free(None)
+
+
+CODES = {BundleError: 1, InputError: 2, SessionError: 3}
+"""fnet_code, by error."""
+
+
+@pytest.mark.parametrize("name", [name for name, hostile in HOSTILE.items() if not hostile.self_test])
+def test_a_hostile_bundle_has_the_same_code_in_c(library, bundle, name):
+    hostile = HOSTILE[name]
+    hostile.damage(bundle)
+    pipeline = ctypes.c_void_p()
+    config = Config(None, 1, os.fsencode(LIBRARY))
+    code = library.fnet_open(os.fsencode(bundle), ctypes.byref(config), ctypes.byref(pipeline))
+    if code == 0:
+        code, _ = c_answer(library, pipeline, "a")
+        library.fnet_close(pipeline)
+    assert code == CODES[hostile.error]
 
 
 def test_the_installed_package_builds_the_c_example(built, whole_bundle, tmp_path):

@@ -27,7 +27,8 @@ Result<ModelConfig> config_from_file(const std::string& path) {
   if (!config) return refused(config.error().text);
   if (!config->is_object() || !config->contains("vocab_size")) return refused("'vocab_size'");
   const Json& size = (*config)["vocab_size"];
-  if (!size.is_number_integer()) return refused("vocab_size is no integer");
+  if (!size.is_number_integer() || (size.is_number_unsigned() && size.get<uint64_t>() > INT64_MAX))
+    return refused("vocab_size is no integer");
   const Json problem = config->value("problem_type", Json());
   return ModelConfig{size.get<int64_t>(), problem.is_string() ? problem.get<std::string>() : ""};
 }
@@ -65,7 +66,7 @@ std::optional<Error> task_fault(const Manifest& manifest, const std::string& fol
       positions = &tensor;
       continue;
     }
-    if (tensor.name == ATTENTION_MASK) names.push_back(tensor.name);
+    if (tensor.name == ATTENTION_MASK && names.back() != ATTENTION_MASK) names.push_back(tensor.name);
     found.push_back(tensor.name);
     inputs.emplace_back(tensor.name, tensor.axes.empty() ? tensor.axes : std::vector<Axis>{tensor.axes.back()});
     fits = fits && !tensor.axes.empty() && tensor.axes.back() == Axis(manifest.sequence_length);

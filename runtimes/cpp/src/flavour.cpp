@@ -61,7 +61,8 @@ std::string frame(const json& pieces) {
     for (const auto& [kind, value] : piece.items()) {
       if (kind != "Sequence" && kind != "SpecialToken") throw Unreadable{"unknown piece of a template `" + kind + "`"};
       text += (text.empty() ? "" : " ") + value.at("id").get<std::string>();
-      text += ":" + std::to_string(value.at("type_id").get<unsigned>());
+      if (!value.at("type_id").is_number_unsigned()) throw Unreadable{"a type_id is no number"};
+      text += ":" + value["type_id"].dump();
     }
   }
   return text;

@@ -34,7 +34,7 @@ Result<Library> library_from_file(const std::string& path) {
   Library library{base()->GetApi(API_VERSION), nullptr, base()->GetVersionString()};
   if (!library.api)
     return session_error("ONNX Runtime " + library.version + " is too old; expected 1." + std::to_string(API_VERSION) + " or newer");
-  if (OrtStatus* status = library.api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "fnet", &library.environment))
+  if (OrtStatus* status = library.api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "fnet", &library.environment))
     return session_error("ONNX Runtime " + library.version + " does not start (" + text_of(*library.api, status) + ")");
   return library;
 }
@@ -89,7 +89,7 @@ class OrtSession : public Session {
   OrtStatus* open(const Library& library, const std::string& model, int threads) {
     Owned<OrtSessionOptions> options(api_.ReleaseSessionOptions);
     if (OrtStatus* s = api_.CreateSessionOptions(options.out())) return s;
-    if (OrtStatus* s = api_.SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_ERROR)) return s;
+    if (OrtStatus* s = api_.SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_FATAL)) return s;
     // its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
     if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers", "SkipLayerNormFusion")) return s;
     if (threads > 0) {

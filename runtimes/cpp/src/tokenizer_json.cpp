@@ -74,7 +74,7 @@ std::unique_ptr<TokenModel> model_from_json(const json& pipeline) {
   if (model_type(model) == "Unigram") {
     std::vector<ScoredPiece> pieces;
     for (const json& row : model.at("vocab")) pieces.push_back({row.at(0).get<std::string>(), row.at(1).get<double>()});
-    return taken(unigram_model(std::move(pieces), model.at("unk_id").get<std::size_t>(), model.value("byte_fallback", false)));
+    return taken(unigram_model(std::move(pieces), static_cast<std::size_t>(id_from_json(model.at("unk_id"))), model.value("byte_fallback", false)));
   }
   std::vector<BpePiece> pieces;
   for (const auto& [piece, id] : model.at("vocab").items()) pieces.push_back({piece, id_from_json(id)});

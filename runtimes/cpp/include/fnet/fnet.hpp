@@ -4,7 +4,8 @@
 //   if (!fnet) { /* fnet.error().text */ }
 //   auto answer = fnet->classify("some text");
 //
-// All text is UTF-8. Spans are half-open and count code points of the text, as the Python runtime's do. Nothing here throws.
+// All text is UTF-8. Spans are half-open and count code points of the text, as the Python runtime's do. Nothing here throws, but
+// json_from_answer and copies of answers where memory is at an end.
 #pragma once
 
 #include <cstddef>
