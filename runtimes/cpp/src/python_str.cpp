@@ -173,4 +173,14 @@ std::string to_utf8(const std::u32string& text) {
   return bytes;
 }
 
+Utf8 utf8_by_character(const std::u32string& text) {
+  Utf8 utf8;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    append_utf8(utf8.bytes, text[i]);
+    utf8.characters.resize(utf8.bytes.size(), i);
+  }
+  utf8.characters.push_back(text.size());
+  return utf8;
+}
+
 }  // namespace fnet::python

@@ -66,13 +66,7 @@ class SentencePieceBackend : public Backend {
  private:
   std::vector<Piece> pieces(const std::u32string& text) const {
     if (unigram_) return unigram_->pieces(text);
-    std::string bytes;
-    std::vector<std::size_t> character_of_byte;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      python::append_utf8(bytes, text[i]);
-      character_of_byte.resize(bytes.size(), i);
-    }
-    character_of_byte.push_back(text.size());
+    const auto [bytes, character_of_byte] = python::utf8_by_character(text);
     const auto answer = model_->EncodeAsImmutableProto(bytes);
     std::vector<Piece> found;
     for (std::size_t i = 0; i < answer.pieces_size(); ++i) {

@@ -24,14 +24,7 @@ SentencePieceNormalizer::SentencePieceNormalizer(const SentencePieceModel& model
 }
 
 NormalizedText SentencePieceNormalizer::normalized(const std::u32string& text) const {
-  std::string bytes;
-  std::vector<std::size_t> character_of_byte;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    python::append_utf8(bytes, text[i]);
-    character_of_byte.resize(bytes.size(), i);
-  }
-  character_of_byte.push_back(text.size());
-
+  const auto [bytes, character_of_byte] = python::utf8_by_character(text);
   NormalizedText made;
   const auto append = [&](char32_t c, std::size_t start) {
     made.characters += c == U' ' ? space_ : c;
