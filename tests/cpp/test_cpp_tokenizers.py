@@ -350,7 +350,8 @@ def test_altered_pipelines_are_read_or_refused_as_in_python(ask, name, flavour, 
     different = []
     for data in random.Random(name).sample(every, 250):
         wanted, found = verdict(data, flavour), ask(data, flavour)[0].get("error", "read")
-        if wanted.split("(")[0] != found.split("(")[0]:
+        same_words = "out of vocabulary" in wanted or wanted.split("(")[0] == found.split("(")[0]  # C++ asks for the flavour first
+        if (wanted == "read") != (found == "read") or not same_words:
             different.append((data[:3000], wanted, found))
     capfd.readouterr()  # what a panic of the library tells
     assert different == []
