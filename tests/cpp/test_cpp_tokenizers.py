@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import random
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -91,10 +93,24 @@ def test_each_normalizer_of_fnet_fast_by_itself(different, lower, accents, witho
     )
 
 
-def test_clusters_are_those_of_the_library(different):
+@pytest.fixture(scope="module")
+def tables():
     spec = importlib.util.spec_from_file_location("unicode_tables", CPP / "scripts" / "unicode_tables.py")
-    tables = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tables)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_committed_tables_are_those_of_the_script(tables):
+    committed = (CPP / "src" / "unicode_tables.inc").read_text()
+    versions = re.search(r"Unicode ([\d.]+) of Python and tokenizers ([\d.]+):", committed)
+    found = (unicodedata.unidata_version, tokenizers.__version__)
+    if versions.groups() != found:
+        pytest.skip(f"needs Unicode {versions[1]} and tokenizers {versions[2]}, which wrote the tables; found {found}")
+    assert tables.tables() == committed
+
+
+def test_clusters_are_those_of_the_library(different, tables):
     data = json.loads(pipeline("unigram", "fnet-v5"))
     data["normalizer"]["normalizers"][0]["precompiled_charsmap"] = tables.counting_charsmap()
     draw = random.Random("clusters")

@@ -206,7 +206,9 @@ def mappings(name: str, texts: Answers) -> str:
     ends = accumulate(map(len, other.values()))
     return "\n".join(
         [
-            _array("Run", f"{name}_RUNS", (f"{{{first},{last},{step or 1},{difference}}}" for first, last, step, difference in rows)),
+            _array(
+                "Run", f"{name}_RUNS", (f"{{{first},{last},{step or 1},{difference}}}" for first, last, step, difference in rows)
+            ),
             _array("char32_t", f"{name}_OTHERS", (str(ord(c)) for c in other)),
             _array("std::uint16_t", f"{name}_ENDS", map(str, ends)),
             _array("char32_t", f"{name}_TEXT", (str(ord(c)) for text in other.values() for c in text)),
