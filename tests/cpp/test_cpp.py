@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shlex
 import subprocess
 import sys
 from functools import cache
@@ -141,6 +142,46 @@ def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
 def test_what_fnet_run_refuses(built, whole_bundle, words, code):
     named = [w if isinstance(w, bytes) else w.replace("BUNDLE", str(whole_bundle)) for w in words]
     assert assert_same_run(built, *named).returncode == code
+
+
+OPTIONS = ["--text", "--file", "--pair", "--lines", "--top-k", "--json", "--self-test", "--runtime", "--threads"]
+OPTIONS += ["--version", "--help"]
+NUMBERS = ["", "0", "-1", "+5", " 7 ", "007", "-0", "1_000", "1__0", "_1", "1_", "1.5", "0x10", "1e3", "five", "it's", '"', "1025"]
+NUMBERS += ["9" * 30, "-" + "9" * 30]
+LINES = [line for option in OPTIONS for line in ([option], [option, "--nope"], [f"{option}=x"], ["x", f"{option}="])]
+LINES += [["x", "--text", "a", option, number] for option in ("--top-k", "--threads") for number in NUMBERS]
+LINES += [["x", f"{option}={number}", "--self-test", "--lines"] for option in ("--top-k", "--threads") for number in NUMBERS]
+LINES += map(
+    shlex.split,
+    """
+-x|-hx|-xh|-h=3|-text a|-é|--|--=|--=x|---|--é|--it\\'s|---text|x ''|x it\\'s|''|'' --text a
+--texts=a|--TEXT a|--file-name|--topk 3|--run-time auto|--thread|--selftest|--t|--te|--tex|--pairs|--line|--lens|--pi|--self
+x y z|x - y|x - y z|x -- --text|x -- - -h|x -- - a b|x --pair a|x --json|--self-test|x --self-test -|x --self-test --pair a
+--top-k 0|--top-k 0 --threads 0|--threads 0 --top-k 0|--top-k 0 --top-k 1|--top-k 1 --threads 0 --top-k 0
+--nope --help|--help --nope|--version --help|--help --version|--runtime x --help|--runtime AUTO|x --runtime ''
+""".strip()
+    .replace("\n", "|")
+    .split("|"),
+)
+
+
+def misspelt(option):
+    """The option without, with a double, and with a swapped character, at every place."""
+    for i in range(2, len(option)):
+        yield option[:i] + option[i + 1 :]
+        yield option[:i] + option[i] + option[i:]
+        yield option[:i] + option[i:][1::-1] + option[i + 2 :]
+
+
+def test_usage_errors_are_those_of_python(built, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    different = []
+    for words in [*LINES, *([word] for option in OPTIONS for word in misspelt(option))]:
+        theirs = CliRunner().invoke(main, words, prog_name="fnet-run", terminal_width=78)  # of 80 columns
+        ours = built.run(*words)
+        if (ours.returncode, ours.stdout, ours.stderr) != (theirs.exit_code, theirs.stdout_bytes, theirs.stderr_bytes):
+            different.append((words, ours, theirs.output))
+    assert different == []
 
 
 @pytest.mark.parametrize(
