@@ -218,6 +218,9 @@ def test_a_missing_library_is_told(built, whole_bundle):
     assert done.returncode == 4
     assert "ONNX Runtime's library cannot be opened (/no/libonnxruntime.so: " in done.stderr
     assert "install it, or name its file in FNET_ONNXRUNTIME" in done.stderr
+    environment["FNET_ONNXRUNTIME"] = "libm.so.6"
+    done = subprocess.run([built.folder / "fnet-run", whole_bundle, "--text", "a"], env=environment, capture_output=True, text=True)
+    assert done.stderr == "error: FNET_ONNXRUNTIME: is not ONNX Runtime's library; expected libonnxruntime.so\n"
 
 
 # ---- the C interface and the package
@@ -318,12 +321,15 @@ def test_the_installed_package_builds_the_c_example(built, whole_bundle, tmp_pat
         assert done.returncode == 0, done.stdout + done.stderr
     told = subprocess.run([source / "build" / "app", whole_bundle, HARD], env=built.environment, capture_output=True, check=True)
     assert told.stdout == built.run(whole_bundle, "--json", "--text", HARD).stdout
-    config = next((tmp_path / "usr").rglob("fnet_runtime.pc"))
-    flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "fnet_runtime"],
-        env=os.environ | {"PKG_CONFIG_PATH": str(config.parent)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "-lfnet_runtime" in flags
+
+
+def test_the_installed_package_builds_the_c_example_by_pkg_config_wherever_it_lies(built, whole_bundle, tmp_path):
+    subprocess.run(["cmake", "--install", built.folder, "--prefix", tmp_path / "usr"], check=True, capture_output=True)
+    (tmp_path / "usr").rename(tmp_path / "a moved prefix")
+    config = next((tmp_path / "a moved prefix").rglob("fnet_runtime.pc"))
+    environment = built.environment | {"PKG_CONFIG_PATH": str(config.parent), "LD_LIBRARY_PATH": str(config.parents[1])}
+    flags = subprocess.check_output(["pkg-config", "--cflags", "--libs", "fnet_runtime"], env=environment, text=True)
+    app = tmp_path / "app"
+    subprocess.run(["cc", CPP / "examples" / "classify.c", *shlex.split(flags), "-o", app], check=True)
+    told = subprocess.run([app, whole_bundle, HARD], env=environment, capture_output=True, check=True)
+    assert told.stdout == built.run(whole_bundle, "--json", "--text", HARD).stdout

@@ -30,7 +30,7 @@ Result<Library> library_from_file(const std::string& path) {
   const auto handle = library_from_names("ONNX Runtime", path, LIBRARY_VARIABLE, {"libonnxruntime.so.1", "libonnxruntime.so"});
   if (!handle) return handle.error();
   const auto base = reinterpret_cast<const OrtApiBase* (*)()>(function_of(*handle, "OrtGetApiBase"));
-  if (!base) return session_error(path + ": is not ONNX Runtime's library; expected libonnxruntime.so");
+  if (!base) return session_error((path.empty() ? LIBRARY_VARIABLE : path) + ": is not ONNX Runtime's library; expected libonnxruntime.so");
   Library library{base()->GetApi(API_VERSION), nullptr, base()->GetVersionString()};
   if (!library.api)
     return session_error("ONNX Runtime " + library.version + " is too old; expected 1." + std::to_string(API_VERSION) + " or newer");
