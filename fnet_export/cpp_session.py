@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import onnxruntime
 from fnet_runtime.errors import SessionError
 from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, checked_inputs
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 PROGRAM = "fnet-session"
@@ -48,19 +50,23 @@ class CppSession:
         libraries = list((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
         ours = {LIBRARY_VARIABLE: str(libraries[0])} if libraries else {}
         expected = json.dumps([dataclasses.asdict(tensor) for tensor in inputs])
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that is full would stop the program
+        weakref.finalize(self, self._said.close)
         try:
             self._process = subprocess.Popen(
                 [found, model, expected],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=self._said,
                 env=ours | os.environ,
             )
         except OSError as error:
             raise SessionError(f"{found}: cannot be started ({error.strerror})") from error
         self._inputs = tuple(inputs)
         weakref.finalize(self, self._process.communicate)
-        self._read()
+        if self._read_length():
+            self._process.kill()
+            raise SessionError(f"{found}: is not {PROGRAM}; make cpp builds it, or name its file in {PROGRAM_VARIABLE}")
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""
@@ -71,14 +77,22 @@ class CppSession:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended: the answer is missing, and it says why
-        return load(self._read())
+        try:
+            return load(self._read(self._read_length()))
+        except SafetensorError as error:
+            raise SessionError(f"{PROGRAM} failed: its answer is not a safetensors file ({error})") from error
 
-    def _read(self) -> bytes:
-        """Read its next file. Raises SessionError, with its own words, when it has ended instead."""
+    def _read_length(self) -> int:
+        """Read the length of its next file."""
+        return int.from_bytes(self._read(LENGTH_BYTES), "little")
+
+    def _read(self, length: int) -> bytes:
+        """Read from its standard output. Raises SessionError, with its own words, when it has ended instead."""
         assert self._process.stdout is not None
-        length = self._process.stdout.read(LENGTH_BYTES)
-        if len(length) == LENGTH_BYTES:
-            return self._process.stdout.read(int.from_bytes(length, "little"))
-        _, said = self._process.communicate()
-        reason = said.decode(errors="replace").strip().removeprefix("error: ")
+        data = self._process.stdout.read(length)
+        if len(data) == length:
+            return data
+        self._process.communicate()
+        self._said.seek(0)
+        reason = self._said.read().decode(errors="replace").strip().removeprefix("error: ")
         raise SessionError(f"{PROGRAM} failed: {reason or f'exit code {self._process.returncode}'}")

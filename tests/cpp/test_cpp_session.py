@@ -9,6 +9,7 @@ from fnet_runtime.errors import SessionError
 from fnet_runtime.manifest import manifest_from_folder
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import run_in_batches
+from safetensors.numpy import save
 
 from fnet_core.tasks import TASKS
 from fnet_export.cpp_session import PROGRAM_VARIABLE, CppSession
@@ -67,12 +68,36 @@ def test_what_it_cannot_open_or_run_is_a_session_error(program, whole_bundle, tm
 
 
 @pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo I am another program", "program: is not fnet-session; make cpp builds it, or name its file in FNET_SESSION"),
+        ("printf '\\0\\0\\0\\0\\0\\0\\0\\0\\3\\0\\0\\0\\0\\0\\0\\0abc'", "its answer is not a safetensors file"),
+        ("printf '\\0\\0\\0\\0\\0\\0\\0\\0\\4\\0\\0\\0\\0\\0\\0\\0abc'; kill -9 $$", "exit code -9"),
+        ("head -c 200000 /dev/zero >&2; echo error: that was much >&2", "that was much"),
+    ],
+)
+def test_another_program_is_a_session_error(whole_bundle, tmp_path, script, said):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    inputs = manifest_from_folder(whole_bundle).inputs
+    with pytest.raises(SessionError, match=said):
+        CppSession(whole_bundle / "model.onnx", inputs, program=program).run(
+            {tensor.name: np.zeros((1, LENGTH), np.int64) for tensor in inputs}
+        )
+
+
+SCALAR = save({"x": np.zeros((), np.int64)})
+
+
+@pytest.mark.parametrize(
     ("words", "fed", "code", "said"),
     [
         ([], b"", 2, "Usage: fnet-session"),
         (["model.onnx", "{"], b"", 1, "INPUTS: not JSON"),
         (["model.onnx", '[{"name": 1}]'], b"", 1, "INPUTS[0]: expected an object with the keys"),
         (None, b"\4\0\0\0\0\0\0\0junk", 1, "standard input: not a safetensors file"),
+        (None, len(SCALAR).to_bytes(8, "little") + SCALAR, 1, "expected the inputs input_ids, token_type_ids; found x"),
         (None, b"\xff" * 7, 0, ""),
         (None, b"\xff" * 12, 1, "standard input: not a safetensors file"),
     ],

@@ -70,10 +70,11 @@ std::optional<Error> graph_fault(const std::string& model, std::vector<TensorInf
 
 Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
   const AxisProfile batch = session.batch();
-  const std::size_t rows = inputs.begin()->second.shape.at(0);
+  const std::vector<std::size_t>& shape = inputs.begin()->second.shape;
   for (const auto& [name, array] : inputs) {
-    if (array.shape.empty() || array.shape[0] != rows) return session.run(inputs);  // which says what is wrong
+    if (array.shape.empty() || array.shape[0] != shape[0]) return session.run(inputs);  // which says what is wrong
   }
+  const std::size_t rows = shape[0];
   const auto size = static_cast<std::size_t>(rows <= static_cast<std::size_t>(batch.max) ? batch.max : batch.opt);
   Outputs joined_outputs;
   for (std::size_t start = 0; start < rows; start += size) {
