@@ -62,8 +62,16 @@ std::string repr(const std::u32string& text) {
 }
 
 std::string repr(const std::string& utf8) {
-  Utf8Fault fault{};
-  return repr(from_utf8(utf8, &fault));
+  constexpr char32_t ESCAPED = 0xDC00;
+  std::u32string text;
+  for (std::size_t at = 0; at < utf8.size();) {
+    Utf8Fault fault{};
+    text += from_utf8(utf8.substr(at), &fault);
+    if (fault.byte == utf8.npos) break;
+    at += fault.byte + 1;
+    text += ESCAPED | static_cast<unsigned char>(utf8[at - 1]);
+  }
+  return repr(text);
 }
 
 std::string repr(double value) {

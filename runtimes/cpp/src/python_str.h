@@ -18,7 +18,7 @@ bool is_final_sigma(const std::u32string& text, std::size_t index);
 // NFKD of one character, without characters of a combining class other than 0.
 std::u32string without_accents(char32_t c);
 
-// repr() of a str and of a float.
+// repr() of a str and of a float; bytes that are not UTF-8 are what surrogateescape makes of them.
 std::string repr(const std::u32string& text);
 std::string repr(const std::string& utf8);
 std::string repr(double value);

@@ -25,6 +25,7 @@ TEST_CASE("repr of a str is Python's") {
   CHECK(repr(std::string("'\"")) == "'\\'\"'");
   CHECK(repr(std::string("a\n\t\x01\\")) == "'a\\n\\t\\x01\\\\'");
   CHECK(repr(std::string("é\u200b\u0085\U000E0001")) == "'é\\u200b\\x85\\U000e0001'");
+  CHECK(repr(std::string("a\xff\xed\xa0\x80z")) == "'a\\udcff\\udced\\udca0\\udc80z'");
 }
 
 TEST_CASE("characters are classed as Unicode 14 has them") {
