@@ -1,5 +1,5 @@
-// What benchmarks/cpp.py times: fnet_bench open | answer | tokenise | soak. Reads a job, a line of JSON, and says {}; then does a turn
-// for every line that it is sent and says {"ms": ...} (of a turn, or of a text), or what the soak found. {"error": ...} ends it.
+// What benchmarks/cpp.py times: fnet_bench open | answer | tokenise | soak. Reads a job, a line of JSON, and says {}; then does a
+// turn for every line that it is sent and says {"ms": ...} (of a turn, or of a text), or what the soak found. {"error": ...} ends it.
 #include <atomic>
 #include <chrono>
 #include <fstream>
@@ -100,7 +100,8 @@ Turn soak_turn(const json& job) {
       for (std::size_t caller = 0; caller < callers; ++caller) threads.emplace_back(ask, caller);
       for (std::thread& thread : threads) thread.join();
     });
-    return json{{"ms", ms}, {"requests", done.load()}, {"errors", errors.load()}, {"different", different.load()}, {"memory_kb", memory_kb}};
+    return json{{"requests", done.load()}, {"errors", errors.load()}, {"different", different.load()},
+                {"ms", ms / static_cast<double>(done)}, {"memory_kb", memory_kb}};
   };
 }
 
