@@ -55,7 +55,7 @@ def save_tiny(folder, task="sequence-classification", **changes):
 
 
 def export(checkpoint, output, *, task="sequence-classification", target="onnx", **options):
-    chosen = ExportOptions(task=task, target=target, model=str(checkpoint), output=output, **options)
+    chosen = ExportOptions(task=task, target=target, model=checkpoint and str(checkpoint), output=output, **options)
     return bundle_from_plan(plan_from_options(chosen), Quiet())
 
 

@@ -94,6 +94,7 @@ Turn soak_turn(const json& job) {
         const std::size_t count = ++done;
         if (count % SAMPLED_EVERY == 0) memory_kb[count / SAMPLED_EVERY - 1] = resident_kb();
       }
+      while (done < callers * requests) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // an ended thread frees its memory
     };
     const double ms = timed_ms([&] {
       std::vector<std::thread> threads;
