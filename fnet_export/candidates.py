@@ -13,6 +13,7 @@ from fnet_runtime.session import Session
 from fnet_runtime.trt_session import TrtSession
 
 from fnet_core.fnet import FNet
+from fnet_export.cpp_session import CppSession
 from fnet_export.emulation import expected_model
 from fnet_export.graphs import Graphs, lowered_from_plan, trained_from_plan
 from fnet_export.lower import AtPositions
@@ -23,6 +24,7 @@ from fnet_export.transformers_session import TransformersSession
 
 LEVELS = {"unoptimised": False, "optimised": True}
 """ONNX Runtime's graph optimisations, none or all."""
+NO_BF16 = "ONNX Runtime has no bf16 products on this CPU"
 AnyFNet = FNet | AtPositions
 
 
@@ -60,6 +62,14 @@ def candidates_from_plan(
         rows.append(Candidate(name="ONNX Runtime, simplified graph", open="--no-simplify: model.onnx is the traced graph"))
     if not final:
         rows += _onnx_rows("final graph", graphs.shipped, inputs, precision=precision, shipped=True)
+    rows.append(
+        Candidate(
+            name="C++ runtime, final graph",
+            open=NO_BF16 if precision == BF16 else partial(CppSession, graphs.shipped, inputs),
+            precision=precision,
+            needed=False,
+        )
+    )
     if engine is None or engine.library != OPENVINO:
         rows.append(
             Candidate(name="OpenVINO, final graph", open=_openvino(plan, graphs.shipped, inputs), precision=precision, needed=False)
@@ -83,7 +93,7 @@ def _onnx_rows(
 
     def opener(optimize: bool) -> Callable[[], Session] | str:
         if precision == BF16:
-            return "ONNX Runtime has no bf16 products on this CPU"
+            return NO_BF16
         return partial(OrtSession, path, inputs, optimize=optimize)
 
     return [

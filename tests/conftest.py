@@ -13,10 +13,12 @@ from fnet_core.checkpoint import module_names
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
+from fnet_export.cpp_session import PROGRAM_VARIABLE
 from fnet_export.pipeline import bundle_from_plan
 from fnet_export.plan import ExportOptions, plan_from_options
 from fnet_export.progress import Quiet
 
+CPP_ROW = "C++ runtime, final graph"
 VOCABULARY = Path(__file__).parent / "golden" / "bpe.model"
 LENGTH = 32
 
@@ -79,6 +81,14 @@ def own_cache(tmp_path_factory):
     """Ranges of activations are kept here, not in the user's home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FNET_EXPORT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cpp_row():
+    """Exports do not run the C++ runtime: whether it is built yet is another test's affair (tests/cpp/test_cpp_session.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PROGRAM_VARIABLE, "")
         yield
 
 

@@ -5,23 +5,19 @@ import json
 import random
 import shutil
 import subprocess
-import unicodedata
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import pytest
 from fnet_runtime.errors import BundleError
 from fnet_runtime.tokenizers_backend import TokenizersBackend
+from fuzz_texts import CHARACTERS, hard_texts, random_texts
 from golden_tokenizer import COLUMNS, LINES, pipeline
 
 CPP = Path(__file__).parents[2] / "runtimes" / "cpp"
 SOURCES = ["added_tokens", "aligned_text", "bpe", "charsmap", "flavour", "json_reader", "normalizer", "python_str", "serde_json"]
 SOURCES += ["token_decoder", "tokenizer_json", "tokenizers_backend", "unicode", "unigram"]
 FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", f"-I{CPP}/include", f"-I{CPP}/src"]
-BLOCKS = [(0, 0x7F)] * 4 + [(0x20, 0x7F)] * 8 + [(0x80, 0x24F), (0x300, 0x36F), (0x370, 0xFFFF)]
-BLOCKS += [(0x2000, 0x206F), (0xFF00, 0xFFEF), (0x1F300, 0x10FFFF)]
-CHARACTERS = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 CASES = [
     pytest.param(column, id=f"{column['model']}-{column['flavour']}-{'lower' if column['do_lower_case'] else 'plain'}")
     for column in COLUMNS
@@ -91,30 +87,6 @@ def different(ask):
 def column_pipeline(column):
     name = column["model"].removesuffix(".model")
     return pipeline(name, column["flavour"], column["do_lower_case"], column["keep_accents"])
-
-
-@cache
-def random_texts(count, seed="texts"):
-    """As tests/runtime/test_tokenizer.py draws them."""
-    draw, texts = random.Random(seed), []
-    for _ in range(count):
-        codes = (draw.randint(*draw.choice(BLOCKS)) for _ in range(draw.randrange(24)))
-        texts.append("".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000))
-    return texts
-
-
-@cache
-def hard_texts(count):
-    """Full of what is decomposed, reordered, lower-cased and joined to clusters."""
-    draw = random.Random("hard")
-    changing = [c for c in CHARACTERS if unicodedata.combining(c) or unicodedata.decomposition(c) or c.lower() != c]
-    joining = [c for c in CHARACTERS if unicodedata.category(c) in ("Mn", "Mc", "Me", "Cf")]
-    few = [
-        *map(chr, range(0x300, 0x370)),
-        *"\u200d\u200c©®\u0600\u06dd\u1100\u1160\u11a8각가क\u094d়ি\U0001f1e6\U0001f468 ▁'`aA\t\n\r\0\xad",
-    ]
-    kinds = [few, few, changing, joining, CHARACTERS]
-    return ["".join(draw.choice(draw.choice(kinds)) for _ in range(draw.randrange(14))) for _ in range(count)]
 
 
 @pytest.mark.parametrize("column", CASES)

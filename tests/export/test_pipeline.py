@@ -9,7 +9,7 @@ from pathlib import Path
 import fnet_runtime
 import pytest
 from click.testing import CliRunner
-from conftest import LENGTH, export, save_tiny
+from conftest import CPP_ROW, LENGTH, export, save_tiny
 from fnet_runtime.errors import InputError
 from fnet_runtime.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_folder
 
@@ -35,7 +35,7 @@ def test_every_task_becomes_a_bundle_that_answers(task, tmp_path):
     assert all(check.passed for check in pipe.self_test())
     assert pipe.manifest.source.random_head is False
     statuses = {row["name"]: row["status"] for row in json.loads((folder / "parity.json").read_text())["rows"]}
-    assert set(statuses.values()) == {"passed"}
+    assert {name: status for name, status in statuses.items() if status != "passed"} == {CPP_ROW: "not run"}
     assert {"transformers", "OpenVINO, final graph", "ONNX Runtime, traced graph, unoptimised"} < set(statuses)
 
 

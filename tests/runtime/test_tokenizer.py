@@ -1,5 +1,3 @@
-import random
-
 import pytest
 import sentencepiece
 from fnet_runtime.encoding import truncated_lengths
@@ -7,6 +5,7 @@ from fnet_runtime.errors import BundleError, InputError, SessionError
 from fnet_runtime.sentencepiece_backend import SentencePieceBackend
 from fnet_runtime.tokenizer import FLAVOURS, Tokenizer, TokenizerOptions
 from fnet_runtime.tokenizers_backend import TokenizersBackend
+from fuzz_texts import random_texts
 from golden_tokenizer import COLUMNS, GOLDEN, LINES, opened, pipeline
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,12 +44,7 @@ def test_20_000_random_texts_are_cut_as_sentencepiece_cuts_them(model):
     path = GOLDEN / f"{model}.model"
     tokenizer = Tokenizer.from_file(path, TokenizerOptions(flavour="sentencepiece"))
     oracle = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    draw = random.Random(model)
-    blocks = [(0, 0x7F)] * 4 + [(0x20, 0x7F)] * 8 + [(0x80, 0x24F), (0x300, 0x36F), (0x370, 0xFFFF)]
-    blocks += [(0x2000, 0x206F), (0xFF00, 0xFFEF), (0x1F300, 0x10FFFF)]
-    for _ in range(10_000):
-        codes = (draw.randint(*draw.choice(blocks)) for _ in range(draw.randrange(24)))
-        text = "".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000)
+    for text in random_texts(20_000):
         found = tokenizer.tokens(text)
         assert [token.id for token in found] == oracle.EncodeAsIds(text), text
         assert [token.span for token in found] == _offsets(oracle, text), text

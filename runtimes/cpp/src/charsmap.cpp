@@ -47,34 +47,58 @@ std::uint32_t little_endian(const std::string& bytes, std::size_t at) {
 Result<Charsmap> Charsmap::from_base64(const std::string& text) {
   auto bytes = bytes_from_base64(text);
   if (!bytes) return bundle_error("precompiled_charsmap is not base64");
-  std::size_t size = bytes->size() < 4 ? 0 : little_endian(*bytes, 0);
-  if (size == 0 || size % 4 || size > bytes->size() - 4) return bundle_error("precompiled_charsmap is cut off");
+  return from_bytes(*bytes);
+}
+
+Result<Charsmap> Charsmap::from_bytes(const std::string& bytes) {
+  std::size_t size = bytes.size() < 4 ? 0 : little_endian(bytes, 0);
+  if (size == 0 || size % 4 || size > bytes.size() - 4) return bundle_error("precompiled_charsmap is cut off");
   Charsmap map;
   map.units_.reserve(size / 4);
-  for (std::size_t at = 4; at < 4 + size; at += 4) map.units_.push_back(little_endian(*bytes, at));
-  map.texts_ = bytes->substr(4 + size);
+  for (std::size_t at = 4; at < 4 + size; at += 4) map.units_.push_back(little_endian(bytes, at));
+  map.texts_ = bytes.substr(4 + size);
   python::Utf8Fault fault{};
   (void)python::from_utf8(map.texts_, &fault);
   if (fault.byte != std::string::npos) return bundle_error("precompiled_charsmap holds text that is not UTF-8");
   return map;
 }
 
-bool Charsmap::replacement(std::string_view key, std::u32string& made) const {
+template <class Found>
+void Charsmap::prefixes(std::string_view bytes, Found found) const {
   std::size_t node = offset(units_[0]);
-  for (char c : key) {
-    auto byte = static_cast<unsigned char>(c);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    auto byte = static_cast<unsigned char>(bytes[i]);
     node ^= byte;
-    if (byte == 0 || node >= units_.size() || label(units_[node]) != byte) return false;
+    if (byte == 0 || node >= units_.size() || label(units_[node]) != byte) return;
     bool leaf = has_leaf(units_[node]);
     node ^= offset(units_[node]);
     if (!leaf) continue;
     std::size_t begin = node < units_.size() ? value(units_[node]) : texts_.size();
-    if (begin >= texts_.size()) return false;
-    python::Utf8Fault fault{};
-    made = python::from_utf8(texts_.c_str() + begin, &fault);
-    return fault.byte == std::string::npos;
+    if (!found(i + 1, begin < texts_.size() ? texts_.c_str() + begin : nullptr)) return;
   }
-  return false;
+}
+
+std::size_t Charsmap::longest(std::string_view bytes, std::u32string& made) const {
+  std::size_t longest = 0;
+  const char* text = nullptr;
+  prefixes(bytes, [&](std::size_t length, const char* replacement) {
+    longest = length, text = replacement;
+    return true;
+  });
+  if (!text) return 0;
+  python::Utf8Fault fault{};
+  made = python::from_utf8(text, &fault);
+  return longest;
+}
+
+bool Charsmap::replacement(std::string_view key, std::u32string& made) const {
+  bool is_text = false;
+  prefixes(key, [&](std::size_t, const char* text) {
+    python::Utf8Fault fault{};
+    if (text) made = python::from_utf8(text, &fault), is_text = fault.byte == std::string::npos;
+    return false;
+  });
+  return is_text;
 }
 
 bool Charsmap::append_replaced(std::string_view key, std::size_t count, std::vector<Change>& changes,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "files.h"
@@ -16,13 +15,6 @@ constexpr double INFINITE = std::numeric_limits<double>::infinity();
 const std::string INPUT = "input.", REFERENCE = "reference.", LIMIT = "limit.";
 
 bool starts_with(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
-
-template <class T>
-Array<T> array_from_tensor(const StoredTensor& tensor) {
-  Array<T> array{tensor.shape, std::vector<T>(tensor.bytes.size() / sizeof(T))};
-  std::memcpy(array.values.data(), tensor.bytes.data(), tensor.bytes.size());
-  return array;
-}
 
 // A limit as the exporter wrote it: a decimal number from 0. NaN for anything else.
 double limit_from_text(const std::string& text) {

@@ -248,6 +248,16 @@ Result<Manifest> manifest_from_json(const std::string& text, const std::string& 
   }
 }
 
+Result<std::vector<TensorInfo>> tensors_from_json(const std::string& text, const std::string& name) {
+  const auto values = json_from_text(text, true);
+  if (!values) return bundle_error(name + ": not JSON (" + values.error().text + ")");
+  try {
+    return list(*values, name, tensor);
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
 Result<Manifest> manifest_from_folder(const std::string& folder) {
   const std::string path = plain_path(folder + "/" + MANIFEST);
   const auto unreadable = [&](const std::string& why) {

@@ -70,6 +70,9 @@ struct Manifest {
 // Reads manifest.json's text; `name` is what errors call it. A bundle error for anything that the format does not have.
 Result<Manifest> manifest_from_json(const std::string& text, const std::string& name = MANIFEST);
 
+// Reads the manifest's list of a graph's inputs or outputs alone.
+Result<std::vector<TensorInfo>> tensors_from_json(const std::string& text, const std::string& name);
+
 // Reads a bundle's manifest and checks every file that it lists. A bundle error names the file that is missing or altered.
 Result<Manifest> manifest_from_folder(const std::string& folder);
 

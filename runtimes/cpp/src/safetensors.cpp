@@ -7,7 +7,7 @@
 namespace fnet {
 namespace {
 
-constexpr std::size_t PREFIX_BYTES = 8, ITEM_BYTES = 8;
+constexpr std::size_t PREFIX_BYTES = 8, ITEM_BYTES = 8;  // of I64 and F64
 
 // A length or offset. Throws Error.
 std::size_t size_of(const Json& value, const std::string& name) {
@@ -85,6 +85,24 @@ Result<SafeTensors> safetensors_from_bytes(std::string_view data) {
   }
   if (end != data.size()) return bundle_error("tensors take " + std::to_string(end) + " bytes, " + std::to_string(data.size()) + " are there");
   return found;
+}
+
+std::string safetensors_from_outputs(const Outputs& outputs) {
+  Json header = Json::object();
+  std::size_t end = 0;
+  for (const auto& [name, array] : outputs) {
+    const std::size_t begin = end;
+    end += array.values.size() * sizeof(float);
+    header[name] = {{"dtype", "F32"}, {"shape", array.shape}, {"data_offsets", {begin, end}}};
+  }
+  const std::string text = header.dump();
+  std::string data;
+  data.reserve(PREFIX_BYTES + text.size() + end);
+  for (std::size_t i = 0; i < PREFIX_BYTES; ++i) data += static_cast<char>(text.size() >> 8 * i);
+  data += text;
+  for (const auto& [name, array] : outputs)
+    data.append(reinterpret_cast<const char*>(array.values.data()), array.values.size() * sizeof(float));
+  return data;
 }
 
 }  // namespace fnet

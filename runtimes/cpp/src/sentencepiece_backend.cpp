@@ -11,7 +11,8 @@
 #include "backend.h"
 #include "fnet_text.h"
 #include "python_str.h"
-#include "unigram_path.h"
+#include "sentencepiece_model.h"
+#include "sentencepiece_unigram.h"
 
 namespace fnet {
 namespace {
@@ -25,9 +26,9 @@ std::u32string characters_of(const std::string& piece) {
 
 class SentencePieceBackend : public Backend {
  public:
-  SentencePieceBackend(std::unique_ptr<sentencepiece::SentencePieceProcessor> model, std::optional<UnigramPath> path,
+  SentencePieceBackend(std::unique_ptr<sentencepiece::SentencePieceProcessor> model, std::optional<SentencePieceUnigram> unigram,
                        const TextRules* rules)
-      : model_(std::move(model)), path_(std::move(path)), rules_(rules ? std::optional(*rules) : std::nullopt) {
+      : model_(std::move(model)), unigram_(std::move(unigram)), rules_(rules ? std::optional(*rules) : std::nullopt) {
     for (const char* token : SPECIAL_TOKENS) special_ids_[token] = model_->PieceToId(token);
   }
 
@@ -63,8 +64,8 @@ class SentencePieceBackend : public Backend {
   int32_t special_id(const std::string& token) const override { return special_ids_.at(token); }
 
  private:
-  // SentencePiece's own answer.
   std::vector<Piece> pieces(const std::u32string& text) const {
+    if (unigram_) return unigram_->pieces(text);
     std::string bytes;
     std::vector<std::size_t> character_of_byte;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -79,7 +80,7 @@ class SentencePieceBackend : public Backend {
       found.push_back({characters_of(piece.piece()), static_cast<int32_t>(piece.id()),
                        {character_of_byte[piece.begin()], character_of_byte[piece.end()]}});
     }
-    return path_ && !found.empty() ? path_->again(std::move(found), text) : found;
+    return found;
   }
 
   void add_fnet_tokens(const std::u32string& text, std::vector<Token>& found) const {
@@ -139,7 +140,7 @@ class SentencePieceBackend : public Backend {
   }
 
   std::unique_ptr<sentencepiece::SentencePieceProcessor> model_;
-  std::optional<UnigramPath> path_;
+  std::optional<SentencePieceUnigram> unigram_;  // of a Unigram model
   std::optional<TextRules> rules_;
   std::map<std::string, int32_t> special_ids_;
 };
@@ -161,7 +162,13 @@ Result<std::unique_ptr<Backend>> sentencepiece_backend(const std::string& model,
       missing += (missing.empty() ? "" : ", ") + std::string(token);
   }
   if (!missing.empty()) return bundle_error(name + ": the vocabulary has no piece " + missing + "; FNet needs all of " + all);
-  return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), UnigramPath::from_model(model), rules));
+  std::optional<SentencePieceUnigram> unigram;
+  if (const auto content = SentencePieceModel::from_bytes(model); content.kind == SentencePieceModel::UNIGRAM) {
+    auto made = SentencePieceUnigram::from_model(content);
+    if (!made) return refused(made.error().text);
+    unigram = *std::move(made);
+  }
+  return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), std::move(unigram), rules));
 }
 
 }  // namespace fnet

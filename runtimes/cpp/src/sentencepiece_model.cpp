@@ -1,0 +1,75 @@
+#include "sentencepiece_model.h"
+
+#include <cstring>
+#include <string_view>
+
+namespace fnet {
+namespace {
+
+// One field of a protocol buffer: a number, or bytes.
+struct Field {
+  uint64_t number = 0, value = 0;
+  std::string_view bytes;
+};
+
+bool take_varint(std::string_view& message, uint64_t& value) {
+  value = 0;
+  for (int shift = 0; shift < 64 && !message.empty(); shift += 7) {
+    const auto byte = static_cast<unsigned char>(message[0]);
+    message.remove_prefix(1);
+    value |= uint64_t{byte & 0x7FU} << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
+// Takes the next field off a message; false at its end.
+bool take_field(std::string_view& message, Field& field) {
+  constexpr uint64_t VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5;
+  uint64_t tag = 0;
+  if (!take_varint(message, tag)) return false;
+  field = {tag >> 3, 0, {}};
+  if ((tag & 7) == VARINT) return take_varint(message, field.value);
+  uint64_t size = (tag & 7) == FIXED64 ? 8 : (tag & 7) == FIXED32 ? 4 : 0;
+  if ((tag & 7) == BYTES && !take_varint(message, size)) return false;
+  if (((tag & 7) != BYTES && size == 0) || size > message.size()) return false;
+  field.bytes = message.substr(0, size);
+  message.remove_prefix(size);
+  return true;
+}
+
+SentencePieceModel::Entry entry_from_bytes(std::string_view message) {
+  SentencePieceModel::Entry entry;
+  for (Field field; take_field(message, field);) {
+    if (field.number == 1) entry.piece = field.bytes;
+    if (field.number == 2 && field.bytes.size() == sizeof entry.score)
+      std::memcpy(&entry.score, field.bytes.data(), sizeof entry.score);
+    if (field.number == 3) entry.type = field.value;
+  }
+  return entry;
+}
+
+}  // namespace
+
+SentencePieceModel SentencePieceModel::from_bytes(const std::string& bytes) {
+  constexpr uint64_t PIECES = 1, TRAINER_SPEC = 2, NORMALIZER_SPEC = 3;
+  SentencePieceModel model;
+  std::string_view message = bytes;
+  for (Field part; take_field(message, part);) {
+    if (part.number == PIECES) model.entries.push_back(entry_from_bytes(part.bytes));
+    for (Field field; part.number == TRAINER_SPEC && take_field(part.bytes, field);) {
+      if (field.number == 3) model.kind = field.value;
+      if (field.number == 24) model.treat_whitespace_as_suffix = field.value;
+      if (field.number == 35) model.byte_fallback = field.value;
+    }
+    for (Field field; part.number == NORMALIZER_SPEC && take_field(part.bytes, field);) {
+      if (field.number == 2) model.charsmap = field.bytes;
+      if (field.number == 3) model.add_dummy_prefix = field.value;
+      if (field.number == 4) model.remove_extra_whitespaces = field.value;
+      if (field.number == 5) model.escape_whitespaces = field.value;
+    }
+  }
+  return model;
+}
+
+}  // namespace fnet

@@ -1,0 +1,83 @@
+#include "sentencepiece_normalizer.h"
+
+#include <string_view>
+#include <utility>
+
+#include "python_str.h"
+
+namespace fnet {
+namespace {
+
+constexpr char32_t REPLACEMENT = U'\uFFFD';
+
+}  // namespace
+
+Result<SentencePieceNormalizer> SentencePieceNormalizer::from_model(const SentencePieceModel& model) {
+  SentencePieceNormalizer normalizer;
+  if (!model.charsmap.empty()) {
+    auto charsmap = Charsmap::from_bytes(model.charsmap);
+    if (!charsmap) return charsmap.error();
+    normalizer.charsmap_ = *std::move(charsmap);
+  }
+  for (const auto& entry : model.entries) {
+    python::Utf8Fault fault{};
+    if (entry.type == SentencePieceModel::USER_DEFINED) normalizer.symbols_.insert(python::from_utf8(entry.piece, &fault), 0);
+  }
+  normalizer.dummy_prefix_ = model.add_dummy_prefix && !model.treat_whitespace_as_suffix;
+  normalizer.dummy_suffix_ = model.add_dummy_prefix && model.treat_whitespace_as_suffix;
+  normalizer.folds_spaces_ = model.remove_extra_whitespaces;
+  if (!model.escape_whitespaces) normalizer.space_ = U' ';
+  return normalizer;
+}
+
+NormalizedText SentencePieceNormalizer::normalized(const std::u32string& text) const {
+  std::string bytes;
+  std::vector<std::size_t> character_of_byte;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    python::append_utf8(bytes, text[i]);
+    character_of_byte.resize(bytes.size(), i);
+  }
+  character_of_byte.push_back(text.size());
+
+  NormalizedText made;
+  const auto append = [&](char32_t c, std::size_t start) {
+    made.characters += c == U' ' ? space_ : c;
+    made.starts.push_back(start);
+  };
+  std::u32string part;
+  bool after_space = folds_spaces_, begun = false;
+  for (std::size_t at = 0, size; at < bytes.size(); at += size) {
+    const std::size_t start = character_of_byte[at];
+    const bool is_whole = at == 0 || character_of_byte[at - 1] != start;  // else a key of the charsmap ended within a character
+    std::size_t symbol = 0;
+    if (is_whole) symbols_.prefixes(std::u32string_view(text).substr(start), [&](std::size_t length, std::int32_t) { symbol = length; });
+    if (symbol > 0) {
+      part = text.substr(start, symbol);
+      size = python::to_utf8(part).size();
+    } else if (size = charsmap_ ? charsmap_->longest(std::string_view(bytes).substr(at), part) : 0; size == 0) {
+      part = is_whole ? text[start] : REPLACEMENT;
+      for (size = 1; is_whole && character_of_byte[at + size] == start;) ++size;
+    }
+    if (!begun) {
+      if (folds_spaces_ && part == U" ") continue;
+      if (dummy_prefix_) append(U' ', start);
+      begun = true;
+    }
+    std::size_t first = 0;
+    while (after_space && first < part.size() && part[first] == U' ') ++first;
+    if (first == part.size()) continue;
+    for (std::size_t i = first; i < part.size(); ++i) append(part[i], start);
+    after_space = folds_spaces_ && part.back() == U' ';
+  }
+  std::size_t end = text.size();
+  while (begun && folds_spaces_ && !made.characters.empty() && made.characters.back() == space_) {
+    made.characters.pop_back();
+    end = made.starts.back();
+    made.starts.pop_back();
+  }
+  if (begun && dummy_suffix_) append(U' ', end);
+  made.starts.push_back(end);
+  return made;
+}
+
+}  // namespace fnet

@@ -1,0 +1,37 @@
+// How SentencePiece normalises a text before it looks for pieces.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charsmap.h"
+#include "error.h"
+#include "sentencepiece_model.h"
+#include "trie.h"
+
+namespace fnet {
+
+struct NormalizedText {
+  std::u32string characters;
+  std::vector<std::size_t> starts;  // the character of the text that each stands for the start of, and the end of the last
+};
+
+class SentencePieceNormalizer {
+ public:
+  // The error's text is the reason alone.
+  static Result<SentencePieceNormalizer> from_model(const SentencePieceModel& model);
+
+  NormalizedText normalized(const std::u32string& text) const;
+
+ private:
+  SentencePieceNormalizer() = default;
+
+  std::optional<Charsmap> charsmap_;
+  Trie symbols_;  // user-defined: taken from the text as they are
+  bool dummy_prefix_ = false, dummy_suffix_ = false, folds_spaces_ = false;
+  char32_t space_ = U'\u2581';
+};
+
+}  // namespace fnet

@@ -1,0 +1,87 @@
+"""The C++ runtime's `sentencepiece` and `fnet-slow` against the Python one, on the same texts."""
+
+import io
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+import sentencepiece
+from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from fuzz_texts import hard_texts, random_texts, ruled_texts
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+
+RAW = TokenizerOptions(flavour="sentencepiece")
+SLOW = {
+    "plain": TokenizerOptions(),
+    "lower, no accents": TokenizerOptions(do_lower_case=True, keep_accents=False),
+    "spaces kept": TokenizerOptions(do_lower_case=True, remove_space=False),
+}
+SYMBOLS = ["[MASK]", "the", "<>", "00", "a\u0301"]
+TRAINED = {
+    "unigram with symbols": {"model_type": "unigram", "user_defined_symbols": SYMBOLS},
+    "bpe with symbols": {"model_type": "bpe", "user_defined_symbols": SYMBOLS},
+    "unigram with bytes": {"model_type": "unigram", "byte_fallback": True},
+    "bpe with bytes": {"model_type": "bpe", "byte_fallback": True},
+    "unigram with bytes and symbols": {"model_type": "unigram", "byte_fallback": True, "user_defined_symbols": SYMBOLS},
+    "unigram as it is": {"model_type": "unigram", "normalization_rule_name": "identity", "remove_extra_whitespaces": False},
+    "unigram without a prefix": {"model_type": "unigram", "add_dummy_prefix": False, "normalization_rule_name": "nmt_nfkc_cf"},
+    "unigram with a suffix": {"model_type": "unigram", "treat_whitespace_as_suffix": True, "user_defined_symbols": SYMBOLS},
+    "unigram of spaces": {"model_type": "unigram", "allow_whitespace_only_pieces": True, "remove_extra_whitespaces": False},
+    "char": {"model_type": "char", "user_defined_symbols": SYMBOLS},
+    "word": {"model_type": "word", "hard_vocab_limit": False},
+}
+
+
+@cache
+def trained(name):
+    source = [line for line in (ROOT / "docs" / "bundle.md").read_text().splitlines() if line]
+    options = {"vocab_size": 600, "pad_id": 3, "hard_vocab_limit": False, "user_defined_symbols": ["[MASK]"]} | TRAINED[name]
+    writer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(source), model_writer=writer, minloglevel=9, control_symbols=["[CLS]", "[SEP]"], **options
+    )
+    return writer.getvalue()
+
+
+@pytest.fixture
+def different(built, tmp_path):
+    """The texts and pairs that the two runtimes encode differently, or decode differently again."""
+
+    def compared(model, options, texts):
+        path = tmp_path / "spiece.model"
+        path.write_bytes(model)
+        tokenizer = Tokenizer.from_file(path, options)
+        requests = [(texts[i : i + 1 + i % 2], 9 + i % 40) for i in range(len(texts) - 1)]
+        bits = [str(int(bit)) for bit in (options.do_lower_case, options.keep_accents, options.remove_space)]
+        lines = "".join(json.dumps({"texts": texts, "length": length}) + "\n" for texts, length in requests)
+        done = built.run(path, options.flavour, *bits, program="tests/fnet_tokens", input=lines, text=True)
+        assert done.returncode == 0, done.stderr
+        answers = map(json.loads, done.stdout.split("\n")[:-1])
+        return [
+            texts for (texts, length), answer in zip(requests, answers, strict=True) if answer != encoded(tokenizer, texts, length)
+        ]
+
+    return compared
+
+
+def encoded(tokenizer, texts, length):
+    found = tokenizer.encode(*texts, length=length)
+    ids = found.input_ids.tolist()
+    spans = [place for span in found.spans for place in span]
+    return [ids, found.token_type_ids.tolist(), list(found.segments), spans, tokenizer.decode(ids)]
+
+
+@pytest.mark.parametrize("options", [RAW, *SLOW.values()], ids=["raw", *SLOW])
+@pytest.mark.parametrize("name", ["bpe", "unigram", "user"])
+def test_20_000_random_texts_and_5_000_of_the_rules(different, name, options):
+    model = (GOLDEN / f"{name}.model").read_bytes()
+    assert different(model, options, [*random_texts(20_000), *ruled_texts(5_000)]) == []
+
+
+@pytest.mark.parametrize("options", [RAW, SLOW["lower, no accents"]], ids=["raw", "slow"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_5_000_texts_of_every_kind_of_model(different, name, options):
+    assert different(trained(name), options, [*ruled_texts(5_000), *hard_texts(1_000), *random_texts(1_000)]) == []

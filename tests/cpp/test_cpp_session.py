@@ -1,0 +1,94 @@
+"""The C++ runtime as a row of parity: fnet-session on shared inputs."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import CPP_ROW, LENGTH, export, save_tiny
+from fnet_runtime.errors import SessionError
+from fnet_runtime.manifest import manifest_from_folder
+from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.session import run_in_batches
+
+from fnet_core.tasks import TASKS
+from fnet_export.cpp_session import PROGRAM_VARIABLE, CppSession
+
+
+@pytest.fixture
+def program(built, monkeypatch):
+    found = built.folder / "fnet-session"
+    monkeypatch.setenv(PROGRAM_VARIABLE, str(found))
+    return found
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("task", TASKS)
+def test_every_head_has_the_row_and_equals_python(program, task, precision, tmp_path):
+    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task, precision=precision).folder
+    rows = {row["name"]: row for row in json.loads((folder / "parity.json").read_text())["rows"]}
+    of_python = rows["ONNX Runtime, final graph, optimised"]
+    assert (rows[CPP_ROW]["status"], rows[CPP_ROW]["precision"]) == ("passed", precision)
+    for name, found in rows[CPP_ROW]["outputs"].items():
+        assert found["max_abs"] == pytest.approx(of_python["outputs"][name]["max_abs"], abs=1e-6)
+
+
+def test_the_outputs_of_one_graph(program, whole_bundle):
+    inputs = manifest_from_folder(whole_bundle).inputs
+    rng = np.random.default_rng(0)
+    ids = {tensor.name: rng.integers(0, 4, (11, LENGTH)) for tensor in inputs}  # eleven: more than a batch
+    ours, theirs = (run_in_batches(kind(whole_bundle / "model.onnx", inputs), ids) for kind in (CppSession, OrtSession))
+    np.testing.assert_allclose(ours["logits"], theirs["logits"], atol=1e-6)
+
+
+def test_without_it_the_row_says_what_to_do(tmp_path):
+    folder = export(save_tiny(tmp_path / "c"), tmp_path / "b").folder
+    row = next(row for row in json.loads((folder / "parity.json").read_text())["rows"] if row["name"] == CPP_ROW)
+    assert (row["status"], row["outputs"]) == ("not run", {})
+    assert row["reason"] == "fnet-session is not built; make cpp builds it, or name its file in FNET_SESSION"
+
+
+def test_what_it_cannot_open_or_run_is_a_session_error(program, whole_bundle, tmp_path, monkeypatch):
+    inputs = manifest_from_folder(whole_bundle).inputs
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"no graph")
+    with pytest.raises(SessionError, match=r"fnet-session failed: .*model\.onnx: ONNX Runtime .* cannot open it"):
+        CppSession(model, inputs)
+    with pytest.raises(SessionError, match="expected the inputs"):
+        CppSession(whole_bundle / "model.onnx", inputs[:1])
+    with pytest.raises(SessionError, match="cannot be started"):
+        CppSession(model, inputs, program=model)
+    session = CppSession(whole_bundle / "model.onnx", inputs)
+    session._process.kill()
+    with pytest.raises(SessionError, match="exit code -9"):
+        session.run({tensor.name: np.zeros((1, LENGTH), np.int64) for tensor in inputs})
+    monkeypatch.setenv("FNET_ONNXRUNTIME", "/nowhere.so")
+    with pytest.raises(SessionError, match=r"/nowhere\.so"):
+        CppSession(whole_bundle / "model.onnx", inputs)
+
+
+@pytest.mark.parametrize(
+    ("words", "fed", "code", "said"),
+    [
+        ([], b"", 2, "Usage: fnet-session"),
+        (["model.onnx", "{"], b"", 1, "INPUTS: not JSON"),
+        (["model.onnx", '[{"name": 1}]'], b"", 1, "INPUTS[0]: expected an object with the keys"),
+        (None, b"\4\0\0\0\0\0\0\0junk", 1, "standard input: not a safetensors file"),
+        (None, b"\xff" * 7, 0, ""),
+        (None, b"\xff" * 12, 1, "standard input: not a safetensors file"),
+    ],
+)
+def test_the_program_refuses_what_it_cannot_read(built, whole_bundle, words, fed, code, said):
+    if words is None:
+        inputs = json.loads((whole_bundle / "manifest.json").read_text())["inputs"]
+        words = [whole_bundle / "model.onnx", json.dumps(inputs)]
+    done = built.run(*words, program="fnet-session", input=fed)
+    assert (done.returncode, done.stderr.decode().startswith(("Usage", f"error: {said}") if said else "")) == (code, True), done
+
+
+def test_inputs_may_be_of_any_axes(program, tmp_path):
+    checkpoint = save_tiny(tmp_path / "c", "multiple-choice")
+    folder = export(checkpoint, tmp_path / "b", task="multiple-choice").folder
+    inputs = manifest_from_folder(folder).inputs
+    assert all(len(tensor.axes) == 3 for tensor in inputs)
+    outputs = CppSession(folder / "model.onnx", inputs).run({tensor.name: np.ones((2, 5, LENGTH), np.int64) for tensor in inputs})
+    assert outputs["logits"].shape == (2, 5)
