@@ -1,8 +1,9 @@
-"""The C++ runtime beside the Python one: opening a bundle, text to label, tokenisation; and how C++ stands a long run of many threads.
+"""The C++ runtime beside the Python one: opening a bundle, text to label, tokenisation; and C++ asked by many threads for long.
 
-Each language has a process of its own with the same file of ONNX Runtime; the two take turns, the other one first each round. A turn
-of `open` is one opening, with the files in the page cache; a turn of the others goes through all texts, held-out e-mails, one by one.
-The last column is the median over rounds of C++'s time over Python's in the same round.
+Each language has a process of its own with the same file of ONNX Runtime; the two take turns, the other one first each round. A
+turn of `open` is one opening, with the files in the page cache; a turn of the others goes through held-out e-mails, one by one. The
+last column is the median over rounds of C++'s time over Python's in the same round. Memory of the many threads is resident memory
+after the first thousand of all requests, and after the last.
 
     python benchmarks/cpp.py [--rounds 15] [--texts 20] [--threads 1 --threads 2] [--bundles NAME ...] [--requests 10000]
 
@@ -135,16 +136,22 @@ def soaked(job: Job, *, program: Path) -> Job:
 
 
 def table(report: Job) -> str:
-    lines = ["# Cpp\n", ", ".join(f"{k} {v}" for k, v in report["host"].items()) + "; fp32, interleaved."]
+    lines = ["# Cpp", "", ", ".join(f"{k} {v}" for k, v in report["host"].items()) + "; fp32, interleaved."]
     for title, rows in report["compared"].items():
-        lines += [f"\n## {title}\n", "| case | C++ ms | quartiles | Python ms | quartiles | rounds | C++ / Python |", "|---" * 7 + "|"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| case | C++ ms | quartiles | Python ms | quartiles | rounds | C++ / Python |",
+            "|---" * 7 + "|",
+        ]
         for case, row in rows.items():
             cells = [case]
             for name in (CPP, PYTHON):
                 low, high = row[name]["quartiles_ms"]
                 cells += [f"{row[name]['median_ms']:.3g}", f"{low:.3g} to {high:.3g}"]
             lines.append(f"| {' | '.join(cells)} | {len(row[CPP]['ms'])} | {row['ratio']:.3f} |")
-    lines += ["\n## Many threads\n", "| bundle | threads | requests | errors | other answers | MB, first thousand | last | growth |"]
+    lines += ["", "## Many threads", "", "| bundle | threads | requests | errors | other answers | first MB | last MB | growth |"]
     lines.append("|---" * 8 + "|")
     for name, row in report["soaked"].items():
         first, last = (row["memory_kb"][i] / 1e3 for i in (0, -1))

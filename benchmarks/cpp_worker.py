@@ -1,4 +1,4 @@
-"""What runtimes/cpp/tests/bench.cpp does, in Python: the process that benchmarks/cpp.py sets beside it. Imports the runtime alone."""
+"""What runtimes/cpp/tests/bench.cpp does, in Python: the other process of benchmarks/cpp.py. Imports the runtime alone."""
 
 import json
 import sys
