@@ -247,6 +247,13 @@ def test_a_missing_library_is_told(built, whole_bundle):
     assert "install it, or name its file in FNET_ONNXRUNTIME" in done.stderr
 
 
+def test_onnxruntime_neither_sends_nor_keeps_usage_data(built, whole_bundle, tmp_path):
+    unset = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in built.environment.items() if name not in unset} | {"HOME": str(tmp_path)}
+    subprocess.run([built.folder / "fnet-run", whole_bundle, "--text", "a"], env=environment, check=True, capture_output=True)
+    assert not list(tmp_path.iterdir())
+
+
 # ---- the C interface and the package
 
 

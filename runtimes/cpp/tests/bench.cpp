@@ -1,5 +1,5 @@
 // What benchmarks/cpp.py times: fnet_bench open | answer | tokenise | soak. Reads a job, a line of JSON, and says {}; then does a
-// turn for every line that it is sent and says {"ms": ...} (of a turn, or of a text), or what the soak found. {"error": ...} ends it.
+// turn for every line that it is sent, and says {"ms": ...} of a turn or a text, or what the soak found. An {"error": ...} ends it.
 #include <atomic>
 #include <chrono>
 #include <fstream>
@@ -94,7 +94,8 @@ Turn soak_turn(const json& job) {
         const std::size_t count = ++done;
         if (count % SAMPLED_EVERY == 0) memory_kb[count / SAMPLED_EVERY - 1] = resident_kb();
       }
-      while (done < callers * requests) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // an ended thread frees its memory
+      // an ended thread gives its memory back, so that the last sample would be too small
+      while (done < callers * requests) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     };
     const double ms = timed_ms([&] {
       std::vector<std::thread> threads;
