@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Assembles an ONNX Runtime SDK (include/, lib/) in DIR from the registries' packages: headers of the Unity package on npm, the
 # library of the wheel on PyPI. Both are pinned by hash. Needs npm, python3 with pip, tar and unzip (or python3's zipfile).
-# Usage: scripts/onnxruntime_sdk.sh DIR
+# Usage: scripts/onnxruntime_sdk.sh DIR [x86_64|aarch64]
 set -euo pipefail
 
-[ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
+[ $# -eq 1 ] || [ $# -eq 2 ] || { echo "usage: $0 DIR [x86_64|aarch64]" >&2; exit 2; }
 version=1.32.0
 headers=com.github.asus4.onnxruntime-0.4.9
 headers_sha256=e59788788818fdde1b2e522e766a21ba0f7d8391de55737abf81e32cc801785d
-case $(uname -m) in
-x86_64) platform=manylinux_2_28_x86_64 wheel_sha256=5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d ;;
-*) echo "$0: expected x86_64, found $(uname -m); install ONNX Runtime yourself and set ONNXRUNTIME_ROOT" >&2; exit 1 ;;
+machine=${2:-$(uname -m)}
+case $machine in
+x86_64) wheel_sha256=5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d ;;
+aarch64) wheel_sha256=2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c ;;
+*) echo "$0: expected x86_64 or aarch64, found $machine; install ONNX Runtime yourself and set ONNXRUNTIME_ROOT" >&2; exit 1 ;;
 esac
 
 target=$1
@@ -21,7 +23,7 @@ work=$(mktemp -d "$target.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 (cd "$work" && npm pack --silent "${headers%-*}@${headers##*-}" >/dev/null)
 python3 -m pip download --quiet --no-deps --dest "$work" --only-binary=:all: --python-version 3.11 --implementation cp \
-    --platform "$platform" "onnxruntime==$version"
+    --platform "manylinux_2_28_$machine" "onnxruntime==$version"
 wheel=$(echo "$work"/onnxruntime-*.whl)
 echo "$headers_sha256  $work/$headers.tgz
 $wheel_sha256  $wheel" | sha256sum --check --quiet

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import torch
 from fnet_runtime.manifest import MANIFEST, file_info
 from fnet_runtime.tokenizer import Tokenizer
 from safetensors.torch import save_file
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_core.checkpoint import module_names
 from fnet_core.config import FNetConfig
@@ -75,6 +77,14 @@ def replaced(bundle, name, data):
 def one_thread():
     """Tests run side by side (pytest-xdist), and their models are small."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_registry():
+    """torch.onnx reads its own operators again for every export, half a second each time; tests read them once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

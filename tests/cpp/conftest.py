@@ -1,48 +1,38 @@
-"""The C++ runtime, built once."""
+"""The C++ runtime and the bundles that it is asked for, each made once for all test files that run side by side."""
 
 import fcntl
 import os
-import shutil
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
-import onnxruntime
 import pytest
+from conftest import export, save_tiny
+from cpp_build import built_from_preset
 
-CPP = Path(__file__).parents[2] / "runtimes" / "cpp"
-LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"), None)
-
-
-@dataclass(frozen=True)
-class Built:
-    """The build folder, and the environment that its programs find ONNX Runtime in."""
-
-    folder: Path
-    environment: dict
-
-    def run(self, *words, program="fnet-run", **options):
-        return subprocess.run([self.folder / program, *words], env=self.environment, capture_output=True, **options)
+from fnet_export.cpp_session import PROGRAM, PROGRAM_VARIABLE
 
 
 @pytest.fixture(scope="session")
 def built():
-    """Built where `make cpp` builds, so that it is done once, by one of the files that are tested side by side."""
-    missing = [tool for tool in ("cmake", "ninja", "g++") if not shutil.which(tool)]
-    sdk = Path(os.environ.get("ONNXRUNTIME_ROOT", CPP / "build" / "onnxruntime"))
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}, which the host lacks")
-    if not list(sdk.rglob("onnxruntime_c_api.h")):
-        pytest.skip(f"needs ONNX Runtime's headers in {sdk}; scripts/onnxruntime_sdk.sh brings them")
-    if LIBRARY is None:
-        pytest.skip("needs a wheel of onnxruntime that has its library as a file")
-    environment = os.environ | {"ONNXRUNTIME_ROOT": str(sdk), "FNET_ONNXRUNTIME": str(LIBRARY)}
-    (CPP / "build").mkdir(exist_ok=True)
-    with (CPP / "build" / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in (["cmake", "--preset", "default"], ["cmake", "--build", "--preset", "default"]):
-            done = subprocess.run(command, cwd=CPP, env=environment, capture_output=True, text=True)
-            if "Could NOT find" in done.stderr or "Could not find" in done.stderr:
-                pytest.skip(f"cmake lacks a library: {done.stderr.strip().splitlines()[1].strip()}")
-            assert done.returncode == 0, done.stdout + done.stderr
-    return Built(CPP / "build" / "default", environment)
+    """Built where `make cpp` builds."""
+    return built_from_preset("default")
+
+
+@pytest.fixture(scope="session")
+def bundles(built, tmp_path_factory):
+    """Exports the tiny model of a task; its parity has the row of the C++ runtime."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bundles"
+    folder.mkdir(exist_ok=True)
+
+    @cache
+    def bundle(task, **options):
+        options = {"precision": "fp32"} | options
+        name = "-".join([task, *map(str, options.values())])
+        with (folder / f"{name}.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            patch.setenv(PROGRAM_VARIABLE, str(built.folder / PROGRAM))
+            if not (folder / name).exists():
+                export(save_tiny(folder / f"{name}-checkpoint", task), folder / name, task=task, **options)
+        return folder / name
+
+    return bundle

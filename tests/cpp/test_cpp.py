@@ -3,38 +3,28 @@
 import ctypes
 import json
 import os
-import shutil
+import shlex
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import export, replaced, save_tiny
+from click.testing import CliRunner
+from conftest import replaced
+from cpp_build import CPP, LIBRARY
+from fnet_runtime.cli import main
+from fnet_runtime.errors import BundleError, InputError, SessionError
 from fnet_runtime.pipelines import load
+from hostile import HOSTILE
 
 from fnet_core.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
-CPP = ROOT / "runtimes" / "cpp"
 
 HARD = "My [MASK] costs 10,000 euros, isn't it ``fine''? Ünïcödé 😀 [MASK]"
 LONG = HARD * 6
 TEXTS = [HARD, "", 'a  b\t"q"\\ \x7f \x01', LONG, *(f"line {i} is [MASK] here" for i in range(13))]
 CONTEXT = "the second text, 1,000 times."
-
-
-@pytest.fixture(scope="session")
-def bundles(tmp_path_factory):
-    """Exports the tiny model of a task once."""
-    folder = tmp_path_factory.mktemp("cpp")
-
-    @cache
-    def bundle(task, **options):
-        name = "-".join([task, *map(str, options.values())])
-        return export(save_tiny(folder / f"{name}-checkpoint", task), folder / name, task=task, **options).folder
-
-    return bundle
 
 
 def python_run(built, *words, **options):
@@ -49,8 +39,8 @@ def assert_same_run(built, *words, **options):
     return ours
 
 
-def test_its_own_tests_pass(built):
-    done = subprocess.run([built.folder / "tests" / "fnet_tests"], env=built.environment, capture_output=True, text=True)
+def test_its_own_tests_pass(built, tmp_path):
+    done = built.run(program="tests/fnet_tests", cwd=tmp_path, text=True)
     assert done.returncode == 0, done.stdout
 
 
@@ -69,9 +59,10 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("task", TASKS)
-def test_fnet_run_prints_the_bytes_that_python_prints(built, bundles, task):
-    bundle = bundles(task)
+def test_fnet_run_prints_the_bytes_that_python_prints(built, bundles, task, precision):
+    bundle = bundles(task, precision=precision)
     for case in CASES[task]:
         texts = {"masked-lm": [HARD, "[MASK]", "   [MASK]", LONG], "question-answering": ["what?", "", "10, ``a''"]}.get(
             task, TEXTS
@@ -83,16 +74,8 @@ def test_fnet_run_prints_the_bytes_that_python_prints(built, bundles, task):
     assert_same_run(built, bundle, "--self-test")
 
 
-@pytest.mark.parametrize(
-    ("task", "options"),
-    [
-        ("sequence-classification", {"precision": "int8"}),
-        ("masked-lm", {"predict_positions": 2}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_other_graphs_too(built, bundles, task, options):
-    bundle = bundles(task, **options)
+def test_masked_lm_at_positions(built, bundles):
+    bundle = bundles("masked-lm", predict_positions=2)
     done = assert_same_run(built, bundle, "--json", "--text", HARD, "--text", "[MASK] [MASK] [MASK] x", "--text", "[MASK]")
     assert done.returncode == 0
     assert assert_same_run(built, bundle, "--self-test", "--json").returncode == 0
@@ -140,6 +123,46 @@ def test_what_fnet_run_refuses(built, whole_bundle, words, code):
     assert assert_same_run(built, *named).returncode == code
 
 
+OPTIONS = ["--text", "--file", "--pair", "--lines", "--top-k", "--json", "--self-test", "--runtime", "--threads"]
+OPTIONS += ["--version", "--help"]
+NUMBERS = ["", "0", "-1", "+5", " 7 ", "007", "-0", "1_000", "1__0", "_1", "1_", "1.5", "0x10", "1e3", "five", "it's", '"', "1025"]
+NUMBERS += ["9" * 30, "-" + "9" * 30]
+LINES = [line for option in OPTIONS for line in ([option], [option, "--nope"], [f"{option}=x"], ["x", f"{option}="])]
+LINES += [["x", "--text", "a", option, number] for option in ("--top-k", "--threads") for number in NUMBERS]
+LINES += [["x", f"{option}={number}", "--self-test", "--lines"] for option in ("--top-k", "--threads") for number in NUMBERS]
+LINES += map(
+    shlex.split,
+    """
+-x|-hx|-xh|-h=3|-text a|-é|--|--=|--=x|---|--é|--it\\'s|---text|x ''|x it\\'s|''|'' --text a
+--texts=a|--TEXT a|--file-name|--topk 3|--run-time auto|--thread|--selftest|--t|--te|--tex|--pairs|--line|--lens|--pi|--self
+x y z|x - y|x - y z|x -- --text|x -- - -h|x -- - a b|x --pair a|x --json|--self-test|x --self-test -|x --self-test --pair a
+--top-k 0|--top-k 0 --threads 0|--threads 0 --top-k 0|--top-k 0 --top-k 1|--top-k 1 --threads 0 --top-k 0
+--nope --help|--help --nope|--version --help|--help --version|--runtime x --help|--runtime AUTO|x --runtime ''
+""".strip()
+    .replace("\n", "|")
+    .split("|"),
+)
+
+
+def misspelt(option):
+    """The option without, with a double, and with a swapped character, at every place."""
+    for i in range(2, len(option)):
+        yield option[:i] + option[i + 1 :]
+        yield option[:i] + option[i] + option[i:]
+        yield option[:i] + option[i:][1::-1] + option[i + 2 :]
+
+
+def test_usage_errors_are_those_of_python(built, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    different = []
+    for words in [*LINES, *([word] for option in OPTIONS for word in misspelt(option))]:
+        theirs = CliRunner().invoke(main, words, prog_name="fnet-run", terminal_width=78)  # of 80 columns
+        ours = built.run(*words)
+        if (ours.returncode, ours.stdout, ours.stderr) != (theirs.exit_code, theirs.stdout_bytes, theirs.stderr_bytes):
+            different.append((words, ours, theirs.output))
+    assert different == []
+
+
 @pytest.mark.parametrize(
     ("task", "words"),
     [
@@ -159,84 +182,13 @@ def test_requests_that_a_task_does_not_take(built, bundles, task, words):
 # ---- bundles that are not whole
 
 
-def change_manifest(**changes):
-    def change(bundle):
-        path = bundle / "manifest.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    return change
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        change_manifest(format_version=2),
-        change_manifest(task="other"),
-        change_manifest(task="masked-lm"),
-        change_manifest(target="other"),
-        change_manifest(target="openvino"),
-        change_manifest(precision="bf16"),
-        change_manifest(more=1),
-        change_manifest(labels=["A", "B"]),
-        change_manifest(labels=["A", 3]),
-        change_manifest(labels={"it's": [None, 1.5, "\n"]}),
-        change_manifest(sequence_length=16),
-        change_manifest(sequence_length=-1),
-        change_manifest(pad_token_id=0),
-        change_manifest(files={}),
-        change_manifest(files={"../x": {"sha256": "", "size_bytes": 0}}),
-        change_manifest(inputs=[]),
-        change_manifest(outputs=[]),
-        change_manifest(tokenizer={"flavour": "sentencepiece", "do_lower_case": True, "keep_accents": True, "remove_space": True}),
-        lambda bundle: (bundle / "config.json").unlink(),
-        lambda bundle: (bundle / "config.json").write_text("{}"),
-        lambda bundle: (bundle / "model.onnx.data").write_text(""),
-        lambda bundle: (bundle / "manifest.json").unlink(),
-        lambda bundle: shutil.copy(bundle / "config.json", bundle / "spiece.model"),
-        lambda bundle: replaced(bundle, "spiece.model", b""),
-    ],
-)
-def test_an_altered_bundle_is_refused_in_the_same_words(built, bundle, change):
-    change(bundle)
-    assert assert_same_run(built, bundle, "--text", "a").returncode in (1, 4)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "code"),
-    [
-        ("manifest.json", b"{", 1),
-        ("manifest.json", b"[" * 100_000, 1),
-        ("manifest.json", b'{"a": 1, "a": 1}', 1),
-        ("manifest.json", b"\xff", 1),
-        ("config.json", b"{}", 1),
-        ("config.json", b'{"vocab_size": "1"}', 1),
-        ("spiece.model", b"no model", 1),
-        ("model.onnx", b"no graph", 4),
-    ],
-)
-def test_a_file_of_something_else_is_refused_with_the_same_code(built, bundle, name, data, code):
-    if name == "manifest.json":
-        (bundle / name).write_bytes(data)
-    else:
-        replaced(bundle, name, data)
-    ours, theirs = built.run(bundle, "--text", "a"), python_run(built, bundle, "--text", "a")
-    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout) == (code, b"")
-    assert ours.stderr.split(b"(")[0] == theirs.stderr.split(b"(")[0]
-
-
-def test_a_graph_of_another_task_is_refused(built, bundle):
-    change_manifest(task="token-classification")(bundle)
-    done = built.run(bundle, "--text", "a")
-    assert done.returncode == 4
-    assert done.stderr == b"error: logits: the graph's output has other axes than token-classification has\n"
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff" * 9, b"\x02" + b"\0" * 7 + b"{}"])
-def test_a_golden_file_of_something_else_fails_the_self_test(built, bundle, data):
-    replaced(bundle, "golden.safetensors", data)
-    ours, theirs = built.run(bundle, "--self-test"), python_run(built, bundle, "--self-test")
-    assert (ours.returncode, ours.stderr.split(b"(")[0]) == (theirs.returncode, theirs.stderr.split(b"(")[0])
-    assert ours.returncode == 1
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_bundle_is_refused_in_the_same_words(built, bundle, name):
+    hostile = HOSTILE[name]
+    hostile.damage(bundle)
+    ours, theirs = built.run(bundle, *hostile.arguments, text=True), CliRunner().invoke(main, [str(bundle), *hostile.arguments])
+    assert (ours.returncode, ours.stdout) == (theirs.exit_code, theirs.stdout) == (hostile.exit_code, "")
+    assert ours.stderr.split(hostile.own_words)[0] == theirs.stderr.split(hostile.own_words)[0]
 
 
 def test_a_missing_library_is_told(built, whole_bundle):
@@ -272,7 +224,10 @@ class Request(ctypes.Structure):
 class Config(ctypes.Structure):
     """fnet_config."""
 
-    _fields_ = (("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p))
+    _fields_ = (
+        *(("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p)),
+        *((name, ctypes.c_int) for name in ("device", "contexts", "cuda_graph")),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -309,12 +264,31 @@ def test_the_c_interface_answers_as_python_does(built, library, bundles):
     assert c_answer(library, pipeline, "a", "b", top_k=-1) == (2, "top_k: expected an integer from 1, found -1")
     assert library.fnet_run(pipeline, None, None) == 2
     assert b"found null" in library.fnet_last_error()
+    nothing = Request(b"a", 1, (ctypes.c_char_p * 2)(b"one", None), 2, 0)
+    assert library.fnet_run(pipeline, ctypes.byref(nothing), ctypes.byref(ctypes.c_void_p())) == 2
     library.fnet_close(pipeline)
     assert library.fnet_open(b"/no", None, ctypes.byref(pipeline)) == 1
     assert not pipeline
     assert library.fnet_last_error().startswith(b"/no/manifest.json: cannot be read (")
     library.fnet_close(None)
     library.fnet_free(None)
+
+
+CODES = {BundleError: 1, InputError: 2, SessionError: 3}
+"""fnet_code, by error."""
+
+
+@pytest.mark.parametrize("name", [name for name, hostile in HOSTILE.items() if not hostile.self_test])
+def test_a_hostile_bundle_has_the_same_code_in_c(library, bundle, name):
+    hostile = HOSTILE[name]
+    hostile.damage(bundle)
+    pipeline = ctypes.c_void_p()
+    config = Config(None, 1, os.fsencode(LIBRARY))
+    code = library.fnet_open(os.fsencode(bundle), ctypes.byref(config), ctypes.byref(pipeline))
+    if code == 0:
+        code, _ = c_answer(library, pipeline, "a")
+        library.fnet_close(pipeline)
+    assert code == CODES[hostile.error]
 
 
 def test_the_installed_package_builds_the_c_example(built, whole_bundle, tmp_path):

@@ -2,13 +2,16 @@
 
 import io
 import json
+import random
 from functools import cache
 from pathlib import Path
 
 import pytest
 import sentencepiece
+from fnet_runtime.errors import BundleError
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
-from fuzz_texts import hard_texts, random_texts, ruled_texts
+from fuzz_texts import RULED, hard_texts, random_texts, ruled_texts
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -85,3 +88,80 @@ def test_20_000_random_texts_and_5_000_of_the_rules(different, name, options):
 @pytest.mark.parametrize("name", TRAINED)
 def test_5_000_texts_of_every_kind_of_model(different, name, options):
     assert different(trained(name), options, [*ruled_texts(5_000), *hard_texts(1_000), *random_texts(1_000)]) == []
+
+
+@pytest.mark.parametrize("name", ["unigram with symbols", "unigram with bytes", "bpe with symbols"])
+def test_texts_so_long_that_sums_of_scores_lose_digits(different, name):
+    draw = random.Random(name)
+    long = ["".join(draw.choice([*RULED, "the quick ", "日本", "q"]) for _ in range(30_000)), "日" * 30_000 + "0000" * 5_000]
+    assert different(trained(name), RAW, long) == []
+
+
+def altered(name, **changes):
+    """A model with other fields of its parts, or of its piece of a text."""
+    model = ModelProto.FromString((GOLDEN / f"{name}.model").read_bytes())
+    for part, fields in changes.items():
+        target = next(p for p in model.pieces if p.piece == part) if part == "a" else getattr(model, part)
+        for field, value in fields.items():
+            setattr(target, field, value)
+    return model.SerializeToString()
+
+
+CHARSMAP = ModelProto.FromString((GOLDEN / "bpe.model").read_bytes()).normalizer_spec.precompiled_charsmap
+
+
+@pytest.mark.parametrize("name", ["unigram", "bpe"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"a": {"piece": "\0"}},
+        {"a": {"piece": "b\0a"}},
+        {"a": {"piece": ""}},
+        {"a": {"piece": "b"}},
+        {"a": {"piece": "a" * 8000}},
+        {"a": {"type": 2}},
+        {"a": {"type": 6}},
+        {"trainer_spec": {"byte_fallback": True}},
+        *({"normalizer_spec": {"precompiled_charsmap": CHARSMAP[:size]}} for size in (1, 1000, 1028, -1)),
+        {"normalizer_spec": {"precompiled_charsmap": CHARSMAP[:4] + b"\xff" * 1024 + CHARSMAP[1028:]}},
+        {"normalizer_spec": {"precompiled_charsmap": b"\x08" + bytes(40)}},
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+def test_a_damaged_model_is_refused_as_python_refuses_it(built, tmp_path, name, changes):
+    path = tmp_path / "spiece.model"
+    path.write_bytes(altered(name, **changes))
+    with pytest.raises(BundleError) as refused:
+        Tokenizer.from_file(path, RAW)
+    done = built.run(path, "sentencepiece", "0", "1", "1", program="tests/fnet_tokens", text=True)
+    assert done.returncode == 1
+    assert done.stderr.split("(")[0] == str(refused.value).split("(")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("bpe", {"a": {"type": 3}}, "the piece 'a' is none of texts, and a text can be cut into it"),
+        ("bpe", {"a": {"type": 5}}, "the piece 'a' is none of texts, and a text can be cut into it"),
+        ("unigram", {"a": {"piece": "[CLS]"}}, "[CLS] is already defined."),
+    ],
+)
+def test_what_python_reads_and_debians_library_reads_otherwise_is_refused(built, tmp_path, name, changes, reason):
+    path = tmp_path / "spiece.model"
+    path.write_bytes(altered(name, **changes))
+    Tokenizer.from_file(path, RAW)
+    done = built.run(path, "sentencepiece", "0", "1", "1", program="tests/fnet_tokens", text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"{path}: not a SentencePiece model ({reason}); expected the checkpoint's spiece.model\n"
+
+
+@pytest.mark.parametrize("name", ["unigram", "bpe"])
+def test_altered_models_that_both_read(different, name):
+    texts = ruled_texts(2_000)
+    self_test = b"\x22\x08\x0a\x06\x0a\x01x\x12\x01y"  # self_test_data, of a sample `x` that should become `y`
+    assert different(altered(name) + self_test, RAW, texts) == []
+    assert different(altered(name, normalizer_spec={"escape_whitespaces": False}), RAW, texts) == []
+    assert different(altered(name, normalizer_spec={"precompiled_charsmap": b""}), RAW, texts) == []
+    if name == "unigram":
+        for kind in (3, 5):
+            assert different(altered(name, a={"type": kind}), RAW, texts) == []

@@ -3,24 +3,8 @@ import json
 
 import pytest
 from fnet_runtime.errors import BundleError
-from fnet_runtime.manifest import FORMAT_VERSION, MANIFEST, MODEL, Manifest, Quantization, file_info, manifest_from_folder
-
-ENGINE = {
-    "file": "model.engine",
-    "library": "tensorrt",
-    "version": "10.13.0",
-    "compute_capabilities": ["8.7"],
-    "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}},
-}
-IR_ENGINE = {"file": "model.xml", "library": "openvino", "version": "2026.4", "compute_capabilities": [], "batch_profile": {}}
-TOKENIZER = {"flavour": "fnet-slow", "do_lower_case": False, "keep_accents": True, "remove_space": True}
-QUANTIZATION = {"method": "minmax", "data": "built-in e-mails", "sha256": "ab", "texts": 64, "kept": ["head.dense"]}
-
-
-def rewritten(bundle, **changes):
-    path = bundle / MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return bundle
+from fnet_runtime.manifest import MANIFEST, MODEL, Manifest, Quantization, file_info, manifest_from_folder
+from hostile import ENGINE, FORMAT, NO_MANIFESTS, OUTSIDE, QUANTIZATION, altered
 
 
 def test_round_trip(bundle):
@@ -63,75 +47,22 @@ def test_a_flipped_byte_is_refused(bundle, name):
         manifest_from_folder(bundle)
 
 
-@pytest.mark.parametrize("name", ["../model.onnx", "/etc/passwd", "a/b", "..", "", "a\\b", "a\0b", "manifest.json"])
+@pytest.mark.parametrize("name", OUTSIDE)
 def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
     files = json.loads((bundle / MANIFEST).read_text())["files"]
     with pytest.raises(BundleError, match="is not the plain name of a file inside the bundle"):
-        manifest_from_folder(rewritten(bundle, files=files | {name: vars(file_info(bundle / MODEL))}))
+        manifest_from_folder(altered(bundle, files=files | {name: vars(file_info(bundle / MODEL))}))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"format_version": FORMAT_VERSION + 1}, "format version 2; this runtime reads 1. Update fnet-runtime"),
-        ({"format_version": "1"}, "format_version: expected int, found '1'"),
-        ({"format_version": True}, "format_version: expected int"),
-        ({"surprise": 1}, "expected an object with the keys"),
-        ({"target": "coreml"}, "target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found 'coreml'"),
-        ({"target": "tensorrt"}, "engine: a bundle for tensorrt must have one"),
-        ({"engine": ENGINE}, "engine: a bundle for onnx must not have one"),
-        ({"target": "openvino", "engine": ENGINE}, "engine: library: expected openvino, found 'tensorrt'"),
-        ({"target": "tensorrt-rtx", "engine": ENGINE}, "engine: library: expected tensorrt_rtx, found 'tensorrt'"),
-        (
-            {"target": "tensorrt", "engine": ENGINE | {"library": "trt"}},
-            "engine: library: expected tensorrt or tensorrt_rtx, found 'trt'",
-        ),
-        (
-            {"target": "openvino", "engine": IR_ENGINE | {"file": "model.onnx"}},
-            "engine: file: expected model.xml, found 'model.onnx'",
-        ),
-        ({"target": "openvino", "engine": IR_ENGINE}, "files: expected model.bin, model.xml as well"),
-        ({"target": "tensorrt", "engine": ENGINE}, "files: expected model.engine as well"),
-        ({"precision": "fp8"}, "precision: expected one of fp32, fp16, bf16, int8, found 'fp8'"),
-        ({"precision": "int8"}, "quantization: bundles in int8 have it"),
-        ({"quantization": QUANTIZATION}, "quantization: bundles in fp32 have none"),
-        (
-            {"precision": "int8", "quantization": {"method": "minmax"}},
-            "quantization: expected an object with the keys method, data, sha256, texts, kept",
-        ),
-        ({"sequence_length": 0}, "expected a length from 1"),
-        ({"sequence_length": "512"}, "sequence_length: expected int"),
-        ({"labels": [1]}, r"labels\[0\]: expected str, found 1"),
-        ({"inputs": [{"name": "input_ids"}]}, r"inputs\[0\]: expected an object with the keys name, dtype, axes"),
-        ({"inputs": [{"name": "a", "dtype": "int64", "axes": [1.5]}]}, r"axes\[0\]: expected int \| str, found 1.5"),
-        (
-            {"engine": ENGINE | {"batch_profile": {"batch_size": {"min": 5, "opt": 0, "max": 1}}}},
-            "batch_size: expected 1 <= MIN .* 5 0 1",
-        ),
-        ({"engine": 3}, "engine: expected EngineInfo | None, found 3"),
-        (
-            {"tokenizer": {"do_lower_case": True}},
-            "tokenizer: expected an object with the keys flavour, do_lower_case, keep_accents",
-        ),
-        (
-            {"tokenizer": TOKENIZER | {"flavour": "fast"}},
-            "tokenizer: unknown tokenizer flavour 'fast'; expected one of sentencepiece",
-        ),
-        ({"tokenizer": TOKENIZER | {"flavour": ["fnet-fast"]}}, r"tokenizer: flavour: expected str, found \['fnet-fast'\]"),
-        ({"tokenizer": TOKENIZER | {"keep_accents": 1}}, "tokenizer: keep_accents: expected bool, found 1"),
-        ({"tokenizer": TOKENIZER | {"flavour": "fnet-v5", "remove_space": False}}, "tokenizer: .*: fnet-v5 has no such choice"),
-        ({"tokenizer": TOKENIZER | {"flavour": "fnet-fast"}}, "files: expected tokenizer.json as well"),
-        ({"files": {}}, "files: expected config.json, golden.safetensors, model.onnx, spiece.model as well"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "message"), FORMAT)
 def test_what_the_format_does_not_have_is_refused(bundle, changes, message):
     with pytest.raises(BundleError, match=message):
-        manifest_from_folder(rewritten(bundle, **changes))
+        manifest_from_folder(altered(bundle, **changes))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1, "a": 2}', "[" * 100_000])
+@pytest.mark.parametrize("text", NO_MANIFESTS, ids=range(len(NO_MANIFESTS)))
 def test_what_is_no_manifest_is_refused(bundle, text):
-    (bundle / MANIFEST).write_text(text)
+    (bundle / MANIFEST).write_text(text, "utf-8")
     with pytest.raises(BundleError, match="manifest.json: (not JSON|expected an object)"):
         manifest_from_folder(bundle)
 

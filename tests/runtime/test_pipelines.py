@@ -1,6 +1,5 @@
 """Pipelines over a scripted session: each test says what the engine answers and reads what comes of it."""
 
-import json
 import math
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from fnet_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, Source, Te
 from fnet_runtime.pipelines import PIPELINES, Pipeline, load
 from fnet_runtime.session import ANY_BATCH
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from hostile import HOSTILE, TASK, altered
 
 from fnet_core.tasks import TASKS
 
@@ -279,43 +279,31 @@ def test_top_k_and_threads_are_integers(bundle):
             load(bundle, threads=threads)
 
 
-def altered(bundle, **changes):
-    """A bundle whose manifest was changed by someone who knows the format."""
-    values = json.loads((bundle / MANIFEST).read_text()) | changes
-    (bundle / MANIFEST).write_text(json.dumps(values))
-    return bundle
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"task": "translation"}, "task 'translation' is not known"),
-        ({"task": "question-answering"}, "question-answering has the outputs start_logits, end_logits; found logits"),
-        ({"task": "masked-lm"}, "expected 0 labels for masked-lm; found 3"),
-        ({"labels": ["A"]}, "expected 3 labels for sequence-classification; found 1"),
-        ({"sequence_length": 16}, "expected the inputs input_ids, token_type_ids, each of 16 tokens"),
-        ({"inputs": []}, "expected the inputs input_ids, token_type_ids, each of 32 tokens"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "message"), TASK)
 def test_manifests_that_contradict_their_task(bundle, changes, message):
     with pytest.raises(BundleError, match=message):
         load(altered(bundle, **changes))
 
 
-def test_manifests_that_contradict_their_graph(bundle):
-    axes = ["batch_size", 16]
-    inputs = [{"name": name, "dtype": "int64", "axes": axes} for name in ("input_ids", "token_type_ids")]
-    with pytest.raises(SessionError, match=r"expected the inputs input_ids int64\['batch_size', 16\].*the graph has .*32\]"):
-        load(altered(bundle, sequence_length=16, inputs=inputs))
+def used(bundle, hostile):
+    opened = load(bundle, threads=1)
+    return opened.self_test() if hostile.self_test else opened("a")
 
 
-def test_files_nested_beyond_reading(bundle):
-    with pytest.raises(BundleError, match="config.json: not an FNet's config.json"):
-        load(replaced(bundle, "config.json", b"[" * 100_000))
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bundles(bundle, name):
+    HOSTILE[name].damage(bundle)
+    with pytest.raises(HOSTILE[name].error) as refused:
+        used(bundle, HOSTILE[name])
+    assert type(refused.value) is HOSTILE[name].error
 
 
-def test_golden_nested_beyond_reading(bundle):
-    header = b"[" * 100_000
-    replaced(bundle, "golden.safetensors", len(header).to_bytes(8, "little") + header)
-    with pytest.raises(BundleError, match="golden.safetensors: not the safetensors file of a bundle"):
-        load(bundle).self_test()
+def test_a_graph_of_another_task_is_told(bundle):
+    HOSTILE["a graph of another task"].damage(bundle)
+    with pytest.raises(SessionError, match="logits: the graph's output has other axes than token-classification has"):
+        load(bundle)("a")
+
+
+def test_a_question_that_leaves_no_room_for_its_context():
+    with pytest.raises(InputError, match="the question takes 0 of 3 tokens; too few are left for the context"):
+        pipeline("question-answering", None, length=3)("", "fox")

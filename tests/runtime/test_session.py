@@ -3,7 +3,7 @@ import pytest
 from fnet_runtime.errors import InputError, SessionError
 from fnet_runtime.manifest import MODEL, AxisProfile, TensorInfo, manifest_from_folder
 from fnet_runtime.ort_session import OrtSession
-from fnet_runtime.session import checked_inputs, run_in_batches
+from fnet_runtime.session import ANY_BATCH, checked_inputs, run_in_batches
 
 EXPECTED = [TensorInfo(name=n, dtype="int64", axes=("batch_size", 4)) for n in ("input_ids", "token_type_ids")]
 
@@ -55,6 +55,18 @@ def test_batches_meet_the_profile(rows, profile, sizes):
     outputs = run_in_batches(Doubling(), {"x": np.arange(rows)[:, None]})
     assert seen == sizes
     np.testing.assert_array_equal(outputs["y"][:, 0], 2 * np.arange(rows))
+
+
+def test_outputs_that_change_their_shape():
+    class Shrinking:
+        batch = ANY_BATCH
+
+        def run(self, inputs):
+            rows = len(inputs["x"])
+            return {"y": np.zeros((rows, min(rows, 2)), np.float32)}
+
+    with pytest.raises(SessionError, match=r"y: expected the shape \[1, 2\]; the graph gave \[1, 1\]"):
+        run_in_batches(Shrinking(), {"x": np.zeros((9, 1), np.int64)})
 
 
 def test_onnx_runtime(bundle):

@@ -1,6 +1,7 @@
-"""Writes ../src/unicode_tables.inc: Unicode as the `tokenizers` library has it.
+"""Writes ../src/unicode_tables.inc: Unicode as Python's str has it, and as the `tokenizers` library has it.
 
-The library mixes the tables of several versions of Unicode, so it is asked itself, character by character.
+The library mixes the tables of several versions of Unicode, so it is asked itself, character by character. Python 3.11 has
+Unicode 14; another one changes the rules of `fnet-slow`.
 Usage: python runtimes/cpp/scripts/unicode_tables.py, which takes a quarter of a minute.
 """
 
@@ -32,12 +33,48 @@ Answers = dict[str, str]
 
 def main() -> None:
     """Ask and write."""
+    assert unicodedata.unidata_version == "14.0.0", f"expected Python 3.11 (Unicode 14), found {unicodedata.unidata_version}"
+    OUTPUT.write_text(tables())
+
+
+def tables() -> str:
+    """The whole file."""
+    return "\n".join(
+        [
+            f"// Written by scripts/unicode_tables.py with Unicode {unicodedata.unidata_version} of Python and tokenizers "
+            f"{tokenizers.__version__}: do not edit.",
+            *_namespace("python", python_tables()),
+            *_namespace("library", library_tables()),
+        ]
+    )
+
+
+def python_tables() -> list[str]:
+    """What Python's str methods and `unicodedata` know of characters, as python_str.cpp needs it."""
+    bare = {c: "".join(d for d in unicodedata.normalize("NFKD", c) if not unicodedata.combining(d)) for c in CHARACTERS}
+    return [
+        ranges("SPACES", filter(str.isspace, CHARACTERS)),
+        ranges("DIGITS", filter(str.isdigit, CHARACTERS)),
+        ranges("PRINTABLE", filter(str.isprintable, CHARACTERS)),
+        ranges("CASED", filter(ends_word, CHARACTERS)),
+        ranges("SKIPPED", (c for c in CHARACTERS if ends_word("A" + c) and not ends_word(c))),
+        mappings("LOWER", {c: c.lower() for c in CHARACTERS if c.lower() != c}),
+        mappings("BARE", {c: text for c, text in bare.items() if text != c and ord(c) not in HANGUL}),
+    ]
+
+
+def ends_word(text: str) -> bool:
+    """Whether a capital sigma after the text is spelled as at the end of a word."""
+    return (text + "Σ").lower().endswith("ς")
+
+
+def library_tables() -> list[str]:
+    """What unicode.cpp needs of the `tokenizers` library."""
     lower = answers(normalizers.Lowercase(), lambda c: c)
     nfkd = answers(normalizers.NFKD(), lambda c: c)
     stripped = answers(normalizers.StripAccents(), lambda c: c)
     words = {c: pre_tokenizers.Whitespace().pre_tokenize_str("a" + c) for c in CHARACTERS}
-    tables = [
-        f"// Written by scripts/unicode_tables.py with tokenizers {tokenizers.__version__}: do not edit.",
+    return [
         ranges("SPACES", (c for c, parts in words.items() if parts == [("a", (0, 1))])),
         ranges("WORD", (c for c, parts in words.items() if parts == [("a" + c, (0, 2))])),
         ranges("MARKS", (c for c in CHARACTERS if not stripped[c])),
@@ -46,7 +83,6 @@ def main() -> None:
         mappings("NFKD", {c: text for c, text in nfkd.items() if text != c and ord(c) not in HANGUL}),
         valued_ranges("GRAPHEMES", grapheme_classes()),
     ]
-    OUTPUT.write_text("\n".join(tables))
 
 
 def combining_classes(nfkd: Answers) -> Iterator[tuple[str, int]]:
@@ -158,24 +194,31 @@ def mappings(name: str, texts: Answers) -> str:
     """One to one as runs of {first, last, step, difference}; the rest as codes, and the ends of their texts in one text of all."""
     rows: list[list[int]] = []
     for c, text in texts.items():
-        code, difference = ord(c), ord(text[0]) - ord(c)
-        if len(text) > 1:
+        if len(text) != 1:
             continue
+        code, difference = ord(c), ord(text) - ord(c)
         gap = code - rows[-1][1] if rows and rows[-1][3] == difference else 0
         if gap in (1, 2) and rows[-1][2] in (0, gap):
             rows[-1][1:3] = code, gap
         else:
             rows.append([code, code, 0, difference])
-    longer = {c: text for c, text in texts.items() if len(text) > 1}
-    ends = accumulate(map(len, longer.values()))
+    other = {c: text for c, text in texts.items() if len(text) != 1}
+    ends = accumulate(map(len, other.values()))
     return "\n".join(
         [
-            _array("Run", name, (f"{{{first},{last},{step or 1},{difference}}}" for first, last, step, difference in rows)),
-            _array("char32_t", f"{name}_LONGER", (str(ord(c)) for c in longer)),
+            _array(
+                "Run", f"{name}_RUNS", (f"{{{first},{last},{step or 1},{difference}}}" for first, last, step, difference in rows)
+            ),
+            _array("char32_t", f"{name}_OTHERS", (str(ord(c)) for c in other)),
             _array("std::uint16_t", f"{name}_ENDS", map(str, ends)),
-            _array("char32_t", f"{name}_TEXT", (str(ord(c)) for text in longer.values() for c in text)),
+            _array("char32_t", f"{name}_TEXT", (str(ord(c)) for text in other.values() for c in text)),
+            f"inline constexpr Mapping {name}{{{name}_RUNS, {name}_OTHERS, {name}_ENDS, {name}_TEXT}};\n",
         ]
     )
+
+
+def _namespace(name: str, parts: list[str]) -> list[str]:
+    return [f"namespace {name}_tables {{", *parts, f"}}  // namespace {name}_tables"]
 
 
 def _runs(values: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, int, Any]]:
@@ -197,7 +240,7 @@ def _array(kind: str, name: str, rows: Iterable[str]) -> str:
         if len(lines[-1]) + len(row) > 130:
             lines.append("")
         lines[-1] += row + ","
-    return f"constexpr {kind} {name}[] = {{\n" + "\n".join(lines) + "\n};\n"
+    return f"inline constexpr {kind} {name}[] = {{\n" + "\n".join(lines) + "\n};\n"
 
 
 if __name__ == "__main__":

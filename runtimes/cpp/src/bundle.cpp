@@ -4,11 +4,12 @@
 
 #include "json_reader.h"
 #include "python_str.h"
+#include "trt_session.h"
 
 namespace fnet {
 namespace {
 
-constexpr int MAX_THREADS = 1024;
+constexpr int MAX_THREADS = 1024, MAX_CONTEXTS = 64;
 const std::vector<std::string> RUNTIMES{"auto", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"};
 const std::string ONNXRUNTIME = "onnxruntime";
 
@@ -26,7 +27,8 @@ Result<ModelConfig> config_from_file(const std::string& path) {
   if (!config) return refused(config.error().text);
   if (!config->is_object() || !config->contains("vocab_size")) return refused("'vocab_size'");
   const Json& size = (*config)["vocab_size"];
-  if (!size.is_number_integer()) return refused("vocab_size is no integer");
+  if (!size.is_number_integer() || (size.is_number_unsigned() && size.get<uint64_t>() > INT64_MAX))
+    return refused("vocab_size is no integer");
   const Json problem = config->value("problem_type", Json());
   return ModelConfig{size.get<int64_t>(), problem.is_string() ? problem.get<std::string>() : ""};
 }
@@ -64,7 +66,7 @@ std::optional<Error> task_fault(const Manifest& manifest, const std::string& fol
       positions = &tensor;
       continue;
     }
-    if (tensor.name == ATTENTION_MASK) names.push_back(tensor.name);
+    if (tensor.name == ATTENTION_MASK && names.back() != ATTENTION_MASK) names.push_back(tensor.name);
     found.push_back(tensor.name);
     inputs.emplace_back(tensor.name, tensor.axes.empty() ? tensor.axes : std::vector<Axis>{tensor.axes.back()});
     fits = fits && !tensor.axes.empty() && tensor.axes.back() == Axis(manifest.sequence_length);
@@ -87,9 +89,39 @@ std::optional<Error> task_fault(const Manifest& manifest, const std::string& fol
   return std::nullopt;
 }
 
+// A product of TensorRT that this build has a session for; `library` is its name in a manifest.
+struct TrtProduct {
+  const char* library;
+  Result<std::shared_ptr<const Cuda>> (*cuda)();
+  Result<TrtLibrary> (*open)(const std::string& file);
+};
+const std::vector<TrtProduct> TRT_PRODUCTS{
+#ifdef FNET_WITH_TENSORRT
+    {"tensorrt", cuda_from_library, tensorrt_library},
+#endif
+#ifdef FNET_WITH_TENSORRT_RTX
+    {"tensorrt_rtx", cuda_from_library, tensorrt_rtx_library},
+#endif
+};
+
+Result<std::unique_ptr<Session>> engine_session(const std::string& folder, const Manifest& manifest, const Config& config,
+                                                const std::string& chosen) {
+  for (const TrtProduct& product : TRT_PRODUCTS) {
+    if (manifest.engine->library != product.library) continue;
+    return trt_session(plain_path(folder + "/" + manifest.engine->file), *manifest.engine, manifest.inputs,
+                       {config.device, config.contexts, config.cuda_graph}, product.cuda,
+                       [&] { return product.open(config.library); });
+  }
+  return session_error(folder + ": this build of fnet_runtime opens no engine of " + chosen + "; the runtime " + ONNXRUNTIME +
+                       " opens the bundle's " + MODEL);
+}
+
 Result<std::unique_ptr<Session>> session_from_bundle(const std::string& folder, const Manifest& manifest, const Config& config) {
   if (config.threads < 0 || config.threads > MAX_THREADS)
     return input_error("threads: expected 1 to " + std::to_string(MAX_THREADS) + ", found " + std::to_string(config.threads));
+  if (config.contexts < 1 || config.contexts > MAX_CONTEXTS)
+    return input_error("contexts: expected 1 to " + std::to_string(MAX_CONTEXTS) + ", found " + std::to_string(config.contexts));
+  if (config.device < 0) return input_error("device: expected the number of a GPU, from 0; found " + std::to_string(config.device));
   if (!std::count(RUNTIMES.begin(), RUNTIMES.end(), config.runtime))
     return input_error("unknown runtime " + python::repr(config.runtime) + "; expected one of " + joined(RUNTIMES));
   std::vector<std::string> names{ONNXRUNTIME};
@@ -101,10 +133,7 @@ Result<std::unique_ptr<Session>> session_from_bundle(const std::string& folder, 
   const std::string chosen = config.runtime == "auto" ? names[0] : config.runtime;
   if (!std::count(names.begin(), names.end(), chosen))
     return input_error(folder + ": has no engine for " + config.runtime + "; it opens with " + joined(names, " and "));
-  if (chosen != ONNXRUNTIME) {
-    return session_error(folder + ": this build of fnet_runtime opens no engine of " + chosen + "; the runtime " + ONNXRUNTIME +
-                         " opens the bundle's " + MODEL);
-  }
+  if (chosen != ONNXRUNTIME) return engine_session(folder, manifest, config, chosen);
   if (manifest.precision == BF16)
     return session_error(folder + ": is in bf16, in which ONNX Runtime has no products on CPUs; open it with its own engine");
 #ifdef FNET_WITH_ONNXRUNTIME

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -47,7 +48,12 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
     fnet::Config chosen;
     if (config && config->runtime) chosen.runtime = config->runtime;
     if (config && config->library) chosen.library = config->library;
-    if (config) chosen.threads = config->threads;
+    if (config) {
+      chosen.threads = config->threads;
+      chosen.device = config->device;
+      if (config->contexts) chosen.contexts = config->contexts;
+      chosen.cuda_graph = config->cuda_graph != 0;
+    }
     auto opened = fnet::Pipeline::open(folder, chosen);
     if (!opened) return kept(opened.error());
     *pipeline = new fnet_pipeline{*std::move(opened)};
@@ -58,7 +64,9 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
 fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, char** json) {
   return guarded([&] {
     if (json) *json = nullptr;
-    if (!pipeline || !request || !request->text || !json || (request->second_count && !request->seconds))
+    const bool seconds_missing = request && request->second_count && (!request->seconds ||
+        std::find(request->seconds, request->seconds + request->second_count, nullptr) != request->seconds + request->second_count);
+    if (!pipeline || !request || !request->text || !json || seconds_missing)
       return kept(fnet::input_error("fnet_run: expected a pipeline, a request with a text and a place for the answer, found null"));
     fnet::Request asked{std::string(request->text, request->text_bytes)};
     if (request->second_count) {

@@ -63,6 +63,19 @@ Result<Charsmap> Charsmap::from_bytes(const std::string& bytes) {
   return map;
 }
 
+bool Charsmap::is_sound() const {
+  constexpr std::size_t BLOCK = 256;
+  const auto is_value = [&](std::size_t node) { return label(units_[node]) > 0xFF; };
+  if (units_.size() % BLOCK || texts_.empty() || texts_.back() != '\0') return false;
+  if (label(units_[0]) != 0 || has_leaf(units_[0]) || offset(units_[0]) == 0) return false;
+  for (std::size_t node = 0; node < units_.size(); ++node) {
+    const std::size_t next = node ^ offset(units_[node]);
+    if (is_value(node) ? value(units_[node]) >= texts_.size() : (next | 0xFF) >= units_.size()) return false;
+    if (!is_value(node) && has_leaf(units_[node]) && !is_value(next)) return false;
+  }
+  return true;
+}
+
 template <class Found>
 void Charsmap::prefixes(std::string_view bytes, Found found) const {
   std::size_t node = offset(units_[0]);

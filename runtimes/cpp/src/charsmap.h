@@ -17,6 +17,9 @@ class Charsmap {
   static Result<Charsmap> from_base64(const std::string& text);
   static Result<Charsmap> from_bytes(const std::string& bytes);
 
+  // Whether every step through the array stays in it and every value is that of a text: SentencePiece asks so.
+  bool is_sound() const;
+
   // By grapheme cluster: a short one whole, of others each character.
   void apply(AlignedText& text) const;
 

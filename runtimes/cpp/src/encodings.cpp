@@ -83,7 +83,7 @@ Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& as
   const auto context = model.tokenizer.tokens(*second);
   if (!context) return context.error();
   const std::size_t length = length_of(model), taken = model.tokenizer.added(true) + question->size(), size = context->size();
-  if (length < taken || length - taken < std::min(length / 4, size)) {
+  if (length < taken || length - taken < std::min(std::max(length / 4, std::size_t{1}), size)) {
     return input_error("question-answering: the question takes " + std::to_string(question->size()) + " of " +
                        std::to_string(length) + " tokens; too few are left for the context");
   }

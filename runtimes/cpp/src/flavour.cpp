@@ -1,6 +1,7 @@
 // Which of FNet's two pipelines a tokenizer.json is; fnet_runtime/tokenizers_backend.py asks the same.
 #include <algorithm>
 #include <initializer_list>
+#include <map>
 
 #include "tokenizer_json.h"
 
@@ -10,14 +11,15 @@ namespace {
 using nlohmann::json;
 using Names = std::vector<std::string>;
 
-const Names NORMALIZERS = {"BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD",
-                           "Sequence", "Lowercase", "Nmt", "Precompiled", "Replace", "Prepend", "ByteLevel"};
-const Names PRE_TOKENIZERS = {"BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Metaspace", "Whitespace", "Sequence",
-                              "Split", "Punctuation", "WhitespaceSplit", "Digits", "UnicodeScripts", "FixedLength"};
-const Names POST_PROCESSORS = {"RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing", "Sequence"};
-const Names MODELS = {"BPE", "WordPiece", "WordLevel", "Unigram"};
-const Names DECODERS = {"BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "CTC",
-                        "Sequence", "Replace", "Fuse", "Strip", "ByteFallback"};
+// What the library knows.
+const std::map<std::string, Names> TYPES = {
+    {"normalizer", {"BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Sequence", "Lowercase", "Nmt",
+                    "Precompiled", "Replace", "Prepend", "ByteLevel"}},
+    {"pre_tokenizer", {"BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Metaspace", "Whitespace", "Sequence", "Split",
+                       "Punctuation", "WhitespaceSplit", "Digits", "UnicodeScripts", "FixedLength"}},
+    {"post_processor", {"RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing", "Sequence"}},
+    {"model", {"BPE", "WordPiece", "WordLevel", "Unigram"}},
+    {"decoder", {"BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "CTC", "Sequence", "Replace", "Fuse", "Strip", "ByteFallback"}}};
 
 const Names QUOTES = {R"(Replace String `` by ")", R"(Replace String '' by ")"};
 const Names ACCENTS = {"NFKD", "StripAccents"}, LOWERCASE = {"Lowercase"}, CHARSMAP = {"Precompiled"};
@@ -28,28 +30,23 @@ Names operator+(Names left, const Names& right) {
   return left;
 }
 
-// A part's type, which has to be one that the library knows; "" for none.
-std::string type_of(const json& holder, const char* part, const Names& known) {
-  auto found = holder.find(part);
-  if (found == holder.end() || found->is_null()) return "";
-  std::string type = found->value("type", "");
-  if (std::find(known.begin(), known.end(), type) != known.end()) return type;
-  throw Unreadable{std::string("unknown ") + part + " `" + type + "`"};
+// "" for none.
+std::string type_of(const json& pipeline, const char* part) {
+  const auto found = pipeline.find(part);
+  return found == pipeline.end() || found->is_null() ? "" : (*found)["type"].get<std::string>();
 }
 
 std::string spelled_step(const json& step) {
-  std::string type = type_of(json{{"normalizer", step}}, "normalizer", NORMALIZERS);
+  const std::string type = step["type"];
   if (type != "Replace") return type;
-  const json& pattern = step.at("pattern");
-  const auto kind = pattern.items().begin();
-  if (pattern.size() != 1 || (kind.key() != "String" && kind.key() != "Regex")) throw Unreadable{"unknown pattern of Replace"};
-  return "Replace " + kind.key() + " " + kind.value().get<std::string>() + " by " + step.at("content").get<std::string>();
+  const auto pattern = step["pattern"].begin();
+  return "Replace " + pattern.key() + " " + pattern->get<std::string>() + " by " + step["content"].get<std::string>();
 }
 
 Names steps_of(const json& pipeline) {
   Names steps;
-  if (type_of(pipeline, "normalizer", NORMALIZERS) == "Sequence") {
-    for (const json& step : pipeline["normalizer"].at("normalizers")) steps.push_back(spelled_step(step));
+  if (type_of(pipeline, "normalizer") == "Sequence") {
+    for (const json& step : pipeline["normalizer"]["normalizers"]) steps.push_back(spelled_step(step));
   }
   return steps;
 }
@@ -58,20 +55,17 @@ Names steps_of(const json& pipeline) {
 std::string frame(const json& pieces) {
   std::string text;
   for (const json& piece : pieces) {
-    for (const auto& [kind, value] : piece.items()) {
-      if (kind != "Sequence" && kind != "SpecialToken") throw Unreadable{"unknown piece of a template `" + kind + "`"};
-      text += (text.empty() ? "" : " ") + value.at("id").get<std::string>();
-      text += ":" + std::to_string(value.at("type_id").get<unsigned>());
+    for (const json& value : piece) {
+      text += (text.empty() ? "" : " ") + value["id"].get<std::string>() + ":" + std::to_string(value["type_id"].get<unsigned>());
     }
   }
   return text;
 }
 
 bool is_frame(const json& pipeline, const char* single, const char* pair) {
-  if (type_of(pipeline, "post_processor", POST_PROCESSORS) != "TemplateProcessing") return false;
+  if (type_of(pipeline, "post_processor") != "TemplateProcessing") return false;
   const json& processor = pipeline["post_processor"];
-  const std::string found_single = frame(processor.at("single")), found_pair = frame(processor.at("pair"));
-  return found_single == single && found_pair == pair;
+  return frame(processor["single"]) == single && frame(processor["pair"]) == pair;
 }
 
 bool is_set(const json& model, const char* option) {
@@ -88,15 +82,11 @@ bool is_described(const json& model, const std::string& type) {
   return type == "BPE" && is_set(model, "unk_token") && is_set(model, "fuse_unk");
 }
 
-bool is_described_decoder(const json& holder, const char* part) {
-  std::string type = type_of(holder, part, DECODERS);
-  if (type == "Sequence") {
-    const json& steps = holder[part].at("decoders");
-    auto is_described_step = [](const json& step) { return is_described_decoder({{"decoder", step}}, "decoder"); };
-    return std::all_of(steps.begin(), steps.end(), is_described_step);
-  }
-  if (type == "Replace") return holder[part].at("pattern").count("String");
-  return type.empty() || type == "Metaspace" || type == "ByteFallback" || type == "Fuse";
+bool is_described_decoder(const json& decoder) {
+  const std::string type = decoder["type"];
+  if (type == "Sequence") return std::all_of(decoder["decoders"].begin(), decoder["decoders"].end(), is_described_decoder);
+  if (type == "Replace") return decoder["pattern"].count("String");
+  return type == "Metaspace" || type == "ByteFallback" || type == "Fuse";
 }
 
 }  // namespace
@@ -112,18 +102,23 @@ MetaspaceOptions metaspace_from_json(const json& part) {
   return options;
 }
 
+std::string known_type(const json& part, const std::string& name) {
+  const Names& known = TYPES.at(name);
+  const auto type = part.is_object() ? part.find("type") : part.end();
+  if (type != part.end() && std::count(known.begin(), known.end(), *type)) return *type;
+  throw Unreadable{"unknown " + name};
+}
+
 std::string model_type(const json& model) {
-  if (model.count("type")) return type_of(json{{"model", model}}, "model", MODELS);
+  if (model.count("type")) return known_type(model, "model");
   return model.at("vocab").is_array() ? "Unigram" : "BPE";  // as files of old have it
 }
 
 std::optional<std::string> flavour_from_json(const json& pipeline) {
-  if (!pipeline.is_object()) throw Unreadable{"expected an object"};
-  if (pipeline.value("version", "1.0") != "1.0") throw Unreadable{"unknown version"};
-  if (!pipeline.count("model")) throw Unreadable{"Model missing."};
-  const std::string model = model_type(pipeline["model"]), pre_tokenizer = type_of(pipeline, "pre_tokenizer", PRE_TOKENIZERS);
+  const std::string model = model_type(pipeline["model"]), pre_tokenizer = type_of(pipeline, "pre_tokenizer");
   const Names steps = steps_of(pipeline);
-  if (!is_described_decoder(pipeline, "decoder") || !is_described(pipeline["model"], model)) return std::nullopt;
+  if (!type_of(pipeline, "decoder").empty() && !is_described_decoder(pipeline["decoder"])) return std::nullopt;
+  if (!is_described(pipeline["model"], model)) return std::nullopt;
   if (pre_tokenizer == "Metaspace" && is_frame(pipeline, "[CLS]:0 A:0 [SEP]:0", "[CLS]:0 A:0 [SEP]:0 B:1 [SEP]:1")) {
     MetaspaceOptions options = metaspace_from_json(pipeline["pre_tokenizer"]);
     if (options.replacement != "\u2581" || options.scheme != "always" || !options.split) return std::nullopt;

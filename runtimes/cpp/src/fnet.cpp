@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 
 #include "bundle.h"
 #include "golden.h"
@@ -12,11 +13,13 @@ struct Pipeline::Parts : Bundle {};
 
 namespace {
 
-// Whatever is thrown below (for want of memory, mostly) as an error.
+// Whatever is thrown below as an error.
 template <class Work>
 auto guarded(Work work) -> decltype(work()) {
   try {
     return work();
+  } catch (const std::bad_alloc&) {
+    return session_error("out of memory");  // short enough to need none
   } catch (const std::exception& error) {
     return session_error(std::string("fnet_runtime failed: ") + error.what());
   }
@@ -76,40 +79,40 @@ Result<std::vector<AnyAnswer>> Pipeline::answered(const char* wanted, std::vecto
 }
 
 Result<Classification> Pipeline::classify(const std::string& text, const std::optional<std::string>& pair) const {
-  return one_of<Classification>(answered("sequence-classification", {request(text, pair)}));
+  return guarded([&] { return one_of<Classification>(answered("sequence-classification", {request(text, pair)})); });
 }
 Result<TokenLabels> Pipeline::classify_tokens(const std::string& text) const {
-  return one_of<TokenLabels>(answered("token-classification", {{text}}));
+  return guarded([&] { return one_of<TokenLabels>(answered("token-classification", {{text}})); });
 }
 Result<Answers> Pipeline::answer(const std::string& question, const std::string& context, int top_k) const {
-  return one_of<Answers>(answered("question-answering", {{question, context}}, top_k));
+  return guarded([&] { return one_of<Answers>(answered("question-answering", {{question, context}}, top_k)); });
 }
 Result<Fillers> Pipeline::fill_mask(const std::string& text, int top_k) const {
-  return one_of<Fillers>(answered(MASKED_LM, {{text}}, top_k));
+  return guarded([&] { return one_of<Fillers>(answered(MASKED_LM, {{text}}, top_k)); });
 }
 Result<Embedding> Pipeline::embed(const std::string& text, const std::optional<std::string>& pair) const {
-  return one_of<Embedding>(answered("feature-extraction", {request(text, pair)}));
+  return guarded([&] { return one_of<Embedding>(answered("feature-extraction", {request(text, pair)})); });
 }
 Result<NextSentence> Pipeline::next_sentence(const std::string& text, const std::string& second) const {
-  return one_of<NextSentence>(answered("next-sentence-prediction", {{text, second}}));
+  return guarded([&] { return one_of<NextSentence>(answered("next-sentence-prediction", {{text, second}})); });
 }
 Result<Choice> Pipeline::choose(const std::string& text, const std::vector<std::string>& choices) const {
-  return one_of<Choice>(answered(MULTIPLE_CHOICE, {{text, choices}}));
+  return guarded([&] { return one_of<Choice>(answered(MULTIPLE_CHOICE, {{text, choices}})); });
 }
 Result<Pretraining> Pipeline::pretraining(const std::string& text, const std::string& second, int top_k) const {
-  return one_of<Pretraining>(answered("pretraining", {{text, second}}, top_k));
+  return guarded([&] { return one_of<Pretraining>(answered("pretraining", {{text, second}}, top_k)); });
 }
 Result<std::vector<Classification>> Pipeline::classify_all(const std::vector<std::string>& texts) const {
-  return all_of<Classification>(answered("sequence-classification", requests(texts)));
+  return guarded([&] { return all_of<Classification>(answered("sequence-classification", requests(texts))); });
 }
 Result<std::vector<TokenLabels>> Pipeline::classify_tokens_all(const std::vector<std::string>& texts) const {
-  return all_of<TokenLabels>(answered("token-classification", requests(texts)));
+  return guarded([&] { return all_of<TokenLabels>(answered("token-classification", requests(texts))); });
 }
 Result<std::vector<Fillers>> Pipeline::fill_mask_all(const std::vector<std::string>& texts, int top_k) const {
-  return all_of<Fillers>(answered(MASKED_LM, requests(texts), top_k));
+  return guarded([&] { return all_of<Fillers>(answered(MASKED_LM, requests(texts), top_k)); });
 }
 Result<std::vector<Embedding>> Pipeline::embed_all(const std::vector<std::string>& texts) const {
-  return all_of<Embedding>(answered("feature-extraction", requests(texts)));
+  return guarded([&] { return all_of<Embedding>(answered("feature-extraction", requests(texts))); });
 }
 
 Result<std::vector<Check>> Pipeline::self_test() const {

@@ -1,6 +1,7 @@
 #include "golden.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -16,11 +17,12 @@ const std::string INPUT = "input.", REFERENCE = "reference.", LIMIT = "limit.";
 
 bool starts_with(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
 
-// A limit as the exporter wrote it: a decimal number from 0. NaN for anything else.
+// A limit as the exporter wrote it: a decimal number from 0, in any locale of the host program. NaN for anything else.
 double limit_from_text(const std::string& text) {
-  char* end = nullptr;
-  const double value = text.empty() || std::isspace(static_cast<unsigned char>(text[0])) ? NAN : std::strtod(text.c_str(), &end);
-  return end == text.c_str() + text.size() && value >= 0 && value < INFINITE ? value : NAN;
+  double value = NAN;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, value);
+  return read.ec == std::errc() && read.ptr == end && value >= 0 && value < INFINITE ? value : NAN;
 }
 
 Result<Golden> golden_from_tensors(const SafeTensors& file) {
@@ -104,13 +106,16 @@ Check check(const std::string& name, const Floats& output, const Array<double>& 
 
 }  // namespace
 
+Result<Golden> golden_from_bytes(const std::string& data) {
+  const auto file = safetensors_from_bytes(data);
+  return file ? golden_from_tensors(*file) : file.error();
+}
+
 Result<Golden> golden_from_file(const std::string& path) {
   const auto refused = [&](const std::string& why) { return bundle_error(path + ": not the safetensors file of a bundle (" + why + ")"); };
   const auto data = bytes_from_file(path);
   if (const auto* fault = std::get_if<SystemFault>(&data)) return refused(fault->text());
-  const auto file = safetensors_from_bytes(std::get<std::string>(data));
-  if (!file) return refused(file.error().text);
-  auto golden = golden_from_tensors(*file);
+  auto golden = golden_from_bytes(std::get<std::string>(data));
   if (!golden) return refused(golden.error().text);
   return golden;
 }

@@ -17,7 +17,8 @@ struct Golden {
   std::map<std::string, double> limits;
 };
 
-// Reads the golden file strictly.
+// Reads the golden file strictly. Of bytes, the error's text is the reason alone.
+Result<Golden> golden_from_bytes(const std::string& data);
 Result<Golden> golden_from_file(const std::string& path);
 // Compares every output with its reference.
 std::vector<Check> checks_from_outputs(const Outputs& outputs, const Golden& golden);

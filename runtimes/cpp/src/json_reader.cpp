@@ -1,37 +1,42 @@
 #include "json_reader.h"
 
-#include <set>
+#include <algorithm>
+#include <string_view>
 
+#include "json_builder.h"
 #include "python_str.h"
 
 namespace fnet {
 namespace {
 
-constexpr int DEEPEST = 512;
+constexpr std::size_t DEEPEST = 512;
+constexpr const char* BYTE_ORDER_MARK = "\xEF\xBB\xBF";  // which nlohmann's parser skips
 
-struct Refused {
-  std::string text;
+// Keeps the order of keys. Its objects are vectors, which would look at every key before they add one.
+class Builder final : public JsonBuilder<Json> {
+ public:
+  Builder() : JsonBuilder(DEEPEST, "nested too deeply") {}
+
+ private:
+  Json* add(Object& object, std::string key, Json&& value) override {
+    static_cast<Object::Container&>(object).emplace_back(std::move(key), std::move(value));
+    return &object.back().second;
+  }
+  bool check(const Object& object) override {
+    std::vector<std::string_view> keys;
+    for (const auto& [key, value] : object) keys.push_back(key);
+    std::sort(keys.begin(), keys.end());
+    return std::adjacent_find(keys.begin(), keys.end()) == keys.end() || fail("a key stands twice");
+  }
 };
 
 }  // namespace
 
-Result<Json> json_from_text(const std::string& text, bool once) {
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (depth > DEEPEST) throw Refused{"nested too deeply"};
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (once && event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
-      throw Refused{"a key stands twice"};
-    return true;
-  };
-  try {
-    return Json::parse(text, watch);
-  } catch (const Refused& refused) {
-    return bundle_error(refused.text);
-  } catch (const Json::exception& error) {
-    return bundle_error(error.what());
-  }
+Result<Json> json_from_text(const std::string& text) {
+  if (text.rfind(BYTE_ORDER_MARK, 0) == 0) return bundle_error("it begins with a byte order mark");
+  Builder builder;
+  if (!Json::sax_parse(text, &builder)) return bundle_error(builder.fault);
+  return std::move(builder.made);
 }
 
 std::string repr(const Json& value) {

@@ -11,8 +11,8 @@ namespace fnet {
 
 using Json = nlohmann::ordered_json;
 
-// Parses strictly; the error's text is the reason alone. Refuses keys that stand twice where `once`, and nesting of more than 512.
-Result<Json> json_from_text(const std::string& text, bool once = false);
+// Parses strictly; the error's text is the reason alone. Refuses keys that stand twice, and nesting of more than 512.
+Result<Json> json_from_text(const std::string& text);
 // repr() of what Python would hold.
 std::string repr(const Json& value);
 // The name of Python's type.

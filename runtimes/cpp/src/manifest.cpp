@@ -231,7 +231,7 @@ void check_manifest(const Manifest& m, const std::string& name) {
 }  // namespace
 
 Result<Manifest> manifest_from_json(const std::string& text, const std::string& name) {
-  auto values = json_from_text(text, true);
+  auto values = json_from_text(text);
   if (!values) return bundle_error(name + ": not JSON (" + values.error().text + ")");
   try {
     if (values->is_object() && values->contains("format_version")) {
@@ -249,7 +249,7 @@ Result<Manifest> manifest_from_json(const std::string& text, const std::string& 
 }
 
 Result<std::vector<TensorInfo>> tensors_from_json(const std::string& text, const std::string& name) {
-  const auto values = json_from_text(text, true);
+  const auto values = json_from_text(text);
   if (!values) return bundle_error(name + ": not JSON (" + values.error().text + ")");
   try {
     return list(*values, name, tensor);

@@ -1,13 +1,10 @@
 // ONNX Runtime on the CPU. The library is opened at run time, by its C interface alone, so that one binary works with any newer one.
-#include <dlfcn.h>
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_c_api.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <mutex>
 
+#include "library.h"
 #include "session.h"
 
 namespace fnet {
@@ -15,7 +12,6 @@ namespace {
 
 constexpr uint32_t API_VERSION = 17;  // of ONNX Runtime 1.17: everything used here is as old; newer libraries serve it too
 constexpr const char* LIBRARY_VARIABLE = "FNET_ONNXRUNTIME";
-constexpr const char* NAMES[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
 
 struct Library {
   const OrtApi* api;
@@ -30,28 +26,15 @@ std::string text_of(const OrtApi& api, OrtStatus* status) {
   return text;
 }
 
-Result<void*> opened(const std::string& path) {
-  const char* variable = std::getenv(LIBRARY_VARIABLE);
-  std::vector<std::string> names(std::begin(NAMES), std::end(NAMES));
-  if (!path.empty()) names = {path};
-  else if (variable && *variable) names = {variable};
-  std::string why;
-  for (const std::string& name : names) {
-    if (void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-    why += (why.empty() ? "" : "; ") + std::string(dlerror());
-  }
-  return session_error("ONNX Runtime's library cannot be opened (" + why + "); install it, or name its file in " + LIBRARY_VARIABLE);
-}
-
 Result<Library> library_from_file(const std::string& path) {
-  const auto handle = opened(path);
+  const auto handle = library_from_names("ONNX Runtime", path, LIBRARY_VARIABLE, {"libonnxruntime.so.1", "libonnxruntime.so"});
   if (!handle) return handle.error();
-  const auto base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(*handle, "OrtGetApiBase"));
+  const auto base = reinterpret_cast<const OrtApiBase* (*)()>(function_of(*handle, "OrtGetApiBase"));
   if (!base) return session_error(path + ": is not ONNX Runtime's library; expected libonnxruntime.so");
   Library library{base()->GetApi(API_VERSION), nullptr, base()->GetVersionString()};
   if (!library.api)
     return session_error("ONNX Runtime " + library.version + " is too old; expected 1." + std::to_string(API_VERSION) + " or newer");
-  if (OrtStatus* status = library.api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "fnet", &library.environment))
+  if (OrtStatus* status = library.api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "fnet", &library.environment))
     return session_error("ONNX Runtime " + library.version + " does not start (" + text_of(*library.api, status) + ")");
   // from 1.29 on it tells Microsoft of the models that are opened, unless told not to
   if (OrtStatus* status = library.api->DisableTelemetryEvents(library.environment)) library.api->ReleaseStatus(status);
@@ -108,7 +91,7 @@ class OrtSession : public Session {
   OrtStatus* open(const Library& library, const std::string& model, int threads) {
     Owned<OrtSessionOptions> options(api_.ReleaseSessionOptions);
     if (OrtStatus* s = api_.CreateSessionOptions(options.out())) return s;
-    if (OrtStatus* s = api_.SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_ERROR)) return s;
+    if (OrtStatus* s = api_.SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_FATAL)) return s;
     // its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
     if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers", "SkipLayerNormFusion")) return s;
     if (threads > 0) {

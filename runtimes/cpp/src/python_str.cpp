@@ -1,37 +1,14 @@
 #include "python_str.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdint>
-#include <iterator>
-#include <vector>
+
+#include "unicode_tables.h"
 
 namespace fnet::python {
 namespace {
 
-#include "python_str_tables.inc"
-
-constexpr char32_t CAPITAL_I_DOT = 0x130, COMBINING_DOT = 0x307;
-constexpr int32_t HANGUL_FIRST = 0xAC00, HANGUL_LAST = 0xD7A3, VOWELS = 21, TAILS = 28;  // The Unicode Standard, 3.12
-constexpr int32_t LEAD = 0x1100, VOWEL = 0x1161, BEFORE_TAIL = 0x11A7;
-
-// Whether `c` is in one of the sorted ranges, first and last.
-template <std::size_t n>
-bool in_ranges(const int32_t (&ranges)[n], char32_t c) {
-  const auto place = std::upper_bound(std::begin(ranges), std::end(ranges), static_cast<int32_t>(c)) - std::begin(ranges);
-  return place % 2 == 1 || (place > 0 && ranges[place - 1] == static_cast<int32_t>(c));
-}
-
-// By index of DECOMPOSED, where its form starts in FORMS.
-const std::vector<int32_t>& form_starts() {
-  static const std::vector<int32_t> starts = [] {
-    std::vector<int32_t> sums{0};
-    for (const int32_t length : FORM_LENGTHS) sums.push_back(sums.back() + length);
-    return sums;
-  }();
-  return starts;
-}
+using namespace python_tables;
 
 std::string hex(char32_t c, int digits) {
   std::string text(digits, '0');
@@ -41,51 +18,30 @@ std::string hex(char32_t c, int digits) {
 
 }  // namespace
 
-bool is_space(char32_t c) { return in_ranges(SPACE, c); }
-bool is_digit(char32_t c) { return in_ranges(DIGIT, c); }
-bool is_printable(char32_t c) { return in_ranges(PRINTABLE, c); }
+bool is_space(char32_t c) { return range_of(SPACES, c); }
+bool is_digit(char32_t c) { return range_of(DIGITS, c); }
+bool is_printable(char32_t c) { return range_of(PRINTABLE, c); }
 
 std::u32string lower(char32_t c) {
-  if (c == CAPITAL_I_DOT) return {U'i', COMBINING_DOT};
-  const auto code = static_cast<int32_t>(c);
-  constexpr std::size_t runs = std::size(LOWER) / 4;
-  std::size_t low = 0, high = runs;
-  while (low < high) {  // the first run that ends at c or later
-    const std::size_t middle = (low + high) / 2;
-    if (LOWER[4 * middle + 1] < code) low = middle + 1;
-    else high = middle;
-  }
-  for (; low < runs && LOWER[4 * low] <= code; ++low) {
-    const int32_t *run = LOWER + 4 * low, from_first = code - run[0];
-    if (code <= run[1] && from_first % run[2] == 0) return {static_cast<char32_t>(code + run[3])};
-  }
-  return {c};
+  std::u32string lowered;
+  LOWER.append(lowered, c);
+  return lowered;
 }
 
 bool is_final_sigma(const std::u32string& text, std::size_t index) {
   std::size_t before = index;
-  while (before > 0 && in_ranges(SKIPPED, text[before - 1])) --before;
-  if (before == 0 || !in_ranges(CASED, text[before - 1])) return false;
+  while (before > 0 && range_of(SKIPPED, text[before - 1])) --before;
+  if (before == 0 || !range_of(CASED, text[before - 1])) return false;
   std::size_t after = index + 1;
-  while (after < text.size() && in_ranges(SKIPPED, text[after])) ++after;
-  return after == text.size() || !in_ranges(CASED, text[after]);
+  while (after < text.size() && range_of(SKIPPED, text[after])) ++after;
+  return after == text.size() || !range_of(CASED, text[after]);
 }
 
 std::u32string without_accents(char32_t c) {
-  const auto code = static_cast<int32_t>(c);
-  if (code < 0x80) return {c};
-  if (in_ranges(REMOVED, c)) return {};
-  if (code >= HANGUL_FIRST && code <= HANGUL_LAST) {
-    const int32_t index = code - HANGUL_FIRST, tail = index % TAILS;
-    std::u32string jamo{static_cast<char32_t>(LEAD + index / (VOWELS * TAILS)),
-                        static_cast<char32_t>(VOWEL + index / TAILS % VOWELS)};
-    if (tail) jamo += static_cast<char32_t>(BEFORE_TAIL + tail);
-    return jamo;
-  }
-  const auto found = std::lower_bound(std::begin(DECOMPOSED), std::end(DECOMPOSED), code);
-  if (found == std::end(DECOMPOSED) || *found != code) return {c};
-  const auto index = found - std::begin(DECOMPOSED);
-  return {FORMS + form_starts()[index], FORMS + form_starts()[index + 1]};
+  std::u32string bare;
+  if (c < 0x80) bare += c;
+  else if (!append_jamo(bare, c)) BARE.append(bare, c);
+  return bare;
 }
 
 std::string repr(const std::u32string& text) {
@@ -171,6 +127,16 @@ std::string to_utf8(const std::u32string& text) {
   bytes.reserve(text.size());
   for (const char32_t c : text) append_utf8(bytes, c);
   return bytes;
+}
+
+Utf8 utf8_by_character(const std::u32string& text) {
+  Utf8 utf8;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    append_utf8(utf8.bytes, text[i]);
+    utf8.characters.resize(utf8.bytes.size(), i);
+  }
+  utf8.characters.push_back(text.size());
+  return utf8;
 }
 
 }  // namespace fnet::python

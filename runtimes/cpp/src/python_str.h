@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "error.h"
 
@@ -29,5 +30,11 @@ struct Utf8Fault {
 std::u32string from_utf8(const std::string& bytes, Utf8Fault* fault);
 std::string to_utf8(const std::u32string& text);
 void append_utf8(std::string& bytes, char32_t c);
+
+struct Utf8 {
+  std::string bytes;
+  std::vector<std::size_t> characters;  // which character each byte is of, and after the last the number of them
+};
+Utf8 utf8_by_character(const std::u32string& text);
 
 }  // namespace fnet::python

@@ -66,13 +66,7 @@ class SentencePieceBackend : public Backend {
  private:
   std::vector<Piece> pieces(const std::u32string& text) const {
     if (unigram_) return unigram_->pieces(text);
-    std::string bytes;
-    std::vector<std::size_t> character_of_byte;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      python::append_utf8(bytes, text[i]);
-      character_of_byte.resize(bytes.size(), i);
-    }
-    character_of_byte.push_back(text.size());
+    const auto [bytes, character_of_byte] = python::utf8_by_character(text);
     const auto answer = model_->EncodeAsImmutableProto(bytes);
     std::vector<Piece> found;
     for (std::size_t i = 0; i < answer.pieces_size(); ++i) {
@@ -152,8 +146,10 @@ Result<std::unique_ptr<Backend>> sentencepiece_backend(const std::string& model,
     return bundle_error(name + ": not a SentencePiece model (" + why + "); expected the checkpoint's spiece.model");
   };
   if (model.empty()) return refused("it is empty");
+  const auto content = SentencePieceModel::from_bytes(model);
+  if (!content) return refused(content.error().text);
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const auto status = processor->LoadFromSerializedProto(model);
+  const auto status = processor->LoadFromSerializedProto(without_self_test(model));
   if (!status.ok()) return refused(status.ToString());
   std::string missing, all;
   for (const char* token : SPECIAL_TOKENS) {
@@ -163,11 +159,7 @@ Result<std::unique_ptr<Backend>> sentencepiece_backend(const std::string& model,
   }
   if (!missing.empty()) return bundle_error(name + ": the vocabulary has no piece " + missing + "; FNet needs all of " + all);
   std::optional<SentencePieceUnigram> unigram;
-  if (const auto content = SentencePieceModel::from_bytes(model); content.kind == SentencePieceModel::UNIGRAM) {
-    auto made = SentencePieceUnigram::from_model(content);
-    if (!made) return refused(made.error().text);
-    unigram = *std::move(made);
-  }
+  if (content->kind == SentencePieceModel::UNIGRAM) unigram.emplace(*content);
   return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), std::move(unigram), rules));
 }
 

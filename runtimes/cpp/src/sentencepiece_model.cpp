@@ -1,7 +1,11 @@
 #include "sentencepiece_model.h"
 
+#include <cmath>
 #include <cstring>
+#include <set>
 #include <string_view>
+
+#include "python_str.h"
 
 namespace fnet {
 namespace {
@@ -49,11 +53,36 @@ SentencePieceModel::Entry entry_from_bytes(std::string_view message) {
   return entry;
 }
 
+// Whether a text can be cut into this piece of a model that is not Unigram, though it is no piece of texts: 0.2.3 makes <unk> of it.
+bool comes_from_text(const SentencePieceModel& model, const SentencePieceModel::Entry& entry) {
+  if (entry.type == SentencePieceModel::NORMAL || entry.type == SentencePieceModel::USER_DEFINED) return false;
+  python::Utf8Fault fault{};
+  if (model.kind == SentencePieceModel::WORD) return !model.add_dummy_prefix;
+  return model.kind != SentencePieceModel::UNIGRAM && python::from_utf8(entry.piece, &fault).size() == 1;
+}
+
+std::optional<Error> fault_of(const SentencePieceModel& model) {
+  constexpr std::size_t LONGEST = 8000;
+  std::set<std::string_view> seen;
+  for (const auto& entry : model.entries) {
+    const std::string& piece = entry.piece;
+    if (piece.find('\0') != piece.npos) return bundle_error("piece must not include null character.");
+    if (piece.size() >= LONGEST) return bundle_error("piece is too long.");
+    if (!seen.insert(piece).second) return bundle_error(piece + " is already defined.");
+    if (model.kind == SentencePieceModel::UNIGRAM && !std::isfinite(entry.score)) return bundle_error("score is NaN or Inf.");
+    if (comes_from_text(model, entry))
+      return bundle_error("the piece " + python::repr(piece) + " is none of texts, and a text can be cut into it");
+  }
+  if (model.charsmap && !model.charsmap->is_sound()) return bundle_error("precompiled_charsmap is invalid.");
+  return std::nullopt;
+}
+
 }  // namespace
 
-SentencePieceModel SentencePieceModel::from_bytes(const std::string& bytes) {
+Result<SentencePieceModel> SentencePieceModel::from_bytes(const std::string& bytes) {
   constexpr uint64_t PIECES = 1, TRAINER_SPEC = 2, NORMALIZER_SPEC = 3;
   SentencePieceModel model;
+  std::string charsmap;
   std::string_view message = bytes;
   for (Field part; take_field(message, part);) {
     if (part.number == PIECES) model.entries.push_back(entry_from_bytes(part.bytes));
@@ -63,13 +92,31 @@ SentencePieceModel SentencePieceModel::from_bytes(const std::string& bytes) {
       if (field.number == 35) model.byte_fallback = field.value;
     }
     for (Field field; part.number == NORMALIZER_SPEC && take_field(part.bytes, field);) {
-      if (field.number == 2) model.charsmap = field.bytes;
+      if (field.number == 2) charsmap = field.bytes;
       if (field.number == 3) model.add_dummy_prefix = field.value;
       if (field.number == 4) model.remove_extra_whitespaces = field.value;
       if (field.number == 5) model.escape_whitespaces = field.value;
     }
   }
+  if (!charsmap.empty()) {
+    auto made = Charsmap::from_bytes(charsmap);
+    if (!made) return made.error();
+    model.charsmap = *std::move(made);
+  }
+  if (auto fault = fault_of(model)) return *fault;
   return model;
+}
+
+std::string without_self_test(const std::string& bytes) {
+  constexpr uint64_t SELF_TEST_DATA = 4;
+  std::string kept;
+  Field field;
+  std::string_view message = bytes, rest = message;
+  while (take_field(rest, field)) {
+    if (field.number != SELF_TEST_DATA) kept += message.substr(0, message.size() - rest.size());
+    message = rest;
+  }
+  return kept += message;
 }
 
 }  // namespace fnet

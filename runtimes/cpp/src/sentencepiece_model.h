@@ -2,13 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "charsmap.h"
+#include "error.h"
 
 namespace fnet {
 
 struct SentencePieceModel {
-  enum Kind : uint64_t { UNIGRAM = 1, BPE = 2 };
+  enum Kind : uint64_t { UNIGRAM = 1, BPE = 2, WORD = 3, CHAR = 4 };
   enum Type : uint64_t { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
   struct Entry {
     std::string piece;
@@ -20,10 +24,14 @@ struct SentencePieceModel {
   uint64_t kind = UNIGRAM;
   bool byte_fallback = false, treat_whitespace_as_suffix = false;
   bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
-  std::string charsmap;
+  std::optional<Charsmap> charsmap;
 
-  // Of a model that SentencePiece has read; of other bytes, what comes before the first that is no field.
-  static SentencePieceModel from_bytes(const std::string& bytes);
+  // Refuses what SentencePiece 0.2.3 refuses and Debian's 0.1.97 does not, or cannot cut as 0.2.3 does; of bytes that are no model,
+  // reads what comes before the first that is no field. The error's text is the reason alone.
+  static Result<SentencePieceModel> from_bytes(const std::string& bytes);
 };
+
+// A model without its self-test, which 0.1.97 runs when it reads one, and 0.2.3 does not.
+std::string without_self_test(const std::string& bytes);
 
 }  // namespace fnet

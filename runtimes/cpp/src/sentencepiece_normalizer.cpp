@@ -1,44 +1,30 @@
 #include "sentencepiece_normalizer.h"
 
 #include <string_view>
-#include <utility>
 
 #include "python_str.h"
 
 namespace fnet {
 namespace {
 
-constexpr char32_t REPLACEMENT = U'\uFFFD';
+constexpr char32_t REPLACEMENT = U'\uFFFD', UNDERLINE = U'\u2581';
 
 }  // namespace
 
-Result<SentencePieceNormalizer> SentencePieceNormalizer::from_model(const SentencePieceModel& model) {
-  SentencePieceNormalizer normalizer;
-  if (!model.charsmap.empty()) {
-    auto charsmap = Charsmap::from_bytes(model.charsmap);
-    if (!charsmap) return charsmap.error();
-    normalizer.charsmap_ = *std::move(charsmap);
-  }
+SentencePieceNormalizer::SentencePieceNormalizer(const SentencePieceModel& model)
+    : charsmap_(model.charsmap),
+      dummy_prefix_(model.add_dummy_prefix && !model.treat_whitespace_as_suffix),
+      dummy_suffix_(model.add_dummy_prefix && model.treat_whitespace_as_suffix),
+      folds_spaces_(model.remove_extra_whitespaces),
+      space_(model.escape_whitespaces ? UNDERLINE : U' ') {
   for (const auto& entry : model.entries) {
     python::Utf8Fault fault{};
-    if (entry.type == SentencePieceModel::USER_DEFINED) normalizer.symbols_.insert(python::from_utf8(entry.piece, &fault), 0);
+    if (entry.type == SentencePieceModel::USER_DEFINED) symbols_.insert(python::from_utf8(entry.piece, &fault), 0);
   }
-  normalizer.dummy_prefix_ = model.add_dummy_prefix && !model.treat_whitespace_as_suffix;
-  normalizer.dummy_suffix_ = model.add_dummy_prefix && model.treat_whitespace_as_suffix;
-  normalizer.folds_spaces_ = model.remove_extra_whitespaces;
-  if (!model.escape_whitespaces) normalizer.space_ = U' ';
-  return normalizer;
 }
 
 NormalizedText SentencePieceNormalizer::normalized(const std::u32string& text) const {
-  std::string bytes;
-  std::vector<std::size_t> character_of_byte;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    python::append_utf8(bytes, text[i]);
-    character_of_byte.resize(bytes.size(), i);
-  }
-  character_of_byte.push_back(text.size());
-
+  const auto [bytes, character_of_byte] = python::utf8_by_character(text);
   NormalizedText made;
   const auto append = [&](char32_t c, std::size_t start) {
     made.characters += c == U' ' ? space_ : c;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "charsmap.h"
-#include "error.h"
 #include "sentencepiece_model.h"
 #include "trie.h"
 
@@ -20,18 +19,15 @@ struct NormalizedText {
 
 class SentencePieceNormalizer {
  public:
-  // The error's text is the reason alone.
-  static Result<SentencePieceNormalizer> from_model(const SentencePieceModel& model);
+  explicit SentencePieceNormalizer(const SentencePieceModel& model);
 
   NormalizedText normalized(const std::u32string& text) const;
 
  private:
-  SentencePieceNormalizer() = default;
-
   std::optional<Charsmap> charsmap_;
   Trie symbols_;  // user-defined: taken from the text as they are
-  bool dummy_prefix_ = false, dummy_suffix_ = false, folds_spaces_ = false;
-  char32_t space_ = U'\u2581';
+  bool dummy_prefix_, dummy_suffix_, folds_spaces_;
+  char32_t space_;
 };
 
 }  // namespace fnet

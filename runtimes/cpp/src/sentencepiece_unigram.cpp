@@ -23,26 +23,21 @@ std::string name_of_byte(unsigned byte) {
 
 }  // namespace
 
-Result<SentencePieceUnigram> SentencePieceUnigram::from_model(const SentencePieceModel& model) {
-  auto normalizer = SentencePieceNormalizer::from_model(model);
-  if (!normalizer) return normalizer.error();
-  SentencePieceUnigram unigram(*std::move(normalizer));
-  if (model.byte_fallback) unigram.byte_ids_.resize(256);
+SentencePieceUnigram::SentencePieceUnigram(const SentencePieceModel& model) : normalizer_(model) {
+  if (model.byte_fallback) byte_ids_.resize(256);
   float lowest = FLT_MAX;
   for (const auto& [piece, score, type] : model.entries) {
-    if (!std::isfinite(score)) return bundle_error("the score of " + python::repr(piece) + " is not finite");
-    const auto id = static_cast<int32_t>(unigram.scores_.size());
-    unigram.scores_.push_back(type == SentencePieceModel::USER_DEFINED ? symbol_score(piece.size()) : score);
-    if (type == SentencePieceModel::UNKNOWN) unigram.unknown_ = id;
+    const auto id = static_cast<int32_t>(scores_.size());
+    scores_.push_back(type == SentencePieceModel::USER_DEFINED ? symbol_score(piece.size()) : score);
+    if (type == SentencePieceModel::UNKNOWN) unknown_ = id;
     if (type == SentencePieceModel::NORMAL) lowest = std::min(lowest, score);
-    if (type == SentencePieceModel::BYTE) unigram.byte_ids_[std::stoul(piece.substr(3, 2), nullptr, 16)] = id;
+    if (type == SentencePieceModel::BYTE) byte_ids_[std::stoul(piece.substr(3, 2), nullptr, 16)] = id;
     if (type != SentencePieceModel::NORMAL && type != SentencePieceModel::USER_DEFINED) continue;
     python::Utf8Fault fault{};
     const std::u32string characters = python::from_utf8(piece, &fault);
-    if (fault.byte == piece.npos) unigram.trie_.insert(characters, id);
+    if (fault.byte == piece.npos) trie_.insert(characters, id);
   }
-  unigram.unknown_score_ = lowest - UNKNOWN_PENALTY;
-  return unigram;
+  unknown_score_ = lowest - UNKNOWN_PENALTY;
 }
 
 std::vector<SentencePieceUnigram::Step> SentencePieceUnigram::best_path(const std::u32string& text) const {

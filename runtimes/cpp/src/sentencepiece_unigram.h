@@ -3,11 +3,9 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "encoding.h"
-#include "error.h"
 #include "sentencepiece_model.h"
 #include "sentencepiece_normalizer.h"
 #include "trie.h"
@@ -23,8 +21,8 @@ struct Piece {
 
 class SentencePieceUnigram {
  public:
-  // Of a Unigram model that SentencePiece has read; the error's text is the reason alone.
-  static Result<SentencePieceUnigram> from_model(const SentencePieceModel& model);
+  // Of a Unigram model that SentencePiece has read too.
+  explicit SentencePieceUnigram(const SentencePieceModel& model);
 
   // The pieces of the best path.
   std::vector<Piece> pieces(const std::u32string& text) const;
@@ -34,7 +32,6 @@ class SentencePieceUnigram {
     std::size_t begin, end;
     int32_t id;
   };
-  explicit SentencePieceUnigram(SentencePieceNormalizer normalizer) : normalizer_(std::move(normalizer)) {}
   std::vector<Step> best_path(const std::u32string& text) const;
 
   SentencePieceNormalizer normalizer_;

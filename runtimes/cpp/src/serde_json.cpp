@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
-#include <vector>
 
+#include "json_builder.h"
 #include "python_str.h"
 
 namespace fnet {
@@ -64,63 +64,16 @@ double number_as_serde(const std::string& text) {
   return negative ? -value : value;
 }
 
-class Builder final : public json::json_sax_t {
+class Builder final : public JsonBuilder<json> {
  public:
-  json made;
-  std::string fault;
-
-  bool null() override { return put(nullptr); }
-  bool boolean(bool value) override { return put(value); }
-  bool number_integer(json::number_integer_t value) override { return put(value); }
-  bool number_unsigned(json::number_unsigned_t value) override { return put(value); }
+  Builder() : JsonBuilder(DEEPEST, "recursion limit exceeded") {}
   bool number_float(double, const std::string& text) override {
     double value = number_as_serde(text);
     return std::isinf(value) ? fail("number out of range") : put(value);
   }
-  bool string(std::string& value) override { return put(std::move(value)); }
-  bool binary(json::binary_t&) override { return fail("binary value"); }
-  bool key(std::string& value) override {
-    key_ = std::move(value);
-    return true;
-  }
-  bool start_object(std::size_t) override { return open(json::object()); }
-  bool start_array(std::size_t) override { return open(json::array()); }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
-  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
-    return fail("syntax error at byte " + std::to_string(position));  // nlohmann's own words can hold half a character
-  }
 
  private:
-  bool fail(const std::string& text) {
-    fault = text;
-    return false;
-  }
-
-  json* place(json&& value) {
-    if (open_.empty()) return &(made = std::move(value));
-    if (open_.back()->is_array()) return &open_.back()->emplace_back(std::move(value));
-    return &((*open_.back())[key_] = std::move(value));
-  }
-
-  bool put(json value) {
-    place(std::move(value));
-    return true;
-  }
-
-  bool open(json&& value) {
-    if (open_.size() == DEEPEST) return fail("recursion limit exceeded");
-    open_.push_back(place(std::move(value)));
-    return true;
-  }
-
-  bool close() {
-    open_.pop_back();
-    return true;
-  }
-
-  std::vector<json*> open_;
-  std::string key_;
+  json* add(Object& object, std::string key, json&& value) override { return &(object[std::move(key)] = std::move(value)); }
 };
 
 }  // namespace

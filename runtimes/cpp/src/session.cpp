@@ -81,7 +81,7 @@ Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
     Inputs part;
     for (const auto& [name, array] : inputs) {
       const std::size_t width = array.row_size();
-      const auto row = [&](std::size_t i) { return array.values.begin() + static_cast<std::ptrdiff_t>(i * width); };
+      const auto row = [&, &values = array.values](std::size_t i) { return values.begin() + static_cast<std::ptrdiff_t>(i * width); };
       Ids& taken = part[name] = {array.shape, {row(start), row(start + count)}};
       taken.shape[0] = filled;
       while (taken.values.size() < filled * width) taken.values.insert(taken.values.end(), row(start + count - 1), row(start + count));
@@ -89,11 +89,13 @@ Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
     auto outputs = session.run(part);
     if (!outputs) return outputs;
     for (auto& [name, array] : *outputs) {
-      if (array.shape.empty() || array.shape[0] != filled)
-        return session_error(name + ": expected " + std::to_string(filled) + " rows; the graph gave the shape " + shown(array.shape));
       Floats& whole = joined_outputs[name];
       const std::size_t width = array.row_size();
-      if (whole.shape.empty()) whole.shape = array.shape, whole.shape[0] = 0;
+      if (whole.shape.empty()) whole.shape = array.shape.empty() ? std::vector<std::size_t>(1) : array.shape, whole.shape[0] = 0;
+      auto wanted = whole.shape;
+      wanted[0] = filled;
+      if (array.shape != wanted)
+        return session_error(name + ": expected the shape " + shown(wanted) + "; the graph gave " + shown(array.shape));
       whole.shape[0] += count;
       whole.values.insert(whole.values.end(), array.values.begin(), array.values.begin() + static_cast<std::ptrdiff_t>(count * width));
     }

@@ -9,11 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-std::u32string text32(const json& value) {
-  python::Utf8Fault fault{};
-  return python::from_utf8(value.get<std::string>(), &fault);
-}
-
 template <class T>
 T taken(Result<T> result) {
   if (!result) throw Unreadable{result.error().text};
@@ -27,7 +22,7 @@ NormalizerStep step_from_json(const json& step) {
   if (type == "Lowercase") return Lowercase{};
   if (type == "Precompiled") return taken(Charsmap::from_base64(step.at("precompiled_charsmap").get<std::string>()));
   if (step.at("pattern").count("Regex")) return FoldSpaces{};  // the one expression of FNet's
-  return Replace{text32(step["pattern"].at("String")), text32(step.at("content"))};
+  return Replace{text_from_json(step["pattern"].at("String")), text_from_json(step.at("content"))};
 }
 
 std::int32_t id_from_json(const json& id) {
@@ -63,6 +58,11 @@ void append_decoder_steps(const json& part, std::vector<DecoderStep>& steps) {
 
 }  // namespace
 
+std::u32string text_from_json(const json& text) {
+  python::Utf8Fault fault{};
+  return python::from_utf8(text.get<std::string>(), &fault);
+}
+
 Normalizer normalizer_from_json(const json& pipeline) {
   std::vector<NormalizerStep> steps;
   for (const json& step : pipeline.at("normalizer").at("normalizers")) steps.push_back(step_from_json(step));
@@ -74,7 +74,7 @@ std::unique_ptr<TokenModel> model_from_json(const json& pipeline) {
   if (model_type(model) == "Unigram") {
     std::vector<ScoredPiece> pieces;
     for (const json& row : model.at("vocab")) pieces.push_back({row.at(0).get<std::string>(), row.at(1).get<double>()});
-    return taken(unigram_model(std::move(pieces), model.at("unk_id").get<std::size_t>(), model.value("byte_fallback", false)));
+    return taken(unigram_model(std::move(pieces), static_cast<std::size_t>(id_from_json(model.at("unk_id"))), model.value("byte_fallback", false)));
   }
   std::vector<BpePiece> pieces;
   for (const auto& [piece, id] : model.at("vocab").items()) pieces.push_back({piece, id_from_json(id)});
@@ -95,7 +95,7 @@ AddedTokens added_tokens_from_json(const json& pipeline, const TokenModel& model
     std::int32_t id = added.id(token.content);
     if (id < 0) id = model.id(token.content);
     if (id < 0) id = next++;
-    const std::u32string content = text32(row["content"]);
+    const std::u32string content = text_from_json(row["content"]);
     AlignedText spelled(content, 0, content.size());
     if (token.normalized) normalizer.apply(spelled);
     added.add(token, id, spelled.characters);

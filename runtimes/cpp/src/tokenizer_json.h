@@ -26,14 +26,17 @@ struct MetaspaceOptions {
   bool split = true;
 };
 
-// Which transformers' FNet tokenizer a tokenizer.json is: FLAVOUR_FAST, FLAVOUR_V5, or none. This and what follows throws
-// Unreadable or an exception of nlohmann; what follows wants a pipeline of one of the two.
+// Which transformers' FNet tokenizer a tokenizer.json is whose shape is checked: FLAVOUR_FAST, FLAVOUR_V5, or none. This and what
+// follows throws Unreadable or an exception of nlohmann; what follows wants a pipeline of one of the two.
 std::optional<std::string> flavour_from_json(const nlohmann::json& pipeline);
 Normalizer normalizer_from_json(const nlohmann::json& pipeline);
 std::unique_ptr<TokenModel> model_from_json(const nlohmann::json& pipeline);
 AddedTokens added_tokens_from_json(const nlohmann::json& pipeline, const TokenModel& model, const Normalizer& normalizer);
 TokenDecoder decoder_from_json(const nlohmann::json& pipeline);
 MetaspaceOptions metaspace_from_json(const nlohmann::json& part);
+std::u32string text_from_json(const nlohmann::json& text);
 std::string model_type(const nlohmann::json& model);
+// The type of a part of a pipeline (`name`), which the library has to know.
+std::string known_type(const nlohmann::json& part, const std::string& name);
 
 }  // namespace fnet

@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "json_reader.h"
+#include "pipeline_shape.h"
 #include "serde_json.h"
 #include "tokenizer_json.h"
 
@@ -120,6 +121,7 @@ Result<std::unique_ptr<Backend>> tokenizers_backend(const std::string& json, con
   if (!pipeline) return unreadable(pipeline.error().text);
   std::unique_ptr<Backend> backend;
   try {
+    check_shape(*pipeline);
     auto found = flavour_from_json(*pipeline);
     if (found != flavour) {
       return bundle_error(name + ": expected the pipeline of " + flavour + ", found " +

@@ -1,8 +1,6 @@
 #include "unicode.h"
 
-#include <algorithm>
-#include <cstdint>
-#include <iterator>
+#include "unicode_tables.h"
 
 namespace fnet::unicode {
 namespace {
@@ -14,49 +12,9 @@ enum class Grapheme {
   hangul_lv, hangul_lvt, regional,
 };
 
-struct Range {
-  char32_t first, last;
-};
-struct ClassRange {
-  char32_t first, last;
-  std::uint8_t value;
-};
-// Characters from `first` to `last`, `step` apart, become the one that is `difference` away.
-struct Run {
-  char32_t first, last;
-  std::uint8_t step;
-  std::int32_t difference;
-};
+using namespace library_tables;
 
-#include "unicode_tables.inc"
-
-constexpr char32_t HANGUL = 0xAC00, HANGUL_END = 0xD7A4, HANGUL_L = 0x1100, HANGUL_V = 0x1161, HANGUL_T = 0x11A7;
-constexpr char32_t VOWELS = 21, TRAILING = 28;
-
-// The range that holds `c`, or null.
-template <class Table>
-auto range_of(const Table& table, char32_t c) {
-  auto found = std::upper_bound(std::begin(table), std::end(table), c, [](char32_t code, const auto& r) { return code < r.first; });
-  return found != std::begin(table) && c <= std::prev(found)->last ? &*std::prev(found) : nullptr;
-}
-
-// Where `c` stands in a sorted table, or -1.
-template <class Table>
-std::ptrdiff_t place_of(const Table& table, char32_t c) {
-  auto found = std::lower_bound(std::begin(table), std::end(table), c);
-  return found != std::end(table) && *found == c ? found - std::begin(table) : -1;
-}
-
-template <class Runs, class Codes, class Ends, class Text>
-void append_mapped(std::u32string& text, char32_t c, const Runs& runs, const Codes& codes, const Ends& ends, const Text& texts) {
-  if (auto run = range_of(runs, c); run && (c - run->first) % run->step == 0) {
-    text += static_cast<char32_t>(static_cast<std::int32_t>(c) + run->difference);
-  } else if (auto place = place_of(codes, c); place >= 0) {
-    text.append(texts + (place ? ends[place - 1] : 0), texts + ends[place]);
-  } else {
-    text += c;
-  }
-}
+constexpr char32_t HANGUL = 0xAC00, HANGUL_END = 0xD7A4, TRAILING = 28;
 
 Grapheme grapheme(char32_t c) {
   if (c >= 0x20 && c < 0x7F) return Grapheme::other;
@@ -121,21 +79,13 @@ void append_lower(std::u32string& text, char32_t c) {
   if (c < 0x80) {
     text += c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
   } else {
-    append_mapped(text, c, LOWER, LOWER_LONGER, LOWER_ENDS, LOWER_TEXT);
+    LOWER.append(text, c);
   }
 }
 
 void append_nfkd(std::u32string& text, char32_t c) {
-  if (c < 0x80) {
-    text += c;
-  } else if (c >= HANGUL && c < HANGUL_END) {
-    char32_t index = c - HANGUL;
-    text += HANGUL_L + index / (VOWELS * TRAILING);
-    text += HANGUL_V + index / TRAILING % VOWELS;
-    if (index % TRAILING) text += HANGUL_T + index % TRAILING;
-  } else {
-    append_mapped(text, c, NFKD, NFKD_LONGER, NFKD_ENDS, NFKD_TEXT);
-  }
+  if (c < 0x80) text += c;
+  else if (!append_jamo(text, c)) NFKD.append(text, c);
 }
 
 std::size_t cluster_end(const std::u32string& text, std::size_t begin) {

@@ -65,7 +65,8 @@ TEST_CASE("what is no golden file is refused") {
   CHECK(fault(file(replaced(HEADER, "[8,24]", "[8,18446744073709551608]"))).find("does not fill its bytes") != std::string::npos);
   CHECK(fault(file(replaced(HEADER, "I64", "F64"))).find("inputs must be int64 and references float64") != std::string::npos);
   CHECK(fault(file(replaced(HEADER, "I64", "I32"))).find("is of 'I32'") != std::string::npos);
+  CHECK(fault(file(replaced(HEADER, "input.x", "reference.y"))).find("a key stands twice") != std::string::npos);
   CHECK(fault(file(replaced(HEADER, "input.x", "other.x"))).find("expected only input.* and reference.*, found other.x") != std::string::npos);
-  for (const char* limit : {"-1", "inf", "nan", "", "x", " 1"})
+  for (const char* limit : {"-1", "inf", "nan", "", "x", " 1", "0x1", "1e999"})
     CHECK(fault(file(replaced(HEADER, "\"0.5\"", '"' + std::string(limit) + '"'))).find("expected a limit from 0 of y") != std::string::npos);
 }

@@ -92,6 +92,8 @@ TEST_CASE("what is not strict JSON is refused") {
   CHECK(text_fault("{\"a\": 1, \"a\": 2}") == "manifest.json: not JSON (a key stands twice)");
   CHECK(text_fault("{").find("manifest.json: not JSON (") == 0);
   CHECK(text_fault(std::string(100000, '[')).find("manifest.json: not JSON (nested too deeply)") == 0);
+  CHECK(text_fault("\xEF\xBB\xBF{}") == "manifest.json: not JSON (it begins with a byte order mark)");
+  CHECK(text_fault("{\"a\": \xC3\xA9}") == "manifest.json: not JSON (syntax error at byte 7)");
   CHECK(text_fault("[]").find("manifest.json: expected an object with the keys format_version, task") == 0);
 }
 

@@ -1,6 +1,5 @@
 """golden.safetensors: inputs with float64 reference outputs, so that a device can check itself without torch."""
 
-import json
 import math
 import struct
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from fnet_runtime.errors import BundleError
 from fnet_runtime.session import Ids, Session, run_in_batches
+from fnet_runtime.strict_json import json_from_bytes
 
 INPUT, REFERENCE = "input.", "reference."
 LIMIT = "limit."
@@ -86,13 +86,16 @@ def _golden(data: bytes) -> Golden:
     (length,) = struct.unpack_from("<Q", data)
     if length > len(data) - 8:
         raise ValueError(f"its header says {length} bytes, {len(data) - 8} are there")
-    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    header, body = json_from_bytes(data[8 : 8 + length]), data[8 + length :]
     metadata = header.pop("__metadata__")
+    if not all(type(value) is str for value in metadata.values()):
+        raise ValueError("metadata must be strings")
     tensors, end = {}, 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         begin, stop = entry["data_offsets"]
         dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
-        if begin != end or not all(type(n) is int and n > 0 for n in shape) or stop - begin != math.prod(shape) * dtype.itemsize:
+        whole = all(type(n) is int and n > 0 for n in (stop, *shape)) and type(begin) is int
+        if not whole or not shape or begin != end or stop - begin != math.prod(shape) * dtype.itemsize:
             raise ValueError(f"tensor {name} does not fill its bytes")
         tensors[name] = np.frombuffer(body[begin:stop], dtype).reshape(shape)
         end = stop

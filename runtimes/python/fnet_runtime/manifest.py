@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fnet_runtime.errors import BundleError, InputError
+from fnet_runtime.strict_json import json_from_bytes
 from fnet_runtime.tokenizer import TokenizerOptions
 
 FORMAT_VERSION = 1
@@ -44,6 +45,10 @@ ATTENTION_MASK = "attention_mask"
 """The input of models with attention: 1 for tokens, 0 for padding."""
 POSITIONS = "masked_lm_positions"
 """The input of masked-lm that says which tokens to predict, where the graph has it."""
+
+
+INT64 = range(-(2**63), 2**63)
+"""What an integer of the manifest may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +146,7 @@ class Manifest:
     def from_json(cls, text: str, *, name: str = MANIFEST) -> "Manifest":
         """Read manifest.json's text; `name` is what errors call it. Raises BundleError for anything the format does not have."""
         try:
-            values = json.loads(text, object_pairs_hook=_once)
+            values = json_from_bytes(text.encode("utf-8"))
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{name}: not JSON ({error})") from error
         version = values.get("format_version") if isinstance(values, dict) else None
@@ -209,13 +214,6 @@ def file_info(path: Path) -> FileInfo:
         return FileInfo(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size_bytes=file.tell())
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key stands twice")
-    return values
-
-
 def _read(kind: Any, value: Any, where: str) -> Any:
     """Read a JSON value as a type: a dataclass, Mapping[str, T], tuple[T, ...], a union, str, int or bool; `where` names it."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -243,4 +241,4 @@ def _read(kind: Any, value: Any, where: str) -> Any:
 
 
 def _is(kind: Any, value: Any) -> bool:
-    return type(value) is kind
+    return type(value) is kind and (kind is not int or value in INT64)

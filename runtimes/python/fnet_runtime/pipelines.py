@@ -1,6 +1,5 @@
 """Pipelines: text in, answers out. One entry of PIPELINES per task says how it encodes a request and reads the outputs."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from fnet_runtime.manifest import (
     BF16,
     CONFIG,
     GOLDEN,
+    INT64,
     MODEL,
     OPENVINO,
     POSITIONS,
@@ -39,6 +39,7 @@ from fnet_runtime.manifest import (
 from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
+from fnet_runtime.strict_json import json_from_bytes
 from fnet_runtime.tokenizer import Tokenizer
 from fnet_runtime.trt_session import TrtSession
 
@@ -127,12 +128,28 @@ class Pipeline:
         inputs = [self._stacked(request.encodings) for request in requests]
         joined = {name: np.concatenate([i[name] for i in inputs]) for name in inputs[0]}
         outputs = run_in_batches(self.session, joined)
+        self._check_outputs(requests[0], outputs)
         answers, start = [], 0
         for request in requests:
             rows = slice(start, start + self._rows(request))
             answers.append(self._task.answer(self, request, {name: array[rows] for name, array in outputs.items()}))
             start = rows.stop
         return answers
+
+    def _check_outputs(self, request: Request, outputs: Outputs) -> None:
+        """Raise SessionError unless every output has the axes that the task reads."""
+        first = request.encodings[0]
+        lengths = {
+            "s": len(first.input_ids),
+            "p": len(first.masked_lm_positions if isinstance(first, _Positioned) else first.input_ids),
+            "c": len(request.encodings),
+            "l": len(self.manifest.labels),
+        }
+        for name, axes in self._task.outputs.items():
+            shape = outputs[name].shape if name in outputs else ()
+            wanted = [lengths.get(axis, length) for axis, length in zip(axes, shape, strict=False)]
+            if len(shape) != len(axes) or list(shape) != wanted or 0 in shape:
+                raise SessionError(f"{name}: the graph's output has other axes than {self.manifest.task} has")
 
     def _rows(self, request: Request) -> int:
         return 1 if self._task.choices else len(request.encodings)
@@ -175,19 +192,24 @@ def _check_task(manifest: Manifest, folder: Path) -> None:
     task = PIPELINES.get(manifest.task)
     if task is None:
         raise BundleError(f"{folder}: task {manifest.task!r} is not known; expected one of {', '.join(PIPELINES)}")
-    outputs = {tensor.name: tensor.axes for tensor in manifest.outputs}
-    if set(outputs) != set(task.outputs):
+    outputs = [tensor.name for tensor in manifest.outputs]
+    if sorted(outputs) != sorted(task.outputs):
         raise BundleError(f"{folder}: {manifest.task} has the outputs {', '.join(task.outputs)}; found {', '.join(outputs)}")
-    inputs = {tensor.name: tensor.axes[-1:] for tensor in manifest.inputs if tensor.name != POSITIONS}
-    names = (*INPUTS, ATTENTION_MASK) if ATTENTION_MASK in inputs else INPUTS
-    if inputs != dict.fromkeys(names, (manifest.sequence_length,)):
+    inputs = [tensor for tensor in manifest.inputs if tensor.name != POSITIONS]
+    last_axes = {tensor.name: tensor.axes[-1:] for tensor in inputs}
+    names = (*INPUTS, ATTENTION_MASK) if ATTENTION_MASK in last_axes else INPUTS
+    if last_axes != dict.fromkeys(names, (manifest.sequence_length,)) or len(inputs) != len(names):
+        found = ", ".join(f"{tensor.name!r}: {tensor.axes[-1:]}" for tensor in inputs)
         raise BundleError(
-            f"{folder}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {inputs}"
+            f"{folder}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {{{found}}}"
         )
-    if POSITIONS in {tensor.name for tensor in manifest.inputs} and manifest.task != MASKED_LM:
+    positions = [tensor.axes[-1:] for tensor in manifest.inputs if tensor.name == POSITIONS]
+    if positions and manifest.task != MASKED_LM:
         raise BundleError(f"{folder}: {POSITIONS} is an input of masked-lm; found it in {manifest.task}")
-    labels = outputs["logits"][-1] if task.labelled else 0
-    if labels != len(manifest.labels):
+    if any(not axes or isinstance(axes[0], str) or axes[0] < 1 for axes in positions):
+        raise BundleError(f"{folder}: {POSITIONS}: expected a number of positions as its last axis")
+    labels = next((tensor.axes[-1] if tensor.axes else "no" for tensor in manifest.outputs if task.labelled), 0)
+    if labels != len(manifest.labels) or (task.labelled and not manifest.labels):
         raise BundleError(f"{folder}: expected {labels} labels for {manifest.task}; found {len(manifest.labels)}")
 
 
@@ -225,8 +247,8 @@ def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "aut
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        if type(config["vocab_size"]) is not int:
+        config: dict[str, Any] = json_from_bytes(path.read_bytes())
+        if type(config["vocab_size"]) is not int or config["vocab_size"] not in INT64:
             raise TypeError("vocab_size is no integer")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not an FNet's config.json ({error})") from error
@@ -291,7 +313,7 @@ def _windows(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, .
     length = pipeline.manifest.sequence_length
     question, context = pipeline.tokenizer.tokens(text), pipeline.tokenizer.tokens(second)
     room = length - pipeline.tokenizer.added(pair=True) - len(question)
-    if room < min(length // 4, len(context)):
+    if room < min(max(length // 4, 1), len(context)):
         raise InputError(
             f"question-answering: the question takes {len(question)} of {length} tokens; too few are left for the context"
         )
@@ -432,23 +454,24 @@ def _pretraining(pipeline: Pipeline, request: Request, outputs: Outputs) -> Pret
 class TaskPipeline:
     """How one task makes model inputs of texts, and an answer of its outputs; with `choices`, a request is one row of them.
 
+    `outputs` has a letter for each axis: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any.
     `labelled` tells that the manifest names the last axis of the logits.
     """
 
     encode: Callable[[Pipeline, str, Second], tuple[Encoding, ...]]
     answer: Callable[[Pipeline, Request, Outputs], Any]
-    outputs: tuple[str, ...] = ("logits",)
+    outputs: Mapping[str, str]
     labelled: bool = False
     choices: bool = False
 
 
 PIPELINES: Mapping[str, TaskPipeline] = {
-    "feature-extraction": TaskPipeline(_single_or_pair, _embedding, outputs=("last_hidden_state", "pooler_output")),
-    "pretraining": TaskPipeline(_pair, _pretraining, outputs=("prediction_logits", "seq_relationship_logits")),
-    MASKED_LM: TaskPipeline(_masked, _masked_lm),
-    "next-sentence-prediction": TaskPipeline(_pair, _next_sentence),
-    "sequence-classification": TaskPipeline(_single_or_pair, _classification, labelled=True),
-    "multiple-choice": TaskPipeline(_choices, _choice, choices=True),
-    "token-classification": TaskPipeline(_single, _token_labels, labelled=True),
-    "question-answering": TaskPipeline(_windows, _answer_spans, outputs=("start_logits", "end_logits")),
+    "feature-extraction": TaskPipeline(_single_or_pair, _embedding, {"last_hidden_state": "bsn", "pooler_output": "bn"}),
+    "pretraining": TaskPipeline(_pair, _pretraining, {"prediction_logits": "bsn", "seq_relationship_logits": "bn"}),
+    MASKED_LM: TaskPipeline(_masked, _masked_lm, {"logits": "bpn"}),
+    "next-sentence-prediction": TaskPipeline(_pair, _next_sentence, {"logits": "bn"}),
+    "sequence-classification": TaskPipeline(_single_or_pair, _classification, {"logits": "bl"}, labelled=True),
+    "multiple-choice": TaskPipeline(_choices, _choice, {"logits": "bc"}, choices=True),
+    "token-classification": TaskPipeline(_single, _token_labels, {"logits": "bsl"}, labelled=True),
+    "question-answering": TaskPipeline(_windows, _answer_spans, {"start_logits": "bs", "end_logits": "bs"}),
 }

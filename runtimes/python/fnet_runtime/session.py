@@ -66,16 +66,21 @@ def _shown(tensors: Sequence[TensorInfo]) -> str:
 def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:
     """Run any number of rows: at once up to `batch.max`, else by `batch.opt`; a batch below `batch.min` is filled with copies.
 
-    Raises what the session raises.
+    Raises what the session raises, SessionError for outputs without a row for each of the inputs', all alike.
     """
     batch = session.batch
     rows = len(next(iter(inputs.values())))
     size = batch.max if rows <= batch.max else batch.opt
-    parts = []
+    parts: list[Outputs] = []
     for start in range(0, rows, size):
         part = {name: array[start : start + size] for name, array in inputs.items()}
         count = min(size, rows - start)
         if count < batch.min:
             part = {name: np.concatenate([a, np.repeat(a[-1:], batch.min - count, axis=0)]) for name, a in part.items()}
-        parts.append({name: array[:count] for name, array in session.run(part).items()})
+        outputs = session.run(part)
+        for name, array in outputs.items():
+            wanted = (max(count, batch.min), *(parts[0][name] if parts else array).shape[1:])
+            if array.shape != wanted:
+                raise SessionError(f"{name}: expected the shape {list(wanted)}; the graph gave {list(array.shape)}")
+        parts.append({name: array[:count] for name, array in outputs.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

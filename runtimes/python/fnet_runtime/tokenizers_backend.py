@@ -23,6 +23,9 @@ LOWERCASE: Steps = [{"type": "Lowercase"}]
 CHARSMAP: Steps = [{"type": "Precompiled"}]
 FOLDED_SPACES: Steps = [{"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]
 UNDERLINES: Steps = [{"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]
+TYPED = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+STEPS = ("normalizers", "pretokenizers", "processors", "decoders")
+DECODERS = ("Metaspace", "Replace", "ByteFallback", "Fuse")
 METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
 
 
@@ -35,10 +38,15 @@ class TokenizersBackend:
         Raises BundleError when it is none, is not of `flavour` or lacks one of FNet's special tokens, SessionError when the
         library is not installed.
         """
-        self._tokenizer = _opened(pipeline, name, importer)
-        found = _flavour(json.loads(self._tokenizer.to_str()))
+        self._tokenizer, read = _opened(pipeline, name, importer)
+        found = _flavour(read)
         if found != flavour:
             raise BundleError(f"{name}: expected the pipeline of {flavour}, found {found or 'one that no FNet tokenizer writes'}")
+        unknown, vocabulary = read["model"].get("unk_token"), read["model"]["vocab"]
+        if unknown and unknown not in vocabulary:
+            raise BundleError(
+                f"{name}: not a tokenizer.json (the piece `{unknown}` is not in the vocabulary); expected the checkpoint's own"
+            )
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         ids = {token: self._tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
@@ -69,10 +77,11 @@ def flavour_from_pipeline(pipeline: bytes, *, name: str, importer: Importer = im
 
     Raises BundleError when it is no tokenizer.json at all, SessionError when the `tokenizers` library is not installed.
     """
-    return _flavour(json.loads(_opened(pipeline, name, importer).to_str()))
+    return _flavour(_opened(pipeline, name, importer)[1])
 
 
-def _opened(pipeline: bytes, name: str, importer: Importer) -> Any:
+def _opened(pipeline: bytes, name: str, importer: Importer) -> tuple[Any, dict[str, Any]]:
+    """The library's tokenizer, and the pipeline in the library's own, present spelling."""
     try:
         library = importer("tokenizers")
     except ImportError as error:
@@ -80,22 +89,40 @@ def _opened(pipeline: bytes, name: str, importer: Importer) -> Any:
             f"{name}: needs the tokenizers library, which is not installed; pip install 'fnet-runtime[tokenizers]'"
         ) from error
     try:
-        return library.Tokenizer.from_str(pipeline.decode("utf-8"))
-    except Exception as error:  # the library raises plain Exception
-        raise BundleError(f"{name}: not a tokenizer.json ({error}); expected the checkpoint's own") from error
+        tokenizer = library.Tokenizer.from_str(pipeline.decode("utf-8"))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises plain Exception, and its panics are not even that
+        raise _unreadable(name, error) from error
+    written, read = json.loads(pipeline), json.loads(tokenizer.to_str())
+    for part in TYPED:
+        if _types(written.get(part)) != _types(read[part]):  # the library guesses what has no type that it knows
+            raise _unreadable(name, f"unknown {part}")
+    return tokenizer, read
+
+
+def _unreadable(name: str, reason: object) -> BundleError:
+    return BundleError(f"{name}: not a tokenizer.json ({reason}); expected the checkpoint's own")
+
+
+def _types(part: Any) -> list[Any]:
+    """The types of a part and of its steps."""
+    if isinstance(part, dict):
+        steps = (step for key, value in part.items() if key in STEPS for step in value)
+        return [part.get("type"), *(types for step in steps for types in _types(step))]
+    return []
 
 
 def _flavour(pipeline: dict[str, Any]) -> str | None:
-    """The flavour of a pipeline in the library's own, present spelling."""
     steps = [
         CHARSMAP[0] if step["type"] == "Precompiled" else step for step in (pipeline["normalizer"] or {}).get("normalizers", [])
     ]
     frame = pipeline["post_processor"] and _template(pipeline["post_processor"])
     choices = product(([], ACCENTS), ([], LOWERCASE), ([], CHARSMAP))
+    if not (_is_described(pipeline["model"]) and _is_described_decoder(pipeline["decoder"])):
+        return None
     if (
-        pipeline["model"]["type"] in ("BPE", "Unigram")
-        and not pipeline["model"].get("dropout")
-        and steps in [QUOTES + accents + lower + charsmap + FOLDED_SPACES for accents, lower, charsmap in choices]
+        steps in [QUOTES + accents + lower + charsmap + FOLDED_SPACES for accents, lower, charsmap in choices]
         and pipeline["pre_tokenizer"] == METASPACE
         and frame == ("[CLS]:0 A:0 [SEP]:0", "[CLS]:0 A:0 [SEP]:0 B:1 [SEP]:1")
     ):
@@ -108,6 +135,22 @@ def _flavour(pipeline: dict[str, Any]) -> str | None:
     ):
         return V5
     return None
+
+
+def _is_described(model: dict[str, Any]) -> bool:
+    """Whether docs/tokenizer.md says what the model's options do."""
+    if model["type"] == "Unigram":
+        return model["unk_id"] is not None
+    options = ("dropout", "byte_fallback", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
+    return model["type"] == "BPE" and bool(model["unk_token"] and model["fuse_unk"]) and not any(model[o] for o in options)
+
+
+def _is_described_decoder(decoder: dict[str, Any] | None) -> bool:
+    if decoder is None:
+        return True
+    if decoder["type"] == "Sequence":
+        return all(map(_is_described_decoder, decoder["decoders"]))
+    return decoder["type"] in DECODERS and "Regex" not in decoder.get("pattern", ())
 
 
 def _template(processor: dict[str, Any]) -> tuple[str, str] | None:

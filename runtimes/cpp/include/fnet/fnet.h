@@ -27,7 +27,11 @@ typedef enum fnet_code {
 typedef struct fnet_config {
   const char* runtime; /* null: the bundle's own engine where it has one, else ONNX Runtime; or its name, such as "onnxruntime" */
   int threads;         /* cores that ONNX Runtime may use, 1 to 1024; 0 is all */
-  const char* library; /* file of libonnxruntime; null: $FNET_ONNXRUNTIME, else what the loader finds by its name */
+  const char* library; /* file of the runtime's library; null: $FNET_ONNXRUNTIME, $FNET_TENSORRT or $FNET_TENSORRT_RTX, else what the
+                          loader finds by its name */
+  int device;          /* number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one */
+  int contexts;        /* TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait; 0 is 2 */
+  int cuda_graph;      /* TensorRT: not 0: capture the run of each batch size as a CUDA graph, once, and launch that from then on */
 } fnet_config;
 
 /* An opened bundle. Any number of threads may run it at once; close it once, after the last run has returned. */

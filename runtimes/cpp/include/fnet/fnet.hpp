@@ -4,7 +4,8 @@
 //   if (!fnet) { /* fnet.error().text */ }
 //   auto answer = fnet->classify("some text");
 //
-// All text is UTF-8. Spans are half-open and count code points of the text, as the Python runtime's do. Nothing here throws.
+// All text is UTF-8. Spans are half-open and count code points of the text, as the Python runtime's do. Nothing here throws, but
+// json_from_answer and copies of answers where memory is at an end.
 //
 // ONNX Runtime's official builds send usage data to Microsoft from 1.29 on. Opening a bundle switches that off, but an event of its
 // start comes before. ORT_DISABLE_TELEMETRY=1 in the environment, set before the first `open`, stops all.
@@ -32,7 +33,11 @@ namespace fnet {
 struct Config {
   std::string runtime = "auto";  // the bundle's own engine where it has one, else ONNX Runtime; or its name, such as onnxruntime
   int threads = 0;               // cores that ONNX Runtime may use, 1 to 1024; 0 is all
-  std::string library;           // file of libonnxruntime; empty: $FNET_ONNXRUNTIME, else what the loader finds by its name
+  std::string library;           // file of the runtime's library; empty: $FNET_ONNXRUNTIME, $FNET_TENSORRT or $FNET_TENSORRT_RTX,
+                                 // else what the loader finds by its name
+  int device = 0;                // number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one
+  int contexts = 2;              // TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait
+  bool cuda_graph = false;       // TensorRT: capture the run of each batch size as a CUDA graph, once, and launch that from then on
 };
 
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.

@@ -20,7 +20,8 @@ struct Error {
   std::string text;  // what was expected, what was found and what to do; UTF-8
 };
 
-// A value or an Error. Taking the value of an error is undefined, as with std::optional.
+// A value or an Error. Taking the value of an error is undefined, as with std::optional. What is taken of a temporary Result is a value
+// of its own: `for (auto& label : *pipeline.classify_tokens(text))` is safe.
 template <class T>
 class [[nodiscard]] Result {
  public:
@@ -30,10 +31,11 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return held_.index() == 0; }
   T& operator*() & { return *std::get_if<0>(&held_); }
   const T& operator*() const& { return *std::get_if<0>(&held_); }
-  T&& operator*() && { return std::move(*std::get_if<0>(&held_)); }
+  T operator*() && { return std::move(*std::get_if<0>(&held_)); }
   T* operator->() { return std::get_if<0>(&held_); }
   const T* operator->() const { return std::get_if<0>(&held_); }
-  const Error& error() const { return *std::get_if<1>(&held_); }
+  const Error& error() const& { return *std::get_if<1>(&held_); }
+  Error error() && { return std::move(*std::get_if<1>(&held_)); }
 
  private:
   std::variant<T, Error> held_;

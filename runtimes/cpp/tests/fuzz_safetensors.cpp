@@ -1,0 +1,12 @@
+// A golden.safetensors of any bytes is read or refused; what is read can be compared with outputs of its own shapes.
+#include "golden.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const char* data, std::size_t size) {
+  const auto golden = fnet::golden_from_bytes({data, size});
+  if (!golden) return 0;
+  fnet::Outputs outputs;
+  for (const auto& [name, reference] : golden->references)
+    outputs[name] = {reference.shape, {reference.values.begin(), reference.values.end()}};
+  (void)fnet::checks_from_outputs(outputs, *golden);
+  return 0;
+}
