@@ -70,15 +70,15 @@ def open_ours(positions=None, *, attends=False):
 # ---- what one would otherwise do
 
 
-def transformers_model(kind, length):
+def transformers_model(kind, length, *, vocabulary=VOCAB, hidden=HIDDEN, layers=LAYERS, intermediate=INTERMEDIATE):
     import torch
     import transformers
 
     sizes = {
-        "vocab_size": VOCAB,
-        "hidden_size": HIDDEN,
-        "num_hidden_layers": LAYERS,
-        "intermediate_size": INTERMEDIATE,
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "intermediate_size": intermediate,
         "max_position_embeddings": length,
         "num_labels": LABELS,
     }

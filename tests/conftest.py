@@ -59,7 +59,8 @@ def save_tiny(folder, task="sequence-classification", **changes):
 
 
 def export(checkpoint, output, *, task="sequence-classification", target="onnx", **options):
-    chosen = ExportOptions(task=task, target=target, model=str(checkpoint), output=output, **options)
+    """Export a checkpoint; without one, the built-in model."""
+    chosen = ExportOptions(task=task, target=target, model=str(checkpoint) if checkpoint else None, output=output, **options)
     return bundle_from_plan(plan_from_options(chosen), Quiet())
 
 

@@ -60,14 +60,18 @@ class Child:
 
 @contextlib.contextmanager
 def child_from_arguments(
-    arguments: Sequence[str], *, environment: Mapping[str, str] | None = None, folder: Path | None = None
+    arguments: Sequence[str],
+    *,
+    program: str = sys.executable,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Child]:
-    """Start this Python with arguments; when the block ends, so does the process, whatever it does."""
+    """Start a program, this Python unless given, with arguments; when the block ends, so does the process, whatever it does."""
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryFile() as stderr,  # a pipe would fill up and stop the process
         subprocess.Popen(
-            [sys.executable, *arguments],
+            [program, *arguments],
             stdin=pipe,
             stdout=pipe,
             stderr=stderr,

@@ -6,12 +6,11 @@ import os
 import shlex
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import export, replaced, save_tiny
+from conftest import replaced
 from cpp_build import CPP, LIBRARY
 from fnet_runtime.cli import main
 from fnet_runtime.errors import BundleError, InputError, SessionError
@@ -26,19 +25,6 @@ HARD = "My [MASK] costs 10,000 euros, isn't it ``fine''? Ünïcödé 😀 [MASK]
 LONG = HARD * 6
 TEXTS = [HARD, "", 'a  b\t"q"\\ \x7f \x01', LONG, *(f"line {i} is [MASK] here" for i in range(13))]
 CONTEXT = "the second text, 1,000 times."
-
-
-@pytest.fixture(scope="session")
-def bundles(tmp_path_factory):
-    """Exports the tiny model of a task once."""
-    folder = tmp_path_factory.mktemp("cpp")
-
-    @cache
-    def bundle(task, **options):
-        name = "-".join([task, *map(str, options.values())])
-        return export(save_tiny(folder / f"{name}-checkpoint", task), folder / name, task=task, **options).folder
-
-    return bundle
 
 
 def python_run(built, *words, **options):
@@ -73,9 +59,10 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("task", TASKS)
-def test_fnet_run_prints_the_bytes_that_python_prints(built, bundles, task):
-    bundle = bundles(task)
+def test_fnet_run_prints_the_bytes_that_python_prints(built, bundles, task, precision):
+    bundle = bundles(task, precision=precision)
     for case in CASES[task]:
         texts = {"masked-lm": [HARD, "[MASK]", "   [MASK]", LONG], "question-answering": ["what?", "", "10, ``a''"]}.get(
             task, TEXTS
@@ -87,16 +74,8 @@ def test_fnet_run_prints_the_bytes_that_python_prints(built, bundles, task):
     assert_same_run(built, bundle, "--self-test")
 
 
-@pytest.mark.parametrize(
-    ("task", "options"),
-    [
-        ("sequence-classification", {"precision": "int8"}),
-        ("masked-lm", {"predict_positions": 2}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_other_graphs_too(built, bundles, task, options):
-    bundle = bundles(task, **options)
+def test_masked_lm_at_positions(built, bundles):
+    bundle = bundles("masked-lm", predict_positions=2)
     done = assert_same_run(built, bundle, "--json", "--text", HARD, "--text", "[MASK] [MASK] [MASK] x", "--text", "[MASK]")
     assert done.returncode == 0
     assert assert_same_run(built, bundle, "--self-test", "--json").returncode == 0
@@ -221,6 +200,13 @@ def test_a_missing_library_is_told(built, whole_bundle):
     environment["FNET_ONNXRUNTIME"] = "libm.so.6"
     done = subprocess.run([built.folder / "fnet-run", whole_bundle, "--text", "a"], env=environment, capture_output=True, text=True)
     assert done.stderr == "error: FNET_ONNXRUNTIME: is not ONNX Runtime's library; expected libonnxruntime.so\n"
+
+
+def test_onnxruntime_neither_sends_nor_keeps_usage_data(built, whole_bundle, tmp_path):
+    unset = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in built.environment.items() if name not in unset} | {"HOME": str(tmp_path)}
+    subprocess.run([built.folder / "fnet-run", whole_bundle, "--text", "a"], env=environment, check=True, capture_output=True)
+    assert not list(tmp_path.iterdir())
 
 
 # ---- the C interface and the package

@@ -24,9 +24,8 @@ def program(built, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("task", TASKS)
-def test_every_head_has_the_row_and_equals_python(program, task, precision, tmp_path):
-    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task, precision=precision).folder
-    rows = {row["name"]: row for row in json.loads((folder / "parity.json").read_text())["rows"]}
+def test_every_head_has_the_row_and_equals_python(bundles, task, precision):
+    rows = {row["name"]: row for row in json.loads((bundles(task, precision=precision) / "parity.json").read_text())["rows"]}
     of_python = rows["ONNX Runtime, final graph, optimised"]
     assert (rows[CPP_ROW]["status"], rows[CPP_ROW]["precision"]) == ("passed", precision)
     for name, found in rows[CPP_ROW]["outputs"].items():
@@ -110,9 +109,8 @@ def test_the_program_refuses_what_it_cannot_read(built, whole_bundle, words, fed
     assert (done.returncode, done.stderr.decode().startswith(("Usage", f"error: {said}") if said else "")) == (code, True), done
 
 
-def test_inputs_may_be_of_any_axes(program, tmp_path):
-    checkpoint = save_tiny(tmp_path / "c", "multiple-choice")
-    folder = export(checkpoint, tmp_path / "b", task="multiple-choice").folder
+def test_inputs_may_be_of_any_axes(program, bundles):
+    folder = bundles("multiple-choice", precision="fp32")
     inputs = manifest_from_folder(folder).inputs
     assert all(len(tensor.axes) == 3 for tensor in inputs)
     outputs = CppSession(folder / "model.onnx", inputs).run({tensor.name: np.ones((2, 5, LENGTH), np.int64) for tensor in inputs})

@@ -4,12 +4,10 @@ To fuzz longer: cmake --preset fuzz && cmake --build --preset fuzz, then build/f
 """
 
 import shutil
-from functools import cache
 from pathlib import Path
 
 import golden_tokenizer
 import pytest
-from conftest import export, save_tiny
 from cpp_build import CPP, built_from_preset
 from fuzz_seeds import seeds_from_bundle, words_from_seeds
 from hostile import HOSTILE, with_tokenizer
@@ -47,18 +45,6 @@ def tsan():
 def fuzzers():
     flags = ["-fsanitize=address,undefined,fuzzer"]
     return built_from_preset("fuzz", compiler="clang++", flags=flags, UBSAN_OPTIONS="print_stacktrace=1")
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    """Exports the tiny model of a task once."""
-    folder = tmp_path_factory.mktemp("sanitizers")
-
-    @cache
-    def bundle(task):
-        return export(save_tiny(folder / f"{task}-checkpoint", task), folder / task, task=task).folder
-
-    return bundle
 
 
 def assert_clean(done, code=0):

@@ -36,6 +36,8 @@ Result<Library> library_from_file(const std::string& path) {
     return session_error("ONNX Runtime " + library.version + " is too old; expected 1." + std::to_string(API_VERSION) + " or newer");
   if (OrtStatus* status = library.api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "fnet", &library.environment))
     return session_error("ONNX Runtime " + library.version + " does not start (" + text_of(*library.api, status) + ")");
+  // from 1.29 on it tells Microsoft of the models that are opened, unless told not to
+  if (OrtStatus* status = library.api->DisableTelemetryEvents(library.environment)) library.api->ReleaseStatus(status);
   return library;
 }
 

@@ -3,6 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 namespace fnet {
 namespace {
 
@@ -16,36 +21,83 @@ constexpr uint32_t K[64] = {
 
 uint32_t rotated(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
+using State = Sha256::State;
+
+void add_blocks(State& state, const unsigned char* bytes, std::size_t count) {
+  for (; count > 0; --count) {
+    uint32_t w[64];
+    for (int i = 0; i < 16; ++i, bytes += 4)
+      w[i] = uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
+    for (int i = 16; i < 64; ++i) {
+      const uint32_t s0 = rotated(w[i - 15], 7) ^ rotated(w[i - 15], 18) ^ w[i - 15] >> 3;
+      const uint32_t s1 = rotated(w[i - 2], 17) ^ rotated(w[i - 2], 19) ^ w[i - 2] >> 10;
+      w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+    }
+    auto [a, b, c, d, e, f, g, h] = state;
+    for (int i = 0; i < 64; ++i) {
+      const uint32_t t1 = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & f) ^ (~e & g)) + K[i] + w[i];
+      const uint32_t t2 = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+      h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
+    }
+    const uint32_t added[] = {a, b, c, d, e, f, g, h};
+    for (int i = 0; i < 8; ++i) state[i] += added[i];
+  }
+}
+
+#if defined(__x86_64__)
+bool has_sha_instructions() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1);
+}
+
+// The same with the processor's SHA instructions, which take the state as ABEF and CDGH, and two rounds at a time.
+__attribute__((target("sha,sse4.1")))
+void add_blocks_by_instructions(State& state, const unsigned char* bytes, std::size_t count) {
+  const auto load = [](const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); };
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  const __m128i badc = _mm_shuffle_epi32(load(&state[0]), 0xb1), efgh = _mm_shuffle_epi32(load(&state[4]), 0x1b);
+  __m128i abef = _mm_alignr_epi8(badc, efgh, 8), cdgh = _mm_blend_epi16(efgh, badc, 0xf0);
+  for (; count > 0; --count, bytes += 64) {
+    const __m128i abef_before = abef, cdgh_before = cdgh;
+    __m128i w[4];  // the last 16 words, those of round 4 i in w[i % 4]
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      __m128i& now = w[i % 4];
+      const __m128i &next = w[(i + 1) % 4], &second = w[(i + 2) % 4], &last = w[(i + 3) % 4];
+      now = i < 4 ? _mm_shuffle_epi8(load(bytes + 16 * i), big_endian)
+                  : _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(now, next), _mm_alignr_epi8(last, second, 4)), last);
+      const __m128i added = _mm_add_epi32(now, load(K + 4 * i));
+      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, added);
+      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(added, 0x0e));
+    }
+    abef = _mm_add_epi32(abef, abef_before), cdgh = _mm_add_epi32(cdgh, cdgh_before);
+  }
+  const __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(&state[0]), _mm_blend_epi16(feba, dchg, 0xf0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(&state[4]), _mm_alignr_epi8(dchg, feba, 8));
+}
+#endif
+
 }  // namespace
 
-void Sha256::block(const unsigned char* bytes) {
-  uint32_t w[64];
-  for (int i = 0; i < 16; ++i, bytes += 4)
-    w[i] = uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
-  for (int i = 16; i < 64; ++i) {
-    const uint32_t s0 = rotated(w[i - 15], 7) ^ rotated(w[i - 15], 18) ^ w[i - 15] >> 3;
-    const uint32_t s1 = rotated(w[i - 2], 17) ^ rotated(w[i - 2], 19) ^ w[i - 2] >> 10;
-    w[i] = w[i - 16] + s0 + w[i - 7] + s1;
-  }
-  auto [a, b, c, d, e, f, g, h] = state_;
-  for (int i = 0; i < 64; ++i) {
-    const uint32_t t1 = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & f) ^ (~e & g)) + K[i] + w[i];
-    const uint32_t t2 = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-    h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
-  }
-  const uint32_t added[] = {a, b, c, d, e, f, g, h};
-  for (int i = 0; i < 8; ++i) state_[i] += added[i];
+std::vector<Sha256::AddBlocks> Sha256::ways() {
+  std::vector<AddBlocks> ways{add_blocks};
+#if defined(__x86_64__)
+  if (has_sha_instructions()) ways.push_back(add_blocks_by_instructions);
+#endif
+  return ways;
 }
 
 void Sha256::add(const void* data, std::size_t bytes) {
   auto next = static_cast<const unsigned char*>(data);
   while (bytes > 0) {
-    const std::size_t held = total_ % 64, taken = std::min(bytes, 64 - held);
-    if (taken == 64) {
-      block(next);
+    const std::size_t held = total_ % 64, whole = held ? 0 : bytes / 64;
+    const std::size_t taken = whole ? 64 * whole : std::min(bytes, 64 - held);
+    if (whole) {
+      add_blocks_(state_, next, whole);
     } else {
       std::memcpy(rest_.data() + held, next, taken);
-      if (held + taken == 64) block(rest_.data());
+      if (held + taken == 64) add_blocks_(state_, rest_.data(), 1);
     }
     next += taken, bytes -= taken, total_ += taken;
   }

@@ -241,6 +241,7 @@ int self_test(const fnet::Pipeline& pipeline, bool as_json) {
 }  // namespace
 
 int main(int count, char** words) {
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // see fnet.hpp
   const Options options = options_from_words(words_from_line({words + 1, words + count}));
   const auto pipeline = fnet::Pipeline::open(options.bundle, options.config);
   if (!pipeline) fail(pipeline.error());

@@ -4,6 +4,7 @@
 // Exit codes: 0 ok; 1 bad input; 2 usage; 4 the graph cannot be opened or run.
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -53,6 +54,7 @@ void write_file(std::ostream& out, const std::string& file) {
 }  // namespace
 
 int main(int count, char** words) {
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // see fnet.hpp
   if (count != 3) {
     std::cerr << "Usage: fnet-session MODEL.onnx INPUTS\n";
     return USAGE;

@@ -4,6 +4,10 @@ import fnet_runtime
 fnet_runtime.load("bundle")("some text")
 """
 
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported, which would send usage data
+
 from fnet_runtime.errors import BundleError, FNetRuntimeError, InputError, SessionError
 from fnet_runtime.pipelines import Pipeline, load
 
