@@ -22,6 +22,8 @@ auto guarded(Work work) -> decltype(work()) {
     return session_error("out of memory");  // short enough to need none
   } catch (const std::exception& error) {
     return session_error(std::string("fnet_runtime failed: ") + error.what());
+  } catch (const Error& error) {  // a reader's, which should have ended there
+    return error;
   }
 }
 

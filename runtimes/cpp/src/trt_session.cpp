@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 
 #include "files.h"
 #include "json_reader.h"
@@ -52,7 +53,12 @@ class Lane {
 
   Result<Outputs> run(const Inputs& inputs) {
     Outputs outputs;
-    const auto failed = enqueue(inputs, outputs);
+    std::optional<Error> failed;
+    try {
+      failed = enqueue(inputs, outputs);
+    } catch (const std::bad_alloc&) {
+      failed = session_error("out of memory");
+    }
     const auto unfinished = cuda_.wait(stream_);  // even then: the copies that were enqueued read and write host memory
     if (failed) return *failed;
     if (unfinished) return *unfinished;
@@ -204,9 +210,13 @@ class TrtSession : public Session {
   }
 
   Result<std::unique_ptr<Lane>> opened_lane() const {
-    auto lane = std::make_unique<Lane>(*cuda_, *engine_, outputs_, options_.cuda_graph);
-    if (auto fault = lane->open()) return *fault;
-    return lane;
+    try {
+      auto lane = std::make_unique<Lane>(*cuda_, *engine_, outputs_, options_.cuda_graph);
+      if (auto fault = lane->open()) return *fault;
+      return lane;
+    } catch (const std::bad_alloc&) {
+      return session_error("out of memory");
+    }
   }
 
   // An idle lane, or a new one, or, where there may be no more of them, the next that is given back.
