@@ -66,7 +66,10 @@ def test_the_demo_mails(labelled, name):
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "answered"), [("masked-lm", "fillers"), ("next-sentence-prediction", "follows")])
 def test_its_other_heads_become_engines_too(task, answered, tmp_path):
-    exported = CliRunner().invoke(main, ["--task", task, "--target", "tensorrt", "--output", str(tmp_path / "b"), "--json"])
+    samples = tmp_path / "samples"
+    samples.write_text("a few texts\nfor 8,000 logits a token\n")
+    words = ["--task", task, "--target", "tensorrt", "--output", str(tmp_path / "b"), "--samples", str(samples), "--json"]
+    exported = CliRunner().invoke(main, words)
     assert exported.exit_code == 0, exported.output
     rows = json.loads(exported.stdout)["parity"]["rows"]
     assert [row["status"] for row in rows[:3]] == ["passed"] * 3

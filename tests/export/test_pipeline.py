@@ -80,7 +80,10 @@ def test_masked_lm_at_positions_of_a_hybrid(tmp_path):
     ids=str,
 )
 def test_other_sizes(sizes, tmp_path):
-    folder = export(save_tiny(tmp_path / "checkpoint", "masked-lm", **sizes), tmp_path / "bundle", task="masked-lm").folder
+    samples = tmp_path / "samples"
+    samples.write_text("a few texts\nfor long sequences\n")
+    checkpoint = save_tiny(tmp_path / "checkpoint", "masked-lm", **sizes)
+    folder = export(checkpoint, tmp_path / "bundle", task="masked-lm", samples=samples).folder
     pipe = fnet_runtime.load(folder)
     assert all(check.passed for check in pipe.self_test())
     assert pipe.manifest.sequence_length == sizes.get("max_position_embeddings", LENGTH)
