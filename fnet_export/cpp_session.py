@@ -9,6 +9,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 import onnxruntime
 from fnet_runtime.errors import SessionError
@@ -32,7 +33,7 @@ def program_from_host() -> Path | None:
 
 
 class CppSession:
-    """A model.onnx opened by the C++ runtime, in a process of its own that ends with this object.
+    """A model.onnx opened by the C++ runtime, in a process of its own that ends with this object and answers one caller at a time.
 
     It opens the ONNX Runtime library of this Python, unless FNET_ONNXRUNTIME names another.
     """
@@ -62,7 +63,7 @@ class CppSession:
             )
         except OSError as error:
             raise SessionError(f"{found}: cannot be started ({error.strerror})") from error
-        self._inputs = tuple(inputs)
+        self._inputs, self._one_caller = tuple(inputs), Lock()
         weakref.finalize(self, self._process.communicate)
         if self._read_length():
             self._process.kill()
@@ -71,16 +72,21 @@ class CppSession:
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""
         question = save(checked_inputs(inputs, self._inputs))
+        with self._one_caller:
+            answer = self._answer(question)
+        try:
+            return load(answer)
+        except SafetensorError as error:
+            raise SessionError(f"{PROGRAM} failed: its answer is not a safetensors file ({error})") from error
+
+    def _answer(self, question: bytes) -> bytes:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(len(question).to_bytes(LENGTH_BYTES, "little") + question)
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended: the answer is missing, and it says why
-        try:
-            return load(self._read(self._read_length()))
-        except SafetensorError as error:
-            raise SessionError(f"{PROGRAM} failed: its answer is not a safetensors file ({error})") from error
+        return self._read(self._read_length())
 
     def _read_length(self) -> int:
         """Read the length of its next file."""
