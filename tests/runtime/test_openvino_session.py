@@ -19,8 +19,8 @@ CPU_HAS = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @pytest.fixture(scope="module")
-def folder(checkpoint, tmp_path_factory):
-    return export(checkpoint, tmp_path_factory.mktemp("openvino") / "bundle", target="openvino").folder
+def folder(openvino_bundle):
+    return openvino_bundle
 
 
 @pytest.fixture(scope="module")

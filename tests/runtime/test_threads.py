@@ -2,7 +2,6 @@
 
 import golden_tokenizer
 import pytest
-from conftest import export
 from fnet_runtime.pipelines import load
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 from threads import differing
@@ -14,11 +13,6 @@ FILES = {
     "fnet-fast": lambda: golden_tokenizer.pipeline("bpe", "fnet-fast"),
     "fnet-v5": lambda: golden_tokenizer.pipeline("unigram", "fnet-v5"),
 }
-
-
-@pytest.fixture(scope="module")
-def openvino_bundle(checkpoint, tmp_path_factory):
-    return export(checkpoint, tmp_path_factory.mktemp("threads") / "bundle", target="openvino").folder
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
