@@ -1,6 +1,7 @@
 """fnet-export: commands by name, each imported when it is asked for, so that those without torch start without it."""
 
 import importlib
+import logging
 import signal
 import sys
 from typing import NoReturn, cast
@@ -21,6 +22,10 @@ COMMANDS = {
 """By the name that a user types: the module in `fnet_export.commands`, and the function of the same name in it."""
 
 
+NO_LOG = logging.NullHandler()
+"""Where libraries log to: without a handler, Python prints their warnings to standard error, where only ours belong."""
+
+
 class Commands(click.Group):
     """Commands by name; arguments that begin with none of them are those of `export`."""
 
@@ -32,6 +37,7 @@ class Commands(click.Group):
         """Import a command; None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
+        logging.getLogger().addHandler(NO_LOG)  # first: matplotlib warns of an unwritable home as soon as it is imported
         module = importlib.import_module(f"fnet_export.commands.{COMMANDS[cmd_name]}")
         return cast(click.Command, getattr(module, COMMANDS[cmd_name]))
 

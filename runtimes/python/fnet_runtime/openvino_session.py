@@ -1,6 +1,7 @@
 """OpenVINO on the CPU, at the precision of the bundle."""
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ CAPABILITIES = {"f16": "FP16", "bf16": "BF16"}
 OPEN = "?"
 """An open axis: OpenVINO has no names for them."""
 Importer = Callable[[str], ModuleType]
+
+# Importing openvino sends usage data, but not where this package is missing (CONTRIBUTING.md). Whoever imported it before keeps it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
