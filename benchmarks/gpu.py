@@ -124,7 +124,7 @@ def steps(scale, scratch, builders, report):
         yield (
             Step(
                 name=f"time: {name}, ONNX Runtime",
-                budget_s=110 if length == first else 70,
+                budget_s=130 if length == first else 70,
                 results=times.onnxruntime_times,
                 needs=onnx,
             ),

@@ -45,19 +45,22 @@ class DeviceSession:
             raise SessionError(f"ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, found, strict=True))
 
-    def bound(self, inputs):
-        """Copy inputs to the device once; return what runs the graph on them and leaves the outputs there."""
+    def bound(self, inputs, *, outputs=None):
+        """Copy inputs to the device once; return what runs the graph on them and leaves the outputs there.
+
+        `outputs` are arrays of the shapes that the outputs have: a CUDA graph needs its outputs at the same place in every run.
+        """
         binding = self.session.io_binding()
         names = {value.name for value in self.session.get_inputs()}
-        kept = {
-            name: onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
-            for name, array in inputs.items()
-            if name in names
-        }
-        for name, value in kept.items():
+        kept = [(name, self._on_device(array)) for name, array in inputs.items() if name in names]
+        for name, value in kept:
             binding.bind_ortvalue_input(name, value)
         for name in self._outputs:
-            binding.bind_output(name, self._device, 0)
+            if outputs is None:
+                binding.bind_output(name, self._device, 0)
+            else:
+                kept.append((name, self._on_device(outputs[name])))
+                binding.bind_ortvalue_output(*kept[-1])
 
         def run():
             self.session.run_with_iobinding(binding)
@@ -65,6 +68,9 @@ class DeviceSession:
 
         run.kept = kept  # the binding does not own them
         return run
+
+    def _on_device(self, array):
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
 
 
 def fallen_back(model, scale, inputs):

@@ -94,7 +94,7 @@ def test_the_rehearsal_runs_every_step(environment, tmp_path):
         ("factored", "fp16"),
     ]
     assert {("FNet, ONNX Runtime", *pair) for pair in transforms} < subjects
-    assert {("BERT, ONNX Runtime", None, "int8"), ("FNet, torch.compile", "fft", "fp16")} < subjects
+    assert {("BERT, ONNX Runtime", None, "int8"), ("FNet, torch.compile, autocast", "fft", "fp16")} < subjects
     sys.path.insert(0, str(BENCHMARKS))
     try:
         from on_gpu.report import markdown, write_markdown
