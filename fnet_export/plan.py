@@ -39,7 +39,7 @@ from fnet_export.emails import EMAILS
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
 from fnet_export.evaluate import Limits
 from fnet_export.inputs import GOLDEN_ROWS
-from fnet_export.int8 import is_quantised
+from fnet_export.int8 import is_quantised, layers_from_model
 from fnet_export.labelled import Record, records_from_file
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
@@ -267,7 +267,8 @@ def _expected_bytes(
     """Sizes to expect, in bytes, by file: weights and DFT matrices count by their precision, the rest is small."""
     config, size = checkpoint.config, 2 if options.precision in HALVES else 4
     with torch.device("meta"):
-        weights = [*FNet(config, task, mixing="fft", sequence_length=length).named_parameters()]
+        model = FNet(config, task, mixing="fft", sequence_length=length)
+    weights, layers = [*model.named_parameters()], layers_from_model(model)
     mixings = [MIXINGS[mixing](length, config.hidden_size, torch.float32)] if mixing in MIXINGS else []
     matrices = sum(matrix.numel() for made in mixings for matrix in made.buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
@@ -278,7 +279,7 @@ def _expected_bytes(
         for axis in output[1:]:
             count *= axis if isinstance(axis, int) else axes.get(axis, config.hidden_size)
         golden += 8 * count
-    bytes_of = {name: 1 if options.precision == INT8 and is_quantised(name) else size for name, _ in weights}
+    bytes_of = {name: 1 if options.precision == INT8 and is_quantised(name, layers) else size for name, _ in weights}
     graph = sum(weight.numel() * bytes_of[name] for name, weight in weights) + size * matrices
     beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
