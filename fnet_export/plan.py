@@ -27,8 +27,8 @@ from fnet_runtime.manifest import (
 from fnet_runtime.openvino_session import precision_on_cpu
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
-from fnet_core.config import FOURIER, FNetConfig
-from fnet_core.errors import CheckpointError
+from fnet_core.config import FNetConfig
+from fnet_core.errors import CheckpointError, TaskError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
@@ -176,6 +176,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     config = checkpoint.config
     task = task_of_config(task, config)
     random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
+    _check_token_types(task, checkpoint)
     trained = config.max_position_embeddings
     length = options.sequence_length or trained
     check_length(config, length)
@@ -218,6 +219,15 @@ def plan_from_options(options: ExportOptions) -> Plan:
         notes=tuple(notes),
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
     )
+
+def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
+    """Refuse a task of two texts for a model that cannot tell them apart."""
+    if task.paired and checkpoint.config.type_vocab_size < 2:
+        raise TaskError(
+            f"{checkpoint.source.id}: {task.name} takes two texts, and the tokens of the second have type 1; {checkpoint.origin} "
+            f"says type_vocab_size {checkpoint.config.type_vocab_size}. Export a task of one text, or a model with two token types"
+        )
+
 
 
 def _accepted_drift(
