@@ -51,6 +51,7 @@ from fnet_export.texts import Texts, texts_from_file
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.tolerance import Tolerance, tolerance_from_options
 from fnet_export.trace import TraceOptions
+from fnet_export.wording import note_of_random_head
 
 TARGET_PRECISIONS = {
     "onnx": (FP32, INT8),
@@ -175,8 +176,8 @@ def plan_from_options(options: ExportOptions) -> Plan:
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
     task = task_of_config(task, config)
-    random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
     _check_token_types(task, checkpoint)
+    random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
     trained = config.max_position_embeddings
     length = options.sequence_length or trained
     check_length(config, length)
@@ -195,11 +196,9 @@ def plan_from_options(options: ExportOptions) -> Plan:
         notes.append(library.substituted)
     if choice.disagreement:
         notes.append(f"tokenizer {choice.flavour} ({choice.reason}): {choice.disagreement}; --tokenizer names another")
-    if checkpoint.origin != CONFIG:
-        assumed = ["Fourier mixing"] * (FOURIER in config.mixings) + ["<pad> at 3", "labels by number"]
-        notes.append(f"{checkpoint.source.id} has no {CONFIG}; assumed: {', '.join(assumed)}")
+    notes += checkpoint.notes
     if random_head:
-        notes.append(f"the {task.name} head is random (--random-head): outputs mean nothing until it is trained")
+        notes.append(note_of_random_head(task.name))
     if length != trained:
         notes.append(_accepted_drift(options, checkpoint, task, choice, length, random_head=random_head))
     return Plan(
@@ -220,6 +219,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
     )
 
+
 def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
     """Refuse a task of two texts for a model that cannot tell them apart."""
     if task.paired and checkpoint.config.type_vocab_size < 2:
@@ -227,7 +227,6 @@ def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
             f"{checkpoint.source.id}: {task.name} takes two texts, and the tokens of the second have type 1; {checkpoint.origin} "
             f"says type_vocab_size {checkpoint.config.type_vocab_size}. Export a task of one text, or a model with two token types"
         )
-
 
 
 def _accepted_drift(
