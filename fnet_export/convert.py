@@ -65,7 +65,7 @@ def folder_from_options(options: ConvertOptions, *, on_note: Callable[[str], Non
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
     tokenizer_files = _tokenizer_files(checkpoint, choice)
-    notes = [*checkpoint.notes, *(_notes_of_tokenizer(choice) if options.to == HUGGINGFACE else ())]
+    notes = [*choice.notes, *checkpoint.notes, *(_notes_of_tokenizer(choice) if options.to == HUGGINGFACE else ())]
     for note in notes:
         on_note(note)
     with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:

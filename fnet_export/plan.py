@@ -194,9 +194,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     notes = []
     if library is not None and library.substituted:
         notes.append(library.substituted)
-    if choice.disagreement:
-        notes.append(f"tokenizer {choice.flavour} ({choice.reason}): {choice.disagreement}; --tokenizer names another")
-    notes += checkpoint.notes
+    notes += [*choice.notes, *checkpoint.notes]
     if random_head:
         notes.append(note_of_random_head(task.name))
     if length != trained:
