@@ -119,7 +119,7 @@ def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint
         rounded=rounded,
         shipped=shipped,
         float32=float32,
-        fresh=typed(fresh_from_float32(float32, manifest, shipped)),
+        fresh=typed(fresh_from_float32(float32, rounded, manifest, shipped)),
         tokens=lowered.ids_order.numpy(),
         hidden=np.argsort(lowered.hidden_back.numpy()),
     )

@@ -76,7 +76,7 @@ def bisect(
             if output is not None:
                 _check_fix(manifest, output)
             data = texts_from_file(samples)
-            checkpoint = checkpoint_from_bundle(bundle, manifest, model)
+            checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
             subject = subject_from_bundle(bundle, manifest, checkpoint)
             rows = _samples(bundle, manifest, subject, data)
             progress.stage("walk the graph")

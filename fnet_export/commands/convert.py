@@ -10,6 +10,7 @@ from fnet_runtime.tokenizer import FLAVOURS
 from fnet_core.errors import FNetError
 from fnet_export.convert import FORMATS, ConvertOptions, folder_from_options
 from fnet_export.errors import FNetExportError
+from fnet_export.progress import Lines
 
 BAD_INPUT = 1
 tokenizer_option = click.option(
@@ -29,7 +30,7 @@ def convert(model: str, revision: str | None, to: str, output: Path, tokenizer: 
     """Rewrite a checkpoint in another format: weights with every head, configuration and vocabulary."""
     try:
         options = ConvertOptions(to=to, output=output, model=model, revision=revision, tokenizer=tokenizer, force=force)
-        folder = folder_from_options(options)
+        folder = folder_from_options(options, on_note=Lines().note)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)

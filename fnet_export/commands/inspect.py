@@ -18,6 +18,7 @@ from rich.table import Table
 
 from fnet_export.commands.outcome import fail
 from fnet_export.description import Description, description_from_bundle, padding_from_manifest, tensor_shown
+from fnet_export.wording import note_of_random_head
 
 BAD_INPUT = 1
 HASH_SHOWN = 12
@@ -78,7 +79,7 @@ def _entries(found: Description) -> Iterator[tuple[str, str]]:
 def _source(manifest: Manifest) -> Iterator[tuple[str, str]]:
     source = manifest.source
     revision = f", revision {source.revision}" if source.revision else ""
-    yield "source", f"{source.id}{revision}{'; its head is untrained, drawn at random' if source.random_head else ''}"
+    yield "source", f"{source.id}{revision}{f'; {note_of_random_head(manifest.task)}' if source.random_head else ''}"
     for name, digest in source.sha256.items():
         yield "weights", f"{name}  sha256 {digest[:HASH_SHOWN]}"
 

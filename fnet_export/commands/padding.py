@@ -28,6 +28,7 @@ from fnet_export.plan import CHOICES_PROFILE, READ
 from fnet_export.progress import Bars, Lines, Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.texts import Texts, texts_from_file
+from fnet_export.wording import note_of_random_head
 
 BAD_INPUT = 1
 
@@ -76,7 +77,7 @@ def padding(
 
 def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *, model: str | None, asked: Sequence[int]) -> Drift:
     progress.stage(READ)
-    checkpoint = checkpoint_from_bundle(bundle, manifest, model)
+    checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
     lengths = lengths_of_config(checkpoint.config, asked, manifest.sequence_length)
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
     trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
@@ -128,7 +129,7 @@ def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]
         f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
     ]
     if manifest.source.random_head:
-        notes.append(f"the {manifest.task} head is random: its outputs mean nothing at any length")
+        notes.append(note_of_random_head(manifest.task))
     return notes
 
 

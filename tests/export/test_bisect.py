@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, replaced, save_tiny
 from export.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
@@ -19,9 +20,9 @@ from fnet_export.bundle import write_graph
 from fnet_export.cli import main
 from fnet_export.departures import MULTIPLE
 from fnet_export.errors import GraphError, OptionError, ParityError
-from fnet_export.graphs import lowered_from_plan
+from fnet_export.graphs import lowered_from_plan, trained_from_plan
 from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import int8_from_graph, products_from_graph
+from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.keep import proposal_from_graph
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.optimize import optimized_from_graph
@@ -59,8 +60,9 @@ def subject_of(folder, checkpoint, damage=lambda graph: graph, **options):
     if precision == "fp16":
         graph = half_from_graph(graph, precision)
     elif precision == "int8":
-        bounds = {product.activation.name: 8.0 for product in products_from_graph(graph)}
-        graph = int8_from_graph(graph, bounds, target=plan.options.target)
+        layers = layers_from_model(trained_from_plan(plan, torch.float32))
+        bounds = {product.activation.name: 8.0 for product in products_from_graph(graph, layers)}
+        graph = int8_from_graph(graph, bounds, layers, target=plan.options.target)
     write_graph(damage(graph), folder / MODEL)
     return subject_from_bundle(folder, manifest_from_plan(plan), plan.checkpoint)
 
@@ -214,7 +216,7 @@ def test_the_command_says_what_it_cannot(bundle, tmp_path):
     assert (run(bundle).exit_code, "altered" in run(bundle).output) == (1, True)
     manifest = replace(manifest_from_folder(replaced(bundle, MODEL, altered)), precision="bf16")
     with pytest.raises(OptionError, match="is in bf16, which ONNX Runtime does not compute on a CPU; export the model in fp32 and"):
-        subject_from_bundle(bundle, manifest, checkpoint_from_bundle(bundle, manifest))
+        subject_from_bundle(bundle, manifest, checkpoint_from_bundle(bundle, manifest, on_note=pytest.fail))
 
 
 @pytest.fixture(scope="module")

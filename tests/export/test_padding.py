@@ -268,25 +268,25 @@ def test_a_bundle_that_is_none(tmp_path):
 
 def test_the_checkpoint_must_be_the_bundles(checkpoint, bundle, tmp_path):
     manifest = manifest_from_folder(bundle)
-    assert checkpoint_from_bundle(bundle, manifest).source == checkpoint_from_name(str(checkpoint)).source
+    assert checkpoint_from_bundle(bundle, manifest, on_note=pytest.fail).source == checkpoint_from_name(str(checkpoint)).source
     moved = shutil.copytree(checkpoint, tmp_path / "moved")
     gone = dataclasses.replace(manifest, source=dataclasses.replace(manifest.source, id=str(tmp_path / "gone")))
     with pytest.raises(SourceError, match="was made from the checkpoint .*gone.* cannot be opened.*say where it is with --model"):
-        checkpoint_from_bundle(bundle, gone)
-    assert checkpoint_from_bundle(bundle, gone, str(moved)).folder == moved
+        checkpoint_from_bundle(bundle, gone, on_note=pytest.fail)
+    assert checkpoint_from_bundle(bundle, gone, str(moved), on_note=pytest.fail).folder == moved
     (moved / "config.json").write_text(tiny_config(hidden_act="relu").to_json())
     with pytest.raises(SourceError, match="moved: is not the checkpoint that .*: config.json differ"):
-        checkpoint_from_bundle(bundle, manifest, str(moved))
+        checkpoint_from_bundle(bundle, manifest, str(moved), on_note=pytest.fail)
     save_tiny(moved, layer_norm_eps=1e-3, num_hidden_layers=1)
     with pytest.raises(SourceError, match="model.safetensors, config.json differ from what the bundle says; name the right one"):
-        checkpoint_from_bundle(bundle, manifest, str(moved))
+        checkpoint_from_bundle(bundle, manifest, str(moved), on_note=pytest.fail)
 
 
 def test_the_built_in_model_is_found_by_its_name(bundle):
     manifest = manifest_from_folder(bundle)
     built_in = dataclasses.replace(manifest, source=dataclasses.replace(manifest.source, id="built-in"))
     with pytest.raises(SourceError, match="built-in: is not the checkpoint that"):
-        checkpoint_from_bundle(bundle, built_in)
+        checkpoint_from_bundle(bundle, built_in, on_note=pytest.fail)
 
 
 # ---- the export at another length

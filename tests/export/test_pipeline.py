@@ -8,10 +8,12 @@ from pathlib import Path
 
 import fnet_runtime
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import CPP_ROW, LENGTH, export, save_tiny
 from fnet_runtime.errors import InputError
 from fnet_runtime.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_folder
+from safetensors.torch import load_file, save_file
 
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
@@ -190,6 +192,28 @@ def test_bad_options(checkpoint, tmp_path, arguments, code, message):
     result = run(*arguments, "--model", checkpoint, "--output", tmp_path / "b")
     assert (result.exit_code, message in result.stderr) == (code, True), result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.paired])
+def test_a_model_of_one_token_type_has_no_task_of_two_texts(task, tmp_path):
+    folder = save_tiny(tmp_path / "c", task, type_vocab_size=1)
+    for more in ([], ["--dry-run"]):
+        result = run("--task", task, "--target", "onnx", "--model", folder, "--output", tmp_path / "b", *more)
+        told = (
+            f"{task} takes two texts, and the tokens of the second have type 1; config.json says type_vocab_size 1. Export a task"
+        )
+        assert (result.exit_code, told in result.stderr) == (1, True), result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_decoder_that_differs_from_what_it_is_tied_to_is_found_by_the_plan(tmp_path):
+    folder = save_tiny(tmp_path / "c", "masked-lm")
+    weights = load_file(folder / "model.safetensors")
+    decoder = torch.zeros_like(weights["embeddings.word_embeddings.weight"])
+    save_file(weights | {"cls.predictions.decoder.weight": decoder}, folder / "model.safetensors")
+    result = run("--task", "masked-lm", "--target", "onnx", "--model", folder, "--output", tmp_path / "b", "--dry-run")
+    told = "cls.predictions.decoder.weight differs from embeddings.word_embeddings.weight, but tie_word_embeddings"
+    assert (result.exit_code, told in result.stderr) == (1, True), result.output
 
 
 def test_no_library_is_exit_4_with_the_line_to_install(checkpoint, tmp_path, monkeypatch):
