@@ -275,7 +275,7 @@ def test_output_where_nothing_can_be_written(checkpoint):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
 def test_killed_in_the_middle(checkpoint, tmp_path, name):
     arguments = [*SHORT, "--model", str(checkpoint), "--output", str(tmp_path / "b")]
-    child = subprocess.Popen([sys.executable, "-m", "fnet_export.cli", *arguments], stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-m", "fnet_export", *arguments], stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     while "prove parity" not in child.stderr.readline():
         assert child.poll() is None
@@ -306,7 +306,7 @@ def test_missing_and_foreign_vocabularies(tmp_path):
 
 
 def test_help_says_every_option():
-    shown = run("--help").stdout
+    shown = run("export", "--help").stdout
     options = "--task --target --model --revision --output --tokenizer --mixing --predict-positions"
     for option in [
         *options.split(),

@@ -59,7 +59,7 @@ def test_commands_for_bundles_need_neither_torch_nor_onnx(whole_bundle, tmp_path
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
 
     def run(*arguments):
-        command = [sys.executable, "-m", "fnet_export.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "fnet_export", *map(str, arguments)]
         done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
