@@ -3,7 +3,6 @@
 FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
-├── CalibrationError the ranges of activations cannot be kept
 ├── TextError        texts cannot be read
 ├── PrecisionError   what was built does not run at the precision asked for
 ├── CompareError     two arrays cannot be compared
@@ -37,10 +36,6 @@ class ProfileError(FNetExportError):
 
 class EngineError(FNetExportError):
     """The library that makes an engine is missing, or refuses the graph."""
-
-
-class CalibrationError(FNetExportError):
-    """The ranges of activations cannot be kept."""
 
 
 class TextError(FNetExportError):

@@ -33,7 +33,7 @@ from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
-from fnet_export.calibrate import METHODS, MINMAX, check_cache
+from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.emails import EMAILS
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
@@ -170,8 +170,6 @@ def plan_from_options(options: ExportOptions) -> Plan:
         task = task_at_positions(task, options.predict_positions)
     check_output(options.output, force=options.force)
     library = _library(options)
-    if options.precision == INT8:
-        check_cache()
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
     task = task_of_config(task, config)

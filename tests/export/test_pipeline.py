@@ -16,6 +16,7 @@ from fnet_runtime.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_fold
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
 from fnet_export import candidates, cli
+from fnet_export.bundle import bundle_folder
 from fnet_export.errors import GraphError, OutputError, ParityError
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.plan import ExportOptions, plan_from_options
@@ -272,8 +273,8 @@ def test_output_where_nothing_can_be_written(checkpoint):
     assert (result.exit_code, "cannot be written" in result.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
-def test_killed_in_the_middle(checkpoint, tmp_path, name):
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130), ("SIGKILL", -9)])
+def test_killed_in_the_middle(checkpoint, tmp_path, name, code):
     arguments = [*SHORT, "--model", str(checkpoint), "--output", str(tmp_path / "b")]
     child = subprocess.Popen([sys.executable, "-m", "fnet_export", *arguments], stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
@@ -281,10 +282,12 @@ def test_killed_in_the_middle(checkpoint, tmp_path, name):
         assert child.poll() is None
     os.kill(child.pid, getattr(signal, name))
     child.stderr.close()
-    assert child.wait(60) != 0
-    assert not (tmp_path / "b").exists()
-    if name != "SIGKILL":
-        assert list(tmp_path.iterdir()) == []
+    assert child.wait(60) == code
+    assert bool(list(tmp_path.iterdir())) == (name == "SIGKILL")
+    if name == "SIGKILL":
+        with bundle_folder(tmp_path / "b", force=False):
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_missing_and_foreign_vocabularies(tmp_path):
