@@ -44,6 +44,7 @@ from fnet_export.labelled import Record, records_from_file
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
 from fnet_export.padding import check_length, line_of_length
+from fnet_export.places import check_names
 from fnet_export.precision import HALVES
 from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
@@ -186,6 +187,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
             f"{checkpoint.origin} says vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: "
             "the two are of different models"
         )
+    check_names(options.keep_float32, config, task)
     mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
     notes = []
     if library is not None and library.substituted:

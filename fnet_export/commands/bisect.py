@@ -48,7 +48,7 @@ TEXTS, CHOICES = 7, 2
     metavar="FILE",
     help=f"Texts in .jsonl or one a line, {TEXTS} of which are run.  [default: the built-in e-mails]",
 )
-@click.option("--fix", is_flag=True, help="fp16: export again to --output, with the nodes in float32 that it needs.")
+@click.option("--fix", is_flag=True, help="fp16, bf16: export again to --output, with the nodes in float32 that it needs.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where --fix writes the new bundle.")
 @output_options
 def bisect(
@@ -130,7 +130,7 @@ def _index(folder: Path) -> str:
 def _check_fix(manifest: Manifest, output: Path) -> None:
     """Raise OptionError for a bundle that --fix is not for, OutputError for a folder that cannot be written."""
     if manifest.precision not in HALVES:
-        raise OptionError(f"--fix: is for fp16; the bundle is in {manifest.precision}. Export it again")
+        raise OptionError(f"--fix: is for fp16 and bf16; the bundle is in {manifest.precision}. Export it again")
     check_output(output, force=False)
 
 
