@@ -4,7 +4,7 @@ Exit codes: 0 ok; 1 bad input; 2 usage; 3 a limit was missed; 4 an engine cannot
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from fnet_export.progress import Progress
 from fnet_export.scoring import SCORINGS
 
 BAD_INPUT, LIMIT_MISSED, NO_ENGINE = 1, 3, 4
-BOOTSTRAP = f"{LEVEL:.0%} intervals: percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
+BOOTSTRAP = f"percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def evaluate(
     else:
         console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_result(result))
-        lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result), BOOTSTRAP]
+        lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result)]
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     for sentence in missed:
         click.echo(f"limit missed: {sentence}", err=True)
@@ -133,7 +133,7 @@ def table_from_result(result: Result) -> Table:
 
 
 def notes_from_result(result: Result) -> list[str]:
-    """Return what the figures do not say: flipped decisions, and words that the model did not see."""
+    """Return what the figures do not say: flipped decisions, words that the model did not see, and what the intervals are."""
     notes = []
     if result.change and result.change.decisions:
         change = result.change
@@ -143,7 +143,21 @@ def notes_from_result(result: Result) -> list[str]:
         )
     if result.evaluation.unread:
         notes.append(f"{result.evaluation.unread} words are past the bundle's sequence length, and count as O")
-    return notes
+    return [*notes, *_notes_of_intervals(result)]
+
+
+def _notes_of_intervals(result: Result) -> Iterator[str]:
+    evaluation = result.evaluation
+    proportions = evaluation.shares_of_records()
+    resampled = [metric.name for metric in evaluation.metrics if metric.name not in proportions]
+    resampled += ["differences"] if result.change else []
+    kinds = [f"Wilson's for {', '.join(proportions)}"] if proportions else []
+    kinds += [f"{BOOTSTRAP}, for {', '.join(resampled)}"] if resampled else []
+    yield f"{LEVEL:.0%} intervals: {'; '.join(kinds)}"
+    figures = evaluation.figures()
+    flat = [name for name in resampled if name in figures and figures[name].low == figures[name].high]
+    if flat:
+        yield f"the bootstrap has no interval for {', '.join(flat)}: no resample differs from the records"
 
 
 def _shown(figure: Figure, metric: Metric) -> str:
@@ -160,6 +174,7 @@ def _values(result: Result) -> dict[str, Any]:
         "task": result.evaluation.kind,
         "records": len(result.evaluation.counts),
         "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "method": "percentile, paired"},
+        "wilson": list(result.evaluation.shares_of_records()),
         "unread_words": result.evaluation.unread,
         "metrics": _metrics(result.evaluation, result.evaluation.figures()),
     }

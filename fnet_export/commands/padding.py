@@ -81,8 +81,11 @@ def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *,
 
 
 def table_from_drift(drift: Drift) -> Table:
-    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest.
+
+    Cells are so short that all columns fit a terminal of 80 characters, whatever the figures are.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("length", justify="right", no_wrap=True)
     table.add_column("cut", justify="right", no_wrap=True)
     table.add_column("output", overflow="fold", min_width=6)
@@ -90,7 +93,8 @@ def table_from_drift(drift: Drift) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for length in drift.lengths:
         first = (str(length.sequence_length), str(length.cut))
-        speed = f"{drift.faster(length):.1f}x"
+        faster = drift.faster(length)
+        speed = f"{faster:.1f}x" if faster < 100 else f"{faster:.0f}x"
         names = list(dict.fromkeys([*length.outputs, *length.cut_agreement]))
         for name in names or [""]:
             table.add_row(*first, name, *_cells(length.outputs.get(name)), _share(length.cut_agreement.get(name)), speed)
@@ -103,15 +107,20 @@ def _cells(output: OutputDrift | None) -> tuple[str, str, str, str]:
         return "", "", "", ""
     kl, agreement, cosine, error = output.kl, output.decision_agreement, output.cosine, output.max_rel
     return (
-        f"{cosine.median:.3f} [dim]({cosine.worst:.2f})[/]",
-        f"{error.median:.1%} [dim]({error.worst:.1%})[/]",
+        f"{cosine.median:.2f} [dim]({cosine.worst:.2f})[/]",
+        f"{_percent(error.median)} [dim]({_percent(error.worst)})[/]",
         "" if kl is None else f"{kl.mean:.0e}",
         _share(None if agreement is None else agreement.mean),
     )
 
 
+def _percent(share: float) -> str:
+    """Write an error in six characters at most."""
+    return f"{share:.1%}" if share < 1 else f"{share:.0%}" if share < 100 else f"{100 * share:.0e}%"
+
+
 def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else "100%" if share == 1 else f"{min(share, 0.999):.1%}"
 
 
 def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]:

@@ -315,6 +315,7 @@ def test_flips_and_the_paired_interval(bundles, tmp_path):
     values = json.loads(result.stdout)
     assert values["decisions"] == {"count": len(TEXTS), "flipped": flips, "unchanged": change.unchanged}
     assert values["differences"][0] == {"name": "accuracy", "unit": "points of 100"} | dataclasses.asdict(difference)
+    assert values["wilson"] == ["accuracy"]
     assert (values["records"], values["missed"], values["bootstrap"]["resamples"]) == (len(TEXTS), [], 1000)
     table = run(other, "--data", data, "--baseline", bundles("sequence-classification"))
     assert (
