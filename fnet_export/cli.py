@@ -9,6 +9,8 @@ import click
 from click.shell_completion import CompletionItem
 from fnet_runtime.ending import end_on_signals, ended_in_words
 
+from fnet_export.errors import is_out_of_memory
+
 EXPORT, HELP = "export", "help"
 
 
@@ -86,7 +88,12 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what ends it from outside is one sentence and an exit code."""
         with ended_in_words("; stop other programs, or use a host with more memory"):
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise MemoryError from error
+                raise
 
 
 @click.group(

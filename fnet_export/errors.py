@@ -26,6 +26,19 @@ class FNetExportError(Exception):
     """Anything that the export refuses or fails to do; the message says what to do about it."""
 
 
+ALLOCATOR = "DefaultCPUAllocator: "
+"""What torch calls its allocator in the RuntimeError that it raises where Python raises a MemoryError."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error, or one that led to it, says that there is too little memory."""
+    causes: list[BaseException] = []
+    while error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__ or error
+    return any(isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and ALLOCATOR in str(cause)) for cause in causes)
+
+
 class GraphError(FNetExportError):
     """A model cannot be traced, or a graph fails its check."""
 

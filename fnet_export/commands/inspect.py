@@ -106,7 +106,7 @@ def _tokenizer(options: TokenizerOptions) -> str:
 
 def _operators(found: Description) -> str:
     if found.operators is None:
-        return "not counted: the library onnx is not installed"
+        return "not counted: the library onnx is not installed; pip install onnx"
     counts = ", ".join(f"{count} {name}" for name, count in found.operators.items())
     return f"{sum(found.operators.values())} in model.onnx: {counts}"
 

@@ -7,12 +7,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from click.testing import CliRunner
 from fnet_runtime import cli as runtime_cli
 
 from fnet_core.tasks import TASKS
 from fnet_export import cli
 from fnet_export.commands import inspect as inspect_module
+from fnet_export.errors import is_out_of_memory
 
 
 def run(*arguments):
@@ -133,6 +135,20 @@ def test_both_programs_end_in_words(monkeypatch, whole_bundle, error, code, said
     monkeypatch.setattr(runtime_cli, "load", ended)
     for shown in (run("inspect", whole_bundle), CliRunner().invoke(runtime_cli.main, [str(whole_bundle), "--text", "a"])):
         assert (shown.exit_code, shown.stderr.startswith(said), shown.stderr.count("\n")) == (code, True, 1)
+
+
+def test_torchs_own_word_for_too_little_memory(monkeypatch, checkpoint, tmp_path):
+    def too_much(*_args, **_options):
+        torch.empty(10**15)
+
+    monkeypatch.setattr("fnet_export.trace.torch.onnx.export", too_much)
+    arguments = ["--task", "sequence-classification", "--target", "onnx", "--model", checkpoint, "--output", tmp_path / "b"]
+    shown = run(*arguments, "--quiet")
+    assert (shown.exit_code, shown.stderr.startswith("error: out of memory; "), shown.stderr.count("\n")) == (4, True, 1)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(inspect_module, "description_from_bundle", too_much)
+    assert run("inspect", tmp_path).exit_code == 4
+    assert not is_out_of_memory(ValueError("x"))
 
 
 def test_ctrl_c_ends_bench_and_its_processes(whole_bundle):
