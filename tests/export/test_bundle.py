@@ -184,6 +184,19 @@ def test_a_bundle_has_the_mode_of_any_new_folder(tmp_path):
     assert (tmp_path / "b").stat().st_mode == (tmp_path / "mine").stat().st_mode
 
 
+def test_bars_end_where_their_terminal_is_gone(monkeypatch):
+    bars = Bars()
+    stop = bars._display.stop
+
+    def gone():
+        stop()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(bars._display, "stop", gone)
+    with pytest.raises(SystemExit, match="129"), bars:
+        raise SystemExit(129)
+
+
 def test_every_display_takes_the_same_calls(capsys):
     with Bars() as bars:
         displays: list[Progress] = [Quiet(), Lines(), bars]
