@@ -76,7 +76,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         progress.note(note)
     with (
         bundle_folder(options.output, force=options.force) as folder,
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch,
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.trace-") as scratch,
     ):
         (folder / plan.tokenizer.file).write_bytes(plan.tokenizer.data)
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")

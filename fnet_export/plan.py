@@ -33,7 +33,7 @@ from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
-from fnet_export.calibrate import METHODS, MINMAX, check_cache
+from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.emails import EMAILS
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
@@ -44,6 +44,7 @@ from fnet_export.labelled import Record, records_from_file
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
 from fnet_export.padding import check_length, line_of_length
+from fnet_export.places import check_names
 from fnet_export.precision import HALVES
 from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
@@ -171,8 +172,6 @@ def plan_from_options(options: ExportOptions) -> Plan:
         task = task_at_positions(task, options.predict_positions)
     check_output(options.output, force=options.force)
     library = _library(options)
-    if options.precision == INT8:
-        check_cache()
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
     task = task_of_config(task, config)
@@ -190,6 +189,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
             f"{checkpoint.origin} says vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: "
             "the two are of different models"
         )
+    check_names(options.keep_float32, config, task)
     mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
     notes = []
     if library is not None and library.substituted:

@@ -29,7 +29,8 @@ def int8_from_plan(
         plan.task, plan.tokenizer.tokenizer, data.texts, sequence_length=plan.sequence_length, choices=CHOICES_PROFILE.opt
     )
     tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph, layers)))
-    bounds = bounds_from_graph(float32, tensors, manifest.inputs, samples, plan.options.calibration_method)
+    method = plan.options.calibration_method
+    bounds = bounds_from_graph(float32, tensors, manifest.inputs, samples, method, on_note=progress.note)
     sensitivity = None
     drop = plan.options.max_accuracy_drop
     if drop is not None and plan.evaluation is not None:

@@ -13,6 +13,11 @@ def percent(share: float) -> str:
     return "100 %" if share == 1 else f"{min(100 * share, 99.9):.3g} %" if share < 1 else f"{100 * share:.3g} %"
 
 
+def milliseconds(value: float) -> str:
+    """Write a time in milliseconds with three digits, and whole ones from 1,000 on."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+
+
 def size(size_bytes: int) -> str:
     """Write a size in the unit that gives it one to three digits before the point."""
     units = ("bytes", "kB", "MB", "GB", "TB")

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
 from fnet_export import candidates, cli
+from fnet_export.bundle import bundle_folder
 from fnet_export.errors import GraphError, OutputError, ParityError
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.plan import ExportOptions, plan_from_options
@@ -223,7 +224,7 @@ def test_no_library_is_exit_4_with_the_line_to_install(checkpoint, tmp_path, mon
         "--task", "sequence-classification", "--target", "tensorrt", "--model", checkpoint, "--output", tmp_path / "b", "--json"
     )
     assert result.exit_code == 4
-    assert "pip install 'fnet-export[tensorrt-rtx]'" in json.loads(result.stdout)["error"]
+    assert "pip install 'tensorrt-rtx-cu13>=1.7' 'tensorrt-rtx>=1.7' 'cuda-bindings>=12.6'" in json.loads(result.stdout)["error"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -296,19 +297,21 @@ def test_output_where_nothing_can_be_written(checkpoint):
     assert (result.exit_code, "cannot be written" in result.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
-def test_killed_in_the_middle(checkpoint, tmp_path, name):
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130), ("SIGKILL", -9)])
+def test_killed_in_the_middle(checkpoint, tmp_path, name, code):
     arguments = [*SHORT, "--model", str(checkpoint), "--output", str(tmp_path / "b")]
-    child = subprocess.Popen([sys.executable, "-m", "fnet_export.cli", *arguments], stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-m", "fnet_export", *arguments], stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     while "prove parity" not in child.stderr.readline():
         assert child.poll() is None
     os.kill(child.pid, getattr(signal, name))
     child.stderr.close()
-    assert child.wait(60) != 0
-    assert not (tmp_path / "b").exists()
-    if name != "SIGKILL":
-        assert list(tmp_path.iterdir()) == []
+    assert child.wait(60) == code
+    assert bool(list(tmp_path.iterdir())) == (name == "SIGKILL")
+    if name == "SIGKILL":
+        with bundle_folder(tmp_path / "b", force=False):
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_missing_and_foreign_vocabularies(tmp_path):
@@ -330,7 +333,7 @@ def test_missing_and_foreign_vocabularies(tmp_path):
 
 
 def test_help_says_every_option():
-    shown = run("--help").stdout
+    shown = run("export", "--help").stdout
     options = "--task --target --model --revision --output --tokenizer --mixing --predict-positions"
     for option in [
         *options.split(),

@@ -13,7 +13,7 @@ from fnet_export.bundle import write_graph
 from fnet_export.calibrate import MINMAX, bounds_from_graph
 from fnet_export.cli import main
 from fnet_export.emails import EMAILS
-from fnet_export.errors import CalibrationError, EvaluationError, OptionError
+from fnet_export.errors import EvaluationError, OptionError
 from fnet_export.evaluate import records_of_pipeline
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.inputs import samples_from_texts
@@ -108,13 +108,9 @@ def test_a_limit_without_labelled_data_of_the_task_is_refused(tmp_path):
         plan_from_options(replace(options, task="masked-lm"))
 
 
-def test_labels_and_the_cache_are_checked_before_anything_is_made(tmp_path, monkeypatch):
+def test_labels_are_checked_before_anything_is_made(tmp_path):
     data = tmp_path / "data.jsonl"
     data.write_text('{"text": "a", "label": "eggs"}')
     options = {"precision": "int8", "max_accuracy_drop": 1.0, "evaluation": data}
     with pytest.raises(EvaluationError, match=r"data.jsonl, line 1: label: 'eggs' is no label of the model; expected one of ham"):
         plan_from_options(ExportOptions(task="sequence-classification", target="onnx", output=tmp_path / "b", **options))
-    (tmp_path / "cache").write_text("a file")
-    monkeypatch.setenv("FNET_EXPORT_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(CalibrationError, match=r"calibration: cannot be written \(.*cache is no folder .*FNET_EXPORT_CACHE"):
-        plan_from_options(ExportOptions(task="sequence-classification", target="onnx", output=tmp_path / "b", precision="int8"))

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from fnet_runtime.errors import SessionError
+from fnet_runtime.install import install_line
 from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
 
@@ -60,7 +61,7 @@ class OpenVinoSession:
         try:
             ov: Any = importer("openvino")
         except (ImportError, OSError) as error:
-            raise SessionError(f"openvino cannot be imported ({error}); pip install 'fnet-runtime[openvino]'") from error
+            raise SessionError(f"openvino cannot be imported ({error}); {install_line('openvino')}") from error
         self._inputs = tuple(inputs)
         try:
             core = ov.Core()
