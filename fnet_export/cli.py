@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import logging
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -40,6 +41,10 @@ EPILOG = (
 )
 
 
+NO_LOG = logging.NullHandler()
+"""Where libraries log to: without a handler, Python prints their warnings to standard error, where only ours belong."""
+
+
 class Commands(click.Group):
     """Commands by name; arguments that begin with an option are those of `export`."""
 
@@ -51,6 +56,7 @@ class Commands(click.Group):
         """Import a command; None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
+        logging.getLogger().addHandler(NO_LOG)  # first: matplotlib warns of an unwritable home as soon as it is imported
         name = COMMANDS[cmd_name].module
         return cast(click.Command, getattr(importlib.import_module(f"fnet_export.commands.{name}"), name))
 

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 import onnxruntime
 from fnet_runtime.errors import SessionError
@@ -37,7 +38,7 @@ def program_from_host() -> Path | None:
 
 
 class CppSession:
-    """A model.onnx opened by the C++ runtime, in a process of its own that ends with this object.
+    """A model.onnx opened by the C++ runtime, in a process of its own that ends with this object and answers one caller at a time.
 
     It opens the ONNX Runtime library of this Python, unless FNET_ONNXRUNTIME names another. A program that takes longer than
     `patience_s` to open the graph or to answer is ended, which is a SessionError.
@@ -71,7 +72,8 @@ class CppSession:
             )
         except OSError as error:
             raise SessionError(f"{found}: cannot be started ({error.strerror})") from error
-        self._inputs, self._patience_s, self._late = tuple(inputs), patience_s, False
+        self._inputs, self._one_caller = tuple(inputs), Lock()
+        self._patience_s, self._late = patience_s, False
         weakref.finalize(self, _end, self._process)
         with self._patience():
             other = self._read_length() != 0
@@ -82,16 +84,20 @@ class CppSession:
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""
         question = save(checked_inputs(inputs, self._inputs))
+        with self._one_caller:
+            answer = self._answer(question)
+        try:
+            return load(answer)
+        except SafetensorError as error:
+            raise SessionError(f"{PROGRAM} failed: its answer is not a safetensors file ({error})") from error
+
+    def _answer(self, question: bytes) -> bytes:
         assert self._process.stdin is not None
         with self._patience():
             with suppress(BrokenPipeError):  # it has ended: the answer is missing, and it says why
                 self._process.stdin.write(len(question).to_bytes(LENGTH_BYTES, "little") + question)
                 self._process.stdin.flush()
-            answer = self._read(self._read_length())
-        try:
-            return load(answer)
-        except SafetensorError as error:
-            raise SessionError(f"{PROGRAM} failed: its answer is not a safetensors file ({error})") from error
+            return self._read(self._read_length())
 
     @contextmanager
     def _patience(self) -> Iterator[None]:

@@ -125,6 +125,12 @@ def whole_bundle(checkpoint, tmp_path_factory):
     return export(checkpoint, tmp_path_factory.mktemp("bundles") / "bundle").folder
 
 
+@pytest.fixture(scope="session")
+def openvino_bundle(checkpoint, tmp_path_factory):
+    """A bundle to read, with OpenVINO's files beside the graph."""
+    return export(checkpoint, tmp_path_factory.mktemp("bundles") / "openvino", target="openvino").folder
+
+
 @pytest.fixture
 def bundle(whole_bundle, tmp_path):
     return Path(shutil.copytree(whole_bundle, tmp_path / "bundle"))

@@ -80,7 +80,7 @@ TEST_CASE("any number of threads may ask at once") {
   std::vector<std::thread> threads;
   for (int& count : different) {
     threads.emplace_back([&] {
-      for (std::size_t i = 0; i < 100; ++i) count += asked(requests[i % requests.size()]) != expected[i % requests.size()];
+      for (std::size_t i = 0; i < 1000; ++i) count += asked(requests[i % requests.size()]) != expected[i % requests.size()];
     });
   }
   for (auto& thread : threads) thread.join();
