@@ -89,6 +89,13 @@ def test_scores_of_other_problem_types(built, bundle, problem_type):
     assert assert_same_run(built, bundle, "--json", "--text", HARD, "--text", "a").returncode == 0
 
 
+def test_a_model_of_one_token_type_takes_one_text(built, bundle):
+    config = json.loads((bundle / "config.json").read_text()) | {"type_vocab_size": 1}
+    replaced(bundle, "config.json", json.dumps(config).encode())
+    assert assert_same_run(built, bundle, "--json", "--text", HARD).returncode == 0
+    assert assert_same_run(built, bundle, "--text", "a", "--pair", "b").returncode == 1
+
+
 def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
     (tmp_path / "texts").write_bytes(b"one\r\ntwo\n\nthree")
     for words in (["--file", tmp_path / "texts"], ["-"], ["-", "--file", tmp_path / "texts", "--text", "x"]):

@@ -94,6 +94,18 @@ def test_another_program_is_a_session_error(whole_bundle, tmp_path, script, said
         )
 
 
+@pytest.mark.parametrize("script", ["sleep 1000", "printf '\\0\\0\\0\\0\\0\\0\\0\\0'; sleep 1000", "cat >/dev/null"])
+def test_a_program_that_hangs_is_ended_with_all_that_it_started(whole_bundle, tmp_path, script):
+    """At the opening, after it, and where it reads and says nothing."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    inputs = manifest_from_folder(whole_bundle).inputs
+    rows = {tensor.name: np.zeros((8, LENGTH), np.int64) for tensor in inputs}
+    with pytest.raises(SessionError, match=r"fnet-session failed: it gave no answer in 0\.3 s, and was ended"):
+        CppSession(whole_bundle / "model.onnx", inputs, program=program, patience_s=0.3).run(rows)
+
+
 SCALAR = save({"x": np.zeros((), np.int64)})
 
 

@@ -111,7 +111,7 @@ def test_on_the_command_line(folder, monkeypatch):
         assert (result.exit_code, result.stdout.startswith("passed  logits")) == (0, True), result.output
     monkeypatch.setitem(sys.modules, "openvino", None)
     result = CliRunner().invoke(main, [str(folder), "--text", "a fox"])
-    assert (result.exit_code, "pip install 'fnet-runtime[openvino]'" in result.stderr) == (4, True)
+    assert (result.exit_code, "pip install 'openvino>=2026.0'" in result.stderr) == (4, True)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -164,7 +164,7 @@ def test_without_openvino(folder, inputs):
     def importer(name):
         raise ImportError(f"no {name}")
 
-    with pytest.raises(SessionError, match=r"openvino cannot be imported \(no openvino\); pip install 'fnet-runtime\[openvino\]'"):
+    with pytest.raises(SessionError, match=r"openvino cannot be imported \(no openvino\); pip install 'openvino>=2026\.0'"):
         OpenVinoSession(folder / IR, inputs, importer=importer)
 
 

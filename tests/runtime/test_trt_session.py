@@ -241,7 +241,7 @@ def test_hosts_without_a_device(tmp_path):
     other = EngineInfo(**vars(INFO) | {"compute_capabilities": ("12.0",)})
     with pytest.raises(NoDeviceError, match=r"built for compute capabilities 12\.0; this GPU has 8\.9"):
         opened(tmp_path, info=other)
-    with pytest.raises(SessionError, match=r"tensorrt cannot be imported.*fnet-runtime\[tensorrt\]"):
+    with pytest.raises(SessionError, match=r"tensorrt cannot be imported.*; pip install 'tensorrt>=10\.12' 'cuda-bindings"):
         opened(tmp_path, info=EngineInfo(**vars(INFO) | {"library": "tensorrt"}))
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from fnet_runtime.errors import SessionError
+from fnet_runtime.install import install_line
 from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.pool import Pool
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
@@ -28,12 +29,17 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One node of the graph as it runs: its name, kind (`FullyConnected`, `Eltwise`), what it computes in (`f32`), output shape."""
+    """One node of the graph as it runs: its name, kind (`FullyConnected`, `Eltwise`), what it computes in (`f32`), output shape.
+
+    `layers` names the nodes of the graph that were fused to it, `weight` what makes its second input.
+    """
 
     name: str
     kind: str
     precision: str
     shape: tuple[int | str, ...]
+    weight: str = ""
+    layers: tuple[str, ...] = ()
 
 
 class OpenVinoSession:
@@ -61,7 +67,7 @@ class OpenVinoSession:
         try:
             ov: Any = importer("openvino")
         except (ImportError, OSError) as error:
-            raise SessionError(f"openvino cannot be imported ({error}); pip install 'fnet-runtime[openvino]'") from error
+            raise SessionError(f"openvino cannot be imported ({error}); {install_line('openvino')}") from error
         self._inputs = tuple(inputs)
         try:
             core = ov.Core()
@@ -99,7 +105,16 @@ class OpenVinoSession:
             info = node.get_rt_info()
             kind, precision = (info[key].astype(str) for key in ("layerType", "runtimePrecision"))
             shape = _axes(node.output(0)) if node.get_output_size() else ()
-            nodes.append(Operation(name=node.get_friendly_name(), kind=kind, precision=precision, shape=shape))
+            nodes.append(
+                Operation(
+                    name=node.get_friendly_name(),
+                    kind=kind,
+                    precision=precision,
+                    shape=shape,
+                    weight=_second_input(node),
+                    layers=tuple(info["originalLayersNames"].astype(str).split(",")) if "originalLayersNames" in info else (),
+                )
+            )
         return tuple(nodes)
 
     def _infer_request(self) -> Any:
@@ -119,6 +134,10 @@ def _floats(core: Any, precision: str) -> str:
     wanted = FLOATS[precision]
     missing = wanted in CAPABILITIES and CAPABILITIES[wanted] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     return "f32" if missing else wanted
+
+
+def _second_input(node: Any) -> str:
+    return "".join(port.get_source_output().get_node().get_friendly_name() for port in node.inputs()[1:2])
 
 
 def _dtype(port: Any) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from fnet_runtime.errors import InputError, NoDeviceError, SessionError
+from fnet_runtime.install import install_line
 from fnet_runtime.manifest import BATCH, EngineInfo, TensorInfo
 from fnet_runtime.pool import Pool
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, checked_inputs
 
-EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
 DRIVER_NOISE = "cudaError 35"
 """On a host without a driver, TensorRT-RTX logs this line after every other error."""
 NO_GPU = "no NVIDIA GPU on this host"
@@ -143,7 +143,7 @@ def _imported(importer: Importer, name: str, library: str) -> Any:
     try:
         return importer(name)
     except (ImportError, OSError, RuntimeError) as error:  # a stub package without its libraries raises any of these
-        raise SessionError(f"{name} cannot be imported ({error}); pip install 'fnet-runtime[{EXTRAS[library]}]'") from error
+        raise SessionError(f"{name} cannot be imported ({error}); {install_line(library)}") from error
 
 
 class _Cuda:
