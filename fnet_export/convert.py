@@ -16,6 +16,7 @@ from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
 from fnet_export.errors import OutputError
 from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, check_flavour, tokenizer_from_folder
+from fnet_export.trained_length import config_with_length
 
 HUGGINGFACE, FLAX = "huggingface", "flax"
 FORMATS = (HUGGINGFACE, FLAX)
@@ -59,9 +60,9 @@ def folder_from_options(options: ConvertOptions) -> Path:
     Raises FNetError for a checkpoint that cannot be read or that the other format cannot hold, and OutputError.
     """
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
-    tokenizer_files = _tokenizer_files(checkpoint, options.tokenizer)
+    tokenizer_files, config = _tokenizer_files(checkpoint, options.tokenizer), config_with_length(checkpoint)
     with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:
-        (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
+        (folder / CONFIG).write_text(config.to_json(), "utf-8")
         if options.to == FLAX:
             _write_flax(checkpoint, folder / FLAX_FILE)
         else:

@@ -44,6 +44,7 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         figure=wording.figure,
         percent=wording.percent,
         size=wording.size,
+        interval=wording.interval,
         missing=_missing,
         share_of_limit=share_of_limit,
     )
@@ -75,6 +76,9 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
         sentences.append("Everything that ran is within the limits.")
     else:
         sentences.append("Nothing ran.")
+    if values["evaluation"] is not None:
+        sentences += [f"Less accurate than asked for: {missed}." for missed in values["evaluation"]["missed"]]
+        sentences += values["evaluation"]["findings"]
     return Verdict(
         passed=values["passed"],
         sentences=tuple(sentences),

@@ -45,7 +45,7 @@ def int8_from_plan(
                 graph,
                 bounds,
                 pipeline,
-                plan.evaluation,
+                plan.evaluation.records,
                 samples,
                 max_accuracy_drop=drop,
                 scratch=Path(scratch),

@@ -1,5 +1,8 @@
 """How figures of a parity report are written, the same on its page, in its charts and in its JUnit XML."""
 
+from collections.abc import Mapping
+from typing import Any
+
 NOT_FINITE = "not finite"
 
 
@@ -25,3 +28,13 @@ def size(size_bytes: int) -> str:
 def counted(count: int, noun: str) -> str:
     """Write a number of things, one of which is a `noun`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def interval(metric: Mapping[str, Any]) -> str:
+    """Write a metric's value with its interval: two decimals where it has a unit, points of 100, else four digits."""
+    value, low, high = (_plain(metric[key], "%.2f" if metric["unit"] is not None else "%.4g") for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _plain(value: float | None, form: str) -> str:
+    return NOT_FINITE if value is None else form % value

@@ -5,10 +5,8 @@ Exit codes: 0 ok; 1 bad input; 2 usage; 3 a limit was missed; 4 an engine cannot
 
 import contextlib
 import json
-import math
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fnet_export.commands.outcome import fail
+from fnet_export.description import verdict_from_bundle
 from fnet_export.errors import FNetExportError
 from fnet_export.evaluate import (
     Change,
@@ -31,6 +30,7 @@ from fnet_export.evaluate import (
     evaluation_from_pipeline,
     missed_limits,
     records_of_pipeline,
+    values_from_figures,
 )
 from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
 from fnet_export.progress import Bars, Lines, Progress
@@ -87,17 +87,20 @@ def evaluate(
             progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
             result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
         missed = missed_limits(limits, result.evaluation, result.change)
+        verdict = verdict_from_bundle(bundle)
     except SessionError as error:
         fail(str(error), NO_ENGINE, as_json=as_json)
     except (FNetExportError, FNetRuntimeError) as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
+    caution = None if verdict is None else verdict.caution
     if as_json:
         values = {"bundle": str(bundle), "data": str(data), "baseline": baseline and str(baseline)}
-        click.echo(json.dumps(values | _values(result) | {"missed": missed}, ensure_ascii=False))
+        click.echo(json.dumps(values | _values(result) | {"caution": caution, "missed": missed}, ensure_ascii=False))
     else:
         console = Console()
         console.print(table_from_result(result))
         lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result), BOOTSTRAP]
+        lines += [] if caution is None else [f"note: {caution}"]
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     for sentence in missed:
         click.echo(f"limit missed: {sentence}", err=True)
@@ -165,19 +168,11 @@ def _values(result: Result) -> dict[str, Any]:
         "records": len(result.evaluation.counts),
         "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "method": "percentile, paired"},
         "unread_words": result.evaluation.unread,
-        "metrics": _metrics(result.evaluation, result.evaluation.figures()),
+        "metrics": values_from_figures(result.evaluation, result.evaluation.figures()),
     }
     if result.baseline and result.change:
         change = result.change
-        values["baseline_metrics"] = _metrics(result.baseline, result.baseline.figures())
-        values["differences"] = _metrics(result.baseline, change.differences)
+        values["baseline_metrics"] = values_from_figures(result.baseline, result.baseline.figures())
+        values["differences"] = values_from_figures(result.baseline, change.differences)
         values["decisions"] = {"count": change.decisions, "flipped": change.flipped, "unchanged": change.unchanged}
     return values
-
-
-def _metrics(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
-    return [
-        {"name": metric.name, "unit": "points of 100" if metric.in_points else None}
-        | {key: value if math.isfinite(value) else None for key, value in asdict(figures[metric.name]).items()}
-        for metric in evaluation.metrics
-    ]
