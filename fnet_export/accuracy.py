@@ -120,14 +120,18 @@ def accuracy_from_plan(
     if data is None:
         return None
     bundle, *others = _ways(plan)
-    runtime, opened = _shipped(folder, manifest_from_plan(plan, engine=engine))
-    bundle = replace(bundle, runtime=runtime, open=opened if isinstance(opened, str) else lambda: opened)
     found: list[Measurement] = []
 
     def step(done: int, of: int) -> None:
         on_progress(len(found) * of + done, (1 + len(others)) * of)
 
-    for way in (bundle, *others):
+    def shipped() -> Measurement:  # its session ends with it: one model at a time
+        runtime, opened = _shipped(folder, manifest_from_plan(plan, engine=engine))
+        way = replace(bundle, runtime=runtime, open=opened if isinstance(opened, str) else lambda: opened)
+        return _measurement(plan, way, data, step)
+
+    found.append(shipped())
+    for way in others:
         found.append(_measurement(plan, way, data, step))
     limits = Limits(min_accuracy=plan.options.min_accuracy)
     return Accuracy(data=data, limits=limits, bundle=found[0], checkpoints=tuple(found[1:]), missed=_missed(limits, found[0]))

@@ -19,6 +19,7 @@ from rich.filesize import decimal
 from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
+from fnet_export.accuracy import check_records
 from fnet_export.accuracy_report import table_from_evaluation
 from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES
@@ -183,6 +184,7 @@ def export(
         )
         plan = plan_from_options(options)
         if dry_run:
+            check_records(plan)
             _show_plan(plan, console, as_json=as_json)
             return
         with contextlib.ExitStack() as stack:
