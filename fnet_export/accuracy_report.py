@@ -11,17 +11,18 @@ from rich.table import Table
 from fnet_export.accuracy import OWN_LENGTHS, Accuracy, Gap, Measurement
 from fnet_export.evaluate import POINTS, values_from_figures
 from fnet_export.metrics import Figure
+from fnet_export.plan import Plan
 from fnet_export.wording import interval
 
 
-def values_from_accuracy(accuracy: Accuracy, sequence_length: int) -> dict[str, Any]:
-    """Return `evaluation` of parity.json; `sequence_length` is what the bundle pads to. Infinite figures are null."""
+def values_from_accuracy(accuracy: Accuracy, plan: Plan) -> dict[str, Any]:
+    """Return `evaluation` of parity.json; infinite figures are null."""
     data = accuracy.data
     return {
         "data": {"name": data.name, "sha256": data.sha256, "records": len(data.records)},
         "min_accuracy": accuracy.limits.min_accuracy,
         "missed": list(accuracy.missed),
-        "findings": _findings(accuracy, sequence_length),
+        "findings": _findings(accuracy, plan),
         "runs": [_run(accuracy, found) for found in (accuracy.bundle, *accuracy.checkpoints)],
     }
 
@@ -38,7 +39,7 @@ def _run(accuracy: Accuracy, found: Measurement) -> dict[str, Any]:
     }
 
 
-def _findings(accuracy: Accuracy, sequence_length: int) -> list[str]:
+def _findings(accuracy: Accuracy, plan: Plan) -> list[str]:
     """Say in a sentence what each significant difference means."""
     sentences = []
     for checkpoint in accuracy.checkpoints:
@@ -49,18 +50,19 @@ def _findings(accuracy: Accuracy, sequence_length: int) -> list[str]:
             f"The {gap.metric.name} of the bundle is {_shown(gap, gap.bundle)}, and that of the {checkpoint.name}, is "
             f"{_shown(gap, gap.checkpoint)}. The difference is significant."
         )
-        sentences.append(f"{what} {_meaning(gap, checkpoint, sequence_length)}")
+        sentences.append(f"{what} {_meaning(gap, checkpoint, plan)}")
     return sentences
 
 
-def _meaning(gap: Gap, checkpoint: Measurement, sequence_length: int) -> str:
+def _meaning(gap: Gap, checkpoint: Measurement, plan: Plan) -> str:
+    length, trained = plan.sequence_length, plan.trained_length
     if gap.better and checkpoint.name == OWN_LENGTHS:
-        return "Training padded its texts, so a pipeline of transformers, which does not pad, answers otherwise than the bundle."
+        return "Training probably padded its texts: a pipeline of transformers does not, and answers otherwise than the bundle."
     if gap.better:
-        return f"The padding of {sequence_length} tokens suits the checkpoint better than the stated one."
-    if checkpoint.name == OWN_LENGTHS:
-        return f"The bundle pads every text to {sequence_length} tokens, which is probably not how the checkpoint was trained."
-    return "The length or the precision of the bundle costs this accuracy."
+        return f"The checkpoint answers better at {length} tokens than at the stated length."
+    if length == trained.length and (trained.padded or checkpoint.name != OWN_LENGTHS):
+        return f"The bundle pads as the checkpoint does, so its precision, {plan.options.precision}, costs this accuracy."
+    return f"The bundle pads every text to {length} tokens, which is probably not how the checkpoint was trained."
 
 
 def _shown(gap: Gap, figure: Figure) -> str:

@@ -67,7 +67,7 @@ def values_from_report(
         "headroom": None if report.headroom is None else asdict(report.headroom),
         "latency": None if report.latency is None else asdict(report.latency),
         "sensitivity": None if report.sensitivity is None else asdict(report.sensitivity),
-        "evaluation": None if accuracy is None else values_from_accuracy(accuracy, plan.sequence_length),
+        "evaluation": None if accuracy is None else values_from_accuracy(accuracy, plan),
         "environment": asdict(environment_of_host()),
         "files": {name: asdict(info) for name, info in files.items()},
     }

@@ -42,11 +42,11 @@ def svg_from_drift(drift: Drift) -> str:
 def description_from_drift(drift: Drift) -> str:
     """Say in words what the chart shows."""
     said = ". ".join(_said(length) for length in drift.lengths)
-    return f"Texts that fit, padded to other lengths than {drift.trained_length} tokens ({_trained(drift)}). {said}."
+    return f"Texts that fit, padded to other lengths than the {_trained(drift)} {drift.trained_length} tokens. {said}."
 
 
 def _trained(drift: Drift) -> str:
-    return "trained" if drift.trained.stated else "assumed to be trained"
+    return "trained" if drift.trained.stated else "assumed"
 
 
 def _said(length: LengthDrift) -> str:

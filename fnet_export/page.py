@@ -79,6 +79,8 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
     if values["evaluation"] is not None:
         sentences += [f"Less accurate than asked for: {missed}." for missed in values["evaluation"]["missed"]]
         sentences += values["evaluation"]["findings"]
+    if values["trained_length"]["caution"] is not None:
+        sentences.append(f"Note: {values['trained_length']['caution']}.")
     return Verdict(
         passed=values["passed"],
         sentences=tuple(sentences),

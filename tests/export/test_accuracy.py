@@ -17,13 +17,15 @@ import fnet_export
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, TASKS
 from fnet_export import cli
-from fnet_export.accuracy import accuracy_from_plan, check_records
+from fnet_export.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_plan, check_records
 from fnet_export.accuracy_report import table_from_evaluation, values_from_accuracy
 from fnet_export.emails import emails
 from fnet_export.errors import AccuracyError, EvaluationError, OptionError, ParityError
+from fnet_export.evaluate import Evaluation, Limits
 from fnet_export.evidence_files import html_from_values
 from fnet_export.graphs import graphs_from_plan
 from fnet_export.junit import junit_from_values
+from fnet_export.metrics import share
 from fnet_export.plan import ExportOptions, plan_from_options
 from fnet_export.progress import Quiet
 from fnet_export.unpadded_session import UnpaddedSession
@@ -70,7 +72,7 @@ def evaluation_of(plan):
         accuracy = accuracy_from_plan(plan, Path(folder), None, on_progress=lambda *step: done.append(step))
     assert done[-1][0] == done[-1][1]
     assert done == sorted(done)
-    values = values_from_accuracy(accuracy, plan.sequence_length)
+    values = values_from_accuracy(accuracy, plan)
     jsonschema.validate(FULL | {"evaluation": values}, SCHEMA)
     return values
 
@@ -184,6 +186,75 @@ def test_numbers_that_overflow_are_a_reason_and_not_the_end(tmp_path, monkeypatc
     assert "Less accurate than asked for: the accuracy of the bundle was not measured" in page
     assert "bundle: not run: the model answers with scores" in page
     assert "was not measured" in junit_from_values(FULL | {"passed": False, "evaluation": values})
+
+
+# ---- what a difference means
+
+
+def measured(name, right):
+    """A measurement of 40 records, so many of which are answered rightly."""
+    counts = np.array([[float(i < right), 1.0] for i in range(40)])
+    metrics = (share("accuracy", 0, 1),)
+    decisions = tuple((bool(row[0]),) for row in counts)
+    evaluation = Evaluation(kind="sequence-classification", metrics=metrics, counts=counts, decisions=decisions, unread=0)
+    return Measurement(name=name, runtime="made up", evaluation=evaluation)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "own", "padded", "options", "meanings"),
+    [
+        (39, 40, 39, {}, []),
+        (39, 20, 39, {}, ["Training probably padded its texts: a pipeline of transformers does not, and answers otherwise"]),
+        (
+            20,
+            10,
+            39,
+            {},
+            ["Training probably", "The bundle pads as the checkpoint does, so its precision, fp32, costs this accuracy."],
+        ),
+        (20, 39, 39, {}, ["The bundle pads as the checkpoint does", "The bundle pads as the checkpoint does"]),
+        (
+            20,
+            39,
+            39,
+            {"sequence_length": 16, "accept_drift": True},
+            ["The bundle pads every text to 16 tokens, which is probably"] * 2,
+        ),
+        (
+            39,
+            39,
+            20,
+            {"sequence_length": 16, "accept_drift": True},
+            ["The checkpoint answers better at 16 tokens than at the stated"],
+        ),
+    ],
+)
+def test_a_significant_difference_is_a_sentence(tmp_path, bundle, own, padded, options, meanings):
+    plan = plan_of(save_tiny(tmp_path, extra={"trained_sequence_length": 24}), **options)
+    checkpoints = (measured(OWN_LENGTHS, own), measured("checkpoint, padded to 24 tokens", padded))
+    accuracy = Accuracy(
+        data=plan.evaluation, limits=Limits(), bundle=measured("bundle", bundle), checkpoints=checkpoints, missed=()
+    )
+    findings = values_from_accuracy(accuracy, plan)["findings"]
+    assert len(findings) == len(meanings)
+    for finding, meaning in zip(findings, meanings, strict=True):
+        assert f"The difference is significant. {meaning}" in finding
+        assert finding.startswith(f"The accuracy of the bundle is {2.5 * bundle:.2f} (")
+
+
+def test_where_training_only_cut_its_texts_the_length_may_be_wrong(tmp_path):
+    save_tiny(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 24}')
+    plan = plan_of(tmp_path)
+    accuracy = Accuracy(
+        data=plan.evaluation,
+        limits=Limits(),
+        bundle=measured("bundle", 20),
+        checkpoints=(measured(OWN_LENGTHS, 39),),
+        missed=(),
+    )
+    (finding,) = values_from_accuracy(accuracy, plan)["findings"]
+    assert finding.endswith("The bundle pads every text to 24 tokens, which is probably not how the checkpoint was trained.")
 
 
 # ---- exports
