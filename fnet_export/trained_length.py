@@ -69,18 +69,18 @@ class TrainedLength:
         """Name the files and keys that state the length, or what it is assumed from."""
         if not self.statements:
             return f"assumed from {CONFIG} (max_position_embeddings)"
-        keys: dict[str, list[str]] = {}
+        keys_by_file: dict[str, list[str]] = {}
         for statement in self.statements:
-            keys.setdefault(statement.file, []).append(statement.key)
-        return " and ".join(f"{file} ({', '.join(found)})" for file, found in keys.items())
+            keys_by_file.setdefault(statement.file, []).append(statement.key)
+        return " and ".join(f"{file} ({', '.join(keys)})" for file, keys in keys_by_file.items())
 
     @property
     def contradiction(self) -> str | None:
         """Say which statements contradict each other; None where they agree."""
         if not self.others:
             return None
-        said = ", ".join(f"{each.file} ({each.key}) says {each.length}" for each in (*self.statements, *self.others))
-        return f"the files state several lengths that the model was trained at: {said}"
+        listed = ", ".join(f"{each.file} ({each.key}) says {each.length}" for each in (*self.statements, *self.others))
+        return f"the files state several lengths that the model was trained at: {listed}"
 
     def reason(self, sequence_length: int) -> str:
         """Say where the length comes from that a bundle pads to."""
@@ -137,19 +137,18 @@ def trained_length_from_checkpoint(checkpoint: Checkpoint, chosen: int | None = 
     """
     config = checkpoint.config
     most = config.max_position_embeddings
-    found = [*_statements(checkpoint)]
-    found.sort(key=lambda statement: not statement.padded)
-    # A cut at the model's own bound tells nothing. A text cannot have been padded beyond it, which is a contradiction.
-    told = [each for each in found if each.length >= MIN_LENGTH and (each.padded or each.length < most)]
-    if any(each.length > most for each in told):
-        told.append(Statement(length=most, file=CONFIG, key="max_position_embeddings", padded=False))
-    lengths = [each.length for each in told]
+    statements = sorted(_statements(checkpoint), key=lambda statement: not statement.padded)
+    # A cut at the model's own bound tells nothing. No text can have been padded beyond it: that is a contradiction.
+    telling = [each for each in statements if each.length >= MIN_LENGTH and (each.padded or each.length < most)]
+    if any(each.length > most for each in telling):
+        telling.append(Statement(length=most, file=CONFIG, key="max_position_embeddings", padded=False))
+    lengths = [each.length for each in telling]
     length = chosen if chosen in lengths else next(iter(lengths), most)
     settled = chosen in lengths
     return TrainedLength(
         length=length,
-        statements=tuple(each for each in told if each.length == length),
-        others=() if settled else tuple(each for each in told if each.length != length),
+        statements=tuple(each for each in telling if each.length == length),
+        others=() if settled else tuple(each for each in telling if each.length != length),
         unpadded=_unpadded(checkpoint),
         matters=FOURIER in config.mixings,
     )
@@ -171,18 +170,18 @@ def _statements(checkpoint: Checkpoint) -> Iterator[Statement]:
     if is_keras_preset(checkpoint.folder):
         yield from _keras_statements(checkpoint)
         return
-    told = [*_tokenizer_statements(checkpoint)]
-    yield from told
-    yield from _tokenizer_config_statements(checkpoint, resaved=bool(told))
+    of_tokenizer = [*_tokenizer_statements(checkpoint)]
+    yield from of_tokenizer
+    yield from _tokenizer_config_statements(checkpoint, resaved=bool(of_tokenizer))
 
 
 def _config_statements(checkpoint: Checkpoint) -> Iterator[Statement]:
     """What config.json and the weights state: our own key, transformers' TPU option, and matrices of one length."""
     config = checkpoint.config
     most = config.max_position_embeddings
-    own = _length(config.extra.get(OWN_KEY))
-    if own is not None:
-        yield Statement(length=own, file=CONFIG, key=OWN_KEY, padded=True)
+    stated = _length(config.extra.get(OWN_KEY))
+    if stated is not None:
+        yield Statement(length=stated, file=CONFIG, key=OWN_KEY, padded=True)
     if config.use_tpu_fourier_optimizations and most <= TPU_LIMIT:
         yield Statement(length=config.tpu_short_seq_length, file=CONFIG, key="tpu_short_seq_length", padded=True)
     if set(SIZED_MIXINGS) & set(config.mixings):

@@ -131,9 +131,9 @@ def _share(share: float | None) -> str:
 def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]:
     """Say what the table is of."""
     trained = drift.trained
-    said = f"the trained length ({trained.source})" if trained.stated else f"the trained length as {trained.source}"
+    which = f"the trained length ({trained.source})" if trained.stated else f"the trained length as {trained.source}"
     notes = [
-        f"{len(data.texts)} texts of {data.name}, against {trained.length} tokens, {said}; the bundle has "
+        f"{len(data.texts)} texts of {data.name}, against {trained.length} tokens, {which}; the bundle has "
         f"{manifest.sequence_length}",
         "cosine, max rel: the median of the texts that fit (and the worst); KL, agree: their mean; cut: how many lose words",
         f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
