@@ -83,7 +83,7 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
     ({"tokenizer": {"do_lower_case": True}}, "tokenizer: expected an object with the keys flavour, do_lower_case, keep_accents"),
     (
         {"tokenizer": TOKENIZER | {"flavour": "fast"}},
-        "tokenizer: unknown tokenizer flavour 'fast'; expected one of sentencepiece",
+        "tokenizer: unknown tokenizer flavour 'fast'; expected one of f_net, sentencepiece",
     ),
     ({"tokenizer": TOKENIZER | {"flavour": ["fnet-fast"]}}, r"tokenizer: flavour: expected str, found \['fnet-fast'\]"),
     ({"tokenizer": TOKENIZER | {"keep_accents": 1}}, "tokenizer: keep_accents: expected bool, found 1"),

@@ -9,10 +9,11 @@ namespace {
 // What sets one kind of tokenizer apart: the file it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame).
 struct Flavour {
   const char *name, *file;
-  bool adds_special, odd_to_longer;
+  bool adds_special, odd_to_longer, cut_at_end;
 };
 const Flavour FLAVOURS[] = {
-    {RAW, SPIECE, true, false}, {SLOW, SPIECE, true, false}, {FAST, TOKENIZER_JSON, true, true}, {V5, TOKENIZER_JSON, false, true}};
+    {F_NET, SPIECE, true, false, true},         {RAW, SPIECE, true, false, false},          {SLOW, SPIECE, true, false, false},
+    {FAST, TOKENIZER_JSON, true, true, false}, {V5, TOKENIZER_JSON, false, true, false}};
 
 const Flavour* flavour_from_name(const std::string& name) {
   for (const Flavour& flavour : FLAVOURS) {
@@ -40,7 +41,7 @@ std::optional<Error> TokenizerOptions::fault() const {
 
 Tokenizer::Tokenizer(std::unique_ptr<Backend> backend, const TokenizerOptions& options) : backend_(std::move(backend)) {
   const Flavour& flavour = *flavour_from_name(options.flavour);
-  frame_ = {backend_->special_id(PAD), {}, {}, flavour.odd_to_longer};
+  frame_ = {backend_->special_id(PAD), {}, {}, flavour.odd_to_longer, flavour.cut_at_end};
   if (flavour.adds_special) frame_.cls = backend_->special_id(CLS), frame_.sep = backend_->special_id(SEP);
   mask_ = backend_->special_id(MASK);
 }

@@ -10,7 +10,7 @@ from fnet_runtime.errors import BundleError, InputError
 from fnet_runtime.sentencepiece_backend import SentencePieceBackend, TextRules
 from fnet_runtime.tokenizers_backend import FAST, V5, TokenizersBackend
 
-RAW, SLOW = "sentencepiece", "fnet-slow"
+F_NET, RAW, SLOW = "f_net", "sentencepiece", "fnet-slow"
 SPIECE, TOKENIZER_JSON = "spiece.model", "tokenizer.json"
 
 
@@ -21,9 +21,11 @@ class Flavour:
     file: str
     adds_special: bool = True
     odd_to_longer: bool = False
+    cut_at_end: bool = False
 
 
 FLAVOURS: Mapping[str, Flavour] = {
+    F_NET: Flavour(file=SPIECE, cut_at_end=True),
     RAW: Flavour(file=SPIECE),
     SLOW: Flavour(file=SPIECE),
     FAST: Flavour(file=TOKENIZER_JSON, odd_to_longer=True),
@@ -92,6 +94,7 @@ class Tokenizer:
             cls=self.cls_id if flavour.adds_special else None,
             sep=self.sep_id if flavour.adds_special else None,
             odd_to_longer=flavour.odd_to_longer,
+            cut_at_end=flavour.cut_at_end,
         )
 
     @classmethod
@@ -134,7 +137,7 @@ class Tokenizer:
     def encode(self, text: str, pair: str | None = None, *, length: int) -> Encoding:
         """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncated longest first and padded to `length`.
 
-        `fnet-v5` adds no [CLS] and [SEP]. Raises InputError for a text that `tokens` refuses or a `length` too short for the
+        `fnet-v5` adds no [CLS] and [SEP], and `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses or a `length` too short for the
         special tokens.
         """
         return self.assembled(self.tokens(text), None if pair is None else self.tokens(pair), length=length)
