@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from fnet_runtime.manifest import CONFIG, file_info
+from fnet_runtime.manifest import CONFIG, TOKENIZER_CONFIG, file_info
 from fnet_runtime.tokenizer import SPIECE, TOKENIZER_JSON
 from safetensors.torch import save_file
 
@@ -15,7 +15,7 @@ from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
 from fnet_export.errors import OutputError
-from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, check_flavour, tokenizer_from_folder
+from fnet_export.tokenizer import FLAVOUR, check_flavour, tokenizer_from_folder
 
 HUGGINGFACE, FLAX = "huggingface", "flax"
 FORMATS = (HUGGINGFACE, FLAX)

@@ -17,7 +17,8 @@ const Json WHOLE = Json::parse(R"({
   "source": {"id": "x", "revision": null, "sha256": {"model.safetensors": "ab"}, "random_head": false},
   "tools": {"onnx": "1.0"}, "engine": null,
   "files": {"model.onnx": {"sha256": "", "size_bytes": 1}, "config.json": {"sha256": "", "size_bytes": 1},
-            "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1}}})");
+            "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1},
+            "tokenizer_config.json": {"sha256": "", "size_bytes": 1}}})");
 const Json ENGINE = Json::parse(R"({"file": "model.engine", "library": "tensorrt", "version": "10.13.0",
   "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}})");
 

@@ -137,8 +137,8 @@ class Tokenizer:
     def encode(self, text: str, pair: str | None = None, *, length: int) -> Encoding:
         """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncated longest first and padded to `length`.
 
-        `fnet-v5` adds no [CLS] and [SEP], and `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses or a `length` too short for the
-        special tokens.
+        `fnet-v5` adds no [CLS] and [SEP], and `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses or a
+        `length` too short for the special tokens.
         """
         return self.assembled(self.tokens(text), None if pair is None else self.tokens(pair), length=length)
 
