@@ -38,7 +38,10 @@ class TokenLabel:
 
 @dataclass(frozen=True)
 class Answer:
-    """A span [start, end) of the context that answers the question, and its probability among all spans."""
+    """A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows.
+
+    The score is a softmax over spans, not transformers' product of the probabilities of start and end (docs/bundle.md, Scores).
+    """
 
     text: str
     score: float

@@ -61,7 +61,8 @@ struct TokenLabel {
   std::size_t start, end;
 };
 
-// A span [start, end) of the context that answers the question, and its probability among all spans.
+// A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows: a
+// softmax over spans, not transformers' product of the probabilities of start and end (docs/bundle.md, Scores).
 struct Answer {
   std::string text;
   double score;
