@@ -1,4 +1,4 @@
-"""tokenizer_config.json of a bundle: what makes transformers' AutoTokenizer give the manifest's ids, or refuse."""
+"""tokenizer_config.json: what makes transformers' AutoTokenizer give the ids of a flavour, or refuse."""
 
 import json
 from pathlib import Path
