@@ -188,7 +188,7 @@ def test_what_is_assumed_of_a_model_is_said_by_every_command(tmp_path):
         tokenizer, assumed = json.loads((tmp_path / to / "conversion.json").read_text())["notes"]
         assert (result.exit_code, result.stderr) == (0, f"note: {tokenizer}\nnote: {assumed}\n")
         assert assumed == note
-        assert tokenizer.startswith("tokenizer fnet-fast (asked for): fnet-fast and sentencepiece give different ids, first for ")
+        assert tokenizer.startswith("tokenizer fnet-fast (asked for): fnet-fast and f_net give different ids, first for ")
     options = ExportOptions(task="sequence-classification", target="onnx", model=str(original), output=tmp_path / "plan")
     plan = plan_from_options(options)
     assert note in plan.notes
