@@ -188,6 +188,8 @@ def test_what_is_assumed_of_a_model_is_said_by_every_command(tmp_path):
         tokenizer, assumed = json.loads((tmp_path / to / "conversion.json").read_text())["notes"]
         assert (result.exit_code, result.stderr) == (0, f"note: {tokenizer}\nnote: {assumed}\n")
         assert assumed == note
+        quiet = ["--output", str(tmp_path / f"{to}-quiet"), "--quiet"]
+        assert CliRunner().invoke(cli.main, ["convert", "--model", str(original), "--to", to, *quiet]).output == ""
         assert tokenizer.startswith("tokenizer fnet-fast (asked for): fnet-fast and f_net give different ids, first for ")
     options = ExportOptions(task="sequence-classification", target="onnx", model=str(original), output=tmp_path / "plan")
     plan = plan_from_options(options)
