@@ -43,6 +43,9 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """From a trained FNet to a verified bundle, and what is asked of one."""
+    from fnet_runtime.standard_output import prepare_standard_output  # as late as the commands, which import the runtime
+
+    prepare_standard_output()
     signal.signal(signal.SIGTERM, _terminated)
 
 

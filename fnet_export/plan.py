@@ -241,7 +241,7 @@ def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> tuple
         raise OptionError("--max-accuracy-drop: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
     if not file.is_file():
         raise OptionError(f"--evaluation: {file} is no file; expected labelled data (docs/evaluate.md)")
-    read = SCORINGS[kind_from_task(task.name, config.problem_type)].read
+    read = SCORINGS[kind_from_task(task.name, config.problem_type, config.num_labels)].read
     return records_from_file(file, read, config.labels if task.labelled else ())
 
 
