@@ -12,9 +12,10 @@ Result<Encoding> encoding_from_tokens(const std::vector<Token>& first, const std
     return input_error("sequence length " + std::to_string(length) + " is too short: [CLS] and [SEP] alone take " +
                        std::to_string(added) + " tokens");
   }
-  const auto [kept_first, kept_second] =
-      truncated_lengths(first.size(), second ? second->size() : 0, length - added, frame.odd_to_longer);
+  const std::size_t size_of_second = second ? second->size() : 0;
+  const auto [kept_first, kept_second] = truncated_lengths(first.size(), size_of_second, length - added, frame.odd_to_longer);
   Encoding encoding;
+  encoding.truncated = kept_first + kept_second < first.size() + size_of_second;
   const auto put = [&](int64_t id, int64_t type, Span span, int segment) {
     encoding.input_ids.push_back(id);
     encoding.token_type_ids.push_back(type);
