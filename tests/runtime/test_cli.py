@@ -254,7 +254,8 @@ def test_a_reader_that_leaves_ends_the_run_quietly(whole_bundle):
 def test_memory_does_not_grow_with_the_lines(whole_bundle):
     def peak_kb(lines):
         with answering(whole_bundle, "--threads", "1", "--json", stderr=subprocess.DEVNULL) as process:
-            writer = threading.Thread(target=process.stdin.write, args=(b"the lazy dog\n" * lines,))
+            write = lambda: (process.stdin.write(b"the lazy dog\n" * lines), process.stdin.flush())  # noqa: E731
+            writer = threading.Thread(target=write)
             writer.start()
             for _ in range(lines):
                 assert process.stdout.readline()
@@ -279,7 +280,7 @@ def test_output_that_cannot_be_written(whole_bundle):
 def foreign(tmp_path_factory):
     """Labels with characters beyond Latin-1, and beyond the first plane."""
     folder = tmp_path_factory.mktemp("foreign")
-    labels = ("Ωmega→", "fox \U0001f98a", "é")
+    labels = ("Ωmega→", "Ω \U0001f98a", "Ωé")
     return export(save_tiny(folder / "c", "token-classification", labels=labels), folder / "b", task="token-classification").folder
 
 
@@ -288,7 +289,7 @@ def test_standard_output_that_cannot_hold_an_answer(foreign, surroundings):
     command = [*RUN, str(foreign), "--text", "the Ωmega → fox é \U0001f98a and more of it"]
     plain = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True, encoding="utf-8")
     done = subprocess.run(command, env=ENVIRONMENT | surroundings, capture_output=True, check=True, encoding="cp1252")
-    assert (done.stderr, "Ωmega→" in plain.stdout, "\\u03a9mega\\u2192" in done.stdout) == ("", True, True)
+    assert (done.stderr, "Ω" in plain.stdout, "\\u03a9" in done.stdout) == ("", True, True)
     escaped = [json.loads('"' + row.split("\t")[0] + '"') for row in done.stdout.splitlines()]
     assert escaped == [row.split("\t")[0] for row in plain.stdout.splitlines()]
     for values in (subprocess.check_output([*command, "--json"], env=ENVIRONMENT | e) for e in ({}, surroundings)):
@@ -309,7 +310,7 @@ def test_fnet_export_prints_where_standard_output_cannot_hold_it(foreign, surrou
     assert (done.returncode, done.stderr.count(b"Error")) == (0, 0), done.stderr
     if words[1] == "--json":
         labels = json.loads(done.stdout.decode("utf-8" if surroundings is PLAIN_C else "cp1252"))["manifest"]["labels"]
-        assert labels == ["Ωmega→", "fox \U0001f98a", "é"]
+        assert labels == ["Ωmega→", "Ω \U0001f98a", "Ωé"]
 
 
 def test_closed_standard_input(bundle, monkeypatch):
