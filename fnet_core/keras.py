@@ -66,6 +66,7 @@ MASKED_LM_FIXED = {"masked_lm_act": "gelu", "masked_lm_norm_eps": 1e-5}
 """What keras-hub's masked-lm head computes, other than its blocks: GELU by erf, and MaskedLMHead's own epsilon."""
 
 CONFIG, WEIGHTS, TASK, TASK_WEIGHTS = "config.json", "model.weights.h5", "task.json", "task.weights.h5"
+PREPROCESSOR = "preprocessor.json"
 VOCABULARY = "assets/tokenizer/vocabulary.spm"
 BACKBONE_CLASS = "FNetBackbone"
 REGISTERED = "registered_name"
@@ -104,11 +105,11 @@ def keras_contents(folder: Path) -> Contents:
         for i in range(config.num_hidden_layers)
         for key, (name, leaves) in BLOCK.items()
     }
-    files = [(weights, renames_from_modules({**BACKBONE, **blocks}))]
+    files, labelled = [(weights, renames_from_modules({**BACKBONE, **blocks}))], False
     if (folder / TASK).is_file():
         head, modules, added = _task(folder, values)
         files.append((head, renames_from_modules(modules)))
-        config = replace(config, **added)
+        config, labelled = replace(config, **added), "labels" in added
     return Contents(
         folder=folder,
         config=config,
@@ -116,6 +117,7 @@ def keras_contents(folder: Path) -> Contents:
         files=tuple(files),
         vocabulary=folder / VOCABULARY,
         tokenizer=RAW_TOKENIZER,
+        assumed=(f"<pad> at {config.pad_token_id}", *(["labels by number"] if labelled else [])),
     )
 
 

@@ -3,13 +3,13 @@
 FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
-├── CalibrationError the ranges of activations cannot be kept
 ├── TextError        texts cannot be read
 ├── PrecisionError   what was built does not run at the precision asked for
 ├── CompareError     two arrays cannot be compared
 ├── OptionError      options that do not go together, or a value that is none
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
+│   └── AccuracyError  a bundle that agrees is less accurate on labelled data than was asked for
 ├── BenchError       a bundle cannot be measured
 ├── EvaluationError  labelled data and bundles do not fit each other
 ├── SourceError      the checkpoint of a bundle cannot be found, or is another
@@ -27,6 +27,19 @@ class FNetExportError(Exception):
     """Anything that the export refuses or fails to do; the message says what to do about it."""
 
 
+ALLOCATOR = "DefaultCPUAllocator: "
+"""What torch calls its allocator in the RuntimeError that it raises where Python raises a MemoryError."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error, or one that led to it, says that there is too little memory."""
+    causes: list[BaseException] = []
+    while error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__ or error
+    return any(isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and ALLOCATOR in str(cause)) for cause in causes)
+
+
 class GraphError(FNetExportError):
     """A model cannot be traced, or a graph fails its check."""
 
@@ -37,10 +50,6 @@ class ProfileError(FNetExportError):
 
 class EngineError(FNetExportError):
     """The library that makes an engine is missing, or refuses the graph."""
-
-
-class CalibrationError(FNetExportError):
-    """The ranges of activations cannot be kept."""
 
 
 class TextError(FNetExportError):
@@ -82,3 +91,7 @@ class ParityError(FNetExportError):
         """Take the message and the report that it is about."""
         super().__init__(message)
         self.report, self.values = report, values
+
+
+class AccuracyError(ParityError):
+    """A bundle agrees with its reference, but is less accurate on labelled data than was asked for."""

@@ -1,8 +1,5 @@
 """fnet-export padding, on the command line. Exit codes: 0 ok; 1 bad input; 2 usage."""
 
-import contextlib
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,20 +11,21 @@ from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.manifest import Manifest, manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.errors import FNetError
 from fnet_core.tasks import task_named
-from fnet_export.commands.outcome import fail, write_text
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown, write_text
 from fnet_export.errors import FNetExportError
 from fnet_export.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
 from fnet_export.padding_chart import svg_from_drift
 from fnet_export.plan import CHOICES_PROFILE, READ
-from fnet_export.progress import Bars, Lines, Progress
+from fnet_export.progress import Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.texts import Texts, texts_from_file
+from fnet_export.trained_length import trained_length_from_checkpoint
+from fnet_export.wording import note_of_random_head
 
 BAD_INPUT = 1
 
@@ -42,7 +40,7 @@ BAD_INPUT = 1
     multiple=True,
     metavar="N",
     help="A padded length to compare; may be given several times.  "
-    f"[default: {', '.join(map(str, LENGTHS))} and the bundle's, below the trained one]",
+    f"[default: {', '.join(map(str, LENGTHS))} and the bundle's, other than the trained one]",
 )
 @click.option(
     "--samples",
@@ -51,14 +49,13 @@ BAD_INPUT = 1
     help="Texts in .jsonl or one a line, 64 at most.  [default: the built-in e-mails]",
 )
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a chart as well.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@output_options
 def padding(
-    bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool
+    bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool, quiet: bool
 ) -> None:
     """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts to other lengths than the trained one."""
     try:
-        with contextlib.ExitStack() as stack:
-            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+        with progress_shown(quiet=quiet) as progress:
             manifest = manifest_from_folder(bundle)
             data = texts_from_file(samples)
             drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
@@ -67,27 +64,38 @@ def padding(
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
-        click.echo(json.dumps({"bundle": str(bundle)} | _values(manifest, data, drift), ensure_ascii=False))
+        print_json({"bundle": str(bundle)} | _values(manifest, data, drift))
         return
-    console = Console()
+    console = console_of_result(as_json=as_json, quiet=quiet)
     console.print(table_from_drift(drift))
     console.print("\n".join(notes_from_drift(manifest, data, drift)), highlight=False, markup=False, soft_wrap=True)
 
 
 def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *, model: str | None, asked: Sequence[int]) -> Drift:
     progress.stage(READ)
-    checkpoint = checkpoint_from_bundle(bundle, manifest, model)
-    lengths = lengths_of_config(checkpoint.config, asked, manifest.sequence_length)
+    checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
+    trained_length = trained_length_from_checkpoint(checkpoint, manifest.sequence_length)
+    lengths = lengths_of_config(checkpoint.config, trained_length, asked, manifest.sequence_length)
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
-    trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
+    model_as_trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
     progress.stage(f"run {len(data.texts)} texts at {len(lengths) + 1} lengths")
-    choices = CHOICES_PROFILE.opt
-    return drift_from_model(trained, tokenizer, data.texts, lengths, choices=choices, on_progress=progress.step)
+    return drift_from_model(
+        model_as_trained,
+        tokenizer,
+        data.texts,
+        lengths,
+        trained=trained_length,
+        choices=CHOICES_PROFILE.opt,
+        on_progress=progress.step,
+    )
 
 
 def table_from_drift(drift: Drift) -> Table:
-    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest.
+
+    Cells are so short that all columns fit a terminal of 80 characters, whatever the figures are.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("length", justify="right", no_wrap=True)
     table.add_column("cut", justify="right", no_wrap=True)
     table.add_column("output", overflow="fold", min_width=6)
@@ -95,7 +103,8 @@ def table_from_drift(drift: Drift) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for length in drift.lengths:
         first = (str(length.sequence_length), str(length.cut))
-        speed = f"{drift.faster(length):.1f}x"
+        faster = drift.faster(length)
+        speed = f"{faster:.1f}x" if faster < 100 else f"{faster:.0f}x"
         names = list(dict.fromkeys([*length.outputs, *length.cut_agreement]))
         for name in names or [""]:
             table.add_row(*first, name, *_cells(length.outputs.get(name)), _share(length.cut_agreement.get(name)), speed)
@@ -108,27 +117,36 @@ def _cells(output: OutputDrift | None) -> tuple[str, str, str, str]:
         return "", "", "", ""
     kl, agreement, cosine, error = output.kl, output.decision_agreement, output.cosine, output.max_rel
     return (
-        f"{cosine.median:.3f} [dim]({cosine.worst:.2f})[/]",
-        f"{error.median:.1%} [dim]({error.worst:.1%})[/]",
+        f"{cosine.median:.2f} [dim]({cosine.worst:.2f})[/]",
+        f"{_percent(error.median)} [dim]({_percent(error.worst)})[/]",
         "" if kl is None else f"{kl.mean:.0e}",
         _share(None if agreement is None else agreement.mean),
     )
 
 
+def _percent(share: float) -> str:
+    """Write an error in six characters at most."""
+    return f"{share:.1%}" if share < 1 else f"{share:.0%}" if share < 100 else f"{100 * share:.0e}%"
+
+
 def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else "100%" if share == 1 else f"{min(share, 0.999):.1%}"
 
 
 def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]:
     """Say what the table is of."""
+    trained = drift.trained
+    which = f"the trained length ({trained.source})" if trained.stated else f"the trained length as {trained.source}"
     notes = [
-        f"{len(data.texts)} texts of {data.name}, against {drift.trained_length} tokens, the trained length; the bundle has "
+        f"{len(data.texts)} texts of {data.name}, against {trained.length} tokens, {which}; the bundle has "
         f"{manifest.sequence_length}",
         "cosine, max rel: the median of the texts that fit (and the worst); KL, agree: their mean; cut: how many lose words",
         f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
     ]
+    cautions = (trained.contradiction, trained.caution(manifest.sequence_length))
+    notes += [f"note: {caution}" for caution in cautions if caution is not None]
     if manifest.source.random_head:
-        notes.append(f"the {manifest.task} head is random: its outputs mean nothing at any length")
+        notes.append(note_of_random_head(manifest.task))
     return notes
 
 
@@ -143,7 +161,13 @@ def _values(manifest: Manifest, data: Texts, drift: Drift) -> dict[str, Any]:
         "model": manifest.source.id,
         "sequence_length": manifest.sequence_length,
         "samples": {"name": data.name, "sha256": data.sha256, "texts": len(data.texts)},
-        "trained": {"sequence_length": drift.trained_length, "median_ms": drift.trained_ms},
+        "trained": {
+            "sequence_length": drift.trained_length,
+            "stated": drift.trained.stated,
+            "source": drift.trained.source,
+            "caution": drift.trained.caution(manifest.sequence_length),
+            "median_ms": drift.trained_ms,
+        },
         "timed": _timed(),
         "lengths": [_values_of_length(drift, length) for length in drift.lengths],
     }

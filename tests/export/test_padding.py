@@ -1,6 +1,7 @@
 """Padding sensitivity, against outputs of a model that is called by hand."""
 
 import dataclasses
+import io
 import json
 import shutil
 import xml.etree.ElementTree as ElementTree
@@ -12,22 +13,26 @@ from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
 from fnet_runtime.manifest import manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
+from rich.console import Console
 from scipy.special import log_softmax
 
 from fnet_core.checkpoint import checkpoint_from_name, model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.cli import main
+from fnet_export.commands.padding import table_from_drift
 from fnet_export.errors import CompareError, GraphError, OptionError, SourceError
 from fnet_export.inputs import MASKED_EVERY
-from fnet_export.padding import Figures, OutputDrift, drift_from_model, lengths_of_config
+from fnet_export.padding import Drift, Figures, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
 from fnet_export.padding_chart import svg_from_drift
 from fnet_export.plan import ExportOptions, plan_from_options
 from fnet_export.source import checkpoint_from_bundle
+from fnet_export.trained_length import Statement, TrainedLength
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 SHORT, PAIR, LONG = "the quick fox", "a dog\n\nthe fox", "the lazy dog jumps over the quick brown fox " * 4
 FIGURES = {"mean", "median", "worst"}
+ASSUMED = TrainedLength(length=LENGTH)
 
 
 def model_of(folder, task="sequence-classification", **changes):
@@ -35,7 +40,7 @@ def model_of(folder, task="sequence-classification", **changes):
 
 
 def drift_of(model, texts, lengths=(16,), **options):
-    return drift_from_model(model, TOKENIZER, texts, lengths, choices=2, **options)
+    return drift_from_model(model, TOKENIZER, texts, lengths, choices=2, **{"trained": ASSUMED} | options)
 
 
 def outputs_at(model, length, text, pair=None, *, masked=False):
@@ -162,7 +167,8 @@ def test_pairs_and_choices(tmp_path, task):
 def test_of_a_text_without_tokens_the_first_place_is_compared(tmp_path):
     tokenizer = Tokenizer.from_file(VOCABULARY)
     tokenizer._frame = dataclasses.replace(tokenizer._frame, cls=None, sep=None)  # as fnet-v5 has it
-    found = drift_from_model(model_of(tmp_path, "token-classification"), tokenizer, [""], [16], choices=2).lengths[0]
+    found = drift_from_model(model_of(tmp_path, "token-classification"), tokenizer, [""], [16], trained=ASSUMED, choices=2)
+    found = found.lengths[0]
     assert found.fitting == 1
     assert found.outputs["logits"].decision_agreement.mean in (0.0, 1.0)
 
@@ -175,17 +181,30 @@ def test_outputs_must_be_finite():
 
 
 def test_lengths_are_those_below_the_trained_one_and_the_bundles_own():
-    trained = tiny_config(max_position_embeddings=256)
-    assert lengths_of_config(trained, (), 256) == (64, 128)
-    assert lengths_of_config(trained, (), 100) == (64, 100, 128)
-    assert lengths_of_config(trained, (200, 8, 256), 100) == (8, 200)
+    config, trained = tiny_config(max_position_embeddings=256), TrainedLength(length=256)
+    assert lengths_of_config(config, trained, (), 256) == (64, 128)
+    assert lengths_of_config(config, trained, (), 100) == (64, 100, 128)
+    assert lengths_of_config(config, trained, (200, 8, 256), 100) == (8, 200)
+    assert lengths_of_config(config, TrainedLength(length=64), (), 64) == (128,)
     for asked in ((), (LENGTH,)):
-        with pytest.raises(GraphError, match="trained at 32 tokens; .* name some from 4 to 31 with --length"):
-            lengths_of_config(tiny_config(), asked, LENGTH)
+        with pytest.raises(
+            GraphError, match="compared with 32 tokens .assumed from config.json .*; expected others: name some from 4 to 32"
+        ):
+            lengths_of_config(tiny_config(), ASSUMED, asked, LENGTH)
     with pytest.raises(GraphError, match="expected 4 to 256, the model's position embeddings; found 257"):
-        lengths_of_config(trained, (64, 257), 256)
+        lengths_of_config(config, trained, (64, 257), 256)
     with pytest.raises(GraphError, match="expected 256, of which the linear mixing has matrices; found 64"):
-        lengths_of_config(dataclasses.replace(trained, mixing="linear"), (), 256)
+        lengths_of_config(dataclasses.replace(config, mixing="linear"), trained, (), 256)
+
+
+def test_a_longer_padding_than_the_trained_one_is_compared_on_texts_that_fit_both(tmp_path):
+    model = model_of(tmp_path)
+    trained = TrainedLength(length=16, statements=(Statement(length=16, file="tokenizer.json", key="padding", padded=True),))
+    found = drift_of(model, [SHORT, LONG], (LENGTH,), trained=trained).lengths[0]
+    assert (found.fitting, found.cut) == (1, 1)
+    got, *_ = outputs_at(model, LENGTH, SHORT)
+    want, *_ = outputs_at(model, 16, SHORT)
+    check(found.outputs["logits"], got["logits"], want["logits"])
 
 
 # ---- the chart
@@ -202,6 +221,40 @@ def test_the_chart_is_the_same_text_each_time_and_says_what_it_shows(tmp_path):
     assert f"logits decisions agree {agree:.1%}; logits relative error " in said
 
 
+def widest_drift(*outputs):
+    """The widest figures that there are."""
+
+    def figures(median, worst):
+        return Figures(mean=median, median=median, worst=worst)
+
+    moved = OutputDrift(
+        cosine=figures(-0.2123, -0.9999),
+        max_rel=figures(0.9991, 147.512),
+        decision_agreement=figures(0.9999, 0),
+        kl=figures(1e-10, 1),
+    )
+    length = LengthDrift(
+        sequence_length=10_000,
+        fitting=64,
+        cut=64,
+        outputs=dict.fromkeys(outputs, moved),
+        cut_agreement={outputs[0]: 0.984},
+        median_ms=8.0,
+    )
+    return Drift(trained_length=16_384, trained_ms=1_000.0, lengths=(length,))
+
+
+def test_all_columns_fit_80_characters_whatever_the_figures_are():
+    shown = io.StringIO()
+    table = table_from_drift(widest_drift("prediction_logits", "seq_relationship_logits"))
+    Console(file=shown, width=80).print(table)
+    head, _, first, *_ = shown.getvalue().splitlines()
+    assert head.split() == ["length", "cut", "output", "cosine", "max", "rel", "KL", "agree", "of", "cut", "speed"]
+    assert [cell for cell in first.split() if not cell.startswith("pred")] == [
+        *("10000", "64", "-0.21", "(-1.00)", "99.9%", "(1e+04%)", "1e-10", "99.9%", "98.4%", "125x")
+    ]
+
+
 # ---- the command
 
 
@@ -215,7 +268,9 @@ def test_the_command(bundle, tmp_path):
     arguments = [bundle, "--length", 16, "--length", 8, "--samples", texts]
     shown = run(*arguments, "--chart", tmp_path / "chart.svg")
     assert shown.exit_code == 0, shown.output
-    assert "2 texts of mine.txt, against 32 tokens, the trained length; the bundle has 32" in shown.stdout
+    said = "2 texts of mine.txt, against 32 tokens, the trained length as assumed from config.json (max_position_embeddings); "
+    assert f"{said}the bundle has 32" in shown.stdout
+    assert "note: no file states the length that training padded to" in shown.stdout
     assert "of cut" in shown.stdout
     assert all(len(line) <= 80 for line in shown.stdout.split("2 texts")[0].splitlines())
     assert ElementTree.parse(tmp_path / "chart.svg").getroot().attrib["role"] == "img"
@@ -224,7 +279,7 @@ def test_the_command(bundle, tmp_path):
     assert value["samples"].pop("sha256")
     assert value["samples"] == {"name": "mine.txt", "texts": 2}
     assert set(value) == {"bundle", "task", "model", "sequence_length", "samples", "trained", "timed", "lengths"}
-    assert set(value["trained"]) == {"sequence_length", "median_ms"}
+    assert set(value["trained"]) == {"sequence_length", "stated", "source", "caution", "median_ms"}
     assert [found["sequence_length"] for found in value["lengths"]] == [8, 16]
     first = value["lengths"][0]
     keys = {"sequence_length", "fitting", "cut", "outputs", "cut_agreement", "median_ms", "times_as_fast"}
@@ -249,7 +304,7 @@ def test_a_random_head_is_said_to_be_one(tmp_path):
     ("arguments", "message"),
     [
         (["--length", 33], "sequence length: expected 4 to 32, the model's position embeddings; found 33"),
-        ([], "the model was trained at 32 tokens; expected other lengths"),
+        ([], "the lengths are compared with 32 tokens (assumed from config.json (max_position_embeddings)); expected others"),
         (["--length", 16, "--samples", "nowhere.txt"], "nowhere.txt: cannot be read"),
         (["--length", 16, "--model", "/nowhere"], "/nowhere cannot be opened ('/nowhere': neither a local folder"),
         (["--length", 16, "--chart", "/nowhere/chart.svg"], "/nowhere/chart.svg: cannot be written"),
@@ -268,25 +323,25 @@ def test_a_bundle_that_is_none(tmp_path):
 
 def test_the_checkpoint_must_be_the_bundles(checkpoint, bundle, tmp_path):
     manifest = manifest_from_folder(bundle)
-    assert checkpoint_from_bundle(bundle, manifest).source == checkpoint_from_name(str(checkpoint)).source
+    assert checkpoint_from_bundle(bundle, manifest, on_note=pytest.fail).source == checkpoint_from_name(str(checkpoint)).source
     moved = shutil.copytree(checkpoint, tmp_path / "moved")
     gone = dataclasses.replace(manifest, source=dataclasses.replace(manifest.source, id=str(tmp_path / "gone")))
     with pytest.raises(SourceError, match="was made from the checkpoint .*gone.* cannot be opened.*say where it is with --model"):
-        checkpoint_from_bundle(bundle, gone)
-    assert checkpoint_from_bundle(bundle, gone, str(moved)).folder == moved
+        checkpoint_from_bundle(bundle, gone, on_note=pytest.fail)
+    assert checkpoint_from_bundle(bundle, gone, str(moved), on_note=pytest.fail).folder == moved
     (moved / "config.json").write_text(tiny_config(hidden_act="relu").to_json())
     with pytest.raises(SourceError, match="moved: is not the checkpoint that .*: config.json differ"):
-        checkpoint_from_bundle(bundle, manifest, str(moved))
+        checkpoint_from_bundle(bundle, manifest, str(moved), on_note=pytest.fail)
     save_tiny(moved, layer_norm_eps=1e-3, num_hidden_layers=1)
     with pytest.raises(SourceError, match="model.safetensors, config.json differ from what the bundle says; name the right one"):
-        checkpoint_from_bundle(bundle, manifest, str(moved))
+        checkpoint_from_bundle(bundle, manifest, str(moved), on_note=pytest.fail)
 
 
 def test_the_built_in_model_is_found_by_its_name(bundle):
     manifest = manifest_from_folder(bundle)
     built_in = dataclasses.replace(manifest, source=dataclasses.replace(manifest.source, id="built-in"))
     with pytest.raises(SourceError, match="built-in: is not the checkpoint that"):
-        checkpoint_from_bundle(bundle, built_in)
+        checkpoint_from_bundle(bundle, built_in, on_note=pytest.fail)
 
 
 # ---- the export at another length
@@ -298,14 +353,16 @@ def test_an_export_at_another_length_must_be_accepted(checkpoint, tmp_path):
         plan_from_options(ExportOptions(**options, sequence_length=16))
     text = str(refused.value)
     assert text.startswith(
-        "--sequence-length: sequence length 16 is not the checkpoint's 32, and padding is part of FNet's meaning: "
+        "--sequence-length: sequence length 16 is not the checkpoint's 32 (assumed from config.json (max_position_embeddings)), "
+        "and padding is part of FNet's meaning: "
     )
     assert text.endswith(
         " times as fast (torch float32 with torch.fft, one row). Add --accept-drift to export at this length all the same"
     )
-    (note,) = plan_from_options(ExportOptions(**options, sequence_length=16, accept_drift=True)).notes
+    caution, note = plan_from_options(ExportOptions(**options, sequence_length=16, accept_drift=True)).notes
+    assert caution.startswith("no file states the length that training padded to")
     assert note.rpartition("; ")[0] in text
-    assert plan_from_options(ExportOptions(**options, accept_drift=True)).notes == ()
+    assert plan_from_options(ExportOptions(**options, accept_drift=True)).notes == (caution,)
     arguments = ["--task", "ner", "--random-head", "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "b")]
     done = CliRunner().invoke(main, [*arguments, "--sequence-length", "16"])
     assert (done.exit_code, "Add --accept-drift" in done.stderr) == (2, True)
@@ -321,7 +378,7 @@ def test_the_line_says_what_the_drift_is(tmp_path, task):
     options = {"task": task, "target": "onnx", "model": str(checkpoint), "output": tmp_path / "b", "accept_drift": True}
     if task == "masked-lm":
         options["predict_positions"] = 3
-    (note,) = plan_from_options(ExportOptions(**options, sequence_length=256)).notes
+    _, note = plan_from_options(ExportOptions(**options, sequence_length=256)).notes
     assert "of 16 texts fit, " in note
     for name in TASKS[task].outputs:
         assert f"; {name}: " in note

@@ -12,7 +12,7 @@ import pytest
 
 from fnet_export.figures import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
 from fnet_export.page import html_from_values, share_of_limit, verdict_from_values
-from fnet_export.wording import counted, figure, percent, size
+from fnet_export.wording import counted, figure, milliseconds, percent, size
 
 EXAMPLES = Path(__file__).parent / "parity"
 FULL, FAILED = (json.loads((EXAMPLES / f"{name}.json").read_text()) for name in ("full", "failed"))
@@ -63,6 +63,35 @@ def test_a_failure_is_said_in_words_and_figures():
     assert "1 input: 1 text of mine.txt" in text
 
 
+def test_the_length_and_what_is_assumed_of_it_are_said():
+    assert "Sequence length 512 tokens: tokenizer.json (padding.strategy.Fixed) Compared with" in text_of(html_from_values(FULL))
+    text = text_of(html_from_values(FAILED))
+    assert "Note: no file states the length that training padded to, so max_position_embeddings, 512 tokens, is assumed" in text
+    assert "Sequence length 512 tokens: assumed from config.json (max_position_embeddings) Compared with" in text
+
+
+def test_the_accuracy_is_a_table_and_its_findings_are_part_of_the_verdict():
+    metric = {"name": "accuracy", "unit": "points of 100", "value": 57.5, "low": 48.333, "high": 65.0}
+    run = {"name": "bundle", "runtime": "onnxruntime", "reason": None, "unread_words": 0, "metrics": [metric], "difference": None}
+    difference = {"value": -41.67, "low": -50.0, "high": -33.0, "significant": True}
+    other = run | {"name": "checkpoint", "metrics": [metric | {"value": None}], "difference": difference}
+    evaluation = {
+        "data": {"name": "data.jsonl", "sha256": "0" * 64, "records": 120},
+        "min_accuracy": 90.0,
+        "missed": ["accuracy is 57.50 points, below the 90 asked for"],
+        "findings": ["The difference is significant."],
+        "runs": [run, other, run | {"name": "third", "metrics": [], "reason": "no GPU"}],
+    }
+    text = text_of(html_from_values(FULL | {"passed": False, "evaluation": evaluation}))
+    verdict = "Less accurate than asked for: accuracy is 57.50 points, below the 90 asked for. The difference is significant."
+    assert text.index(verdict) < text.index("Accuracy on labelled data")
+    assert "120 records of data.jsonl, with 95 % intervals; at least 90 was asked for." in text
+    assert "bundle onnxruntime 57.50 (48.33 to 65.00) –" in text
+    assert "checkpoint onnxruntime not finite (48.33 to 65.00) -41.67 (-50.00 to -33.00)" in text
+    assert "third onnxruntime not run –" in text
+    assert "third: not run: no GPU" in text
+
+
 def test_what_did_not_run_is_never_called_compared():
     rows = [row for row in FULL["rows"] if row["status"] == "not run"]
     verdict = verdict_from_values(FULL | {"passed": False, "rows": rows, "shipped": "C++ runtime"})
@@ -77,6 +106,8 @@ def test_a_row_may_fail_for_a_reason_alone():
     row = FULL["rows"][-1] | {"status": "failed", "reason": "its process ended"}
     verdict = verdict_from_values(FULL | {"passed": False, "rows": [row], "shipped": "C++ runtime"})
     assert verdict.sentences[0] == "What is shipped, C++ runtime, failed: its process ended."
+    page = html_from_values(FULL | {"passed": False, "rows": [*FULL["rows"][:-1], row]})
+    assert f"Failed {row['name']}: its process ended" in text_of(page)
 
 
 def test_the_same_values_make_the_same_page():
@@ -165,6 +196,15 @@ def test_a_histogram_says_where_most_errors_are():
     )
 
 
+@pytest.mark.parametrize("count", [4, 9, 26, 60])
+def test_a_histogram_is_marked_at_powers_of_ten(count):
+    edges = [-13 + i / 2 for i in range(count + 1)]
+    svg = svg_from_histogram({"row": "engine", "log10_edges": edges, "counts": {"start": [1] * count}}, {})
+    marks = re.findall(r">(1e[^<]*)<", svg)
+    assert len(marks) > 1
+    assert all(re.fullmatch(r"1e-?\d+", mark) for mark in marks)
+
+
 def test_headroom_names_the_largest_tensor_of_each_layer():
     headroom = {"limit": 65504.0, "layers": {"embeddings": {"sum": 3.0, "norm": 11.0}, "0": {"mixing sum": 36.4}, "head": {}}}
     assert said(svg_from_headroom(headroom)) == (
@@ -175,6 +215,7 @@ def test_headroom_names_the_largest_tensor_of_each_layer():
 
 def test_times_are_said_with_their_names():
     assert said(svg_from_times({"a": 1.25, "b": 20.0}, marked="b", title="Latency")) == "Latency. a: 1.25 ms. b: 20 ms."
+    assert said(svg_from_times({"a": 1210.4}, marked="a", title="Latency")) == "Latency. a: 1,210 ms."
     assert svg_from_times({}, marked="", title="Latency") is None
 
 
@@ -187,4 +228,5 @@ def test_figures_in_words():
     assert [size(n) for n in (0, 999, 1000, 999_700, 12_345_678, 10**16)] == [
         "0 bytes", "999 bytes", "1 kB", "1 MB", "12.3 MB", "1e+04 TB",
     ]  # fmt: skip
+    assert [milliseconds(value) for value in (0.0123, 99.96, 999.4, 999.6, 12_345.0)] == ["0.0123", "100", "999", "1,000", "12,345"]
     assert [counted(n, "text") for n in (0, 1, 2)] == ["0 texts", "1 text", "2 texts"]

@@ -54,14 +54,17 @@ RUNTIMES = ("auto", ONNXRUNTIME, "openvino", "tensorrt", "tensorrt-rtx")
 MASKED_LM = "masked-lm"
 INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
+TOKEN_TYPES = 4
+"""Token types of a model whose config.json does not say: transformers' default."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pipeline(Model):
-    """An opened bundle that answers. Made by `load`, or from parts, with any Session."""
+    """An opened bundle that answers. Made by `load`, or from parts, with any Session. Any number of threads may call it at once."""
 
     session: Session
     golden: Path
+    token_types: int = TOKEN_TYPES
 
     def __call__(self, text: str | Sequence[str], pair: Any = None, *, top_k: int = 5) -> Any:
         """Answer one text, or a list of them with a list of as many pairs (or none).
@@ -90,20 +93,20 @@ class Pipeline(Model):
         _check_top_k(top_k)
         requests = [self._request_or_error(text, pair, top_k) for text in texts]
         if any(isinstance(request, InputError) for request in requests):
-            self._task.encode(self, "", pair)
+            self._encoded("", pair)
         answers = iter(self._answers([r for r in requests if isinstance(r, Request)], keep_errors=True))
         return [next(answers) if isinstance(request, Request) else request for request in requests]
 
     def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
         """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
-        return self._stacked(self._task.encode(self, text, pair))
+        return self._stacked(self._encoded(text, pair))
 
     def self_test(self) -> list[Check]:
         """Run golden.safetensors and compare with its float64 references."""
         return checks_from_session(self.session, golden_from_file(self.golden))
 
     def _request(self, text: str, second: Second, top_k: int) -> Request:
-        return Request(text, second, self._task.encode(self, text, second), top_k)
+        return Request(text, second, self._encoded(text, second), top_k)
 
     def _request_or_error(self, text: str, second: Second, top_k: int) -> Request | InputError:
         try:
@@ -123,6 +126,15 @@ class Pipeline(Model):
                 waiting = []
             waiting.append(request)
         return answers + (self._run(waiting, keep_errors) if waiting else [])
+
+    def _encoded(self, text: str, second: Second) -> tuple[Encoding, ...]:
+        encodings = self._task.encode(self, text, second)
+        if second is not None and self.token_types < 2:
+            raise InputError(
+                f"{self.manifest.task}: expected one text, because the model has one token type (type_vocab_size 1) and a second "
+                "text has another; found a pair"
+            )
+        return encodings
 
     @property
     def _task(self) -> "TaskPipeline":
@@ -198,6 +210,7 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
         session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
+        token_types=config.get("type_vocab_size", TOKEN_TYPES),
     )
 
 
@@ -262,8 +275,9 @@ def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "aut
 def _config(path: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json_from_bytes(path.read_bytes())
-        if type(config["vocab_size"]) is not int or config["vocab_size"] not in INT64:
-            raise TypeError("vocab_size is no integer")
+        for name, value in (("vocab_size", config["vocab_size"]), ("type_vocab_size", config.get("type_vocab_size", TOKEN_TYPES))):
+            if type(value) is not int or value not in INT64:
+                raise TypeError(f"{name} is no integer")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not an FNet's config.json ({error})") from error
     return config
