@@ -274,7 +274,7 @@ def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> Label
         raise OptionError(f"{limit}: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
     if not file.is_file():
         raise OptionError(f"--evaluation: {file} is no file; expected labelled data (docs/evaluate.md)")
-    kind = kind_from_task(task.name, config.problem_type)
+    kind = kind_from_task(task.name, config.problem_type, config.num_labels)
     scoring = SCORINGS[kind]
     if limited and not scoring.limited:
         raise OptionError(

@@ -1,9 +1,12 @@
 """The C++ runtime against the Python one: the same bytes from fnet-run, the same refusals."""
 
+import contextlib
 import ctypes
 import json
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +17,7 @@ from conftest import replaced
 from cpp_build import CPP, LIBRARY
 from fnet_runtime.cli import main
 from fnet_runtime.errors import BundleError, InputError, SessionError
+from fnet_runtime.manifest import MANIFEST
 from fnet_runtime.pipelines import load
 from hostile import HOSTILE
 from network import Network
@@ -85,8 +89,72 @@ def test_masked_lm_at_positions(built, bundles):
 @pytest.mark.parametrize("problem_type", ["multi_label_classification", "regression"])
 def test_scores_of_other_problem_types(built, bundle, problem_type):
     config = json.loads((bundle / "config.json").read_text()) | {"problem_type": problem_type}
+    manifest = json.loads((bundle / MANIFEST).read_text()) | {"labels": ["A\t", "B\\\n\u2028", "é"]}
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
     replaced(bundle, "config.json", json.dumps(config).encode())
-    assert assert_same_run(built, bundle, "--json", "--text", HARD, "--text", "a").returncode == 0
+    for shown in (["--json"], []):
+        assert assert_same_run(built, bundle, *shown, "--text", HARD, "--text", "a").returncode == 0
+
+
+@pytest.mark.parametrize("problem_type", [None, "regression"])
+def test_scores_of_one_label(built, bundles, problem_type, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(bundles("sequence-classification", labels=("spam",)), bundle)
+    config = json.loads((bundle / "config.json").read_text()) | {"problem_type": problem_type}
+    replaced(bundle, "config.json", json.dumps(config).encode())
+    done = assert_same_run(built, bundle, "--json", "--text", HARD, "--text", "a")
+    scores = [json.loads(line)["score"] for line in done.stdout.splitlines()]
+    assert all(0 < score < 1 for score in scores) == (problem_type is None)
+    assert_same_run(built, bundle, "--text", HARD, "--text", "a")
+
+
+@pytest.mark.parametrize("shown", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("masked-lm", ["--top-k", "2"]),
+        ("sequence-classification", []),
+        ("token-classification", []),
+        ("question-answering", ["--pair", CONTEXT]),
+        ("question-answering", []),
+        ("multiple-choice", ["--pair", "one", "--pair", LONG]),
+    ],
+)
+def test_bad_lines_have_the_same_errors_in_their_place(built, bundles, task, words, shown, tmp_path):
+    lines = [f"{text} [MASK]".encode() for text in TEXTS] + [b"caf\xe9", b"no mask", LONG.encode() * 3, b""]
+    path = tmp_path / os.fsdecode(b"texts\xff")
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    command = [bundles(task), "--lines", "--text", "x", *words, *shown]
+    done = assert_same_run(built, *command, "-", input=path.read_bytes() * 9)
+    if words or task not in ("question-answering", "multiple-choice"):
+        assert (done.returncode, done.stdout.count(b"not UTF-8 (byte 3)")) == (1, 9)
+    ours, theirs = built.run(*command, "--file", path), python_run(built, *command, "--file", path)
+    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
+
+
+def test_an_answer_comes_before_the_input_ends(built, whole_bundle):
+    command = [built.folder / "fnet-run", whole_bundle, "-", "--lines", "--json"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=built.environment, **pipes) as process:
+        for _ in range(3):
+            process.stdin.write(b"the fox\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["truncated"] is False
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(b"the fox\n" * 100_000)
+            process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_output_that_cannot_be_written(built, whole_bundle):
+    with Path("/dev/full").open("wb") as full:
+        command = [built.folder / "fnet-run", whole_bundle, "--text", "fox"]
+        done = subprocess.run(command, env=built.environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: cannot be written (No space left on device)\n")
 
 
 def test_a_model_of_one_token_type_takes_one_text(built, bundle):

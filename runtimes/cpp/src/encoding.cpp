@@ -34,6 +34,9 @@ Result<Encoding> encoding_from_tokens(const std::vector<Token>& first, const std
     encoding.input_ids.resize(length), encoding.token_type_ids.resize(length);
     encoding.spans.resize(length), encoding.segments.resize(length);
   }
+  const auto of_a_text = [](int segment) { return segment != -1; };
+  const auto kept = std::count_if(encoding.segments.begin(), encoding.segments.end(), of_a_text);
+  encoding.truncated = static_cast<std::size_t>(kept) < first.size() + whole_second;
   encoding.attention_mask.assign(encoding.input_ids.size(), 1);
   encoding.attention_mask.resize(length, 0);
   while (encoding.input_ids.size() < length) put(frame.pad, 0, {}, -1);

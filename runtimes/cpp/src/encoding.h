@@ -21,6 +21,7 @@ struct Encoding {
   std::vector<Span> spans;
   std::vector<int> segments;
   std::vector<int64_t> masked_lm_positions;  // the tokens to predict, filled up with 0; empty where the graph predicts all
+  bool truncated = false;                    // tokens of either text did not fit and were cut
 };
 
 // What a tokenizer puts around texts: ids of padding and, where it adds them, of [CLS] and [SEP]. encoding.py says how the

@@ -30,7 +30,7 @@ class Encoding:
 
     input_ids, token_type_ids, attention_mask (1, and 0 for padding): int64[sequence_length]. spans: one (start, end) per position,
     in characters of the text that `segments` names: 0 the first, 1 the second, -1 none (special tokens that were added, and
-    padding, whose span is (0, 0)).
+    padding, whose span is (0, 0)). truncated: whether tokens of either text did not fit and were cut.
     """
 
     input_ids: Ids
@@ -38,6 +38,7 @@ class Encoding:
     attention_mask: Ids
     spans: tuple[Span, ...] = field(repr=False)
     segments: tuple[int, ...] = field(repr=False)
+    truncated: bool
 
     @property
     def special_tokens_mask(self) -> Ids:
@@ -84,7 +85,8 @@ def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None,
     mask = (np.arange(length) < len(positions)).astype(np.int64)
     positions += [(frame.pad, 0, NO_SPAN, -1)] * (length - len(positions))
     ids, types, spans, segments = zip(*positions, strict=True)
-    return Encoding(np.array(ids, np.int64), np.array(types, np.int64), mask, spans, segments)
+    truncated = sum(segment != -1 for segment in segments) < sum(whole)
+    return Encoding(np.array(ids, np.int64), np.array(types, np.int64), mask, spans, segments, truncated)
 
 
 def truncated_lengths(first: int, second: int, room: int, *, odd_to_longer: bool) -> tuple[int, int]:

@@ -50,7 +50,7 @@ typedef struct fnet_request {
   int top_k;                  /* how many fillers or answers, from 1; 0 is 5 */
 } fnet_request;
 
-/* Answers one request. On success *json is the line that `fnet-run --json` prints (docs/bundle.md), zero-terminated and without line
+/* Answers one request. On success *json is the line that `fnet-run --json` prints (docs/run.md), zero-terminated and without line
    feed; the caller's, to free with fnet_free. Else it is null. */
 FNET_C_API fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, char** json);
 
