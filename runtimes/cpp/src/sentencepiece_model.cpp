@@ -114,6 +114,7 @@ std::optional<Reach> reach_from_model(const SentencePieceModel& model) {
   std::vector<std::u32string> pieces;
   for (const auto& entry : model.entries) {
     if (entry.type == SentencePieceModel::UNUSED) return std::nullopt;  // cut again as they were merged last, wherever
+    if (entry.type == SentencePieceModel::CONTROL) continue;
     python::Utf8Fault fault{};
     pieces.push_back(python::from_utf8(entry.piece, &fault));
     lookahead = std::max(lookahead, entry.piece.size());

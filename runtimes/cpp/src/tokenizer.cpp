@@ -17,8 +17,9 @@ const Flavour FLAVOURS[] = {
     {RAW, SPIECE, true, false}, {SLOW, SPIECE, true, false}, {FAST, TOKENIZER_JSON, true, true}, {V5, TOKENIZER_JSON, false, true}};
 
 // Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, GROWTH times as many.
-// A text up to WHOLE times as long as that is read whole.
-constexpr std::size_t FIRST_CHARACTERS = 512, CHARACTERS_PER_TOKEN = 8, GROWTH = 4, WHOLE = 2;
+// A text up to WHOLE times as long as that is read whole. To find the longer of two texts, LONGER times as many tokens are cut before both
+// are read whole.
+constexpr std::size_t FIRST_CHARACTERS = 512, CHARACTERS_PER_TOKEN = 8, GROWTH = 4, WHOLE = 2, LONGER = 8;
 
 const Flavour* flavour_from_name(const std::string& name) {
   for (const Flavour& flavour : FLAVOURS) {
@@ -87,9 +88,10 @@ Result<Encoding> Tokenizer::encode(const std::u32string& text, const std::u32str
   auto second = first_tokens(*pair, limit);
   if (!second) return second.error();
   const bool longer_keeps_more = frame_.odd_to_longer && limit % 2 == 1;
-  while (longer_keeps_more && std::min(first->size(), second->size()) > limit) {  // which is the longer is not known yet
-    limit *= GROWTH;
-    first = first_tokens(text, limit), second = first_tokens(*pair, limit);
+  for (const bool whole : {false, true}) {
+    if (!longer_keeps_more || std::min(first->size(), second->size()) <= limit) break;  // else which is the longer is not known yet
+    limit *= LONGER;
+    first = whole ? tokens(text) : first_tokens(text, limit), second = whole ? tokens(*pair) : first_tokens(*pair, limit);
     if (!first || !second) return first ? second.error() : first.error();
   }
   return assembled(*first, &*second, length);

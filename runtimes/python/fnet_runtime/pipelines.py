@@ -48,6 +48,8 @@ RUNTIMES = ("auto", ONNXRUNTIME, "openvino", "tensorrt", "tensorrt-rtx")
 MASKED_LM = "masked-lm"
 INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
+MAX_TEXT_BYTES = 32 * 2**20
+"""Bytes of UTF-8 of the longest text that is taken, where the caller names no other bound."""
 MAX_ANSWER_TOKENS = 30
 WINDOW_OVERLAP = 128
 """Tokens of context that neighbouring question-answering windows share, where the length allows it."""
@@ -76,13 +78,15 @@ class Pipeline:
     session: Session
     golden: Path
     problem_type: str | None = None
+    max_text_bytes: int = MAX_TEXT_BYTES
 
     def __call__(self, text: str | Sequence[str], pair: Any = None, *, top_k: int = 5) -> Any:
         """Answer one text, or a list of them with a list of as many pairs (or none).
 
         `pair` is the second text: the text that may follow (next-sentence-prediction, pretraining), the context in which to find
         the answer to `text` (question-answering), or the list of choices (multiple-choice). `top_k` bounds the fillers and answers.
-        Raises InputError for a request that the task does not take, SessionError when the engine fails.
+        Raises InputError for a request that the task does not take or a text longer than `max_text_bytes`, SessionError when the
+        engine fails.
         """
         if type(top_k) is not int or top_k < 1:
             raise InputError(f"top_k: expected an integer from 1, found {top_k!r}")
@@ -99,7 +103,7 @@ class Pipeline:
 
     def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
         """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
-        return self._stacked(self._task.encode(self, text, pair))
+        return self._stacked(self._encoded(text, pair))
 
     def self_test(self) -> list[Check]:
         """Run golden.safetensors and compare with its float64 references."""
@@ -108,7 +112,7 @@ class Pipeline:
     def _answers(self, texts: list[tuple[str, Second]], top_k: int) -> list[Any]:
         if not texts:
             return []
-        requests = [Request(text, second, self._task.encode(self, text, second), top_k) for text, second in texts]
+        requests = [Request(text, second, self._encoded(text, second), top_k) for text, second in texts]
         answers: list[Any] = []
         waiting: list[Request] = []
         for request in requests:
@@ -119,6 +123,18 @@ class Pipeline:
                 waiting = []
             waiting.append(request)
         return answers + self._run(waiting)
+
+    def _encoded(self, text: str, second: Second) -> tuple[Encoding, ...]:
+        seconds = () if second is None or isinstance(second, str) or not isinstance(second, Sequence) else second
+        for one in (text, second, *seconds):
+            if not isinstance(one, str) or 4 * len(one) <= self.max_text_bytes:
+                continue
+            size = len(one.encode("utf-8", "surrogatepass"))
+            if size > self.max_text_bytes:
+                raise InputError(
+                    f"expected a text of at most {self.max_text_bytes} bytes of UTF-8, found {size}; max_text_bytes sets the bound"
+                )
+        return self._task.encode(self, text, second)
 
     @property
     def _task(self) -> "TaskPipeline":
@@ -159,14 +175,19 @@ class Pipeline:
         return {name: a[None] for name, a in arrays.items()} if self._task.choices else arrays
 
 
-def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = None) -> Pipeline:
+def load(
+    bundle: Path | str, *, runtime: str = "auto", threads: int | None = None, max_text_bytes: int = MAX_TEXT_BYTES
+) -> Pipeline:
     """Open a bundle, every file of it checked first.
 
     `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
-    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO.
+    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO. A text of more than
+    `max_text_bytes` bytes of UTF-8 is refused.
     Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened or the
     tokenizer's library is missing.
     """
+    if type(max_text_bytes) is not int or max_text_bytes < 1:
+        raise InputError(f"max_text_bytes: expected an integer from 1, found {max_text_bytes!r}")
     folder = Path(bundle)
     manifest = manifest_from_folder(folder)
     config = _config(folder / CONFIG)
@@ -184,6 +205,7 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
         session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
+        max_text_bytes=max_text_bytes,
     )
 
 
@@ -311,12 +333,12 @@ def _windows(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, .
     if not isinstance(second, str):
         raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
     length = pipeline.manifest.sequence_length
-    question, context = pipeline.tokenizer.tokens(text), pipeline.tokenizer.tokens(second)
+    question = pipeline.tokenizer.tokens(text, limit=length)
+    context = pipeline.tokenizer.tokens(second) if len(question) <= length else []
     room = length - pipeline.tokenizer.added(pair=True) - len(question)
     if room < min(max(length // 4, 1), len(context)):
-        raise InputError(
-            f"question-answering: the question takes {len(question)} of {length} tokens; too few are left for the context"
-        )
+        taken = f"more than {length}" if len(question) > length else f"{len(question)} of {length}"
+        raise InputError(f"question-answering: the question takes {taken} tokens; too few are left for the context")
     if len(context) <= room:
         return (pipeline.tokenizer.assembled(question, context, length=length),)
     step = room - min(WINDOW_OVERLAP, room // 2)

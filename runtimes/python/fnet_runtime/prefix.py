@@ -1,9 +1,9 @@
 """How the beginning of a long text is cut into tokens without reading the rest (docs/tokenizer.md, Long texts)."""
 
-import os.path
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,11 @@ def agreed(cut: Cut, text: str, longest: int) -> int:
     One of the last `longest` places of the text is the end of a token, and the tokens before that place are those of the text that
     ends there. So the tokens that all of these texts begin with are certain. `cut` leaves out what can grow at the end of a text.
     """
-    ends = range(max(0, len(text) - longest + 1), len(text) + 1)
-    return len(os.path.commonprefix([cut(text[:end]) for end in ends]))
+    certain = cut(text)
+    for end in range(max(0, len(text) - longest + 1), len(text)):
+        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(certain, cut(text[:end]), strict=False))
+        certain = [piece for piece, _ in pairs]
+    return len(certain)
 
 
 SINGLE = re.compile(
@@ -108,10 +111,9 @@ def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
     while at < len(message):
         tag, at = _varint(message, at)
         kind = tag & 7
-        value, at = _varint(message, at) if kind in (0, 2) else (sizes.get(kind, len(message)), at)
-        if kind:
-            value, at = message[at : at + value], at + value
-        fields.append((tag >> 3, value))
+        number, at = _varint(message, at) if kind in (0, 2) else (sizes.get(kind, len(message)), at)
+        fields.append((tag >> 3, message[at : at + number] if kind else number))
+        at += number if kind else 0
     return fields
 
 

@@ -101,7 +101,7 @@ class SentencePieceBackend:
     def _reach(self) -> Reach | None:
         """How far a character acts on the pieces before it; None where the pieces depend on the text as a whole."""
         ids = range(self.vocab_size)
-        pieces = [self.piece(i) for i in ids]
+        pieces = [self.piece(i) for i in ids if not self._sp.is_control(i)]
         lookahead = sentencepiece_lookahead(self._sp.serialized_model_proto(), pieces)
         if lookahead is None or any(map(self._sp.is_unused, ids)):  # those are cut again as they were merged last, wherever
             return None

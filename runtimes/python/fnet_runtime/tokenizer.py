@@ -11,9 +11,10 @@ from fnet_runtime.sentencepiece_backend import SentencePieceBackend, TextRules
 from fnet_runtime.tokenizers_backend import FAST, V5, TokenizersBackend
 
 RAW, SLOW = "sentencepiece", "fnet-slow"
-FIRST_CHARACTERS, CHARACTERS_PER_TOKEN, GROWTH, WHOLE = 512, 8, 4, 2
+FIRST_CHARACTERS, CHARACTERS_PER_TOKEN, GROWTH, WHOLE, LONGER = 512, 8, 4, 2, 8
 """Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, `GROWTH` times
-as many. A text up to `WHOLE` times as long as that is read whole."""
+as many. A text up to `WHOLE` times as long as that is read whole. To find the longer of two texts, `LONGER` times as many
+tokens are cut before both are read whole."""
 SPIECE, TOKENIZER_JSON = "spiece.model", "tokenizer.json"
 
 
@@ -162,9 +163,9 @@ class Tokenizer:
             return self.assembled(first, length=length)
         second = self.tokens(pair, limit=limit)
         longer_keeps_more = self._frame.odd_to_longer and limit % 2 == 1
-        while longer_keeps_more and min(len(first), len(second)) > limit:  # which is the longer is not known yet
-            limit *= GROWTH
-            first, second = self.tokens(text, limit=limit), self.tokens(pair, limit=limit)
+        for more in (LONGER * limit, None):
+            if longer_keeps_more and min(len(first), len(second)) > limit:  # which is the longer is not known yet
+                first, second, limit = self.tokens(text, limit=more), self.tokens(pair, limit=more), more or limit
         return self.assembled(first, second, length=length)
 
     def assembled(self, first: Sequence[Token], second: Sequence[Token] | None = None, *, length: int) -> Encoding:

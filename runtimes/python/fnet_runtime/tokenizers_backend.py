@@ -114,7 +114,9 @@ def _reach(pipeline: dict[str, Any], added: list[str]) -> Reach | None:
     pieces = list(model["vocab"]) if model["type"] == "BPE" else [piece for piece, _ in model["vocab"]]
     unknown = model.get("unk_token")
     merged_with_unknown = unknown is not None and any(unknown in piece and piece != unknown for piece in pieces)
-    if merged_with_unknown or any(token[rule] for token in pipeline["added_tokens"] for rule in ("normalized", "single_word", "rstrip")):
+    if merged_with_unknown or any(
+        token[rule] for token in pipeline["added_tokens"] for rule in ("normalized", "single_word", "rstrip")
+    ):
         return None
     return reach_from_pieces(pieces, max(map(len, added), default=1))
 
