@@ -11,6 +11,7 @@ from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task
 from fnet_export.bundle import write_graph
+from fnet_export.int8 import layers_from_model
 from fnet_export.lower import LoweredFNet, lowered_from_model
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.places import module_of_name
@@ -24,11 +25,15 @@ from fnet_export.trace import graph_from_model
 
 @dataclass(frozen=True, kw_only=True)
 class Graphs:
-    """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32."""
+    """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32.
+
+    `int8_layers` are the model's linear layers that were to become int8, by module; None in another precision.
+    """
 
     traced: Path
     float32: Path
     shipped: Path
+    int8_layers: tuple[str, ...] | None = None
     sensitivity: Sensitivity | None = None
 
 
@@ -79,12 +84,15 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
     if plan.options.simplify:
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
-    sensitivity = None
+    int8_layers = sensitivity = None
     changes = plan.options.precision != FP32
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
-        graph, sensitivity = int8_from_plan(plan, plan.calibration, graph, float32, progress)
+        layers = layers_from_model(model.model)
+        graph, sensitivity = int8_from_plan(plan, plan.calibration, graph, layers, float32=float32, progress=progress)
+        kept = () if sensitivity is None else sensitivity.kept
+        int8_layers = tuple(layer for layer in layers if layer not in kept)
         shipped = write(graph, folder)
     elif changes:
         shipped = write(half_from_graph(graph, plan.options.precision, keep=_kept(plan)), folder)
@@ -93,4 +101,4 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
             value.const_value = None
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
-    return Graphs(traced=traced, float32=float32, shipped=shipped, sensitivity=sensitivity)
+    return Graphs(traced=traced, float32=float32, shipped=shipped, int8_layers=int8_layers, sensitivity=sensitivity)

@@ -41,7 +41,8 @@ class Candidate:
     """One way of running the model: what opens it, or why there is nothing to open; its precision.
 
     `expected`: its error is what its precision is expected to have; the first one of a precision counts. `shipped`: it runs a file
-    of the bundle as that is meant to be run. `needed`: that it cannot be opened is an error, not a reason for not having run.
+    of the bundle as that is meant to be run. `needed`: that it cannot be opened, or fails
+    later, is an error; of others the first is a reason for not having run, the second a failed row.
     """
 
     name: str
@@ -142,7 +143,8 @@ def parity_from_candidates(
 
     One candidate is open at a time, so that no more than two models are in memory; each is opened again for every KEPT_BYTES of
     the reference's outputs. One that this host has no device for, or that is not needed and cannot be opened, is a row "not run"
-    with the reason. A tolerance stands in for the measured limits. Raises SessionError when one fails otherwise, CompareError when
+    with the reason; one that is not needed and fails later is a failed row. A tolerance stands in for the measured limits. Raises
+    SessionError when one fails otherwise, CompareError when
     a precision has nothing that says what to expect of it.
     """
     unexpected = {c.precision for c in candidates} - {c.precision for c in candidates if c.expected}
@@ -216,6 +218,7 @@ class _Run:
     def __init__(self, candidate: Candidate, reference: FNet | AtPositions) -> None:
         self.candidate, self._task, self._config = candidate, reference.task, reference.config
         self.reason = candidate.open if isinstance(candidate.open, str) else None
+        self.failed = False
         counts = candidate.shipped
         self.found = {name: Comparison(decides=self._task.decides, counts=counts) for name in self._task.outputs}
         self._answers: list[str] = []
@@ -232,15 +235,20 @@ class _Run:
             self.reason = str(error)
             step(sum(_rows(inputs) for inputs, _ in kept))
             return
-        for inputs, wanted in kept:
-            outputs = run_in_batches(session, inputs)
-            for name, comparison in self.found.items():
-                comparison.add(outputs[name], wanted[name])
-            if self.candidate.shipped:
-                self._answers += texts_from_outputs(self._task, self._config, outputs)
-            step(_rows(inputs))
-        if self._median_ms is None:
-            self._median_ms = _median_ms(session, kept[0][0])
+        try:
+            for inputs, wanted in kept:
+                outputs = run_in_batches(session, inputs)
+                for name, comparison in self.found.items():
+                    comparison.add(outputs[name], wanted[name])
+                if self.candidate.shipped:
+                    self._answers += texts_from_outputs(self._task, self._config, outputs)
+                step(_rows(inputs))
+            if self._median_ms is None:
+                self._median_ms = _median_ms(session, kept[0][0])
+        except SessionError as error:
+            if self.candidate.needed:
+                raise
+            self.reason, self.failed = str(error), True
 
     def expected(self) -> dict[str, Errors]:
         """Return what to expect of the candidate's precision. Raises CompareError when it cannot hold the outputs at all."""
@@ -265,7 +273,9 @@ class _Run:
             if self._task.decides:
                 wrong = frozenset().union(*(found.rows_decided_otherwise(limits[name]) for name, found in self.found.items()))
                 agree = 1.0 - len(wrong) / len(next(iter(self.found.values())).row_errors)
-        status = NOT_RUN if self.reason is not None else PASSED if all(o.passed for o in outputs.values()) else FAILED
+        status = PASSED if all(o.passed for o in outputs.values()) else FAILED
+        if self.reason is not None:
+            status = FAILED if self.failed else NOT_RUN
         return Row(
             name=self.candidate.name,
             precision=self.candidate.precision,

@@ -1,6 +1,7 @@
 """fnet-run: answers from a bundle on the command line.
 
-Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 3 the self-test failed; 4 the engine cannot be opened or run.
+Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 3 the self-test failed; 4 the engine cannot be opened or run, or memory ran out;
+130 interrupted.
 """
 
 import dataclasses
@@ -12,8 +13,10 @@ from typing import Any
 import click
 import numpy as np
 
+from fnet_runtime.ending import ended_in_words
 from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
-from fnet_runtime.pipelines import MAX_TEXT_BYTES, MAX_THREADS, RUNTIMES, Pipeline, load
+from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, Pipeline, load
+from fnet_runtime.tokenizer import MAX_TEXT_BYTES
 
 BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 
@@ -38,6 +41,7 @@ BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
     help="Longest text that is taken, in bytes of UTF-8.",
 )
 @click.version_option(package_name="fnet-runtime")
+@ended_in_words()
 def main(
     bundle: Path,
     source: str | None,

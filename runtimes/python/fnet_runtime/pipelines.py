@@ -40,7 +40,7 @@ from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 from fnet_runtime.strict_json import json_from_bytes
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer import MAX_TEXT_BYTES, Tokenizer, check_size
 from fnet_runtime.trt_session import TrtSession
 
 ONNXRUNTIME = "onnxruntime"
@@ -48,8 +48,8 @@ RUNTIMES = ("auto", ONNXRUNTIME, "openvino", "tensorrt", "tensorrt-rtx")
 MASKED_LM = "masked-lm"
 INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
-MAX_TEXT_BYTES = 32 * 2**20
-"""Bytes of UTF-8 of the longest text that is taken, where the caller names no other bound."""
+TOKEN_TYPES = 4
+"""Token types of a model whose config.json does not say: transformers' default."""
 MAX_ANSWER_TOKENS = 30
 WINDOW_OVERLAP = 128
 """Tokens of context that neighbouring question-answering windows share, where the length allows it."""
@@ -79,14 +79,14 @@ class Pipeline:
     golden: Path
     problem_type: str | None = None
     max_text_bytes: int = MAX_TEXT_BYTES
+    token_types: int = TOKEN_TYPES
 
     def __call__(self, text: str | Sequence[str], pair: Any = None, *, top_k: int = 5) -> Any:
         """Answer one text, or a list of them with a list of as many pairs (or none).
 
         `pair` is the second text: the text that may follow (next-sentence-prediction, pretraining), the context in which to find
         the answer to `text` (question-answering), or the list of choices (multiple-choice). `top_k` bounds the fillers and answers.
-        Raises InputError for a request that the task does not take or a text longer than `max_text_bytes`, SessionError when the
-        engine fails.
+        Raises InputError for a request that the task does not take or a text that is too long, SessionError when the engine fails.
         """
         if type(top_k) is not int or top_k < 1:
             raise InputError(f"top_k: expected an integer from 1, found {top_k!r}")
@@ -125,16 +125,16 @@ class Pipeline:
         return answers + self._run(waiting)
 
     def _encoded(self, text: str, second: Second) -> tuple[Encoding, ...]:
-        seconds = () if second is None or isinstance(second, str) or not isinstance(second, Sequence) else second
-        for one in (text, second, *seconds):
-            if not isinstance(one, str) or 4 * len(one) <= self.max_text_bytes:
-                continue
-            size = len(one.encode("utf-8", "surrogatepass"))
-            if size > self.max_text_bytes:
-                raise InputError(
-                    f"expected a text of at most {self.max_text_bytes} bytes of UTF-8, found {size}; max_text_bytes sets the bound"
-                )
-        return self._task.encode(self, text, second)
+        seconds = second if isinstance(second, Sequence) and not isinstance(second, str) else [second]
+        for one in (text, *seconds):
+            check_size(one, self.max_text_bytes)
+        encodings = self._task.encode(self, text, second)
+        if second is not None and self.token_types < 2:
+            raise InputError(
+                f"{self.manifest.task}: expected one text, because the model has one token type (type_vocab_size 1) and a second "
+                "text has another; found a pair"
+            )
+        return encodings
 
     @property
     def _task(self) -> "TaskPipeline":
@@ -181,8 +181,7 @@ def load(
     """Open a bundle, every file of it checked first.
 
     `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
-    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO. A text of more than
-    `max_text_bytes` bytes of UTF-8 is refused.
+    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO, `max_text_bytes` each text.
     Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened or the
     tokenizer's library is missing.
     """
@@ -206,6 +205,7 @@ def load(
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
         max_text_bytes=max_text_bytes,
+        token_types=config.get("type_vocab_size", TOKEN_TYPES),
     )
 
 
@@ -270,8 +270,9 @@ def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "aut
 def _config(path: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json_from_bytes(path.read_bytes())
-        if type(config["vocab_size"]) is not int or config["vocab_size"] not in INT64:
-            raise TypeError("vocab_size is no integer")
+        for name, value in (("vocab_size", config["vocab_size"]), ("type_vocab_size", config.get("type_vocab_size", TOKEN_TYPES))):
+            if type(value) is not int or value not in INT64:
+                raise TypeError(f"{name} is no integer")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not an FNet's config.json ({error})") from error
     return config
@@ -334,7 +335,7 @@ def _windows(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, .
         raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
     length = pipeline.manifest.sequence_length
     question = pipeline.tokenizer.tokens(text, limit=length)
-    context = pipeline.tokenizer.tokens(second) if len(question) <= length else []
+    context = [] if len(question) > length else pipeline.tokenizer.tokens(second)
     room = length - pipeline.tokenizer.added(pair=True) - len(question)
     if room < min(max(length // 4, 1), len(context)):
         taken = f"more than {length}" if len(question) > length else f"{len(question)} of {length}"

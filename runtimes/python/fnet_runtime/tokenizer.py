@@ -15,6 +15,8 @@ FIRST_CHARACTERS, CHARACTERS_PER_TOKEN, GROWTH, WHOLE, LONGER = 512, 8, 4, 2, 8
 """Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, `GROWTH` times
 as many. A text up to `WHOLE` times as long as that is read whole. To find the longer of two texts, `LONGER` times as many
 tokens are cut before both are read whole."""
+MAX_TEXT_BYTES = 32 * 2**20
+"""Bytes of UTF-8 of the longest text that is taken, where the caller names no other bound."""
 SPIECE, TOKENIZER_JSON = "spiece.model", "tokenizer.json"
 
 
@@ -186,6 +188,15 @@ class Tokenizer:
     def piece(self, token_id: int) -> str:
         """Piece of one id, as the vocabulary spells it ('▁' stands for a space)."""
         return self._backend.piece(int(token_id))
+
+
+def check_size(text: object, bound: int) -> None:
+    """Raise InputError for a text of more than `bound` bytes of UTF-8; what is not a text passes."""
+    if not isinstance(text, str) or 4 * len(text) <= bound:
+        return
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > bound:
+        raise InputError(f"expected a text of at most {bound} bytes of UTF-8, found {size}; max_text_bytes sets the bound")
 
 
 def _backend(data: bytes, options: TokenizerOptions, name: str) -> Backend:
