@@ -181,7 +181,7 @@ def load(
     """Open a bundle, every file of it checked first.
 
     `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
-    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO, `max_text_bytes` each text.
+    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO, `max_text_bytes` a text.
     Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened or the
     tokenizer's library is missing.
     """
