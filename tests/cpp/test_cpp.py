@@ -192,6 +192,8 @@ def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
         (["BUNDLE", "--file", "BUNDLE/golden.safetensors"], 1),
         (["BUNDLE", "--text", "a", "--pair", "b", "--pair", "c"], 1),
         (["BUNDLE", "--text", "a", "--runtime", "openvino"], 1),
+        (["BUNDLE", "--text", "é", "--max-text-bytes", "1"], 1),
+        (["BUNDLE", "--text", "a", "--pair", "bc", "--max-text-bytes", "1"], 1),
     ],
 )
 def test_what_fnet_run_refuses(built, whole_bundle, words, code):
@@ -200,12 +202,13 @@ def test_what_fnet_run_refuses(built, whole_bundle, words, code):
 
 
 OPTIONS = ["--text", "--file", "--pair", "--lines", "--top-k", "--json", "--self-test", "--runtime", "--threads"]
-OPTIONS += ["--version", "--help"]
+OPTIONS += ["--max-text-bytes", "--version", "--help"]
+NUMBERED = ("--top-k", "--threads", "--max-text-bytes")
 NUMBERS = ["", "0", "-1", "+5", " 7 ", "007", "-0", "1_000", "1__0", "_1", "1_", "1.5", "0x10", "1e3", "five", "it's", '"', "1025"]
 NUMBERS += ["9" * 30, "-" + "9" * 30]
 LINES = [line for option in OPTIONS for line in ([option], [option, "--nope"], [f"{option}=x"], ["x", f"{option}="])]
-LINES += [["x", "--text", "a", option, number] for option in ("--top-k", "--threads") for number in NUMBERS]
-LINES += [["x", f"{option}={number}", "--self-test", "--lines"] for option in ("--top-k", "--threads") for number in NUMBERS]
+LINES += [["x", "--text", "a", option, number] for option in NUMBERED for number in NUMBERS]
+LINES += [["x", f"{option}={number}", "--self-test", "--lines"] for option in NUMBERED for number in NUMBERS]
 LINES += map(
     shlex.split,
     """
@@ -306,6 +309,7 @@ class Config(ctypes.Structure):
     _fields_ = (
         *(("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p)),
         *((name, ctypes.c_int) for name in ("device", "contexts", "cuda_graph")),
+        ("max_text_bytes", ctypes.c_size_t),
     )
 
 
@@ -345,6 +349,11 @@ def test_the_c_interface_answers_as_python_does(built, library, bundles):
     assert b"found null" in library.fnet_last_error()
     nothing = Request(b"a", 1, (ctypes.c_char_p * 2)(b"one", None), 2, 0)
     assert library.fnet_run(pipeline, ctypes.byref(nothing), ctypes.byref(ctypes.c_void_p())) == 2
+    library.fnet_close(pipeline)
+    config.max_text_bytes = 3
+    assert library.fnet_open(os.fsencode(bundle), ctypes.byref(config), ctypes.byref(pipeline)) == 0
+    refused = "expected a text of at most 3 bytes of UTF-8, found 4; max_text_bytes sets the bound"
+    assert c_answer(library, pipeline, "a", "one", "four") == c_answer(library, pipeline, "four", "one") == (2, refused)
     library.fnet_close(pipeline)
     assert library.fnet_open(b"/no", None, ctypes.byref(pipeline)) == 1
     assert not pipeline

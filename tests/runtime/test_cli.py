@@ -82,6 +82,8 @@ def test_a_failed_self_test_is_exit_3(tmp_path):
         (["--file", "nowhere.txt"], 1, "nowhere.txt: cannot be read"),
         (["--text", "a", "--runtime", "tensorrt"], 1, "has no engine for tensorrt"),
         (["--text", "a", "--top-k", "0"], 2, "top-k"),
+        (["--text", "a", "--max-text-bytes", "0"], 2, "--max-text-bytes"),
+        (["--text", "é", "--max-text-bytes", "1"], 1, "expected a text of at most 1 bytes of UTF-8, found 2; max_text_bytes sets"),
     ],
 )
 def test_bad_usage(bundle, arguments, code, message):

@@ -368,6 +368,22 @@ def test_arguments_of_other_types(arguments, message):
         pipeline("sequence-classification", logits([1, 2]))(*arguments)
 
 
+def test_longer_texts_than_the_bound_are_refused(bundle):
+    pipe = load(bundle, max_text_bytes=8)
+    assert pipe("fox" + "é" * 2).label == load(bundle)("fox" + "é" * 2).label
+    for texts in (["fox" + "é" * 3], ["fox", "the dog !"]):
+        with pytest.raises(InputError, match=r"at most 8 bytes of UTF-8, found 9; max_text_bytes sets the bound"):
+            pipe(texts)
+    for request in (("fox", "the dog !"), ("the dog !", "fox")):
+        with pytest.raises(InputError, match="at most 8 bytes of UTF-8, found 9"):
+            pipe(*request)
+        with pytest.raises(InputError, match="at most 8 bytes of UTF-8, found 9"):
+            pipe.inputs(*request)
+    for bound in (0, -1, "2", 1.5):
+        with pytest.raises(InputError, match=f"max_text_bytes: expected an integer from 1, found {bound!r}"):
+            load(bundle, max_text_bytes=bound)
+
+
 def test_top_k_and_threads_are_integers(bundle):
     with pytest.raises(InputError, match="top_k: expected an integer from 1, found '5'"):
         load(bundle)("a", top_k="5")

@@ -8,18 +8,24 @@
 namespace fnet {
 namespace {
 
+Result<std::u32string> text_from_caller(const Model& model, const std::string& bytes) {
+  if (bytes.size() <= model.max_text_bytes) return text_from_utf8(bytes);
+  return input_error("expected a text of at most " + std::to_string(model.max_text_bytes) + " bytes of UTF-8, found " +
+                     std::to_string(bytes.size()) + "; max_text_bytes sets the bound");
+}
+
 Result<Asked> asked_from_request(const TaskPipeline& task, const Model& model, const Request& request, std::size_t top_k) {
-  auto text = text_from_utf8(request.text);
+  auto text = text_from_caller(model, request.text);
   if (!text) return text.error();
   Asked asked{*std::move(text), {}, {}, top_k};
   if (const auto* second = std::get_if<std::string>(&request.second)) {
-    auto decoded = text_from_utf8(*second);
+    auto decoded = text_from_caller(model, *second);
     if (!decoded) return decoded.error();
     asked.second = *std::move(decoded);
   } else if (const auto* choices = std::get_if<std::vector<std::string>>(&request.second)) {
     Texts texts;
     for (const auto& one : *choices) {
-      auto decoded = text_from_utf8(one);
+      auto decoded = text_from_caller(model, one);
       if (!decoded) return decoded.error();
       texts.push_back(*std::move(decoded));
     }

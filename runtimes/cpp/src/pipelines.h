@@ -21,6 +21,7 @@ struct Model {
   Tokenizer tokenizer;
   std::string problem_type;  // of config.json; empty where it has none
   int64_t token_types;       // of config.json, its type_vocab_size
+  std::size_t max_text_bytes = Config{}.max_text_bytes;
 };
 
 using Texts = std::vector<std::u32string>;

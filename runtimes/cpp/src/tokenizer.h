@@ -39,6 +39,9 @@ class Tokenizer {
   std::size_t added(bool pair) const { return frame_.added(pair); }
 
   Result<std::vector<Token>> tokens(const std::u32string& text) const { return backend_->tokens(text); }
+  // The first tokens: all of them where there are at most `limit`, else `limit` and one more, so that it shows that there are more. Of a
+  // long text, no more is read than decides on those.
+  Result<std::vector<Token>> first_tokens(const std::u32string& text, std::size_t limit) const;
   // Encodes [CLS] text [SEP] or [CLS] text [SEP] pair [SEP], truncated (`f_net`: at the end; others: longest first) and padded to
   // `length`.
   Result<Encoding> encode(const std::u32string& text, const std::u32string* pair, std::size_t length) const;

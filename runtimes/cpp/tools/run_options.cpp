@@ -38,6 +38,8 @@ Options:
                                   auto]
   --threads INTEGER RANGE         Cores that ONNX Runtime or OpenVINO may use.
                                   [default: all]  [1<=x<=1024]
+  --max-text-bytes INTEGER RANGE  Longest text that is taken, in bytes of
+                                  UTF-8.  [default: 33554432; x>=1]
   --version                       Show the version and exit.
   -h, --help                      Show this message and exit.
 )";
@@ -48,8 +50,8 @@ struct Option {
 };
 constexpr Option OPTIONS[] = {{"--text", true, true}, {"--file", true, true}, {"--pair", true, true}, {"--lines", false, false},
                               {"--top-k", true, false}, {"--json", false, false}, {"--self-test", false, false},
-                              {"--runtime", true, false}, {"--threads", true, false}, {"--version", false, false},
-                              {"--help", false, false}};
+                              {"--runtime", true, false}, {"--threads", true, false}, {"--max-text-bytes", true, false},
+                              {"--version", false, false}, {"--help", false, false}};
 
 [[noreturn]] void usage(const std::string& fault) {
   std::cerr << "Usage: fnet-run [OPTIONS] BUNDLE [-]\nTry 'fnet-run --help' for help.\n\nError: " << fault << "\n";
@@ -90,12 +92,12 @@ std::string digits_from_text(const std::string& text) {
   return digits.empty() || digits == "0" ? digits : sign + digits;
 }
 
-int integer(const std::string& option, const std::string& value, int low, int high, const char* range) {
+long long integer(const std::string& option, const std::string& value, int low, long long high, const char* range) {
   const std::string digits = digits_from_text(value);
   if (digits.empty()) invalid(option, fnet::python::repr(value) + " is not a valid integer range");
   const long long number = std::strtoll(digits.c_str(), nullptr, 10);  // the nearest to a larger one
   if (number < low || (number > high && high < INT32_MAX)) invalid(option, digits + " is not in the range " + range);
-  return static_cast<int>(std::min<long long>(number, high));
+  return std::min(number, high);
 }
 
 const Option* known_option(const std::string& name) {
@@ -150,8 +152,10 @@ void set_option(Options& options, const std::string& name, const std::string& va
   else if (name == "--lines") options.lines = true;
   else if (name == "--json") options.as_json = true;
   else if (name == "--self-test") options.self_test = true;
-  else if (name == "--top-k") options.top_k = integer(name, value, 1, INT32_MAX, "x>=1");
-  else if (name == "--threads") options.config.threads = integer(name, value, 1, MAX_THREADS, "1<=x<=1024");
+  else if (name == "--top-k") options.top_k = static_cast<int>(integer(name, value, 1, INT32_MAX, "x>=1"));
+  else if (name == "--threads") options.config.threads = static_cast<int>(integer(name, value, 1, MAX_THREADS, "1<=x<=1024"));
+  else if (name == "--max-text-bytes")
+    options.config.max_text_bytes = static_cast<std::size_t>(integer(name, value, 1, INT64_MAX, "x>=1"));
   else if (std::count(std::begin(RUNTIMES), std::end(RUNTIMES), value)) options.config.runtime = value;
   else invalid(name, fnet::python::repr(value) + " is not one of 'auto', 'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'");
 }

@@ -20,6 +20,7 @@ from fnet_runtime.model import Second
 from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, Pipeline, load
 from fnet_runtime.printer import Printer
 from fnet_runtime.standard_output import prepare_standard_output, write_line
+from fnet_runtime.tokenizer import MAX_TEXT_BYTES
 
 BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 
@@ -36,6 +37,13 @@ BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="auto is the bundle's own engine.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime or OpenVINO may use.  [default: all]")
+@click.option(
+    "--max-text-bytes",
+    type=click.IntRange(min=1),
+    default=MAX_TEXT_BYTES,
+    show_default=True,
+    help="Longest text that is taken, in bytes of UTF-8.",
+)
 @click.version_option(package_name="fnet-runtime")
 @ended_in_words()
 def main(
@@ -50,6 +58,7 @@ def main(
     self_test: bool,
     runtime: str,
     threads: int | None,
+    max_text_bytes: int,
 ) -> None:
     """Answer texts with BUNDLE, the folder that fnet-export wrote; - reads standard input as one text."""
     if not (texts or files or source or self_test):
@@ -58,7 +67,7 @@ def main(
         raise click.UsageError("--self-test runs alone")
     prepare_standard_output(utf8=as_json)
     try:
-        pipeline = load(bundle, runtime=runtime, threads=threads)
+        pipeline = load(bundle, runtime=runtime, threads=threads, max_text_bytes=max_text_bytes)
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else SELF_TEST_FAILED)
         second = _second(pairs, pipeline.manifest.task)

@@ -75,12 +75,12 @@ def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, .
     if not isinstance(second, str):
         raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
     length = model.manifest.sequence_length
-    question, context = model.tokenizer.tokens(text), model.tokenizer.tokens(second)
+    question = model.tokenizer.tokens(text, limit=length)
+    context = [] if len(question) > length else model.tokenizer.tokens(second)
     room = length - model.tokenizer.added(pair=True) - len(question)
     if room < min(max(length // 4, 1), len(context)):
-        raise InputError(
-            f"question-answering: the question takes {len(question)} of {length} tokens; too few are left for the context"
-        )
+        taken = f"more than {length}" if len(question) > length else f"{len(question)} of {length}"
+        raise InputError(f"question-answering: the question takes {taken} tokens; too few are left for the context")
     if len(context) <= room:
         return (model.tokenizer.assembled(question, context, length=length),)
     step = room - min(WINDOW_OVERLAP, room // 2)

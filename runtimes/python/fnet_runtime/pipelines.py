@@ -46,7 +46,7 @@ from fnet_runtime.outputs import (
 )
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 from fnet_runtime.strict_json import json_from_bytes
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer import MAX_TEXT_BYTES, Tokenizer, check_size
 from fnet_runtime.trt_session import TrtSession
 
 ONNXRUNTIME = "onnxruntime"
@@ -64,6 +64,7 @@ class Pipeline(Model):
 
     session: Session
     golden: Path
+    max_text_bytes: int = MAX_TEXT_BYTES
     token_types: int = TOKEN_TYPES
 
     def __call__(self, text: str | Sequence[str], pair: Any = None, *, top_k: int = 5) -> Any:
@@ -71,7 +72,7 @@ class Pipeline(Model):
 
         `pair` is the second text: the text that may follow (next-sentence-prediction, pretraining), the context in which to find
         the answer to `text` (question-answering), or the list of choices (multiple-choice). `top_k` bounds the fillers and answers.
-        Raises InputError for a request that the task does not take, SessionError when the engine fails.
+        Raises InputError for a request that the task does not take or a text that is too long, SessionError when the engine fails.
         """
         _check_top_k(top_k)
         if isinstance(text, str):
@@ -128,6 +129,9 @@ class Pipeline(Model):
         return answers + (self._run(waiting, keep_errors) if waiting else [])
 
     def _encoded(self, text: str, second: Second) -> tuple[Encoding, ...]:
+        seconds = second if isinstance(second, Sequence) and not isinstance(second, str) else [second]
+        for one in (text, *seconds):
+            check_size(one, self.max_text_bytes)
         encodings = self._task.encode(self, text, second)
         if second is not None and self.token_types < 2:
             raise InputError(
@@ -185,14 +189,18 @@ def _check_top_k(top_k: int) -> None:
         raise InputError(f"top_k: expected an integer from 1, found {top_k!r}")
 
 
-def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = None) -> Pipeline:
+def load(
+    bundle: Path | str, *, runtime: str = "auto", threads: int | None = None, max_text_bytes: int = MAX_TEXT_BYTES
+) -> Pipeline:
     """Open a bundle, every file of it checked first.
 
     `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
-    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO.
+    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO, `max_text_bytes` a text.
     Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened or the
     tokenizer's library is missing.
     """
+    if type(max_text_bytes) is not int or max_text_bytes < 1:
+        raise InputError(f"max_text_bytes: expected an integer from 1, found {max_text_bytes!r}")
     folder = Path(bundle)
     manifest = manifest_from_folder(folder)
     config = _config(folder / CONFIG)
@@ -210,6 +218,7 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
         session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
+        max_text_bytes=max_text_bytes,
         token_types=config.get("type_vocab_size", TOKEN_TYPES),
     )
 

@@ -38,6 +38,7 @@ struct Config {
   int device = 0;                // number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one
   int contexts = 2;              // TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait
   bool cuda_graph = false;       // TensorRT: capture the run of each batch size as a CUDA graph, once, and launch that from then on
+  std::size_t max_text_bytes = 33554432;  // longest text that is taken, in bytes of UTF-8, from 1; a longer one is an input error
 };
 
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.
