@@ -47,7 +47,7 @@ def int8_from_plan(
                 bounds,
                 layers,
                 pipeline,
-                plan.evaluation,
+                plan.evaluation.records,
                 samples,
                 max_accuracy_drop=drop,
                 scratch=Path(scratch),
