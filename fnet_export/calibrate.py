@@ -15,6 +15,7 @@ from fnet_runtime.ort_session import OrtSession
 from onnxruntime.quantization.calibrate import HistogramCollector
 
 from fnet_export.bundle import closed_place
+from fnet_export.cache import cache_folder
 from fnet_export.errors import CalibrationError
 from fnet_export.inputs import Samples
 from fnet_export.trace import quiet
@@ -34,7 +35,7 @@ def bounds_from_graph(
     `percentile` and `entropy` (least Kullback-Leibler divergence) are ONNX Runtime's. Bounds are kept in `cache`, by the hash of
     graph, samples and method. Raises SessionError when the graph cannot be run, CalibrationError when the cache cannot be written.
     """
-    kept = (cache or default_cache()) / f"{_key(graph, tensors, samples, method)}.json"
+    kept = (cache or calibration_cache()) / f"{_key(graph, tensors, samples, method)}.json"
     try:
         return {name: float(bound) for name, bound in json.loads(kept.read_text("utf-8")).items()}
     except (OSError, ValueError):  # none there, or not whole: computed again
@@ -49,16 +50,14 @@ def bounds_from_graph(
     return bounds
 
 
-def default_cache() -> Path:
-    """Return the folder that bounds are kept in: FNET_EXPORT_CACHE, or one in the user's cache."""
-    own = os.environ.get("FNET_EXPORT_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(own) if own else Path(base) / "fnet-export") / "calibration"
+def calibration_cache() -> Path:
+    """Return the folder that bounds are kept in."""
+    return cache_folder() / "calibration"
 
 
 def check_cache() -> None:
     """Raise CalibrationError when no bounds could be kept, before any are computed."""
-    folder = default_cache()
+    folder = calibration_cache()
     place = closed_place(folder)
     if place is not None:
         raise _unwritable(folder, f"{place} is no folder that this user may write to")

@@ -1,6 +1,7 @@
 """The graphs of an export, written one after the other: as traced, optimized in float32, and at the bundle's precision."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx_ir as ir
@@ -24,12 +25,16 @@ from fnet_export.trace import graph_from_model
 
 @dataclass(frozen=True, kw_only=True)
 class Graphs:
-    """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32."""
+    """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32.
+
+    `steps` are what int8 is to quantise activations by, from the calibrated bounds and not from a graph (quantize.py).
+    """
 
     traced: Path
     float32: Path
     shipped: Path
     sensitivity: Sensitivity | None = None
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
 def trained_from_plan(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") -> FNet:
@@ -80,11 +85,12 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
     sensitivity = None
+    steps: dict[str, float] = {}
     changes = plan.options.precision != FP32
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
-        graph, sensitivity = int8_from_plan(plan, plan.calibration, graph, float32, progress)
+        graph, sensitivity, steps = int8_from_plan(plan, plan.calibration, graph, float32, progress)
         shipped = write(graph, folder)
     elif changes:
         shipped = write(half_from_graph(graph, plan.options.precision, keep=_kept(plan)), folder)
@@ -93,4 +99,4 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
             value.const_value = None
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
-    return Graphs(traced=traced, float32=float32, shipped=shipped, sensitivity=sensitivity)
+    return Graphs(traced=traced, float32=float32, shipped=shipped, sensitivity=sensitivity, steps=steps)

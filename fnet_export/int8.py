@@ -93,6 +93,19 @@ def int8_from_graph(graph: ir.Model, bounds: Mapping[str, float], *, target: str
     return checked(model, "the int8 graph")
 
 
+def steps_from_bounds(graph: ir.Model, bounds: Mapping[str, float], keep: Collection[str] = ()) -> dict[str, float]:
+    """Return the steps that the activations of linear layers are to be rounded by, by module, from their bounds.
+
+    The word embeddings, whose ids have no step, stand at nought. No quantised graph is read: its scales are what is checked.
+    """
+    steps = {
+        product.module: (bounds[cast(str, product.activation.name)] or 1.0) / LARGEST  # 1.0: of zeros alone
+        for product in products_from_graph(graph)
+        if product.module not in keep
+    }
+    return steps if TABLE in keep else steps | {TABLE: 0.0}
+
+
 class _Quantiser:
     """What one graph shares while it is quantised: a weight, and an activation, once each."""
 

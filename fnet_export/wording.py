@@ -1,6 +1,9 @@
 """How figures of a parity report are written, the same on its page, in its charts and in its JUnit XML."""
 
 NOT_FINITE = "not finite"
+QUICK = (
+    "This was a quick check (--quick): few inputs, and only the reference, torch and what is shipped. It is not the full verdict."
+)
 
 
 def figure(value: float | None) -> str:

@@ -14,6 +14,7 @@ from fnet_export.inputs import parity_samples
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import optimized_from_graph
 from fnet_export.parity import Candidate, parity_from_candidates
+from fnet_export.reference import reference_from_model
 from fnet_export.texts import texts_from_file
 from fnet_export.torch_session import TorchSession
 from fnet_export.trace import graph_from_model
@@ -61,6 +62,7 @@ def test_honest_exports_pass(seed, traced, samples, tmp_path):
         Candidate(name="lowered", open=lambda: TorchSession(lowered)),
         Candidate(name="ONNX Runtime", open=lambda: OrtSession(tmp_path / "model.onnx", inputs)),
     ]
-    report = parity_from_candidates(model_of(seed, torch.float64), candidates, samples)
+    reference = reference_from_model(model_of(seed, torch.float64), samples)
+    report = parity_from_candidates(reference, candidates, samples)
     found = report.rows[2].outputs["logits"]
     assert report.passed, (report.rows, np.divide(found.difference.max_abs, found.limit.max_abs))

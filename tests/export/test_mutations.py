@@ -16,6 +16,7 @@ from fnet_export.inputs import parity_samples
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import optimized_from_graph
 from fnet_export.parity import Candidate, parity_from_candidates
+from fnet_export.reference import reference_from_model
 from fnet_export.texts import texts_from_file
 from fnet_export.torch_session import TorchSession
 from fnet_export.trace import graph_from_model
@@ -28,7 +29,6 @@ class Honest:
 
     def __init__(self, name, mixing, texts=None):
         checkpoint = checkpoint_from_name(name)
-        self.reference = model_from_checkpoint(checkpoint, TASK, dtype=torch.float64)
         self.model = model_from_checkpoint(checkpoint, TASK)
         self.graph = optimized_from_graph(graph_from_model(lowered_from_model(self.model, mixing)))
         self.scaled = optimized_from_graph(graph_from_model(lowered_from_model(self.model, mixing, scaled=True)))
@@ -36,6 +36,7 @@ class Honest:
         length = self.model.sequence_length
         texts = texts_from_file(None).texts[:texts]
         self.samples = parity_samples(TASK, tokenizer, checkpoint.config, texts, sequence_length=length, choices=1)
+        self.reference = reference_from_model(model_from_checkpoint(checkpoint, TASK, dtype=torch.float64), self.samples)
         self.inputs = tensors_from_task(TASK, checkpoint.config, length)[0]
 
     def status(self, graph, folder, precision="fp32"):
