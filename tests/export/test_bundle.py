@@ -10,7 +10,7 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import bundle_folder, check_output, files_from_folder, tensors_from_task, write_graph
 from fnet_export.errors import OutputError, ParityError
-from fnet_export.parity import ParityReport
+from fnet_export.parity_report import ParityReport
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.trace import graph_from_model
 
