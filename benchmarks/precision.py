@@ -32,7 +32,7 @@ def build_int8(target):
         from fnet_export.bundle import write_graph
         from fnet_export.calibrate import MINMAX, bounds_from_graph
         from fnet_export.inputs import Samples
-        from fnet_export.int8 import int8_from_graph, products_from_graph
+        from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
         from fnet_export.lower import lowered_from_model
         from fnet_export.optimize import QUANTISABLE, optimized_from_graph
         from fnet_export.trace import graph_from_model
@@ -40,14 +40,15 @@ def build_int8(target):
         torch.manual_seed(0)
         model = FNet(our_config(case.length), TASKS["sequence-classification"], sequence_length=case.length).eval()
         graph = optimized_from_graph(graph_from_model(lowered_from_model(model, "folded")), QUANTISABLE)
+        layers = layers_from_model(model)
         ids = np.random.default_rng(1).integers(7, VOCAB, (CALIBRATION_ROWS, case.length))
         samples = Samples(("0", "1"), {"input_ids": ids, "token_type_ids": ids * 0})
         with tempfile.TemporaryDirectory() as scratch:
             float32 = Path(scratch) / "model.onnx"
             write_graph(graph, float32)
-            names = [str(product.activation.name) for product in products_from_graph(graph)]
+            names = [str(product.activation.name) for product in products_from_graph(graph, layers)]
             bounds = bounds_from_graph(float32, names, inputs_of(case), samples, MINMAX, cache=Path(scratch))
-        write(int8_from_graph(graph, bounds, target=target), path)
+        write(int8_from_graph(graph, bounds, layers, target=target), path)
 
     def write(graph, path):
         from fnet_export.bundle import write_graph

@@ -71,6 +71,8 @@ HEADS = ("cls.", "classifier.", "qa_outputs.")
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 DECODER_WEIGHT, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
 PREDICTIONS_BIAS = "cls.predictions.bias"
+LEGACY_NAMES = {".LayerNorm.weight": ".LayerNorm.gamma", ".LayerNorm.bias": ".LayerNorm.beta"}
+"""Endings of names, and what old versions of transformers wrote instead; the new ones read both."""
 DERIVED = ("position_ids", "embeddings.token_type_ids", "dft_mat_hidden", "dft_mat_seq")
 """Endings of buffers that transformers computes and some checkpoints carry: not weights, so not read."""
 FILES_OF_FOLDERS = (".safetensors", ".bin", ".json", ".h5", ".keras", ".model", ".spm")
@@ -90,13 +92,14 @@ class Source:
 class Checkpoint:
     """An opened checkpoint: its configuration and where each tensor is, by transformers' name without `fnet.`.
 
-    `origin` says what the configuration follows from, for errors; `vocabulary` is where the SentencePiece model should be,
-    `tokenizer` the flavour that the format's code has, None where files beside the weights say.
+    `origin` says what the configuration follows from, for errors, `assumed` what it does not follow from; `vocabulary` is where the
+    SentencePiece model should be, `tokenizer` the flavour that the format's code has, None where files beside the weights say.
     """
 
     folder: Path
     config: FNetConfig
     origin: str
+    assumed: tuple[str, ...]
     source: Source
     tensors: Mapping[str, Stored]
     vocabulary: Path
@@ -106,6 +109,16 @@ class Checkpoint:
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that it has a head for."""
         return tuple(task.name for task in TASKS.values() if has_head(self, task))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that every command says which opens it: what was assumed of the model."""
+        if not self.assumed:
+            return ()
+        return (
+            f"{self.source.id}: its files do not say everything about the model; assumed: {', '.join(self.assumed)}. Where that is "
+            "wrong, write a config.json next to the file (docs/checkpoints.md)",
+        )
 
     def tensor(self, name: str) -> Tensor:
         """Read one tensor in transformers' layout, of the type stored. Raises CheckpointError when damaged or not finite."""
@@ -151,16 +164,29 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
             if name in tensors:
                 raise CheckpointError(f"{file.path}: tensor {key} stands in {tensors[name].file.path.name} as well")
             tensors[name] = Stored(file, key, change)
+    _add_shared(tensors, contents)
     _check_whole(tensors, contents)
     return Checkpoint(
         folder=contents.folder,
         config=config,
         origin=contents.origin,
+        assumed=contents.assumed,
         source=Source(id=id, revision=revision, sha256={file.path.name: file.sha256() for file, _ in contents.files}),
         tensors=tensors,
         vocabulary=contents.vocabulary,
         tokenizer=contents.tokenizer,
     )
+
+
+def _add_shared(tensors: dict[str, Stored], contents: Contents) -> None:
+    """Add the other name of a tensor that two names share and a file holds once."""
+    for file, renames in contents.files:
+        for alias, key in file.aliases.items():
+            if alias in renames:
+                name, change = renames[alias]
+                tensors.setdefault(name, Stored(file, key, change))
+    if contents.config.tie_word_embeddings and DECODER_WEIGHT in tensors:
+        tensors.setdefault(WORD_EMBEDDINGS, tensors[DECODER_WEIGHT])
 
 
 def _contents(path: Path) -> Contents:
@@ -184,7 +210,8 @@ def _huggingface_contents(folder: Path) -> Contents:
     ]
     check_sizes(config, files, path=path)
     known = _known_tensors(config)
-    renames = {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
+    legacy = {_legacy(written): (name, AS_IT_IS) for name in known for written in (name, in_whole_model(name))}
+    renames = legacy | {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
     return Contents(
         folder=folder,
         config=config,
@@ -197,6 +224,14 @@ def _huggingface_contents(folder: Path) -> Contents:
 def in_whole_model(name: str) -> str:
     """Return the name that a tensor has in a model with a head: the encoder's get a prefix."""
     return name if name.startswith(HEADS) else f"fnet.{name}"
+
+
+def _legacy(name: str) -> str:
+    """Return the name that old versions of transformers gave a tensor, mostly the same."""
+    for ending, legacy in LEGACY_NAMES.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending) + legacy
+    return name
 
 
 def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
@@ -252,8 +287,8 @@ def names_once(checkpoint: Checkpoint) -> dict[str, str]:
     Raises CheckpointError when the decoder differs from what it is tied to.
     """
     names = {name: name for name in checkpoint.tensors}
+    _check_tied(checkpoint)
     if checkpoint.config.tie_word_embeddings:
-        _check_tied(checkpoint)
         names.pop(DECODER_WEIGHT, None)
         bias = names.pop(DECODER_BIAS, None)
         if bias is not None:
@@ -283,15 +318,26 @@ def _is_of_architecture(config: FNetConfig, task: Task) -> bool:
 def head_is_drawn(checkpoint: Checkpoint, task: Task, *, random_head: bool) -> bool:
     """Tell whether a task's head must be drawn, because the checkpoint has none.
 
-    Raises TaskError when it must and `random_head` does not allow it, listing the heads that the checkpoint has.
+    Raises TaskError when it must and `random_head` does not allow it, listing the heads that the checkpoint has, and
+    CheckpointError when its decoder differs from what it is tied to.
     """
     drawn = not has_head(checkpoint, task)
     if drawn and not random_head:
-        raise TaskError(
-            f"{checkpoint.source.id}: has no weights for the {task.name} head; it has heads for: "
-            f"{', '.join(checkpoint.tasks) or 'none'}. Choose one of these, or --random-head for an untrained one"
-        )
+        raise TaskError(_no_head(checkpoint, task))
+    if DECODER_WEIGHT.removesuffix(".weight") in HEAD_MODULES[task.name]:
+        _check_tied(checkpoint)
     return drawn
+
+
+def _no_head(checkpoint: Checkpoint, task: Task) -> str:
+    """Say which weights of a task are missing, and what can be exported instead."""
+    lacks, drawn = f"the {task.name} head", "an untrained one"
+    if not HEAD_MODULES[task.name]:
+        lacks = f"the pooler (pooler.dense), which gives {task.name} its pooler_output"
+        drawn = "an untrained pooler; last_hidden_state stays the checkpoint's"
+    tasks = ", ".join(checkpoint.tasks)
+    others = f"it has heads for: {tasks}. Choose one of these, or" if tasks else "it has heads for no task. Add"
+    return f"{checkpoint.source.id}: has no weights for {lacks}; {others} --random-head for {drawn}"
 
 
 def model_from_checkpoint(
@@ -325,8 +371,6 @@ def model_from_checkpoint(
                 else:
                     _check_shape(checkpoint.tensors[key], [tuple(value.shape)], config, checkpoint.origin)
                     value.copy_(checkpoint.tensor(key))
-    if not drawn and task.name in ("masked-lm", "pretraining") and config.tie_word_embeddings:
-        _check_tied(checkpoint)
     return model
 
 
@@ -341,13 +385,19 @@ def _draw(value: Tensor, parameter: str, std: float) -> None:
 
 
 def _check_tied(checkpoint: Checkpoint) -> None:
-    """Refuse a decoder that differs from the word embeddings which config.json says it shares."""
+    """Refuse a decoder that differs from the word embeddings which the configuration says it shares.
+
+    Which of both a model was trained with cannot be told: transformers 5 then leaves them untied, transformers 4 ties them.
+    """
+    if not checkpoint.config.tie_word_embeddings:
+        return
     for name, other in ((DECODER_WEIGHT, WORD_EMBEDDINGS), (DECODER_BIAS, PREDICTIONS_BIAS)):
         both = name in checkpoint.tensors and other in checkpoint.tensors
         if both and not torch.equal(checkpoint.tensor(name), checkpoint.tensor(other)):
             raise CheckpointError(
-                f"{checkpoint.folder}: {name} differs from {other}, but config.json says tie_word_embeddings; "
-                "set it to false if the decoder was trained on its own"
+                f"{checkpoint.folder}: {name} differs from {other}, but tie_word_embeddings (true unless config.json says false) "
+                f"makes them one tensor. transformers 5 computes with {name}, transformers 4 with {other}. For the first set "
+                f"tie_word_embeddings to false, for the second remove {name} from the weights"
             )
 
 

@@ -9,6 +9,15 @@ from typing import Any
 from fnet_core.errors import ConfigError
 
 HIDDEN_ACTS = ("gelu_new", "gelu", "relu", "silu")
+ACT_ALIASES: Mapping[str, str] = {
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_python_tanh": "gelu_new",
+    "gelu_accurate": "gelu_new",
+    "gelu_fast": "gelu_new",  # its constant has ten digits: within 1e-12
+    "gelu_python": "gelu",
+    "swish": "silu",
+}
+"""Further names that transformers has for the same functions; a configuration is read under the first name."""
 FOURIER, ATTENTION = "fourier", "attention"
 MIXINGS = (FOURIER, "linear", "random", "identity", ATTENTION)
 """What a layer may mix tokens with: the paper's Fourier transform, and what it is compared with there."""
@@ -88,7 +97,8 @@ class FNetConfig:
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
         for name, unset in (("hidden_act", False), ("masked_lm_act", True)):
             value = getattr(self, name)
-            _check(name, value, value in HIDDEN_ACTS or (value is None and unset), f"one of {', '.join(HIDDEN_ACTS)}")
+            names = ", ".join([*HIDDEN_ACTS, *ACT_ALIASES])
+            _check(name, value, value in HIDDEN_ACTS or (value is None and unset), f"one of {names}")
         known_problem = self.problem_type is None or self.problem_type in PROBLEM_TYPES
         _check("problem_type", self.problem_type, known_problem, f"one of {', '.join(PROBLEM_TYPES)}, or null")
         drop = self.hidden_dropout_prob
@@ -141,6 +151,9 @@ class FNetConfig:
         for name in ("architectures", "attention_layers"):
             _check(name, known.get(name), isinstance(known.get(name) or [], list), "a list")
             known[name] = tuple(known.get(name) or ())
+        for name in ("hidden_act", "masked_lm_act"):
+            if isinstance(known.get(name), str):
+                known[name] = ACT_ALIASES.get(known[name], known[name])
         if known.get("pad_token_id", 0) is None:
             known.pop("pad_token_id")  # transformers writes null for "unset"; the padding contract needs an id
         labels = _labels(rest.pop("id2label", None), rest.pop("num_labels", None))
@@ -210,7 +223,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def _check(name: str, value: object, valid: bool, expected: str) -> None:
+def _check(name: str, value: object, valid: object, expected: str) -> None:
     if not valid:
         raise ConfigError(f"{name}: expected {expected}, found {value!r}")
 
@@ -224,12 +237,19 @@ def numbered_labels(count: object, *, name: str) -> tuple[str, ...]:
 
 
 def _labels(id2label: object, num_labels: object) -> tuple[str, ...]:
-    """Label names by output index, from config.json's id2label or else its num_labels (2 where both are absent)."""
+    """Label names by output index, from config.json's id2label or else its num_labels (2 where both are absent).
+
+    A name may be a number or a truth value, as transformers takes them; it is read as the text that Python prints of it.
+    """
     if id2label is None:
         return numbered_labels(2 if num_labels is None else num_labels, name="num_labels")
-    _check("id2label", id2label, isinstance(id2label, dict), "an object of label names by index")
+    _check("id2label", id2label, isinstance(id2label, dict) and id2label, "an object of label names by index, at least one")
     assert isinstance(id2label, dict)
+    count = len(id2label)
     by_index = {str(index): label for index, label in id2label.items()}
-    complete = set(by_index) == {str(i) for i in range(len(by_index))}
-    _check("id2label", id2label, complete, f"the indices 0 to {len(by_index) - 1}, each once")
-    return tuple(by_index[str(i)] for i in range(len(by_index)))
+    complete = set(by_index) == {str(i) for i in range(count)}
+    _check("id2label", id2label, complete, f"the indices 0 to {count - 1}, each once")
+    for label in by_index.values():
+        _check("id2label", label, isinstance(label, str | int | float), "names, each a text or a number")
+    _check("num_labels", num_labels, num_labels in (None, count), f"{count}, as many as id2label has names")
+    return tuple(str(by_index[str(i)]) for i in range(count))

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fnet_core.config import FNetConfig, numbered_labels
+from fnet_core.config import FOURIER, FNetConfig, numbered_labels
 from fnet_core.errors import CheckpointError, ConfigError
 from fnet_core.flax_file import arrays_from_file, read_array, write_tree
 from fnet_core.renames import (
@@ -131,8 +131,10 @@ def flax_contents(path: Path) -> Contents:
     beside = path.parent / "config.json"
     if beside.is_file():
         config, origin = FNetConfig.from_json(text_from_file(beside, "a configuration"), name=str(beside)), "config.json"
+        assumed: tuple[str, ...] = ()
     else:
         config, origin = _config_from_shapes(path, shapes, root)
+        assumed = _assumed(config)
     check_sizes(config, [file], path=beside if beside.is_file() else path)
     return Contents(
         folder=path.parent,
@@ -141,7 +143,15 @@ def flax_contents(path: Path) -> Contents:
         files=((file, flax_renames(config.num_hidden_layers, pretraining=_any(shapes, MASKED_LM), root=root)),),
         vocabulary=_vocabulary(path.parent),
         tokenizer=RAW_TOKENIZER,
+        assumed=assumed,
     )
+
+
+def _assumed(config: FNetConfig) -> tuple[str, ...]:
+    """Name what no shape tells of a model, and was assumed."""
+    mixing = ("Fourier mixing (feed-forward-only and random models look the same)",) if FOURIER in config.mixings else ()
+    labels = ("labels by number",) if "FNetForSequenceClassification" in config.architectures else ()
+    return (*mixing, f"<pad> at {config.pad_token_id}", *labels)
 
 
 def _vocabulary(folder: Path) -> Path:

@@ -104,11 +104,11 @@ def keras_contents(folder: Path) -> Contents:
         for i in range(config.num_hidden_layers)
         for key, (name, leaves) in BLOCK.items()
     }
-    files = [(weights, renames_from_modules({**BACKBONE, **blocks}))]
+    files, labelled = [(weights, renames_from_modules({**BACKBONE, **blocks}))], False
     if (folder / TASK).is_file():
         head, modules, added = _task(folder, values)
         files.append((head, renames_from_modules(modules)))
-        config = replace(config, **added)
+        config, labelled = replace(config, **added), "labels" in added
     return Contents(
         folder=folder,
         config=config,
@@ -116,6 +116,7 @@ def keras_contents(folder: Path) -> Contents:
         files=tuple(files),
         vocabulary=folder / VOCABULARY,
         tokenizer=RAW_TOKENIZER,
+        assumed=(f"<pad> at {config.pad_token_id}", *(["labels by number"] if labelled else [])),
     )
 
 

@@ -66,9 +66,9 @@ class Stored:
 class Contents:
     """What is where a checkpoint was looked for, in whatever format.
 
-    Each file comes with the names of all tensors that it may hold. `origin` says what `config` follows from, for errors;
-    `vocabulary` is where the SentencePiece model is or should be, `tokenizer` the flavour of tokenizer that the format's code has,
-    None where files beside the weights say.
+    Each file comes with the names of all tensors that it may hold. `origin` says what `config` follows from, for errors, and
+    `assumed` names the values of it that no file states. `vocabulary` is where the SentencePiece model is or should be,
+    `tokenizer` the flavour of tokenizer that the format's code has, None where files beside the weights say.
     """
 
     folder: Path
@@ -77,6 +77,7 @@ class Contents:
     files: tuple[tuple[WeightFile, Renames], ...]
     vocabulary: Path
     tokenizer: str | None = None
+    assumed: tuple[str, ...] = ()
 
 
 def check_sizes(config: FNetConfig, files: Sequence[WeightFile], *, path: Path, words: Callable[[str], str] = str) -> None:

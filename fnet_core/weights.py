@@ -4,7 +4,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -27,12 +27,14 @@ WEIGHT_FILES = (
 class WeightFile:
     """One file of weights: the shapes of its tensors by name, and how one is read. Tensors are read when asked for.
 
-    `read` returns a tensor as it is stored; it raises CheckpointError when the file is damaged.
+    `read` returns a tensor as it is stored; it raises CheckpointError when the file is damaged. `aliases` has further names of
+    tensors, each with the name that the tensor is stored under.
     """
 
     path: Path
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[str], Tensor]
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def sha256(self) -> str:
         """Hash of the file's bytes, in hexadecimal."""
@@ -57,9 +59,11 @@ def _opened(path: Path) -> WeightFile:
             with safe_open(path, framework="pt") as file:
                 names: list[str] = file.keys()
                 shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+                told: dict[str, str] = file.metadata() or {}
         except (SafetensorError, OSError) as error:
             raise damaged(path, error) from error
-        return WeightFile(path, shapes, partial(_read, path))
+        # safetensors' save_model stores what two names share once, and notes the other name
+        return WeightFile(path, shapes, partial(_read, path), {name: stored for name, stored in told.items() if stored in shapes})
     loaded = _unpickled(path)
     return WeightFile(path, {name: tuple(tensor.shape) for name, tensor in loaded.items()}, loaded.__getitem__)
 

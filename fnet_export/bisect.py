@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 import torch
-from fnet_runtime.manifest import BF16, FP16, FP32, MODEL, POSITIONS, Manifest
+from fnet_runtime.manifest import BF16, FP32, MODEL, POSITIONS, Manifest
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import Ids
 from torch import Tensor
@@ -20,7 +20,7 @@ from fnet_core.checkpoint import Checkpoint, model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, Task, task_of_config
 from fnet_export.departures import Departure, departures_from_part, relative_error, unit
-from fnet_export.errors import OptionError
+from fnet_export.errors import GraphError
 from fnet_export.fresh import float32_of_manifest, fresh_from_float32, lowered_of_manifest, task_of_manifest
 from fnet_export.inputs import Samples
 from fnet_export.part import FLOATS, NodeByNode, OrtPart, Values, is_finite, part_from_graph, typed, values_in_float64
@@ -94,21 +94,17 @@ class Subject:
 def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint) -> Subject:
     """Open a bundle's graph, and make a fresh one of its checkpoint.
 
-    Raises OptionError for bf16, which nothing here computes, CheckpointError and GraphError.
+    Raises SessionError for a graph that cannot be opened, CheckpointError and GraphError.
     """
-    if manifest.precision == BF16:
-        raise OptionError(
-            f"{folder}: is in bf16, which ONNX Runtime does not compute on a CPU; export the model in fp32 and bisect that: "
-            "its graph is the same but for the type"
-        )
     task = task_of_manifest(manifest)
     random_head, length = manifest.source.random_head, manifest.sequence_length
 
     def read(dtype: torch.dtype) -> FNet:
         return model_from_checkpoint(checkpoint, task, sequence_length=length, dtype=dtype, random_head=random_head)
 
-    OrtSession(folder / MODEL, manifest.inputs)  # which says why, where it cannot be opened
-    shipped = typed(ir.load(folder / MODEL))
+    if manifest.precision != BF16:  # which no session on a CPU opens
+        OrtSession(folder / MODEL, manifest.inputs)  # which says why, where it cannot be opened
+    shipped = typed(_loaded(folder / MODEL))
     rounded = read(torch.float32)
     lowered = lowered_of_manifest(rounded, task, manifest)
     float32 = float32_of_manifest(lowered, manifest, shipped)
@@ -119,7 +115,7 @@ def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint
         rounded=rounded,
         shipped=shipped,
         float32=float32,
-        fresh=typed(fresh_from_float32(float32, manifest, shipped)),
+        fresh=typed(fresh_from_float32(float32, rounded, manifest, shipped)),
         tokens=lowered.ids_order.numpy(),
         hidden=np.argsort(lowered.hidden_back.numpy()),
     )
@@ -168,8 +164,7 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
         part = part_from_graph(subject.shipped, inputs, step.outputs)
         fresh = part_from_graph(subject.fresh, inputs, step.outputs)
         # in float32 the noise is torch's, so that an error which every export makes is found as well
-        # ONNX Runtime's CPU would keep more than fp16 between nodes
-        run, beside = (NodeByNode(model) if precision == FP16 else OrtPart(model, name=step.title) for model in (part, fresh))
+        run, beside = (_opened(model, step, precision) for model in (part, fresh))
         worst, noise, values = -1.0, 0.0, {}
         pooled = False
         for number, ids in enumerate(chunks):
@@ -194,6 +189,18 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
         overflow = run.overflow if isinstance(run, NodeByNode) else None
         departure = Departure(error=worst, noise=noise)
         yield _Walked(step=step, departure=departure, shipped=part, values=values, overflow=overflow)
+
+
+def _opened(part: ir.Model, step: Step, precision: str) -> OrtPart | NodeByNode:
+    """Open a step; half precision is taken at its word, since ONNX Runtime's CPU would keep more of it between nodes."""
+    return NodeByNode(part) if precision in HALVES else OrtPart(part, name=step.title)
+
+
+def _loaded(path: Path) -> ir.Model:
+    try:
+        return ir.load(path)
+    except Exception as error:  # protobuf's and onnx_ir's exceptions have no common base
+        raise GraphError(f"{path}: is not an ONNX graph ({error}); export again") from error
 
 
 def _fed(
@@ -263,13 +270,13 @@ def _place(subject: Subject, walked: _Walked) -> Place | None:
         unmatched += [f"{node.name}: {said}" for said in differs]
     if not walked.departure.departs:
         return None
-    differs = tuple(unmatched) or (_of_all(walked, fresh),)
+    differs = tuple(unmatched) or (_of_all(walked, fresh, subject.manifest.precision),)
     return Place(module=_title(subject, step), node=None, operator=None, departure=walked.departure, differs=differs)
 
 
-def _of_all(walked: _Walked, fresh: ir.Model) -> str:
+def _of_all(walked: _Walked, fresh: ir.Model, precision: str) -> str:
     """Say what it means that a step departs and each of its nodes, run alone, does not."""
-    got, other = (OrtPart(part, name=walked.step.title).run(walked.values) for part in (walked.shipped, fresh))
+    got, other = (_opened(part, walked.step, precision).run(walked.values) for part in (walked.shipped, fresh))
     if all(relative_error(got[name], other[name]) <= MULTIPLE * unit(ir.DataType.FLOAT) for name in walked.step.outputs):
         return (
             "a graph exported now departs as well, and no node of it is wrong by itself: an error of fnet-export; please report it"

@@ -2,9 +2,7 @@
 
 import errno
 import os
-import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from fnet_runtime.session import Ids, Outputs
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
 from fnet_export.errors import OutputError, ParityError
+from fnet_export.working import check_free, check_place, held, new_folder, set_aside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +49,24 @@ def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> It
     """Give a folder to fill, which becomes `output` when the block ends well and vanishes when it does not.
 
     After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), its manifest by another name: no bundle.
-    Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, or cannot be written.
+    Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, is written by another
+    process, or cannot be written.
     """
     output = check_output(output, force=force, kind=kind)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = output.with_name(f".{output.name}.partial-{secrets.token_hex(4)}")
-        folder.mkdir()
+        with held(output):
+            _check_replaceable(output, force=force, kind=kind)  # another process may have ended meanwhile
+            folder = new_folder(output)
+            try:
+                yield folder
+                _replace(folder, output)
+            except ParityError as error:
+                raise ParityError(f"{error}; {_kept_as_failed(folder, output)}", error.report, error.values) from error
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise _unwritable(output, error) from error
-    try:
-        yield folder
-        _replace(folder, output)
-    except ParityError as error:
-        raise ParityError(f"{error}; {_kept_as_failed(folder, output)}", error.report, error.values) from error
-    except OSError as error:
-        raise _unwritable(output, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _kept_as_failed(folder: Path, output: Path) -> str:
@@ -86,18 +85,29 @@ def _kept_as_failed(folder: Path, output: Path) -> str:
 def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Path:
     """Return the absolute path to write a bundle to.
 
-    Raises OutputError when one may not be written there: no name, no writable place, or something not to be replaced.
+    Raises OutputError when one may not be written there: no name, no writable place, something not to be replaced, or another
+    process that is writing it.
     """
     named = Path.cwd() / output
     if named.name == "..":
         raise OutputError(f"{output}: expected the name of a folder at the end, found '..'; write {named.resolve()}")
     output = named.parent.resolve() / named.name  # NEW/../NAME must not make NEW
     try:
-        if not output.exists() and not output.is_symlink():
-            _check_place(output)
-            return output
-    except OSError as error:  # a name that the disk cannot hold
+        _check_replaceable(output, force=force, kind=kind)
+        place = closed_place(output.parent)
+        if place is not None:
+            raise OutputError(f"{output}: cannot be written: {place} is not a folder that this user may write to")
+        check_free(output)
+        check_place(output)
+    except OSError as error:  # a name that the disk cannot hold, for one
         raise _unwritable(output, error) from error
+    return output
+
+
+def _check_replaceable(output: Path, *, force: bool, kind: FolderKind) -> None:
+    """Raise OutputError where something is in the way, unless it may be replaced. Raises OSError."""
+    if not output.exists() and not output.is_symlink():
+        return
     if not force:
         raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a {kind.noun}")
     found = "this is none" if output.is_symlink() or not output.is_dir() else _in_the_way(output, kind)
@@ -106,14 +116,6 @@ def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Pat
             f"{output}: --force replaces {kind.noun}s only: a folder with a {kind.noun}'s {kind.index} and no file that it does "
             f"not list; {found}. Remove it yourself"
         )
-    return output
-
-
-def _check_place(output: Path) -> None:
-    """Raise OutputError unless the nearest folder that exists can take a new one. Raises OSError."""
-    place = closed_place(output.parent)
-    if place is not None:
-        raise OutputError(f"{output}: cannot be written: {place} is no folder that this user may write to")
 
 
 def closed_place(folder: Path) -> Path | None:
@@ -141,8 +143,7 @@ def _replace(folder: Path, output: Path) -> None:
     if not output.exists():
         folder.rename(output)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old-", dir=output.parent)) / output.name
-    output.rename(old)
+    old = set_aside(output)
     try:
         folder.rename(output)
     except OSError:

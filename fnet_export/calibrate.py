@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,7 @@ from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.ort_session import OrtSession
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from fnet_export.bundle import closed_place
 from fnet_export.cache import cache_folder
-from fnet_export.errors import CalibrationError
 from fnet_export.inputs import Samples
 from fnet_export.trace import quiet
 
@@ -28,45 +26,42 @@ BINS, QUANTIZED_BINS = 2048, 128
 
 
 def bounds_from_graph(
-    graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo], samples: Samples, method: str, *, cache: Path | None = None
+    graph: Path,
+    tensors: Sequence[str],
+    inputs: Sequence[TensorInfo],
+    samples: Samples,
+    method: str,
+    *,
+    cache: Path | None = None,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:
     """Run a float32 graph on samples and bound the magnitude of some of its tensors, by a method of METHODS.
 
     `percentile` and `entropy` (least Kullback-Leibler divergence) are ONNX Runtime's. Bounds are kept in `cache`, by the hash of
-    graph, samples and method. Raises SessionError when the graph cannot be run, CalibrationError when the cache cannot be written.
+    graph, samples and method; `on_note` hears of a cache that cannot be written. Raises SessionError when the graph cannot be run.
     """
-    kept = (cache or calibration_cache()) / f"{_key(graph, tensors, samples, method)}.json"
+    folder = cache or calibration_cache()
+    kept = folder / f"{_key(graph, tensors, samples, method)}.json"
     try:
         return {name: float(bound) for name, bound in json.loads(kept.read_text("utf-8")).items()}
     except (OSError, ValueError):  # none there, or not whole: computed again
         bounds = _computed(graph, tensors, inputs, samples, method)
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=kept.parent, suffix=".part", delete=False) as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False) as file:
             json.dump(bounds, file)
         Path(file.name).replace(kept)
     except OSError as error:
-        raise _unwritable(kept.parent, error.strerror or str(error)) from error
+        on_note(
+            f"{folder}: cannot be written ({error.strerror or error}), so the ranges are not kept and the next export measures "
+            "them again; FNET_EXPORT_CACHE names another folder"
+        )
     return bounds
 
 
 def calibration_cache() -> Path:
     """Return the folder that bounds are kept in."""
     return cache_folder() / "calibration"
-
-
-def check_cache() -> None:
-    """Raise CalibrationError when no bounds could be kept, before any are computed."""
-    folder = calibration_cache()
-    place = closed_place(folder)
-    if place is not None:
-        raise _unwritable(folder, f"{place} is no folder that this user may write to")
-
-
-def _unwritable(folder: Path, reason: str) -> CalibrationError:
-    return CalibrationError(
-        f"{folder}: cannot be written ({reason}); expected a folder to keep ranges in. FNET_EXPORT_CACHE names another"
-    )
 
 
 def _computed(graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo], samples: Samples, method: str) -> dict[str, float]:

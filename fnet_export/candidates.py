@@ -6,6 +6,7 @@ from importlib import util
 from pathlib import Path
 
 import torch
+from fnet_runtime.install import install_line
 from fnet_runtime.manifest import BF16, FP32, OPENVINO, EngineInfo, TensorInfo
 from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
@@ -111,7 +112,7 @@ def _onnx_rows(
 
 def _openvino(plan: Plan, path: Path, inputs: tuple[TensorInfo, ...]) -> Opener | str:
     if util.find_spec("openvino") is None:
-        return "openvino is not installed; pip install 'fnet-export[openvino]'"
+        return f"openvino is not installed; {install_line(OPENVINO)}"
     if plan.mixing.name == "fft":
         return "OpenVINO computes ONNX's operator DFT wrongly (2026.4: off by the size of the outputs)"
     return partial(OpenVinoSession, path, inputs, precision=plan.options.precision)

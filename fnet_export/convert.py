@@ -1,12 +1,13 @@
 """Conversion: a checkpoint rewritten in another format, so that its weights travel."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fnet_runtime.manifest import CONFIG, file_info
 from fnet_runtime.tokenizer import SPIECE, TOKENIZER_JSON
+from fnet_runtime.tokenizers_backend import FAST
 from safetensors.torch import save_file
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, in_whole_model, names_once
@@ -15,7 +16,8 @@ from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
 from fnet_export.errors import OutputError
-from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, check_flavour, tokenizer_from_folder
+from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, V5_KEY, TokenizerChoice, check_flavour, tokenizer_from_folder
+from fnet_export.tokenizer_config import config_from_options
 
 HUGGINGFACE, FLAX = "huggingface", "flax"
 FORMATS = (HUGGINGFACE, FLAX)
@@ -53,13 +55,19 @@ class ConvertOptions:
         check_flavour(self.tokenizer)
 
 
-def folder_from_options(options: ConvertOptions) -> Path:
+def folder_from_options(options: ConvertOptions, *, on_note: Callable[[str], None]) -> Path:
     """Convert: a checkpoint in, the folder of another out, with every head, configuration and vocabulary.
+
+    `on_note` is told what a user should know, which conversion.json keeps.
 
     Raises FNetError for a checkpoint that cannot be read or that the other format cannot hold, and OutputError.
     """
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
-    tokenizer_files = _tokenizer_files(checkpoint, options.tokenizer)
+    choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
+    tokenizer_files = _tokenizer_files(checkpoint, choice)
+    notes = [*choice.notes, *checkpoint.notes, *(_notes_of_tokenizer(choice) if options.to == HUGGINGFACE else ())]
+    for note in notes:
+        on_note(note)
     with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:
         (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
         if options.to == FLAX:
@@ -69,21 +77,37 @@ def folder_from_options(options: ConvertOptions) -> Path:
             (folder / SAFETENSORS).chmod((folder / CONFIG).stat().st_mode)  # the library lets only the owner read it
         for name, data in tokenizer_files.items():
             (folder / name).write_bytes(data)
-        (folder / CONVERSION).write_text(_index(checkpoint, folder), "utf-8")
+        (folder / CONVERSION).write_text(_index(checkpoint, folder, notes), "utf-8")
     return options.output
 
 
-def _tokenizer_files(checkpoint: Checkpoint, flavour: str | None) -> dict[str, bytes]:
-    """The vocabulary and what says which tokenizer is meant, by file name: its tokenizer.json, else the flavour named."""
+def _tokenizer_files(checkpoint: Checkpoint, choice: TokenizerChoice) -> dict[str, bytes]:
+    """The vocabulary and what says which tokenizer is meant, by file name.
+
+    A tokenizer.json travels as it is; one is made for a flavour that is such a pipeline. tokenizer_config.json names the flavour,
+    and a class with which transformers gives the flavour's ids, or refuses; what else it says stays.
+    """
     spiece, config = checkpoint.vocabulary, checkpoint.folder / TOKENIZER_CONFIG
-    choice = tokenizer_from_folder(checkpoint.folder, flavour, spiece=spiece, own=checkpoint.tokenizer)
     files = {SPIECE: spiece.read_bytes()} if spiece.is_file() else {}
     if choice.path.name == TOKENIZER_JSON:
-        files |= {path.name: path.read_bytes() for path in (choice.path, config) if path.is_file()}
-    else:
-        told = json.loads(config.read_text("utf-8")) if config.is_file() else {}
-        files[TOKENIZER_CONFIG] = json.dumps(told | {FLAVOUR: choice.flavour}, ensure_ascii=False).encode() + b"\n"
+        return files | {path.name: path.read_bytes() for path in (choice.path, config) if path.is_file()}
+    files[choice.file] = choice.data
+    told = json.loads(config.read_text("utf-8")) if config.is_file() else {}
+    made = json.loads(config_from_options(choice.tokenizer.options, sequence_length=checkpoint.config.max_position_embeddings))
+    made.pop("model_max_length")  # a statement of the length that a model was trained at, which nothing here makes
+    told.pop(V5_KEY, None)  # is written beside another tokenizer.json
+    files[TOKENIZER_CONFIG] = json.dumps(told | made | {FLAVOUR: choice.flavour}, ensure_ascii=False).encode() + b"\n"
     return files
+
+
+def _notes_of_tokenizer(choice: TokenizerChoice) -> tuple[str, ...]:
+    """Say where transformers has no tokenizer that gives a flavour's ids."""
+    if choice.file == TOKENIZER_JSON:
+        return ()
+    return (
+        f"tokenizer {choice.flavour} ({choice.reason}): transformers 5 has no tokenizer with its ids, so AutoTokenizer refuses "
+        f"the folder. --tokenizer {FAST} writes one that it loads, whose ids differ on some texts (docs/tokenizer.md)",
+    )
 
 
 def _write_flax(checkpoint: Checkpoint, path: Path) -> None:
@@ -112,11 +136,12 @@ def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-def _index(checkpoint: Checkpoint, folder: Path) -> str:
-    """Say what a conversion came from and what it holds; by it, --force knows the folder again."""
+def _index(checkpoint: Checkpoint, folder: Path, notes: Sequence[str]) -> str:
+    """Say what a conversion came from, what was assumed, and what it holds; by it, --force knows the folder again."""
     source = checkpoint.source
     values = {
         "source": {"id": source.id, "revision": source.revision, "sha256": dict(source.sha256)},
+        "notes": list(notes),
         "files": {path.name: file_info(path).sha256 for path in sorted(folder.iterdir())},
     }
     return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -4,11 +4,15 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 import onnxruntime
 from fnet_runtime.errors import SessionError
@@ -21,6 +25,8 @@ PROGRAM = "fnet-session"
 PROGRAM_VARIABLE, LIBRARY_VARIABLE = "FNET_SESSION", "FNET_ONNXRUNTIME"
 BUILT = Path(__file__).parents[1] / "runtimes" / "cpp" / "build" / "default" / PROGRAM
 """Where `make cpp` builds it, beside a checkout of this project."""
+PATIENCE_S, END_S = 300.0, 10.0
+"""Seconds that it may take to open a graph or to answer a batch, many times what fnet-large needs, and to end when told to."""
 LENGTH_BYTES = 8
 """Before every file on its standard input and output, little-endian."""
 
@@ -32,14 +38,17 @@ def program_from_host() -> Path | None:
 
 
 class CppSession:
-    """A model.onnx opened by the C++ runtime, in a process of its own that ends with this object.
+    """A model.onnx opened by the C++ runtime, in a process of its own that ends with this object and answers one caller at a time.
 
-    It opens the ONNX Runtime library of this Python, unless FNET_ONNXRUNTIME names another.
+    It opens the ONNX Runtime library of this Python, unless FNET_ONNXRUNTIME names another. A program that takes longer than
+    `patience_s` to open the graph or to answer is ended, which is a SessionError.
     """
 
     batch = ANY_BATCH
 
-    def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, program: Path | None = None) -> None:
+    def __init__(
+        self, model: Path, inputs: Sequence[TensorInfo], *, program: Path | None = None, patience_s: float = PATIENCE_S
+    ) -> None:
         """Start `program`, the one of this host unless given.
 
         Raises SessionError where there is none, or where it cannot open the graph.
@@ -59,28 +68,51 @@ class CppSession:
                 stdout=subprocess.PIPE,
                 stderr=self._said,
                 env=ours | os.environ,
+                start_new_session=True,  # so that all that it starts can be ended with it
             )
         except OSError as error:
             raise SessionError(f"{found}: cannot be started ({error.strerror})") from error
-        self._inputs = tuple(inputs)
-        weakref.finalize(self, self._process.communicate)
-        if self._read_length():
-            self._process.kill()
+        self._inputs, self._one_caller = tuple(inputs), Lock()
+        self._patience_s, self._late = patience_s, False
+        weakref.finalize(self, _end, self._process)
+        with self._patience():
+            other = self._read_length() != 0
+        if other:
+            _kill(self._process)
             raise SessionError(f"{found}: is not {PROGRAM}; make cpp builds it, or name its file in {PROGRAM_VARIABLE}")
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""
         question = save(checked_inputs(inputs, self._inputs))
-        assert self._process.stdin is not None
+        with self._one_caller:
+            answer = self._answer(question)
         try:
-            self._process.stdin.write(len(question).to_bytes(LENGTH_BYTES, "little") + question)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended: the answer is missing, and it says why
-        try:
-            return load(self._read(self._read_length()))
+            return load(answer)
         except SafetensorError as error:
             raise SessionError(f"{PROGRAM} failed: its answer is not a safetensors file ({error})") from error
+
+    def _answer(self, question: bytes) -> bytes:
+        assert self._process.stdin is not None
+        with self._patience():
+            with suppress(BrokenPipeError):  # it has ended: the answer is missing, and it says why
+                self._process.stdin.write(len(question).to_bytes(LENGTH_BYTES, "little") + question)
+                self._process.stdin.flush()
+            return self._read(self._read_length())
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """End the program when the block takes too long; reading from it then fails."""
+        timer = threading.Timer(self._patience_s, self._give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        self._late = True
+        _kill(self._process)
 
     def _read_length(self) -> int:
         """Read the length of its next file."""
@@ -92,7 +124,23 @@ class CppSession:
         data = self._process.stdout.read(length)
         if len(data) == length:
             return data
-        self._process.communicate()
+        _end(self._process)
+        if self._late:
+            raise SessionError(f"{PROGRAM} failed: it gave no answer in {self._patience_s:g} s, and was ended")
         self._said.seek(0)
         reason = self._said.read().decode(errors="replace").strip().removeprefix("error: ")
         raise SessionError(f"{PROGRAM} failed: {reason or f'exit code {self._process.returncode}'}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close what a program reads from, wait until it has ended, and end it where it does not."""
+    try:
+        process.communicate(timeout=END_S)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        process.communicate()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # it has ended already
+        os.killpg(process.pid, signal.SIGKILL)

@@ -3,7 +3,6 @@
 FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
-├── CalibrationError the ranges of activations cannot be kept
 ├── TextError        texts cannot be read
 ├── PrecisionError   what was built does not run at the precision asked for
 ├── CompareError     two arrays cannot be compared
@@ -27,6 +26,19 @@ class FNetExportError(Exception):
     """Anything that the export refuses or fails to do; the message says what to do about it."""
 
 
+ALLOCATOR = "DefaultCPUAllocator: "
+"""What torch calls its allocator in the RuntimeError that it raises where Python raises a MemoryError."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error, or one that led to it, says that there is too little memory."""
+    causes: list[BaseException] = []
+    while error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__ or error
+    return any(isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and ALLOCATOR in str(cause)) for cause in causes)
+
+
 class GraphError(FNetExportError):
     """A model cannot be traced, or a graph fails its check."""
 
@@ -37,10 +49,6 @@ class ProfileError(FNetExportError):
 
 class EngineError(FNetExportError):
     """The library that makes an engine is missing, or refuses the graph."""
-
-
-class CalibrationError(FNetExportError):
-    """The ranges of activations cannot be kept."""
 
 
 class TextError(FNetExportError):

@@ -1,4 +1,4 @@
-"""A bundle's accuracy on labelled data, with bootstrap intervals, and how it differs from another bundle's on the same texts."""
+"""A bundle's accuracy on labelled data, with intervals, and how it differs from another bundle's on the same texts."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from fnet_runtime.pipelines import Pipeline
 
 from fnet_export.errors import EvaluationError
 from fnet_export.labelled import Record, records_from_file
-from fnet_export.metrics import Figure, Floats, Metric, figure_from_values, resampled_sums
+from fnet_export.metrics import Figure, Floats, Metric, figure_from_values, figure_of_metric, resampled_sums
 from fnet_export.scoring import SCORINGS, kind_from_pipeline
 
 ROUNDING = 1e-9
@@ -38,7 +38,11 @@ class Evaluation:
     def figures(self) -> dict[str, Figure]:
         """Return every metric with its interval, the main one first."""
         drawn = resampled_sums(self.counts)
-        return {m.name: figure_from_values(self.value(m.name), m.value(drawn)) for m in self.metrics}
+        return {m.name: figure_of_metric(m, self.counts, drawn) for m in self.metrics}
+
+    def shares_of_records(self) -> tuple[str, ...]:
+        """Return the metrics whose interval is Wilson's, by name; those of the others are of the bootstrap."""
+        return tuple(m.name for m in self.metrics if m.is_share_of_records(self.counts))
 
 
 @dataclass(frozen=True, kw_only=True)

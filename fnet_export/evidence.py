@@ -1,6 +1,5 @@
 """The evidence of an export as JSON's own types: parity.json (docs/parity-json.md)."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +8,7 @@ from fnet_runtime.manifest import FileInfo
 
 from fnet_export.compare import LOG10_EDGES
 from fnet_export.environment import environment_of_host
+from fnet_export.finite import finite
 from fnet_export.inputs import EDGES, Samples
 from fnet_export.parity_report import OutputRow, ParityReport, Row, Shown
 from fnet_export.plan import Plan
@@ -67,7 +67,7 @@ def values_from_report(plan: Plan, report: ParityReport, samples: Samples, files
         "environment": asdict(environment_of_host()),
         "files": {name: asdict(info) for name, info in files.items()},
     }
-    found: dict[str, Any] = _finite(values)
+    found: dict[str, Any] = finite(values)
     return found
 
 
@@ -105,11 +105,3 @@ def _output(output: OutputRow) -> dict[str, Any]:
 def _histogram(shown: Shown) -> dict[str, Any]:
     counts = {name: list(found) for name, found in shown.histogram.items()}
     return {"row": shown.row, "log10_edges": list(LOG10_EDGES), "counts": counts}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

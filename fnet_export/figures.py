@@ -8,10 +8,11 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fnet_export.chart import STYLE, svg_from_figure
 from fnet_export.wording import figure as figure_of
+from fnet_export.wording import milliseconds
 
 WIDTH_IN, HEIGHT_IN = 4.7, 2.9
 """A column of the page; on a phone it shrinks by a fifth, and its letters stay readable."""
@@ -47,7 +48,8 @@ def svg_from_histogram(histogram: Mapping[str, Any], limits: Mapping[str, float]
             if limit > 0:
                 axes.axvline(math.log10(limit), color=LIMIT, linestyle=("-", "--")[index % 2], label=_plain(f"limit of {name}"))
             said.append(_said_of_counts(name, edges, counts) + (f"; the limit is {limit:.1e}" if limit else ""))
-        axes.xaxis.set_major_formatter(lambda value, _: f"1e{value:g}")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_formatter(lambda value, _: f"1e{round(value)}")
         axes.set_xlabel("absolute error")
         axes.set_ylabel("values")
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -83,11 +85,13 @@ def svg_from_times(times: Mapping[str, float], *, marked: str, title: str) -> st
         axes.barh(places, list(times.values()), height=0.34, color=[MAIN if name == marked else "#a9bccb" for name in times])
         for place, (name, value) in zip(places, times.items(), strict=True):
             axes.text(0, place - 0.25, _plain(name), va="bottom", fontweight="bold" if name == marked else "normal")
-            axes.annotate(f"{value:.3g} ms", (value, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8)
+            axes.annotate(
+                f"{milliseconds(value)} ms", (value, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8
+            )
         axes.set_ylim(len(times) - 0.6, -0.85)
         axes.margins(x=0.16)
         axes.axis("off")
-    said = (f"{name}: {value:.3g} ms" for name, value in times.items())
+    said = (f"{name}: {milliseconds(value)} ms" for name, value in times.items())
     return svg_from_figure(figure, title=title, description=f"{title}. {'. '.join(said)}.")
 
 

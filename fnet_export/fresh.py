@@ -10,7 +10,7 @@ from fnet_core.checkpoint import BUILT_IN_ID, Checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_at_positions, task_named
 from fnet_export.graphs import lowered_for_target
-from fnet_export.int8 import LARGEST, int8_from_graph, products_from_graph
+from fnet_export.int8 import LARGEST, int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.lower import LoweredFNet
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions
@@ -39,18 +39,18 @@ def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Mo
     return optimized
 
 
-def fresh_from_float32(graph: ir.Model, manifest: Manifest, shipped: ir.Model) -> ir.Model:
-    """Give a float32 graph the precision of a bundle's: the ranges of int8, and what stays in float32, are read from its graph."""
+def fresh_from_float32(graph: ir.Model, model: FNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
+    """Give a model's float32 graph the precision of a bundle's, with the ranges, or the nodes in float32, of the bundle's graph."""
     if manifest.precision in HALVES:
         return half_from_graph(graph, manifest.precision, keep=kept_in_float32(shipped))
     if manifest.precision != INT8 or manifest.quantization is None:
         return graph
     scales = {name: value.const_value for name, value in shipped.graph.initializers.items()}
-    bounds = {}
-    for product in products_from_graph(graph):
+    bounds, layers = {}, layers_from_model(model)
+    for product in products_from_graph(graph, layers):
         scale = scales.get(f"{product.activation.name}_scale")
         bounds[str(product.activation.name)] = LARGEST * float(scale.numpy()) if scale is not None else 1.0
-    return int8_from_graph(graph, bounds, target=manifest.target, keep=manifest.quantization.kept)
+    return int8_from_graph(graph, bounds, layers, target=manifest.target, keep=manifest.quantization.kept)
 
 
 def kept_in_float32(half: ir.Model) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task
 from fnet_export.bundle import write_graph
+from fnet_export.int8 import layers_from_model
 from fnet_export.lower import LoweredFNet, lowered_from_model
 from fnet_export.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.places import module_of_name
@@ -27,12 +28,14 @@ from fnet_export.trace import graph_from_model
 class Graphs:
     """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32.
 
-    `steps` are what int8 is to quantise activations by, from the calibrated bounds and not from a graph (quantize.py).
+    `int8_layers` are the model's linear layers that were to become int8, by module; None in another precision. `steps` are what
+    int8 is to quantise activations by, from the calibrated bounds and not from a graph (int8.py).
     """
 
     traced: Path
     float32: Path
     shipped: Path
+    int8_layers: tuple[str, ...] | None = None
     sensitivity: Sensitivity | None = None
     steps: Mapping[str, float] = field(default_factory=dict)
 
@@ -84,13 +87,16 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
     if plan.options.simplify:
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
-    sensitivity = None
+    int8_layers = sensitivity = None
     steps: dict[str, float] = {}
     changes = plan.options.precision != FP32
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
-        graph, sensitivity, steps = int8_from_plan(plan, plan.calibration, graph, float32, progress)
+        layers = layers_from_model(model.model)
+        graph, sensitivity, steps = int8_from_plan(plan, plan.calibration, graph, layers, float32=float32, progress=progress)
+        kept = () if sensitivity is None else sensitivity.kept
+        int8_layers = tuple(layer for layer in layers if layer not in kept)
         shipped = write(graph, folder)
     elif changes:
         shipped = write(half_from_graph(graph, plan.options.precision, keep=_kept(plan)), folder)
@@ -99,4 +105,4 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
             value.const_value = None
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
-    return Graphs(traced=traced, float32=float32, shipped=shipped, sensitivity=sensitivity, steps=steps)
+    return Graphs(traced=traced, float32=float32, shipped=shipped, int8_layers=int8_layers, sensitivity=sensitivity, steps=steps)

@@ -11,8 +11,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+import torch
 from onnx_ir.passes import common
+from torch import nn
 
+from fnet_core.fnet import FNet
+from fnet_core.variants import LinearMixing
+from fnet_export.errors import GraphError
 from fnet_export.precision import FORMS, Form
 from fnet_export.trace import checked
 
@@ -21,6 +26,8 @@ LARGEST = 127
 TABLE = "encoder.embeddings.word"
 FLOAT_MODULES = ("pooler.", "head.classifier", "head.qa_outputs", "head.seq_relationship", "head.next_sentence")
 """Layers that read one token or give a few numbers: quantised they lose most and save nothing."""
+
+FAULT = "This is a fault of fnet-export: report it, and export in fp32 until then"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +46,45 @@ def module_of_node(node: ir.Node) -> str:
     return (node.name or "").rpartition("/")[0]
 
 
-def is_quantised(parameter: str) -> bool:
+Layers = Mapping[str, str]
+"""The linear layers that int8 is for, by module; each with the first of its siblings that has the same weights, mostly itself."""
+
+
+def layers_from_model(model: FNet) -> Layers:
+    """List the linear layers of a model that int8 is for: all but mixing matrices, and the small layers of FLOAT_MODULES.
+
+    A graph may compute a query and a key of the same weights by one product. A model on the meta device has no weights to compare.
+    """
+    modules = dict(model.named_modules())
+    mixing = {id(matrix) for module in modules.values() if isinstance(module, LinearMixing) for matrix in module.children()}
+    layers: dict[str, str] = {}
+    for name, layer in modules.items():
+        if isinstance(layer, nn.Linear) and id(layer) not in mixing and not name.startswith(FLOAT_MODULES):
+            siblings = (other for other in layers if other.rpartition(".")[0] == name.rpartition(".")[0])
+            layers[name] = next((other for other in siblings if _are_equal(modules[other], layer)), name)
+    return layers
+
+
+def _are_equal(one: nn.Module, other: nn.Module) -> bool:
+    values, others = one.state_dict(), other.state_dict()
+    return not any(value.is_meta for value in values.values()) and all(torch.equal(values[key], others[key]) for key in values)
+
+
+def is_quantised(parameter: str, layers: Layers) -> bool:
     """Tell from the name of a model's parameter whether it is stored in int8: weights of linear layers and the word embeddings."""
     module, _, kind = parameter.rpartition(".")
-    apart = module.endswith(("norm", "embeddings.position", "embeddings.token_type")) or module.startswith(FLOAT_MODULES)
-    return kind == "weight" and not apart
+    return kind == "weight" and (module in layers or module == TABLE)
 
 
-def products_from_graph(graph: ir.Model) -> list[Product]:
-    """List the linear layers that int8 is for, in the order of the graph: products of a constant to which a bias is added."""
-    found = []
+def products_from_graph(graph: ir.Model, layers: Layers) -> list[Product]:
+    """List the products of a model's linear layers, in the order of the graph; whether a bias is added does not matter.
+
+    Raises GraphError for a layer that the graph has no product of.
+    """
+    products = []
     for node in graph.graph:
         module = module_of_node(node)
-        if node.op_type != "MatMul" or not _adds_bias(node) or module.startswith(FLOAT_MODULES):
+        if node.op_type != "MatMul" or module not in layers:
             continue
         activation, weight = node.inputs
         assert activation is not None
@@ -60,50 +93,57 @@ def products_from_graph(graph: ir.Model) -> list[Product]:
         transposed = producer is not None and producer.op_type == "Transpose"
         stored = producer.inputs[0] if producer is not None and transposed else weight
         if stored is not None and stored.is_initializer() and stored.shape is not None and len(stored.shape) == 2:
-            found.append(Product(module=module, node=node, activation=activation, weight=stored, transposed=transposed))
-    return found
+            products.append(Product(module=module, node=node, activation=activation, weight=stored, transposed=transposed))
+    computed = {layers[product.module] for product in products}
+    missing = [layer for layer, same in layers.items() if same not in computed]
+    if missing:
+        raise GraphError(
+            f"int8: expected a product of each of the model's {len(layers)} linear layers in the graph; found none of "
+            f"{', '.join(missing)}. {FAULT}"
+        )
+    return products
 
 
-def _adds_bias(node: ir.Node) -> bool:
-    """Tell whether all that a node's output is for is the sum with a one-dimensional constant."""
-    uses = list(node.outputs[0].uses())
-    if len(uses) != 1 or uses[0].node.op_type != "Add":
-        return False
-    added = [value for value in uses[0].node.inputs if value is not None and value.is_initializer()]
-    return any(value.shape is not None and len(value.shape) == 1 for value in added)
-
-
-def int8_from_graph(graph: ir.Model, bounds: Mapping[str, float], *, target: str, keep: Collection[str] = ()) -> ir.Model:
+def int8_from_graph(
+    graph: ir.Model, bounds: Mapping[str, float], layers: Layers, *, target: str, keep: Collection[str] = ()
+) -> ir.Model:
     """Quantise the linear layers of an optimized graph, but for the modules of `keep`, and the word embeddings.
 
     `bounds` are the largest magnitudes of activations, by the name of the value (calibrate.py). The graph given is not changed.
-    Raises GraphError when the result is not valid.
+    Raises GraphError for a layer that the graph has no product of, and when the result is not valid.
     """
     model = graph.clone()
     quantiser = _Quantiser(model, bounds, FORMS[target])
-    for product in products_from_graph(model):
+    for product in products_from_graph(model, layers):
         if product.module not in keep:
             quantiser.quantise(product)
     if TABLE not in keep:
-        for node in list(model.graph):
-            if node.op_type == "Gather" and module_of_node(node) == TABLE:
-                quantiser.quantise_table(node)
+        for node in _look_ups(model):
+            quantiser.quantise_table(node)
     for change in (common.RemoveUnusedNodesPass(), common.NameFixPass()):
         model = change(model).model
     return checked(model, "the int8 graph")
 
 
-def steps_from_bounds(graph: ir.Model, bounds: Mapping[str, float], keep: Collection[str] = ()) -> dict[str, float]:
+def steps_from_bounds(graph: ir.Model, bounds: Mapping[str, float], layers: Layers, keep: Collection[str] = ()) -> dict[str, float]:
     """Return the steps that the activations of linear layers are to be rounded by, by module, from their bounds.
 
     The word embeddings, whose ids have no step, stand at nought. No quantised graph is read: its scales are what is checked.
     """
-    steps = {
-        product.module: (bounds[cast(str, product.activation.name)] or 1.0) / LARGEST  # 1.0: of zeros alone
-        for product in products_from_graph(graph)
+    of_first = {
+        layers[product.module]: (bounds[cast(str, product.activation.name)] or 1.0) / LARGEST  # 1.0: of zeros alone
+        for product in products_from_graph(graph, layers)
         if product.module not in keep
     }
+    steps = {layer: of_first[first] for layer, first in layers.items() if first in of_first and layer not in keep}
     return steps if TABLE in keep else steps | {TABLE: 0.0}
+
+
+def _look_ups(graph: ir.Model) -> list[ir.Node]:
+    look_ups = [node for node in graph.graph if node.op_type == "Gather" and module_of_node(node) == TABLE]
+    if not look_ups:
+        raise GraphError(f"int8: expected a look-up of the word embeddings in the graph; found no look-up of {TABLE}. {FAULT}")
+    return look_ups
 
 
 class _Quantiser:

@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from fnet_runtime.manifest import OPENVINO
+from fnet_runtime.install import install_line
 
 from fnet_export.errors import EngineError
-
-INSTALL = {
-    OPENVINO: "pip install 'fnet-export[openvino]'",
-    "tensorrt": "pip install 'fnet-export[tensorrt]'",
-    "tensorrt_rtx": "pip install 'fnet-export[tensorrt-rtx]'",
-}
 
 Importer = Callable[[str], ModuleType]
 
@@ -30,9 +24,9 @@ class Library:
 
 
 def library_from_name(name: str, *, importer: Importer = importlib.import_module) -> Library:
-    """Import a package of INSTALL. Raises EngineError with the line to install when it cannot be."""
+    """Import a library of `fnet_runtime.install.PACKAGES`. Raises EngineError with the line to install when it cannot be."""
     try:
         module = importer(name)
     except (ImportError, OSError, RuntimeError) as error:  # a stub package without its libraries raises any of these
-        raise EngineError(f"{name} cannot be imported ({error}); install it: {INSTALL[name]}") from error
+        raise EngineError(f"{name} cannot be imported ({error}); install it: {install_line(name)}") from error
     return Library(name=name, version=str(module.__version__), module=module)

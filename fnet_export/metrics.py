@@ -1,10 +1,12 @@
 """Metrics as functions of counts that are summed over records, so that one bootstrap serves them all."""
 
+import math
 import re
 import string
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -20,21 +22,29 @@ Entity = tuple[str, int, int]
 class Metric:
     """A figure made of summed counts: `of` takes `float64[..., count]` and gives `float64[...]`.
 
-    `in_points` tells that it is a share, given in points of 100; others are plain.
+    `in_points` tells that it is a share, given in points of 100; others are plain. `parts` are the counts that a plain share is of.
     """
 
     name: str
     of: Callable[[Floats], Floats]
     in_points: bool = True
+    parts: tuple[int, int] | None = None
 
     def value(self, sums: Floats) -> Floats:
         """Return the figure, in points where it is a share."""
         return self.of(sums) * (100 if self.in_points else 1)
 
+    def is_share_of_records(self, counts: Floats) -> bool:
+        """Tell whether each record, of `float64[record, count]`, is either right or wrong: one trial of a proportion."""
+        if self.parts is None:
+            return False
+        right, trials = (counts[:, part] for part in self.parts)
+        return bool(np.all(trials == 1) and np.all((right == 0) | (right == 1)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A value and the ends of its 95 % bootstrap interval."""
+    """A value and the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -62,6 +72,33 @@ def figure_from_values(value: float, resampled: Floats) -> Figure:
     return Figure(value=value, low=float(low), high=float(high))
 
 
+def figure_of_metric(metric: Metric, counts: Floats, drawn: Floats) -> Figure:
+    """Take a metric of counts, `float64[record, count]`, with Wilson's interval where it is a share of records.
+
+    Others have the percentile interval of `drawn`, the `resampled_sums` of the counts. That has no width where every record scores
+    alike, which says nothing of other records: all 40 of 40 right is 91 to 100 by Wilson.
+    """
+    value = float(metric.value(counts.sum(axis=0)))
+    if metric.parts is None or not metric.is_share_of_records(counts):
+        return figure_from_values(value, metric.value(drawn))
+    low, high = wilson_interval(int(counts[:, metric.parts[0]].sum()), len(counts))
+    return Figure(value=value, low=100 * low, high=100 * high)
+
+
+def wilson_interval(right: int, trials: int) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a proportion, of 1.
+
+    It is the score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22 (1927), which L. D. Brown, T. T. Cai and A. DasGupta, "Interval estimation for a binomial
+    proportion", Statistical Science 16 (2001), recommend for 40 trials and fewer.
+    """
+    z, share = NormalDist().inv_cdf((1 + LEVEL) / 2), right / trials
+    middle = share + z**2 / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    low, high = ((middle + sign * spread) / (1 + z**2 / trials) for sign in (-1, 1))
+    return 0.0 if right == 0 else low, 1.0 if right == trials else high
+
+
 def ratio(top: Floats, bottom: Floats) -> Floats:
     """Divide; 0 where there is nothing to divide by."""
     return np.divide(top, bottom, out=np.zeros(np.broadcast(top, bottom).shape), where=bottom != 0)
@@ -69,7 +106,7 @@ def ratio(top: Floats, bottom: Floats) -> Floats:
 
 def share(name: str, top: int, bottom: int) -> Metric:
     """Make a metric of one count over another."""
-    return Metric(name, lambda sums: ratio(sums[..., top], sums[..., bottom]))
+    return Metric(name, lambda sums: ratio(sums[..., top], sums[..., bottom]), parts=(top, bottom))
 
 
 def f1(name: str, hits: int, predicted: int, actual: int) -> Metric:

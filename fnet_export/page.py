@@ -43,6 +43,7 @@ def html_from_values(values: Mapping[str, Any]) -> str:
     environment.filters.update(
         counted=wording.counted,
         figure=wording.figure,
+        milliseconds=wording.milliseconds,
         percent=wording.percent,
         size=wording.size,
         missing=_missing,

@@ -48,7 +48,8 @@ class Candidate:
     """One way of running the model: what opens it, or why there is nothing to open; its precision.
 
     `expected`: its error is what its precision is expected to have; the first one of a precision counts. `shipped`: it runs a file
-    of the bundle as that is meant to be run. `needed`: that it cannot be opened is an error, not a reason for not having run.
+    of the bundle as that is meant to be run. `needed`: that it cannot be opened, or fails later, is an error; of others
+    the first is a reason for not having run, the second a failed row.
     """
 
     name: str
@@ -149,11 +150,14 @@ def _round(
             on_step(len(inputs), run.candidate.name)
             continue
         beside: Sequence[Outputs | None] = emulated if run.candidate.precision == INT8 else [None] * len(parts)
-        for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, inputs, parts), strict=True)):
-            if run is models.get(INT8):
-                emulated.append(outputs)
-            run.compare(inputs[part], outputs, {name: array[part] for name, array in wanted.items()}, beside[index])
-            on_step(len(inputs[part]), run.candidate.name)
+        try:
+            for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, inputs, parts), strict=True)):
+                if run is models.get(INT8):
+                    emulated.append(outputs)
+                run.compare(inputs[part], outputs, {name: array[part] for name, array in wanted.items()}, beside[index])
+                on_step(len(inputs[part]), run.candidate.name)
+        except SessionError as error:
+            run.fail(error)
 
 
 def _parts(count: int) -> list[slice]:
@@ -199,6 +203,7 @@ class _Run:
     def __init__(self, candidate: Candidate, reference: Reference) -> None:
         self.candidate, self._task, self._config = candidate, reference.task, reference.config
         self.reason = candidate.open if isinstance(candidate.open, str) else None
+        self.failed = False
         self._found = {
             name: _Found(
                 Comparison(decides=self._task.decides, ties=candidate.precision == FP32, counts=candidate.shipped),
@@ -219,6 +224,12 @@ class _Run:
                 raise
             self.reason = str(error)
             return None
+
+    def fail(self, error: SessionError) -> None:
+        """Keep why the candidate failed after it was opened, where that is no error of the whole check."""
+        if self.candidate.needed:
+            raise error
+        self.reason, self.failed = str(error), True
 
     def timed(self, session: Session, samples: Samples, inputs: Sequence[int], parts: Sequence[slice]) -> Iterator[Outputs]:
         """Run inputs part by part, and time those of one input after the first, which warms up."""
@@ -283,7 +294,9 @@ class _Run:
                 differ = frozenset[int]().union(*(one for one, _ in unlike))
                 tied = {i for i in differ if all(i not in one or i in ties for one, ties in unlike)}
                 answers = Agreement(decisions=len(self._inputs()), differ=len(differ), ties=len(tied))
-        status = NOT_RUN if self.reason is not None else PASSED if all(o.passed for o in outputs.values()) else FAILED
+        status = PASSED if all(o.passed for o in outputs.values()) else FAILED
+        if self.reason is not None:
+            status = FAILED if self.failed else NOT_RUN
         return Row(
             name=self.candidate.name,
             precision=self.candidate.precision,

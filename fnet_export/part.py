@@ -1,6 +1,6 @@
 """Part of a graph, run alone: what lies between some of its values, by ONNX Runtime, or in float64 by onnx.reference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from fnet_export.errors import GraphError
 
 Values = dict[str, npt.NDArray[np.generic]]
 """Arrays by the name of the value."""
-FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+BFLOAT16 = ir.DataType.BFLOAT16
+FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, BFLOAT16)
 ORT_FLOATS: Mapping[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -65,13 +66,22 @@ def _needed(part: ir.Graph, graph: ir.Model) -> ir.Model:
 
 
 class OrtPart:
-    """A part opened by ONNX Runtime: floating arrays are rounded to the types that it takes."""
+    """A part opened by ONNX Runtime: floating arrays are rounded to the types that it takes.
+
+    ONNX Runtime's CPU has hardly an operator in bf16. Such a part computes in float32, and what it takes and gives is rounded to
+    bf16: what hardware does that sums in float32. Arrays of bf16 are float32 arrays of numbers that bf16 has.
+    """
 
     def __init__(self, part: ir.Model, *, name: str) -> None:
         """Open it; `name` is for errors. Raises SessionError."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # many are open at once
+        values = (*part.graph.inputs, *part.graph.outputs)
+        self._bf16 = {str(value.name) for value in values if value.dtype == BFLOAT16}
+        if self._bf16:
+            part = part.clone()
+            _retype(part, (BFLOAT16,), ir.DataType.FLOAT)
         try:
             data = ir.to_proto(part).SerializeToString()
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -84,6 +94,8 @@ class OrtPart:
     def rounded(self, value: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Round an array to the type that the part takes it in; what is beyond it becomes infinite."""
         dtype = self._types[value]
+        if value in self._bf16:
+            return _in_bf16(array)
         with np.errstate(over="ignore"):
             return array if dtype is None else array.astype(dtype)
 
@@ -94,13 +106,14 @@ class OrtPart:
             found = self._session.run(self._outputs, fed)
         except Exception as error:
             raise SessionError(f"{self._name}: ONNX Runtime failed: {error}") from error
-        return dict(zip(self._outputs, found, strict=True))
+        pairs = zip(self._outputs, found, strict=True)
+        return {name: _in_bf16(array) if name in self._bf16 else array for name, array in pairs}
 
 
 class NodeByNode:
     """A part of which each node is run alone: every value is stored as the graph says, which a runtime need not do.
 
-    ONNX Runtime's CPU computes fp16 in float32, and rounds between its own groups of nodes only.
+    ONNX Runtime's CPU computes fp16 in float32, and rounds between its own groups of nodes only; bf16 it does not compute.
     """
 
     def __init__(self, part: ir.Model) -> None:
@@ -115,6 +128,8 @@ class NodeByNode:
     def rounded(self, value: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Round an array to the type that the part takes it in."""
         dtype = self._inputs[value].dtype
+        if dtype == BFLOAT16:
+            return _in_bf16(array)
         with np.errstate(over="ignore"):
             return array.astype(dtype.numpy()) if dtype in FLOATS else array
 
@@ -146,20 +161,32 @@ def values_in_float64(part: ir.Model, values: Mapping[str, npt.NDArray[np.generi
 def node_in_float64(graph: ir.Model, node: ir.Node, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
     """Compute one node of a graph in float64."""
     part = part_of_node(graph, node)
-    for value in part.graph.initializers.values():
-        if value.dtype in FLOATS and value.const_value is not None:
-            value.const_value = ir.tensor(value.const_value.numpy().astype(np.float64), name=value.name)
-    for own in part.graph:
-        if own.op_type == "Cast" and own.attributes.get_int("to") in FLOATS:
-            own.attributes["to"] = ir.AttrInt64("to", ir.DataType.DOUBLE)
-    for value in (*part.graph.inputs, *part.graph.outputs, *part.graph.initializers.values()):
-        if value.dtype in FLOATS:
-            value.type = ir.TensorType(ir.DataType.DOUBLE)
+    _retype(part, FLOATS, ir.DataType.DOUBLE)
     evaluator = ReferenceEvaluator(ir.to_proto(part))
     names = [str(value.name) for value in part.graph.outputs]
     fed = {str(value.name): values[str(value.name)] for value in part.graph.inputs}
     with np.errstate(all="ignore"):
         return dict(zip(names, evaluator.run(names, fed), strict=True))
+
+
+def _retype(part: ir.Model, kinds: Collection[ir.DataType], dtype: ir.DataType) -> None:
+    """Let a part compute in another float wherever it has one of `kinds`; weights keep their numbers."""
+    made = (value for node in part.graph for value in node.outputs)
+    for value in (*part.graph.inputs, *made, *part.graph.initializers.values()):
+        if value.dtype not in kinds:
+            continue
+        if value.const_value is not None:
+            value.const_value = ir.tensor(value.const_value.numpy().astype(dtype.numpy()), name=value.name)
+        value.type = ir.TensorType(dtype)
+    for node in part.graph:
+        if node.op_type == "Cast" and node.attributes.get_int("to") in kinds:
+            node.attributes["to"] = ir.AttrInt64("to", dtype)
+
+
+def _in_bf16(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Round to the numbers that bf16 has, held in float32; what is beyond them becomes infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(BFLOAT16.numpy()).astype(np.float32)
 
 
 def is_finite(array: npt.NDArray[np.generic]) -> bool:

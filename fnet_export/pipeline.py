@@ -1,7 +1,7 @@
 """The stages joined: a plan in, a verified bundle out."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,14 +83,14 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         progress.note(note)
     with (
         bundle_folder(options.output, force=options.force) as folder,
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch,
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.trace-") as scratch,
     ):
         (folder / plan.tokenizer.file).write_bytes(plan.tokenizer.data)
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
         graphs = graphs_from_plan(plan, folder, Path(scratch), progress)
         engine, built = _written_engine(plan, folder, progress)
-        proof = _proof(plan, folder, built)
+        proof = _proof(plan, folder, built, graphs.int8_layers)
 
         progress.stage(PROVE)
         samples = _samples(plan)
@@ -182,7 +182,7 @@ def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[Engin
     return engine.info, engine
 
 
-def _proof(plan: Plan, folder: Path, engine: Engine | None) -> PrecisionProof | None:
+def _proof(plan: Plan, folder: Path, engine: Engine | None, int8_layers: Collection[str] | None) -> PrecisionProof | None:
     """What of a bundle in another precision than float32 really runs in it. Raises PrecisionError when it is too little."""
     precision, library = plan.options.precision, plan.library
     if precision == FP32:
@@ -203,7 +203,7 @@ def _proof(plan: Plan, folder: Path, engine: Engine | None) -> PrecisionProof | 
         if engine.inspected is not None:
             precisions, named = precisions_from_inspector(engine.inspected, precisions)
             read_from += f" and its engine's inspector, which names {named} of {len(products)} products"
-    proof = proof_from_precisions(products, precisions, precision=precision, read_from=read_from)
+    proof = proof_from_precisions(products, precisions, precision=precision, read_from=read_from, meant=int8_layers)
     proof.check()
     return proof
 

@@ -1,19 +1,26 @@
 """Places of a model: the steps that its graph is walked in, and the checkpoint's name of what a node computes."""
 
+import difflib
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
+import torch
+from torch import nn
 
 from fnet_core.checkpoint import in_whole_model, module_names
 from fnet_core.config import FOURIER, FNetConfig
+from fnet_core.fnet import FNet
 from fnet_core.tasks import Task
-from fnet_export.errors import GraphError
+from fnet_export.errors import GraphError, OptionError
 from fnet_export.int8 import module_of_node
 
 EMBEDDINGS, HEAD = "embeddings", "head"
 ACTIVATIONS = ("Gelu", "Relu", "Sigmoid", "Erf", "Tanh")
+NODE = "node_"
+"""What torch.onnx calls a node by, without the name of a module where it notes none."""
 BLOCK = re.compile(r"encoder\.blocks\.(\d+)(?:\.(mixing|residual))?")
 
 
@@ -69,9 +76,31 @@ def module_of_place(node: ir.Node, step: Step, config: FNetConfig, task: Task) -
 
 def module_of_name(name: str, config: FNetConfig, task: Task) -> str:
     """Return our name of a module or layer that the checkpoint names, as in `fnet.encoder.layer.1`; other names as they are."""
-    keys, bare = module_names(config, task), name.removeprefix("fnet.")
-    layer = re.fullmatch(r"encoder\.layer\.(\d+)", bare)
-    return f"encoder.blocks.{layer[1]}" if layer else keys.get(bare, name)
+    bare = name.removeprefix("fnet.")
+    layer = re.fullmatch(r"encoder\.layer\.(\d+)(\.fourier\.self)?", bare)
+    if layer:
+        return f"encoder.blocks.{layer[1]}{'.mixing' if layer[2] else ''}"
+    groups = {"fnet.embeddings": "encoder.embeddings", "fnet.encoder": "encoder.blocks"}
+    return groups.get(name) or module_names(config, task).get(bare, name)
+
+
+def check_names(names: Iterable[str], config: FNetConfig, task: Task) -> None:
+    """Check names of modules, layers and nodes before a graph is there: the module of each has to be one of the model.
+
+    Which nodes a module has, and which nodes have none, is known of the traced graph alone. Raises OptionError.
+    """
+    with torch.device("meta"):
+        every = FNet(config, task, mixing="fft").named_modules(remove_duplicate=False)
+        modules = {name for name, module in every if name and not isinstance(module, nn.Dropout)}
+    for name in names:
+        module, slash, _ = module_of_name(name, config, task).partition("/")
+        if module not in modules and (slash or not module.startswith(NODE)):
+            known = [*map(_whole, module_names(config, task)), *modules]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "expected a name such as fnet.encoder.layer.0.output.dense."
+            raise OptionError(
+                f"--keep-float32: no node or module of the model is named {name!r}; {hint} fnet-export bisect names them"
+            )
 
 
 def _whole(key: str) -> str:

@@ -27,24 +27,25 @@ from fnet_runtime.manifest import (
 from fnet_runtime.openvino_session import precision_on_cpu
 
 from fnet_core.checkpoint import Checkpoint, checkpoint_from_name, head_is_drawn
-from fnet_core.config import FOURIER, FNetConfig
-from fnet_core.errors import CheckpointError
+from fnet_core.config import FNetConfig
+from fnet_core.errors import CheckpointError, TaskError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_export.agreement import check_min_agreement
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
-from fnet_export.calibrate import METHODS, MINMAX, check_cache
+from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
 from fnet_export.emails import EMAILS
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
 from fnet_export.evaluate import Limits
 from fnet_export.inputs import GOLDEN_ROWS
-from fnet_export.int8 import is_quantised
+from fnet_export.int8 import is_quantised, layers_from_model
 from fnet_export.labelled import Record, records_from_file
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
 from fnet_export.padding import check_length, line_of_length
+from fnet_export.places import check_names
 from fnet_export.precision import HALVES
 from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
@@ -52,6 +53,7 @@ from fnet_export.texts import Texts, texts_from_file
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.tolerance import Tolerance, tolerance_from_options
 from fnet_export.trace import TraceOptions
+from fnet_export.wording import note_of_random_head
 
 TARGET_PRECISIONS = {
     "onnx": (FP32, INT8),
@@ -174,11 +176,10 @@ def plan_from_options(options: ExportOptions) -> Plan:
         task = task_at_positions(task, options.predict_positions)
     check_output(options.output, force=options.force)
     library = _library(options)
-    if options.precision == INT8:
-        check_cache()
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     config = checkpoint.config
     task = task_of_config(task, config)
+    _check_token_types(task, checkpoint)
     random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
     trained = config.max_position_embeddings
     length = options.sequence_length or trained
@@ -192,17 +193,14 @@ def plan_from_options(options: ExportOptions) -> Plan:
             f"{checkpoint.origin} says vocab_size {config.vocab_size}, pad_token_id {config.pad_token_id}: "
             "the two are of different models"
         )
+    check_names(options.keep_float32, config, task)
     mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
     notes = []
     if library is not None and library.substituted:
         notes.append(library.substituted)
-    if choice.disagreement:
-        notes.append(f"tokenizer {choice.flavour} ({choice.reason}): {choice.disagreement}; --tokenizer names another")
-    if checkpoint.origin != CONFIG:
-        assumed = ["Fourier mixing"] * (FOURIER in config.mixings) + ["<pad> at 3", "labels by number"]
-        notes.append(f"{checkpoint.source.id} has no {CONFIG}; assumed: {', '.join(assumed)}")
+    notes += [*choice.notes, *checkpoint.notes]
     if random_head:
-        notes.append(f"the {task.name} head is random (--random-head): outputs mean nothing until it is trained")
+        notes.append(note_of_random_head(task.name))
     if length != trained:
         notes.append(_accepted_drift(options, checkpoint, task, choice, length, random_head=random_head))
     return Plan(
@@ -222,6 +220,15 @@ def plan_from_options(options: ExportOptions) -> Plan:
         notes=tuple(notes),
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
     )
+
+
+def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
+    """Refuse a task of two texts for a model that cannot tell them apart."""
+    if task.paired and checkpoint.config.type_vocab_size < 2:
+        raise TaskError(
+            f"{checkpoint.source.id}: {task.name} takes two texts, and the tokens of the second have type 1; {checkpoint.origin} "
+            f"says type_vocab_size {checkpoint.config.type_vocab_size}. Export a task of one text, or a model with two token types"
+        )
 
 
 def _accepted_drift(
@@ -271,7 +278,8 @@ def _expected_bytes(
     """Sizes to expect, in bytes, by file: weights and DFT matrices count by their precision, the rest is small."""
     config, size = checkpoint.config, 2 if options.precision in HALVES else 4
     with torch.device("meta"):
-        weights = [*FNet(config, task, mixing="fft", sequence_length=length).named_parameters()]
+        model = FNet(config, task, mixing="fft", sequence_length=length)
+    weights, layers = [*model.named_parameters()], layers_from_model(model)
     mixings = [MIXINGS[mixing](length, config.hidden_size, torch.float32)] if mixing in MIXINGS else []
     matrices = sum(matrix.numel() for made in mixings for matrix in made.buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
@@ -282,7 +290,7 @@ def _expected_bytes(
         for axis in output[1:]:
             count *= axis if isinstance(axis, int) else axes.get(axis, config.hidden_size)
         golden += 8 * count
-    bytes_of = {name: 1 if options.precision == INT8 and is_quantised(name) else size for name, _ in weights}
+    bytes_of = {name: 1 if options.precision == INT8 and is_quantised(name, layers) else size for name, _ in weights}
     graph = sum(weight.numel() * bytes_of[name] for name, weight in weights) + size * matrices
     beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}

@@ -1,5 +1,6 @@
 """How an export tells what it does: a protocol, and three ways to show it."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -102,9 +103,10 @@ class Bars:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Leave the bars as they are; the last stage is done unless an error ends it."""
-        if kind is None:
-            self._finish()
-        self._display.stop()
+        with contextlib.suppress(OSError):  # the terminal may be closed, which is why the program ends
+            if kind is None:
+                self._finish()
+            self._display.stop()
 
     def _finish(self) -> None:
         if self._task is not None:

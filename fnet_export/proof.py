@@ -8,7 +8,7 @@ what its inspector says of the layers.
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -70,10 +70,22 @@ class PrecisionProof:
 
 
 def proof_from_precisions(
-    products: Sequence[Product], found: Mapping[str, str], *, precision: str, read_from: str
+    products: Sequence[Product],
+    found: Mapping[str, str],
+    *,
+    precision: str,
+    read_from: str,
+    meant: Collection[str] | None = None,
 ) -> PrecisionProof:
-    """Weigh the products of model.onnx by what each was found to run at, by name."""
-    asked = [product for product in products if product.precision == precision]
+    """Weigh the products of model.onnx by what each was found to run at, by name.
+
+    `meant` are the modules of the model that are to run in the precision; None means what model.onnx has in it.
+    """
+    asked = [
+        product
+        for product in products
+        if (product.precision == precision if meant is None else product.name.rpartition("/")[0] in meant)
+    ]
     runs = [product for product in products if found.get(product.name) == precision]
     return PrecisionProof(
         precision=precision,
@@ -158,21 +170,28 @@ def _kinds(tensor: Mapping[str, object]) -> set[str]:
 def precisions_from_openvino(operations: Sequence[Operation], products: Sequence[Product]) -> dict[str, str]:
     """Say in what precision OpenVINO runs each product.
 
-    It knows one by the name of its node, of its module, whose nodes become one, or of the output that it makes.
+    It knows one by the name of its node, of its module, whose nodes become one, or of the output that it makes. A product that a
+    scale was fused to may get a name of OpenVINO's own. Then what makes its weight, or a node that was fused to it, names it.
     """
     names = {product.name for product in products}
     by_value = {value: product.name for product in products for value in product.values}
     modules: dict[str, list[str]] = {}
     for product in products:
         modules.setdefault(product.name.rpartition("/")[0], []).append(product.name)
+
+    def named(name: str, *, alone: bool) -> str | None:
+        module, *rest = by_value.get(name, name).split("/")
+        node, of_module = "/".join([module, *rest[:1]]), modules.get(module, [])
+        return node if node in names else of_module[0] if alone and len(of_module) == 1 else None
+
     found = {}
     for operation in operations:
         if operation.kind in OPENVINO_PRODUCTS:
-            module, *rest = by_value.get(operation.name, operation.name).split("/")
-            name = "/".join([module, *rest[:1]])
-            alone = modules.get(module, [])
-            if name in names or len(alone) == 1:
-                found[name if name in names else alone[0]] = OF_OPENVINO.get(operation.precision, operation.precision)
+            own = (named(name, alone=True) for name in (operation.name, operation.weight))
+            fused = (named(name, alone=False) for name in operation.layers)  # a layer's QuantizeLinear is fused to what feeds it
+            product_name = next((name for name in (*own, *fused) if name is not None), None)
+            if product_name is not None:
+                found[product_name] = OF_OPENVINO.get(operation.precision, operation.precision)
     return found
 
 

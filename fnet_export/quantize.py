@@ -9,7 +9,7 @@ from fnet_runtime.pipelines import Pipeline
 
 from fnet_export.calibrate import bounds_from_graph
 from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import int8_from_graph, products_from_graph, steps_from_bounds
+from fnet_export.int8 import Layers, int8_from_graph, products_from_graph, steps_from_bounds
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.plan import CHOICES_PROFILE, Plan
 from fnet_export.progress import Progress
@@ -18,9 +18,9 @@ from fnet_export.texts import Texts
 
 
 def int8_from_plan(
-    plan: Plan, data: Texts, graph: ir.Model, float32: Path, progress: Progress
+    plan: Plan, data: Texts, graph: ir.Model, layers: Layers, *, float32: Path, progress: Progress
 ) -> tuple[ir.Model, Sensitivity | None, dict[str, float]]:
-    """Calibrate a float32 graph, which is in a file, and quantise it, but for what the accuracy asks to be kept.
+    """Calibrate a float32 graph, which is in a file, and quantise its linear layers, but for what the accuracy asks to be kept.
 
     Also return the steps of what is quantised, by module, for the emulation (see `steps_from_bounds`).
 
@@ -30,8 +30,9 @@ def int8_from_plan(
     samples = samples_from_texts(
         plan.task, plan.tokenizer.tokenizer, data.texts, sequence_length=plan.sequence_length, choices=CHOICES_PROFILE.opt
     )
-    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph)))
-    bounds = bounds_from_graph(float32, tensors, manifest.inputs, samples, plan.options.calibration_method)
+    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph, layers)))
+    method = plan.options.calibration_method
+    bounds = bounds_from_graph(float32, tensors, manifest.inputs, samples, method, on_note=progress.note)
     sensitivity = None
     drop = plan.options.max_accuracy_drop
     if drop is not None and plan.evaluation is not None:
@@ -46,6 +47,7 @@ def int8_from_plan(
             sensitivity = sensitivity_from_graph(
                 graph,
                 bounds,
+                layers,
                 pipeline,
                 plan.evaluation,
                 samples,
@@ -54,5 +56,5 @@ def int8_from_plan(
                 on_progress=progress.step,
             )
     keep = sensitivity.kept if sensitivity is not None else ()
-    steps = steps_from_bounds(graph, bounds, keep)
-    return int8_from_graph(graph, bounds, target=plan.options.target, keep=keep), sensitivity, steps
+    steps = steps_from_bounds(graph, bounds, layers, keep)
+    return int8_from_graph(graph, bounds, layers, target=plan.options.target, keep=keep), sensitivity, steps

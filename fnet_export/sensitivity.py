@@ -14,7 +14,7 @@ from fnet_runtime.session import Outputs, Session, run_in_batches
 from fnet_export.bundle import write_graph
 from fnet_export.evaluate import evaluation_from_pipeline
 from fnet_export.inputs import Samples
-from fnet_export.int8 import TABLE, int8_from_graph, products_from_graph
+from fnet_export.int8 import TABLE, Layers, int8_from_graph, products_from_graph
 from fnet_export.labelled import Record
 
 RANKED_ROWS = 8
@@ -41,6 +41,7 @@ class Sensitivity:
 def sensitivity_from_graph(
     graph: ir.Model,
     bounds: Mapping[str, float],
+    layers: Layers,
     pipeline: Pipeline,
     records: Sequence[Record],
     samples: Samples,
@@ -53,13 +54,13 @@ def sensitivity_from_graph(
 
     `pipeline` runs the float32 graph. Raises EvaluationError for records that it cannot take.
     """
-    modules = list(dict.fromkeys([*(product.module for product in products_from_graph(graph)), TABLE]))
+    modules = list(dict.fromkeys([*(product.module for product in products_from_graph(graph, layers)), TABLE]))
     inputs = pipeline.manifest.inputs
     rows = samples.rows(0, RANKED_ROWS)
     exact = run_in_batches(pipeline.session, rows)
 
     def session(keep: Sequence[str]) -> Session:
-        write_graph(int8_from_graph(graph, bounds, target=TARGET, keep=keep), scratch / MODEL)
+        write_graph(int8_from_graph(graph, bounds, layers, target=TARGET, keep=keep), scratch / MODEL)
         return OrtSession(scratch / MODEL, inputs)
 
     found = {}

@@ -1,5 +1,6 @@
 """The checkpoint that a bundle was made from, opened again: a bundle itself has one length, and weights that are lowered."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fnet_runtime.manifest import CONFIG, Manifest
@@ -10,8 +11,10 @@ from fnet_core.errors import FNetError
 from fnet_export.errors import SourceError
 
 
-def checkpoint_from_bundle(folder: Path, manifest: Manifest, model: str | None = None) -> Checkpoint:
-    """Open the checkpoint that the manifest names, or `model` where it is elsewhere now.
+def checkpoint_from_bundle(
+    folder: Path, manifest: Manifest, model: str | None = None, *, on_note: Callable[[str], None]
+) -> Checkpoint:
+    """Open the checkpoint that the manifest names, or `model` where it is elsewhere now; `on_note` is told what was assumed of it.
 
     Raises SourceError when there is none, or when it is not the one that the bundle was made from.
     """
@@ -36,4 +39,6 @@ def checkpoint_from_bundle(folder: Path, manifest: Manifest, model: str | None =
             f"{name}: is not the checkpoint that {folder} was made from: {', '.join(others)} differ from what the bundle says; "
             "name the right one with --model FOLDER|ID, or export again"
         )
+    for note in checkpoint.notes:
+        on_note(note)
     return checkpoint

@@ -60,6 +60,13 @@ class TokenizerChoice:
         return self.tokenizer.options.flavour
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that every command says which chooses a tokenizer: where others disagree."""
+        if self.disagreement is None:
+            return ()
+        return (f"tokenizer {self.flavour} ({self.reason}): {self.disagreement}; --tokenizer names another",)
+
+    @property
     def file(self) -> str:
         """Name of the file in the bundle."""
         return self.tokenizer.options.file

@@ -15,7 +15,7 @@ from onnx_ir.passes.common import CheckerPass
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
-from fnet_export.errors import GraphError
+from fnet_export.errors import GraphError, is_out_of_memory
 from fnet_export.lower import LoweredFNet
 
 MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 18, 20, 25
@@ -71,6 +71,8 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
                 verbose=False,
             )
     except Exception as error:  # the tracer raises many kinds; the cause is kept
+        if is_out_of_memory(error):
+            raise MemoryError from error
         raise GraphError(f"{task.name}: torch.onnx cannot trace the model: {error}") from error
     assert program is not None
     graph = program.model

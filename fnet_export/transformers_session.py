@@ -30,7 +30,7 @@ class TransformersSession:
         try:
             transformers: Any = importlib.import_module("transformers")
         except ImportError as error:
-            raise SessionError(f"transformers is not installed ({error})") from error
+            raise SessionError(f"transformers is not installed ({error}); pip install 'transformers>=5.0'") from error
         values = config.to_dict() | {"tpu_short_seq_length": model.sequence_length}
         known = transformers.FNetConfig(**values)
         if task.name == "question-answering":

@@ -1,4 +1,4 @@
-"""How figures of a parity report are written, the same on its page, in its charts and in its JUnit XML."""
+"""What is written alike in several places: figures of a parity report, and what a head without weights means."""
 
 NOT_FINITE = "not finite"
 QUICK = (
@@ -16,6 +16,11 @@ def percent(share: float) -> str:
     return "100 %" if share == 1 else f"{min(100 * share, 99.9):.3g} %" if share < 1 else f"{100 * share:.3g} %"
 
 
+def milliseconds(value: float) -> str:
+    """Write a time in milliseconds with three digits, and whole ones from 1,000 on."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+
+
 def size(size_bytes: int) -> str:
     """Write a size in the unit that gives it one to three digits before the point."""
     units = ("bytes", "kB", "MB", "GB", "TB")
@@ -28,3 +33,11 @@ def size(size_bytes: int) -> str:
 def counted(count: int, noun: str) -> str:
     """Write a number of things, one of which is a `noun`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def note_of_random_head(task: str) -> str:
+    """Say what the outputs of a task mean whose head the checkpoint lacks, and --random-head drew."""
+    part, means = f"the {task} head", "outputs mean"
+    if task == "feature-extraction":
+        part, means = "the pooler", "last_hidden_state is the checkpoint's, and pooler_output means"
+    return f"{part} is random (--random-head): {means} nothing until it is trained"

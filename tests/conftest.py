@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from fnet_runtime.manifest import MANIFEST, file_info
 from fnet_runtime.tokenizer import Tokenizer
 from safetensors.torch import save_file
@@ -54,6 +55,16 @@ def save_tiny(folder, task="sequence-classification", **changes):
     }
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(config.to_json())
+    shutil.copy(VOCABULARY, folder / "spiece.model")
+    return folder
+
+
+def save_fresh(folder, task="sequence-classification"):
+    """A model as transformers makes it before any training, whose biases are all zeros, saved by transformers itself."""
+    torch.manual_seed(3)
+    config = tiny_config(labels=("A", "B") if task == "question-answering" else ("A", "B", "C")).to_dict()
+    model = getattr(transformers, TASKS[task].huggingface_class)(transformers.FNetConfig.from_dict(config))
+    model.save_pretrained(folder)
     shutil.copy(VOCABULARY, folder / "spiece.model")
     return folder
 
@@ -112,6 +123,12 @@ def checkpoint(tmp_path_factory):
 def whole_bundle(checkpoint, tmp_path_factory):
     """A bundle to read; tests that change one copy it first."""
     return export(checkpoint, tmp_path_factory.mktemp("bundles") / "bundle").folder
+
+
+@pytest.fixture(scope="session")
+def openvino_bundle(checkpoint, tmp_path_factory):
+    """A bundle to read, with OpenVINO's files beside the graph."""
+    return export(checkpoint, tmp_path_factory.mktemp("bundles") / "openvino", target="openvino").folder
 
 
 @pytest.fixture

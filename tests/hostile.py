@@ -280,7 +280,10 @@ HOSTILE: Mapping[str, Hostile] = {
         "config",
         [
             _replaced("config.json", text.encode())
-            for text in ("{}", "[]", DEEP, '{"vocab_size": "1"}', '{"vocab_size": 1e3}', '{"vocab_size": true}')
+            for text in (
+                *("{}", "[]", DEEP, '{"vocab_size": "1"}', '{"vocab_size": 1e3}', '{"vocab_size": true}'),
+                *(f'{{"vocab_size": 1000, "type_vocab_size": {types}}}' for types in ("null", "2.0", '"2"', "9223372036854775808")),
+            )
         ],
         own_words="(",
     ),

@@ -16,15 +16,18 @@ MASKED = ("masked-lm", "pretraining")
 
 
 def timed_texts(path: Path | None) -> tuple[str, ...]:
-    """Read one text, or take the built-in e-mails. Raises InputError for a file that cannot be read or is not UTF-8."""
+    """Read one text, or take the built-in e-mails. Raises InputError for a file that is not UTF-8, or that has no text."""
     if path is None:
         return emails()
     try:
-        return (path.read_bytes().decode("utf-8"),)
+        text = path.read_bytes().decode("utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file with the text to answer") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 (byte {error.start}); convert it first, with iconv for example") from error
+    if not text.strip():
+        raise InputError(f"{path}: is empty; expected a file with the text to answer")
+    return (text,)
 
 
 def requests_from_texts(task: str, texts: Sequence[str], count: int) -> list[Request]:

@@ -3,8 +3,6 @@
 Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 4 one of the bundles could not be measured (the others are shown).
 """
 
-import contextlib
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +16,11 @@ from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_option
 from fnet_export.bench.latency import PERCENTILES, rounds_needed
 from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
 from fnet_export.bench.requests import timed_texts
-from fnet_export.commands.outcome import write_text
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown, write_text
 from fnet_export.environment import environment_of_host
 from fnet_export.errors import OptionError, OutputError
-from fnet_export.progress import Bars, Lines, Progress
 
-BAD_INPUT, NOT_MEASURED = 1, 4
-OUT = click.Path(path_type=Path, dir_okay=False)
+BAD_INPUT, USAGE, NOT_MEASURED = 1, 2, 4
 
 
 @click.command(context_settings={"show_default": True})
@@ -53,8 +49,8 @@ OUT = click.Path(path_type=Path, dir_okay=False)
     help=f"Times that each is timed; p99.9 needs {rounds_needed(99.9)}.",
 )
 @click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="The text to answer.  [default: built-in e-mails]")
-@click.option("--json", "json_file", type=OUT, metavar="FILE", help="Write everything measured, every time too, as JSON.")
-@click.option("--chart", "chart_file", type=OUT, metavar="FILE.svg", help="Draw the latencies.")
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.svg", help="Draw the latencies.")
+@output_options
 def bench(
     bundles: tuple[Path, ...],
     runtimes: tuple[str, ...],
@@ -62,8 +58,9 @@ def bench(
     threads: tuple[int, ...],
     rounds: int,
     text: Path | None,
-    json_file: Path | None,
-    chart_file: Path | None,
+    chart: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Time BUNDLEs on this host: latency, throughput, opening and memory, each in a process of its own, all in turns.
 
@@ -71,40 +68,41 @@ def bench(
     not be measured.
     """
     try:
-        _check_files(json_file, chart_file)
+        _check_chart(chart)
         subjects = subjects_from_bundles(bundles, runtimes)
         cases = cases_from_options(subjects, batch_sizes, threads)
         texts = timed_texts(text)
-        with contextlib.ExitStack() as stack:
-            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+        with progress_shown(quiet=quiet) as progress:
             found: list[CaseResult] = []
             for case in cases:
                 progress.stage(case_name(case))
                 found.append(result_from_case(case, subjects, texts, rounds=rounds, on_progress=progress.step))
         benchmark = Benchmark(subjects=subjects, rounds=rounds, cases=tuple(found))
-        _show(benchmark)
-        _write(benchmark, json_file, chart_file)
     except OptionError as error:
-        raise click.UsageError(str(error)) from error
+        fail(str(error), USAGE, as_json=as_json)
     except (OutputError, FNetRuntimeError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(BAD_INPUT)
+        fail(str(error), BAD_INPUT, as_json=as_json)
+    if as_json:
+        print_json(values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())})
+    _show(benchmark, console_of_result(as_json=as_json, quiet=quiet))
+    if chart is not None:
+        _write_chart(benchmark, chart)
     if not benchmark.complete:
         click.echo("error: not everything could be measured; the reasons stand below the tables", err=True)
         sys.exit(NOT_MEASURED)
 
 
-def _check_files(json_file: Path | None, chart_file: Path | None) -> None:
+def _check_chart(chart: Path | None) -> None:
     """Refuse before the long measurement what could not be written after it. Raises OptionError, OutputError."""
-    if chart_file is not None and chart_file.suffix != ".svg":
-        raise OptionError(f"--chart {chart_file}: expected a name that ends in .svg, the format that is written")
-    for path in (json_file, chart_file):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"{path}: {path.parent} is no folder; make it first, or name another")
+    if chart is None:
+        return
+    if chart.suffix != ".svg":
+        raise OptionError(f"--chart {chart}: expected a name that ends in .svg, the format that is written")
+    if not chart.absolute().parent.is_dir():
+        raise OutputError(f"{chart}: {chart.parent} is not a folder; make it first, or name another")
 
 
-def _show(benchmark: Benchmark) -> None:
-    console = Console()
+def _show(benchmark: Benchmark, console: Console) -> None:
     for table in tables_from_benchmark(benchmark):
         console.print(table)
     here = environment_of_host()
@@ -116,12 +114,11 @@ def _show(benchmark: Benchmark) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _write(benchmark: Benchmark, json_file: Path | None, chart_file: Path | None) -> None:
-    """Raise OutputError when a file cannot be written."""
-    if json_file is not None:
-        values = values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())}
-        write_text(json_file, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-    if chart_file is not None:
-        from fnet_export.bench.chart import chart_from_benchmark  # matplotlib takes a second, and memory
+def _write_chart(benchmark: Benchmark, chart: Path) -> None:
+    """Write the chart, or say that it cannot be written: what was measured is shown already."""
+    from fnet_export.bench.chart import chart_from_benchmark  # matplotlib takes a second, and memory
 
-        write_text(chart_file, chart_from_benchmark(benchmark) + "\n")
+    try:
+        write_text(chart, chart_from_benchmark(benchmark) + "\n")
+    except OutputError as error:
+        fail(str(error), BAD_INPUT, as_json=False)

@@ -3,8 +3,6 @@
 Exit codes: 0 nothing wrong, or fixed; 1 bad input or bundle; 2 usage; 3 a place was found, or half precision does not hold.
 """
 
-import contextlib
-import json
 import math
 import sys
 from pathlib import Path
@@ -16,14 +14,13 @@ from fnet_runtime.golden import golden_from_file
 from fnet_runtime.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fnet_core.errors import FNetError
 from fnet_export.bisect import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
 from fnet_export.bundle import FAILED_MANIFEST, check_output
-from fnet_export.commands.outcome import fail
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown
 from fnet_export.departures import Departure
 from fnet_export.errors import FNetExportError, OptionError, ParityError
 from fnet_export.fresh import kept_in_float32, options_of_manifest
@@ -32,7 +29,6 @@ from fnet_export.keep import Proposal, proposal_from_graph
 from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import READ, plan_from_options
 from fnet_export.precision import HALVES
-from fnet_export.progress import Bars, Lines, Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.status import FAILED, PASSED, styled
 from fnet_export.texts import Texts, texts_from_file
@@ -52,11 +48,18 @@ TEXTS, CHOICES = 7, 2
     metavar="FILE",
     help=f"Texts in .jsonl or one a line, {TEXTS} of which are run.  [default: the built-in e-mails]",
 )
-@click.option("--fix", is_flag=True, help="fp16: export again to --output, with the nodes in float32 that it needs.")
+@click.option("--fix", is_flag=True, help="fp16, bf16: export again to --output, with the nodes in float32 that it needs.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where --fix writes the new bundle.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@output_options
 def bisect(
-    bundle: Path, model: str | None, runtime: str, samples: Path | None, fix: bool, output: Path | None, as_json: bool
+    bundle: Path,
+    model: str | None,
+    runtime: str,
+    samples: Path | None,
+    fix: bool,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Find the place where the graph of BUNDLE departs from the model it was made of: the module, and the node.
 
@@ -69,14 +72,13 @@ def bisect(
     exported: Export | None = None
     proposal: Proposal | None = None
     try:
-        with contextlib.ExitStack() as stack:
-            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+        with progress_shown(quiet=quiet) as progress:
             progress.stage(READ)
             manifest = manifest_from_folder(bundle, _index(bundle))
             if output is not None:
                 _check_fix(manifest, output)
             data = texts_from_file(samples)
-            checkpoint = checkpoint_from_bundle(bundle, manifest, model)
+            checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
             subject = subject_from_bundle(bundle, manifest, checkpoint)
             rows = _samples(bundle, manifest, subject, data)
             progress.stage("walk the graph")
@@ -102,9 +104,9 @@ def bisect(
         values = {"bundle": str(bundle)} | values_from_bisection(found)
         values["proposal"] = None if proposal is None else _values_of_proposal(proposal)
         values["fixed"] = None if exported is None else str(exported.folder)
-        click.echo(json.dumps(values, ensure_ascii=False))
+        print_json(values)
     else:
-        console = Console()
+        console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_bisection(found, manifest))
         lines = lines_from_place(found.place)
         if proposal is not None:
@@ -128,7 +130,7 @@ def _index(folder: Path) -> str:
 def _check_fix(manifest: Manifest, output: Path) -> None:
     """Raise OptionError for a bundle that --fix is not for, OutputError for a folder that cannot be written."""
     if manifest.precision not in HALVES:
-        raise OptionError(f"--fix: is for fp16; the bundle is in {manifest.precision}. Export it again")
+        raise OptionError(f"--fix: is for fp16 and bf16; the bundle is in {manifest.precision}. Export it again")
     check_output(output, force=False)
 
 
@@ -184,7 +186,7 @@ def _off(share: float) -> str:
 
 
 def values_from_bisection(found: Bisection) -> dict[str, Any]:
-    """Return a bisection as JSON's own types; an infinite figure is null."""
+    """Return a bisection as JSON's own types."""
     place = found.place
     return {
         "passed": place is None,
@@ -201,10 +203,9 @@ def values_from_bisection(found: Bisection) -> dict[str, Any]:
 
 def _values_of_proposal(proposal: Proposal) -> dict[str, Any]:
     shares = {"before": proposal.before, "after": proposal.after}
-    finite = {key: share if math.isfinite(share) else None for key, share in shares.items()}
-    return {"keep_float32": list(proposal.kept), "holds": proposal.holds} | {f"share_of_limit_{k}": v for k, v in finite.items()}
+    return {"keep_float32": list(proposal.kept), "holds": proposal.holds} | {f"share_of_limit_{k}": v for k, v in shares.items()}
 
 
 def _figures(departure: Departure) -> dict[str, Any]:
-    finite = {"max_rel": departure.error, "noise": departure.noise, "limit": departure.limit}
-    return {key: value if math.isfinite(value) else None for key, value in finite.items()} | {"departs": departure.departs}
+    figures = {"max_rel": departure.error, "noise": departure.noise, "limit": departure.limit}
+    return figures | {"departs": departure.departs}

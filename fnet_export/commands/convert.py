@@ -1,6 +1,5 @@
 """fnet-export convert, on the command line. Exit codes: 0 ok; 1 bad input; 2 usage."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -8,8 +7,10 @@ from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.tokenizer import FLAVOURS
 
 from fnet_core.errors import FNetError
+from fnet_export.commands.outcome import fail, output_options, print_json
 from fnet_export.convert import FORMATS, ConvertOptions, folder_from_options
 from fnet_export.errors import FNetExportError
+from fnet_export.progress import Lines
 
 BAD_INPUT = 1
 tokenizer_option = click.option(
@@ -25,12 +26,17 @@ tokenizer_option = click.option(
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
 @tokenizer_option
 @click.option("--force", is_flag=True, help="Replace an earlier conversion.")
-def convert(model: str, revision: str | None, to: str, output: Path, tokenizer: str | None, force: bool) -> None:
+@output_options
+def convert(
+    model: str, revision: str | None, to: str, output: Path, tokenizer: str | None, force: bool, as_json: bool, quiet: bool
+) -> None:
     """Rewrite a checkpoint in another format: weights with every head, configuration and vocabulary."""
     try:
         options = ConvertOptions(to=to, output=output, model=model, revision=revision, tokenizer=tokenizer, force=force)
-        folder = folder_from_options(options)
+        folder = folder_from_options(options, on_note=Lines().note)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(BAD_INPUT)
-    click.echo(f"{folder}: {to}")
+        fail(str(error), BAD_INPUT, as_json=as_json)
+    if as_json:
+        print_json({"folder": str(folder), "format": to})
+    elif not quiet:
+        click.echo(f"{folder}: {to}")

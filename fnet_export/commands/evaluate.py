@@ -3,11 +3,8 @@
 Exit codes: 0 ok; 1 bad input; 2 usage; 3 a limit was missed; 4 an engine cannot be opened or run.
 """
 
-import contextlib
-import json
-import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +13,10 @@ import click
 from fnet_runtime.errors import FNetRuntimeError, SessionError
 from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, load
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.commands.outcome import fail
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown
 from fnet_export.errors import FNetExportError
 from fnet_export.evaluate import (
     Change,
@@ -33,11 +29,11 @@ from fnet_export.evaluate import (
     records_of_pipeline,
 )
 from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
-from fnet_export.progress import Bars, Lines, Progress
+from fnet_export.progress import Progress
 from fnet_export.scoring import SCORINGS
 
 BAD_INPUT, LIMIT_MISSED, NO_ENGINE = 1, 3, 4
-BOOTSTRAP = f"{LEVEL:.0%} intervals: percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
+BOOTSTRAP = f"percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +59,7 @@ class Result:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read the first N records only.")
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is each bundle's own engine.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime may use.  [default: all]")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@output_options
 def evaluate(
     bundle: Path,
     data: Path,
@@ -74,6 +70,7 @@ def evaluate(
     runtime: str,
     threads: int | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Measure the accuracy of BUNDLE on labelled data, as the shipped runtime answers it."""
     if max_accuracy_drop is not None and baseline is None:
@@ -83,8 +80,7 @@ def evaluate(
     except FNetExportError as error:
         raise click.UsageError(str(error)) from error
     try:
-        with contextlib.ExitStack() as stack:
-            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+        with progress_shown(quiet=quiet) as progress:
             result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
         missed = missed_limits(limits, result.evaluation, result.change)
     except SessionError as error:
@@ -93,11 +89,11 @@ def evaluate(
         fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
         values = {"bundle": str(bundle), "data": str(data), "baseline": baseline and str(baseline)}
-        click.echo(json.dumps(values | _values(result) | {"missed": missed}, ensure_ascii=False))
+        print_json(values | _values(result) | {"missed": missed})
     else:
-        console = Console()
+        console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_result(result))
-        lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result), BOOTSTRAP]
+        lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result)]
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     for sentence in missed:
         click.echo(f"limit missed: {sentence}", err=True)
@@ -137,7 +133,7 @@ def table_from_result(result: Result) -> Table:
 
 
 def notes_from_result(result: Result) -> list[str]:
-    """Return what the figures do not say: flipped decisions, and words that the model did not see."""
+    """Return what the figures do not say: flipped decisions, words that the model did not see, and what the intervals are."""
     notes = []
     if result.change and result.change.decisions:
         change = result.change
@@ -147,7 +143,21 @@ def notes_from_result(result: Result) -> list[str]:
         )
     if result.evaluation.unread:
         notes.append(f"{result.evaluation.unread} words are past the bundle's sequence length, and count as O")
-    return notes
+    return [*notes, *_notes_of_intervals(result)]
+
+
+def _notes_of_intervals(result: Result) -> Iterator[str]:
+    evaluation = result.evaluation
+    proportions = evaluation.shares_of_records()
+    resampled = [metric.name for metric in evaluation.metrics if metric.name not in proportions]
+    resampled += ["differences"] if result.change else []
+    kinds = [f"Wilson's for {', '.join(proportions)}"] if proportions else []
+    kinds += [f"{BOOTSTRAP}, for {', '.join(resampled)}"] if resampled else []
+    yield f"{LEVEL:.0%} intervals: {'; '.join(kinds)}"
+    figures = evaluation.figures()
+    flat = [name for name in resampled if name in figures and figures[name].low == figures[name].high]
+    if flat:
+        yield f"the bootstrap has no interval for {', '.join(flat)}: no resample differs from the records"
 
 
 def _shown(figure: Figure, metric: Metric) -> str:
@@ -164,6 +174,7 @@ def _values(result: Result) -> dict[str, Any]:
         "task": result.evaluation.kind,
         "records": len(result.evaluation.counts),
         "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "method": "percentile, paired"},
+        "wilson": list(result.evaluation.shares_of_records()),
         "unread_words": result.evaluation.unread,
         "metrics": _metrics(result.evaluation, result.evaluation.figures()),
     }
@@ -177,7 +188,6 @@ def _values(result: Result) -> dict[str, Any]:
 
 def _metrics(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
     return [
-        {"name": metric.name, "unit": "points of 100" if metric.in_points else None}
-        | {key: value if math.isfinite(value) else None for key, value in asdict(figures[metric.name]).items()}
+        {"name": metric.name, "unit": "points of 100" if metric.in_points else None} | asdict(figures[metric.name])
         for metric in evaluation.metrics
     ]

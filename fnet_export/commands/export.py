@@ -3,9 +3,7 @@
 Exit codes: 0 ok; 1 bad input; 2 usage; 3 parity below the limit; 4 the engine's build failed or its library is missing.
 """
 
-import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,10 @@ from fnet_core.tasks import TASKS
 from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES
 from fnet_export.commands.convert import tokenizer_option
-from fnet_export.commands.outcome import fail
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown
 from fnet_export.errors import EngineError, FNetExportError, OptionError, ParityError, PrecisionError
 from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
-from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.report import lines_from_report, table_from_headroom, table_from_report
 from fnet_export.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
 
@@ -39,13 +36,13 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
         raise click.BadParameter(str(error)) from error
 
 
-@click.command(
-    context_settings={"show_default": True},
-    epilog="Further commands, each with --help: fnet-export convert (other checkpoint formats), eval (accuracy), padding (other "
-    "lengths), verify (a bundle on another host), inspect (what a bundle is), bench (latency), bisect (where a graph "
-    "departs).",
-)
-@click.option("--task", required=True, metavar="TASK", help=f"One of {', '.join(TASKS)}.")
+def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a task; TASKS and its aliases are more than a choice could hold."""
+    return [name for name in TASKS if name.startswith(incomplete)]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--task", required=True, metavar="TASK", shell_complete=_tasks, help=f"One of {', '.join(TASKS)}.")
 @click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")
 @click.option("--model", metavar="FOLDER|ID", help=f"A folder, flax file or hub id.  [default: the {BUILT_IN_ID} spam filter]")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
@@ -108,10 +105,8 @@ def _profile(low: int, best: int, high: int) -> AxisProfile:
 @click.option("--no-simplify", is_flag=True, help="Keep the graph as traced.")
 @click.option("--random-head", is_flag=True, help="Draw a head that the checkpoint lacks, instead of refusing.")
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as one JSON object.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan and the expected sizes, and write nothing.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors (and the JSON object with --json).")
-@click.version_option(package_name="fnet-export")
+@output_options
 def export(
     task: str,
     target: str,
@@ -139,12 +134,12 @@ def export(
     no_simplify: bool,
     random_head: bool,
     force: bool,
-    as_json: bool,
     dry_run: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Export one task of a trained FNet as a bundle: ONNX graph, engine, vocabulary, and the proof that its numbers hold."""
-    console = Console(quiet=quiet or as_json)
+    console = console_of_result(as_json=as_json, quiet=quiet)
     try:
         options = ExportOptions(
             task=task,
@@ -178,8 +173,7 @@ def export(
         if dry_run:
             _show_plan(plan, console, as_json=as_json)
             return
-        with contextlib.ExitStack() as stack:
-            progress: Progress = Quiet() if quiet else stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+        with progress_shown(quiet=quiet) as progress:
             exported = bundle_from_plan(plan, progress)
     except ParityError as error:
         console.print(table_from_report(error.report))
@@ -199,7 +193,7 @@ def _show(export: Export, console: Console, *, as_json: bool) -> None:
     if as_json:
         result: dict[str, Any] = {"bundle": str(export.folder)}
         result |= {"manifest": json.loads(export.manifest.to_json()), "parity": export.values}
-        click.echo(json.dumps(result, ensure_ascii=False))
+        print_json(result)
         return
     console.print(table_from_report(export.report))
     for line in lines_from_report(export.report):
@@ -227,7 +221,7 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
             "notes": list(plan.notes),
             "expected_bytes": dict(plan.expected_bytes),
         }
-        click.echo(json.dumps(values, ensure_ascii=False))
+        print_json(values)
         return
     lines = [f"{plan.checkpoint.source.id} as {plan.task.name} for {plan.options.target}: {', then '.join(plan.stages())}"]
     lines += [f"tokenizer {plan.tokenizer.flavour}: {plan.tokenizer.reason}"]

@@ -1,6 +1,5 @@
 """fnet-export inspect, on the command line; docs/verify.md. Exit codes: 0 ok; 1 no bundle, or a damaged one; 2 usage."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,13 +10,13 @@ from fnet_runtime.errors import BundleError
 from fnet_runtime.manifest import Manifest
 from fnet_runtime.pipelines import runtimes_from_manifest
 from fnet_runtime.tokenizer import SLOW, TokenizerOptions
-from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.commands.outcome import fail
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json
 from fnet_export.description import Description, description_from_bundle, padding_from_manifest, tensor_shown
+from fnet_export.wording import note_of_random_head
 
 BAD_INPUT = 1
 HASH_SHOWN = 12
@@ -26,8 +25,8 @@ HASH_SHOWN = 12
 
 @click.command(context_settings={"show_default": True})
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inspect(bundle: Path, as_json: bool) -> None:
+@output_options
+def inspect(bundle: Path, as_json: bool, quiet: bool) -> None:
     """Say what BUNDLE is: model, tensors, tokenizer, files. Every hash is checked; nothing is run, and no torch is needed.
 
     Exit codes: 0 ok; 1 it is no bundle, or a file is damaged; 2 usage.
@@ -37,9 +36,8 @@ def inspect(bundle: Path, as_json: bool) -> None:
     except BundleError as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
-        click.echo(json.dumps({"bundle": str(bundle)} | found.values(), ensure_ascii=False))
-    else:
-        Console().print(table_from_description(found))
+        print_json({"bundle": str(bundle)} | found.values())
+    console_of_result(as_json=as_json, quiet=quiet).print(table_from_description(found))
 
 
 def table_from_description(found: Description) -> Table:
@@ -78,7 +76,7 @@ def _entries(found: Description) -> Iterator[tuple[str, str]]:
 def _source(manifest: Manifest) -> Iterator[tuple[str, str]]:
     source = manifest.source
     revision = f", revision {source.revision}" if source.revision else ""
-    yield "source", f"{source.id}{revision}{'; its head is untrained, drawn at random' if source.random_head else ''}"
+    yield "source", f"{source.id}{revision}{f'; {note_of_random_head(manifest.task)}' if source.random_head else ''}"
     for name, digest in source.sha256.items():
         yield "weights", f"{name}  sha256 {digest[:HASH_SHOWN]}"
 
@@ -109,7 +107,7 @@ def _tokenizer(options: TokenizerOptions) -> str:
 
 def _operators(found: Description) -> str:
     if found.operators is None:
-        return "not counted: the library onnx is not installed"
+        return "not counted: the library onnx is not installed; pip install onnx"
     counts = ", ".join(f"{count} {name}" for name, count in found.operators.items())
     return f"{sum(found.operators.values())} in model.onnx: {counts}"
 

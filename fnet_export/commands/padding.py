@@ -1,8 +1,5 @@
 """fnet-export padding, on the command line. Exit codes: 0 ok; 1 bad input; 2 usage."""
 
-import contextlib
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,20 +11,20 @@ from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.manifest import Manifest, manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from fnet_core.checkpoint import model_from_checkpoint
 from fnet_core.errors import FNetError
 from fnet_core.tasks import task_named
-from fnet_export.commands.outcome import fail, write_text
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown, write_text
 from fnet_export.errors import FNetExportError
 from fnet_export.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
 from fnet_export.padding_chart import svg_from_drift
 from fnet_export.plan import CHOICES_PROFILE, READ
-from fnet_export.progress import Bars, Lines, Progress
+from fnet_export.progress import Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.texts import Texts, texts_from_file
+from fnet_export.wording import note_of_random_head
 
 BAD_INPUT = 1
 
@@ -51,14 +48,13 @@ BAD_INPUT = 1
     help="Texts in .jsonl or one a line, 64 at most.  [default: the built-in e-mails]",
 )
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a chart as well.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@output_options
 def padding(
-    bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool
+    bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool, quiet: bool
 ) -> None:
     """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts to other lengths than the trained one."""
     try:
-        with contextlib.ExitStack() as stack:
-            progress: Progress = stack.enter_context(Bars()) if sys.stderr.isatty() else Lines()
+        with progress_shown(quiet=quiet) as progress:
             manifest = manifest_from_folder(bundle)
             data = texts_from_file(samples)
             drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
@@ -67,16 +63,16 @@ def padding(
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
-        click.echo(json.dumps({"bundle": str(bundle)} | _values(manifest, data, drift), ensure_ascii=False))
+        print_json({"bundle": str(bundle)} | _values(manifest, data, drift))
         return
-    console = Console()
+    console = console_of_result(as_json=as_json, quiet=quiet)
     console.print(table_from_drift(drift))
     console.print("\n".join(notes_from_drift(manifest, data, drift)), highlight=False, markup=False, soft_wrap=True)
 
 
 def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *, model: str | None, asked: Sequence[int]) -> Drift:
     progress.stage(READ)
-    checkpoint = checkpoint_from_bundle(bundle, manifest, model)
+    checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
     lengths = lengths_of_config(checkpoint.config, asked, manifest.sequence_length)
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
     trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
@@ -86,8 +82,11 @@ def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *,
 
 
 def table_from_drift(drift: Drift) -> Table:
-    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest.
+
+    Cells are so short that all columns fit a terminal of 80 characters, whatever the figures are.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("length", justify="right", no_wrap=True)
     table.add_column("cut", justify="right", no_wrap=True)
     table.add_column("output", overflow="fold", min_width=6)
@@ -95,7 +94,8 @@ def table_from_drift(drift: Drift) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for length in drift.lengths:
         first = (str(length.sequence_length), str(length.cut))
-        speed = f"{drift.faster(length):.1f}x"
+        faster = drift.faster(length)
+        speed = f"{faster:.1f}x" if faster < 100 else f"{faster:.0f}x"
         names = list(dict.fromkeys([*length.outputs, *length.cut_agreement]))
         for name in names or [""]:
             table.add_row(*first, name, *_cells(length.outputs.get(name)), _share(length.cut_agreement.get(name)), speed)
@@ -108,15 +108,20 @@ def _cells(output: OutputDrift | None) -> tuple[str, str, str, str]:
         return "", "", "", ""
     kl, agreement, cosine, error = output.kl, output.decision_agreement, output.cosine, output.max_rel
     return (
-        f"{cosine.median:.3f} [dim]({cosine.worst:.2f})[/]",
-        f"{error.median:.1%} [dim]({error.worst:.1%})[/]",
+        f"{cosine.median:.2f} [dim]({cosine.worst:.2f})[/]",
+        f"{_percent(error.median)} [dim]({_percent(error.worst)})[/]",
         "" if kl is None else f"{kl.mean:.0e}",
         _share(None if agreement is None else agreement.mean),
     )
 
 
+def _percent(share: float) -> str:
+    """Write an error in six characters at most."""
+    return f"{share:.1%}" if share < 1 else f"{share:.0%}" if share < 100 else f"{100 * share:.0e}%"
+
+
 def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else "100%" if share == 1 else f"{min(share, 0.999):.1%}"
 
 
 def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]:
@@ -128,7 +133,7 @@ def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]
         f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
     ]
     if manifest.source.random_head:
-        notes.append(f"the {manifest.task} head is random: its outputs mean nothing at any length")
+        notes.append(note_of_random_head(manifest.task))
     return notes
 
 

@@ -4,7 +4,6 @@ Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 3 an output is off by more tha
 4 nothing could run.
 """
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,19 +12,18 @@ import click
 from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.pipelines import RUNTIMES
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fnet_export.agreement import points_of
-from fnet_export.commands.outcome import fail
+from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json
 from fnet_export.environment import environment_of_host
 from fnet_export.errors import FNetExportError, OptionError
 from fnet_export.status import FAILED, PASSED, styled
 from fnet_export.tolerance import tolerance_from_options
 from fnet_export.verify import REFERENCE, RuntimeResult, Verification, verification_from_bundle
 
-BAD_INPUT, CHECK_FAILED, NOTHING_RAN = 1, 3, 4
+BAD_INPUT, USAGE, CHECK_FAILED, NOTHING_RAN = 1, 2, 3, 4
 
 
 @click.command(context_settings={"show_default": True})
@@ -33,8 +31,8 @@ BAD_INPUT, CHECK_FAILED, NOTHING_RAN = 1, 3, 4
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is every one that the bundle has a file for.")
 @click.option("--atol", type=float, metavar="X", help="Allow X, and no more than --rtol adds, in place of the bundle's own limit.")
 @click.option("--rtol", type=float, metavar="X", help="Allow X times an output's largest reference, added to --atol.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, as_json: bool) -> None:
+@output_options
+def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, as_json: bool, quiet: bool) -> None:
     """Check BUNDLE again on this host: run its golden inputs and compare with the float64 references that it carries.
 
     Needs no torch. Exit codes: 0 passed; 1 the bundle is damaged; 2 usage; 3 failed; 4 nothing could run.
@@ -42,14 +40,14 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
     try:
         found = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
     except OptionError as error:
-        raise click.UsageError(str(error)) from error
+        fail(str(error), USAGE, as_json=as_json)
     except (FNetExportError, FNetRuntimeError) as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:
         values = {"bundle": str(bundle)} | found.values() | {"environment": asdict(environment_of_host())}
-        click.echo(json.dumps(values, ensure_ascii=False))
+        print_json(values)
     else:
-        console = Console()
+        console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_verification(found))
         for row in found.rows:
             if row.reason is not None:

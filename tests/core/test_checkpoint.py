@@ -4,13 +4,15 @@ import time
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file, save_model
 from transformers import FNetConfig as TheirConfig
-from transformers import FNetForPreTraining, FNetForTokenClassification
+from transformers import FNetForMaskedLM, FNetForPreTraining, FNetForTokenClassification, FNetModel
+from transformers.activations import ACT2FN
 
-from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name, head_is_drawn, model_from_checkpoint
 from fnet_core.config import WEIGHT_SIZES, FNetConfig
 from fnet_core.errors import CheckpointError, ConfigError, TaskError
+from fnet_core.model import ACTIVATIONS
 from fnet_core.tasks import TASKS, task_named
 
 SIZES = {"vocab_size": 40, "hidden_size": 6, "num_hidden_layers": 2, "intermediate_size": 5, "max_position_embeddings": 7}
@@ -63,6 +65,98 @@ def test_a_classifier_belongs_to_the_architecture_that_is_named(tmp_path):
     assert "sequence-classification" not in tasks
 
 
+def saved_once(folder, *, metadata):
+    """A tied masked-lm as safetensors' save_model leaves it: of two names it keeps the decoder's, and may say so."""
+    model = FNetForMaskedLM(TheirConfig(**SIZES))
+    model.config.save_pretrained(folder)
+    save_model(model, str(folder / "model.safetensors"))
+    weights = load_file(folder / "model.safetensors")
+    assert "fnet.embeddings.word_embeddings.weight" not in weights
+    if not metadata:
+        save_file(weights, folder / "model.safetensors")
+    return model.eval()
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+def test_either_name_of_a_tied_decoder_serves(tmp_path, metadata):
+    theirs = saved_once(tmp_path, metadata=metadata)
+    checkpoint = checkpoint_from_folder(tmp_path, id="x")
+    assert {"masked-lm"} <= set(checkpoint.tasks)
+    ids = torch.arange(7)[None]
+    ours = model_from_checkpoint(checkpoint, TASKS["masked-lm"])(ids, torch.zeros_like(ids))[0]
+    again = FNetForMaskedLM.from_pretrained(tmp_path).eval()  # which reads it as well
+    assert torch.allclose(ours, theirs(ids).logits, atol=1e-6)
+    assert torch.equal(again(ids).logits, theirs(ids).logits)
+
+
+def test_a_name_in_the_metadata_serves_where_nothing_is_tied(tmp_path):
+    theirs = saved_once(tmp_path, metadata=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    ids = torch.arange(7)[None]
+    ours = model_from_checkpoint(checkpoint_from_folder(tmp_path, id="x"), TASKS["masked-lm"])(ids, torch.zeros_like(ids))[0]
+    assert torch.allclose(ours, theirs(ids).logits, atol=1e-6)
+    saved_once(tmp_path, metadata=False)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    with pytest.raises(CheckpointError, match=r"word_embeddings\.weight is missing"):
+        checkpoint_from_folder(tmp_path, id="x")
+
+
+def test_old_names_of_layer_norm_are_read(folder):
+    expected = opened(folder).state_dict()
+    changed_weights(folder, lambda w: [w.update({_old(key): w.pop(key)}) for key in [*w] if ".LayerNorm." in key])
+    assert any(key.endswith("LayerNorm.gamma") for key in load_file(folder / "model.safetensors"))
+    found = opened(folder).state_dict()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    changed_weights(folder, lambda w: w.pop("fnet.embeddings.LayerNorm.gamma"))
+    with pytest.raises(CheckpointError, match=r"tensor fnet\.embeddings\.LayerNorm\.weight is missing"):
+        opened(folder)
+
+
+def _old(key):
+    return key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+def test_names_of_activations_are_those_of_transformers():
+    """Every name of ACT2FN that computes one of our functions is read as it; the others are refused."""
+    x = torch.linspace(-20, 20, 20_001, dtype=torch.float64)
+    for name in ACT2FN:
+        if name in ("prelu", "xielu"):  # have weights
+            continue
+        near = [ours for ours, function in ACTIVATIONS.items() if (ACT2FN[name](x) - function(x)).abs().max() < 1e-11]
+        if near:
+            assert [FNetConfig.from_dict({"hidden_act": name}).hidden_act] == near
+        else:
+            with pytest.raises(ConfigError, match=f"hidden_act: expected one of gelu_new, .*swish, found '{name}'"):
+                FNetConfig.from_dict({"hidden_act": name})
+
+
+def test_without_a_pooler_features_are_refused_with_what_to_do(folder):
+    """As transformers leaves it with add_pooling_layer=False; it then draws a pooler when asked for one, with a warning."""
+    changed_weights(folder, lambda w: [w.pop(key) for key in [*w] if "pooler" in key or "seq_relationship" in key])
+    asked = r"has no weights for the pooler \(pooler\.dense\), which gives feature-extraction its pooler_output; it has heads for: "
+    with pytest.raises(
+        TaskError, match=f"{asked}masked-lm. Choose one of these, or --random-head for an untrained pooler; last_hid"
+    ):
+        opened(folder, "feature-extraction")
+    changed_weights(folder, lambda w: [w.pop(key) for key in [*w] if key.startswith("cls.")])
+    with pytest.raises(TaskError, match="it has heads for no task. Add --random-head for an untrained pooler"):
+        opened(folder, "feature-extraction")
+    ids = torch.arange(7)[None]
+    hidden = opened(folder, "feature-extraction", random_head=True)(ids, torch.zeros_like(ids))[0]
+    theirs = FNetModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    assert torch.allclose(hidden, theirs(ids).last_hidden_state, atol=1e-6)
+
+
+def test_a_differing_decoder_is_refused_before_the_model_is_read(folder):
+    changed_weights(folder, lambda w: w.update({"cls.predictions.decoder.weight": torch.ones(40, 6)}))
+    checkpoint = checkpoint_from_folder(folder, id="x")
+    for task in ("masked-lm", "pretraining"):
+        with pytest.raises(CheckpointError, match="set tie_word_embeddings to false, for the second remove"):
+            head_is_drawn(checkpoint, TASKS[task], random_head=True)
+    assert not head_is_drawn(checkpoint, TASKS["feature-extraction"], random_head=False)  # does not read the decoder
+
+
 def test_shards_and_pickles_give_the_same_model(folder, tmp_path_factory):
     weights = load_file(folder / "model.safetensors")
     expected = opened(folder).state_dict()
@@ -88,7 +182,10 @@ def test_missing_left_over_misshapen_and_nan_tensors_are_named(folder):
         "fnet.surplus is left over": lambda w: w.update({"fnet.surplus": torch.zeros(2)}),
         r"has shape \[7\], but config.json implies \[6\]": lambda w: w.update({bias: torch.zeros(7)}),
         "holds NaN": lambda w: w[bias].fill_(float("nan")),
-        "decoder.weight differs": lambda w: w.update({"cls.predictions.decoder.weight": torch.ones(40, 6)}),
+        "decoder.weight differs from embeddings.word_embeddings.weight, .* transformers 5 computes with": lambda w: w.update(
+            {"cls.predictions.decoder.weight": torch.ones(40, 6)}
+        ),
+        "decoder.bias differs from cls.predictions.bias": lambda w: w.update({"cls.predictions.decoder.bias": torch.ones(40)}),
     }
     for message, change in changes.items():
         (folder / "model.safetensors").write_bytes(original)
@@ -169,11 +266,22 @@ def test_config_round_trip_keeps_unknown_keys():
     ("key", "value"),
     [("hidden_size", 0), ("vocab_size", "x"), ("hidden_act", "tanh"), ("pad_token_id", 32000), ("layer_norm_eps", -1.0),
      ("model_type", "bert"), ("id2label", {"1": "a"}), ("tie_word_embeddings", 1), ("hidden_dropout_prob", 1.5),
-     ("layer_norm_eps", 10**400)],
+     ("layer_norm_eps", 10**400), ("id2label", {}), ("id2label", ["a"]), ("id2label", {"0": None}), ("id2label", {"0": ["a"]})],
 )  # fmt: skip
 def test_bad_config_values_are_refused_by_name(key, value):
     with pytest.raises(ConfigError, match=f"{key}: expected"):
         FNetConfig.from_dict({key: value})
+
+
+def test_names_of_labels_that_are_numbers_are_read_as_transformers_reads_them(tmp_path):
+    for labels in ({"0": 0}, {"0": 1, "1": 0}, {"0": False, "1": True}, {"0": 1.5, "1": "a"}):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "fnet", "id2label": labels}))
+        theirs = TheirConfig.from_pretrained(tmp_path)
+        ours = FNetConfig.from_json((tmp_path / "config.json").read_text())
+        assert list(ours.labels) == [str(theirs.id2label[i]) for i in range(theirs.num_labels)]
+        assert FNetConfig.from_json(ours.to_json()) == ours
+    with pytest.raises(ConfigError, match="num_labels: expected 1, as many as id2label has names, found 3"):
+        FNetConfig.from_dict({"id2label": {"0": "a"}, "num_labels": 3})
 
 
 def test_task_names():

@@ -24,11 +24,11 @@ def bench(built):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_many_threads_get_the_answers_of_one(bench, whole_bundle, threads):
-    job = {"bundle": str(whole_bundle), "threads": threads, "texts": TEXTS, "callers": 8, "requests": 250}
+    job = {"bundle": str(whole_bundle), "threads": threads, "texts": TEXTS, "callers": 8, "requests": 1000}
     code, (opened, soaked) = bench("soak", job)
     assert (code, opened) == (0, {})
-    assert (soaked["requests"], soaked["errors"], soaked["different"]) == (2000, 0, 0)
-    assert len(soaked["memory_kb"]) == 2
+    assert (soaked["requests"], soaked["errors"], soaked["different"]) == (8000, 0, 0)
+    assert len(soaked["memory_kb"]) == 8
     assert min(soaked["memory_kb"]) > 1000
 
 

@@ -10,6 +10,7 @@ from fnet_runtime.manifest import manifest_from_folder
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.session import run_in_batches
 from safetensors.numpy import save
+from threads import differing
 
 from fnet_core.tasks import TASKS
 from fnet_export.cpp_session import PROGRAM_VARIABLE, CppSession
@@ -38,6 +39,13 @@ def test_the_outputs_of_one_graph(program, whole_bundle):
     ids = {tensor.name: rng.integers(0, 4, (11, LENGTH)) for tensor in inputs}  # eleven: more than a batch
     ours, theirs = (run_in_batches(kind(whole_bundle / "model.onnx", inputs), ids) for kind in (CppSession, OrtSession))
     np.testing.assert_allclose(ours["logits"], theirs["logits"], atol=1e-6)
+
+
+def test_any_number_of_threads_may_ask(program, whole_bundle):
+    inputs = manifest_from_folder(whole_bundle).inputs
+    session = CppSession(whole_bundle / "model.onnx", inputs)
+    requests = [{tensor.name: np.full((1 + i % 3, LENGTH), i % 4) for tensor in inputs} for i in range(16)]
+    assert differing(lambda request: session.run(request)["logits"].tolist(), requests) == []
 
 
 def test_without_it_the_row_says_what_to_do(tmp_path):
@@ -84,6 +92,18 @@ def test_another_program_is_a_session_error(whole_bundle, tmp_path, script, said
         CppSession(whole_bundle / "model.onnx", inputs, program=program).run(
             {tensor.name: np.zeros((1, LENGTH), np.int64) for tensor in inputs}
         )
+
+
+@pytest.mark.parametrize("script", ["sleep 1000", "printf '\\0\\0\\0\\0\\0\\0\\0\\0'; sleep 1000", "cat >/dev/null"])
+def test_a_program_that_hangs_is_ended_with_all_that_it_started(whole_bundle, tmp_path, script):
+    """At the opening, after it, and where it reads and says nothing."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    inputs = manifest_from_folder(whole_bundle).inputs
+    rows = {tensor.name: np.zeros((8, LENGTH), np.int64) for tensor in inputs}
+    with pytest.raises(SessionError, match=r"fnet-session failed: it gave no answer in 0\.3 s, and was ended"):
+        CppSession(whole_bundle / "model.onnx", inputs, program=program, patience_s=0.3).run(rows)
 
 
 SCALAR = save({"x": np.zeros((), np.int64)})

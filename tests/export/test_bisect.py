@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, replaced, save_tiny
 from export.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
@@ -19,16 +21,17 @@ from fnet_export.bundle import write_graph
 from fnet_export.cli import main
 from fnet_export.departures import MULTIPLE
 from fnet_export.errors import GraphError, OptionError, ParityError
-from fnet_export.graphs import lowered_from_plan
+from fnet_export.fresh import kept_in_float32
+from fnet_export.graphs import lowered_from_plan, trained_from_plan
 from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import int8_from_graph, products_from_graph
+from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.keep import proposal_from_graph
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.optimize import optimized_from_graph
-from fnet_export.part import part_from_graph
-from fnet_export.places import module_of_place, steps_from_graph
+from fnet_export.part import OrtPart, part_from_graph, part_of_node
+from fnet_export.places import check_names, module_of_name, module_of_place, steps_from_graph
 from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.precision import half_from_graph
+from fnet_export.precision import HALVES, half_from_graph
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.torch_session import TorchSession
 from fnet_export.trace import graph_from_model
@@ -41,7 +44,7 @@ def samples_of(subject):
 
 
 def plan_of(checkpoint, *, task="sequence-classification", precision="fp32", **options):
-    target = "tensorrt-rtx" if precision == "fp16" else "onnx"
+    target = "tensorrt-rtx" if precision in HALVES else "onnx"
     return plan_from_options(
         ExportOptions(task=task, target=target, model=str(checkpoint), output=checkpoint / "b", precision=precision, **options)
     )
@@ -56,11 +59,12 @@ def subject_of(folder, checkpoint, damage=lambda graph: graph, **options):
     """What bisect works on, of a bundle that holds a graph and nothing else."""
     plan = plan_of(checkpoint, **options)
     graph, precision = graph_of(plan), plan.options.precision
-    if precision == "fp16":
+    if precision in HALVES:
         graph = half_from_graph(graph, precision)
     elif precision == "int8":
-        bounds = {product.activation.name: 8.0 for product in products_from_graph(graph)}
-        graph = int8_from_graph(graph, bounds, target=plan.options.target)
+        layers = layers_from_model(trained_from_plan(plan, torch.float32))
+        bounds = {product.activation.name: 8.0 for product in products_from_graph(graph, layers)}
+        graph = int8_from_graph(graph, bounds, layers, target=plan.options.target)
     write_graph(damage(graph), folder / MODEL)
     return subject_from_bundle(folder, manifest_from_plan(plan), plan.checkpoint)
 
@@ -102,6 +106,45 @@ def test_every_damage_is_placed(subject, name):
     assert place.node in {node.name for node in subject.shipped.graph}
     assert place.departure.error > 10 * place.departure.limit
     assert len(place.differs) == 1
+
+
+@pytest.fixture(scope="module")
+def in_bf16(checkpoint, tmp_path_factory):
+    return subject_of(tmp_path_factory.mktemp("bf16"), checkpoint, precision="bf16", mixing="dft")
+
+
+def test_nothing_departs_in_a_healthy_bundle_in_bf16(in_bf16):
+    found = bisection_from_subject(in_bf16, samples_of(in_bf16))
+    assert found.place is None
+    assert all(0 < step.departure.error < 2e-2 < step.departure.limit for step in found.steps)
+
+
+BELOW_HALF = ("gelu exact instead of tanh",)
+"""Damages of 6e-4, which the rounding of half precision hides."""
+
+
+@pytest.mark.parametrize("name", [n for n, mutation in MUTATIONS.items() if not (mutation.overflows or n in BELOW_HALF)])
+def test_every_damage_is_placed_in_bf16(in_bf16, name):
+    mutation = MUTATIONS[name]
+    place = place_in(replace(in_bf16, shipped=mutation.mutate(in_bf16.shipped)))
+    assert (place.module, place.operator) == (mutation.module, mutation.operator)
+    assert len(place.differs) == 1
+
+
+def test_numbers_that_bf16_has_are_what_a_part_takes_and_gives(in_bf16):
+    node = next(node for node in in_bf16.shipped.graph if node.name.startswith("encoder.embeddings.projection/"))
+    part = OrtPart(part_of_node(in_bf16.shipped, node), name=node.name)
+    x = np.random.default_rng(0).normal(size=(1, LENGTH, 12))
+    (given,), fed = {value.name for value in node.inputs if not value.is_initializer()}, {}
+    fed[given] = x
+    assert np.array_equal(part.rounded(given, x), x.astype(ml_dtypes.bfloat16).astype(np.float32))
+    weight = next(value for value in node.inputs if value.is_initializer()).const_value.numpy()
+    (made,) = part.run(fed).values()
+    exact = part.rounded(given, x).astype(np.float64) @ weight.astype(np.float64)
+    assert made.dtype == np.float32
+    assert np.abs(made - exact).max() < 2**-8 * np.abs(exact).max()
+    assert np.array_equal(made, made.astype(ml_dtypes.bfloat16).astype(np.float32))
+    assert np.isinf(part.run({given: x * 1e38})[node.outputs[0].name]).any()
 
 
 def test_an_overflow_of_fp16_is_placed(tmp_path):
@@ -208,13 +251,48 @@ def test_the_command_names_the_place(bundle):
 def test_the_command_says_what_it_cannot(bundle, tmp_path):
     assert "--fix and --output: expected both, or neither" in run(bundle, "--fix").output
     refused = run(bundle, "--fix", "--output", tmp_path / "new")
-    assert (refused.exit_code, "--fix: is for fp16; the bundle is in fp32. Export it again" in refused.output) == (2, True)
+    assert (refused.exit_code, "--fix: is for fp16 and bf16; the bundle is in fp32. Export it again" in refused.output) == (2, True)
     altered = (bundle / MODEL).read_bytes() + b" "
     (bundle / MODEL).write_bytes(altered)
     assert (run(bundle).exit_code, "altered" in run(bundle).output) == (1, True)
-    manifest = replace(manifest_from_folder(replaced(bundle, MODEL, altered)), precision="bf16")
-    with pytest.raises(OptionError, match="is in bf16, which ONNX Runtime does not compute on a CPU; export the model in fp32 and"):
-        subject_from_bundle(bundle, manifest, checkpoint_from_bundle(bundle, manifest))
+    manifest = replace(manifest_from_folder(replaced(bundle, MODEL, b"garbage")), precision="bf16")
+    with pytest.raises(GraphError, match=r"model\.onnx: is not an ONNX graph"):
+        subject_from_bundle(bundle, manifest, checkpoint_from_bundle(bundle, manifest, on_note=pytest.fail))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fnet.embeddings",
+        "fnet.encoder",
+        "fnet.encoder.layer.0",
+        "fnet.encoder.layer.0.fourier.self",
+        "fnet.encoder.layer.1.output.dense",
+        "encoder.blocks.1.output/node_MatMul_67",
+        "node_select",
+    ],
+)
+def test_names_that_bisect_gives_are_kept_in_float32(subject, in_bf16, name):
+    config, task = subject.reference.config, subject.task
+    check_names([name], config, task)
+    if "/" not in name and not name.startswith("node_"):
+        kept = half_from_graph(in_bf16.float32, "bf16", keep=[module_of_name(name, config, task)])
+        assert kept_in_float32(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("fnet.encoder.layer.1.outptu.dense", "did you mean 'fnet.encoder.layer.1.output.dense'?"),
+        ("fnet.encoder.layer.9/node_MatMul_1", "did you mean "),
+        ("nonsense", "expected a name such as fnet.encoder.layer.0.output.dense."),
+        ("", "expected a name such as "),
+    ],
+)
+def test_names_that_the_model_has_not_are_refused_before_it_is_traced(checkpoint, name, hint):
+    with pytest.raises(OptionError, match=f"--keep-float32: no node or module of the model is named '{name}'; ") as refused:
+        plan_of(checkpoint, precision="fp16", keep_float32=(name,))
+    assert hint in str(refused.value)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import onnx_ir as ir
@@ -98,12 +100,72 @@ def test_a_name_that_the_disk_cannot_hold(tmp_path):
         pass
 
 
-@pytest.mark.parametrize(("name", "message"), [("new/..", "found '..'; write"), ("file/b", "file is no folder that")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("new/..", "found '..'; write"), ("file/b", "file is not a folder that"), ("b" * 250, "cannot be written .File name")],
+)
 def test_places_that_cannot_take_a_bundle_are_refused_before_any_work(tmp_path, name, message):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match=message):
         check_output(tmp_path / name, force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_place_that_only_a_trial_finds_out_is_refused_before_any_work():
+    """A user who may write anywhere is told that /proc takes a folder, and it does not."""
+    with pytest.raises(OutputError, match=r"/proc/fnet/b: cannot be written \("):
+        check_output(Path("/proc/fnet/b"), force=False)
+
+
+def left_by_a_dead_process(output, kind):
+    """What SIGKILL leaves: folders, and a lock that nobody holds."""
+    folder = output.with_name(f".{output.name}.{kind}-0123abcd")
+    folder.mkdir()
+    output.with_name(f".{output.name}.lock").write_text("1")
+    return folder
+
+
+def test_what_a_dead_process_left_is_removed(tmp_path):
+    output = tmp_path / "b"
+    (left_by_a_dead_process(output, "partial") / "model.onnx").write_text("x")
+    (left_by_a_dead_process(output, "old") / "b").mkdir()
+    (tmp_path / ".bb.partial-0").mkdir()
+    with bundle_folder(output, force=True) as folder:
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted([".b.lock", "b", ".bb.partial-0", folder.name])
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".bb.partial-0", "b"]
+
+
+def test_a_bundle_that_a_dead_process_had_set_aside_is_put_back(bundle):
+    bundle.rename(left_by_a_dead_process(bundle, "old") / bundle.name)
+    with pytest.raises(OutputError, match="exists; expected a new folder"), bundle_folder(bundle, force=False):
+        pass
+    assert (bundle / MODEL).exists()
+    assert [p.name for p in bundle.parent.iterdir()] == [bundle.name]
+
+
+def test_the_second_of_two_exports_to_one_output_is_refused(tmp_path):
+    output = tmp_path / "b"
+    expected = f"b: process {os.getpid()} is writing it; wait until that has ended, or choose another --output"
+    with bundle_folder(output, force=False) as folder:
+        (folder / "file").write_text("x")
+        for refused in (lambda: check_output(output, force=False), lambda: bundle_folder(output, force=True).__enter__()):
+            with pytest.raises(OutputError, match=expected):
+                refused()
+        with bundle_folder(tmp_path / "c", force=False):
+            pass
+    assert (output / "file").read_text() == "x"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "c"]
+
+
+def test_a_file_system_without_locks_refuses_and_removes_nothing(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fnet_export.working.fcntl.flock", no_locks)
+    left = left_by_a_dead_process(tmp_path / "b", "partial")
+    with bundle_folder(tmp_path / "b", force=False):
+        pass
+    assert sorted(tmp_path.iterdir()) == [left, tmp_path / "b"]
 
 
 def test_paths_that_go_up_leave_nothing_on_their_way(tmp_path, monkeypatch):
@@ -120,6 +182,19 @@ def test_a_bundle_has_the_mode_of_any_new_folder(tmp_path):
     with bundle_folder(tmp_path / "b", force=False):
         pass
     assert (tmp_path / "b").stat().st_mode == (tmp_path / "mine").stat().st_mode
+
+
+def test_bars_end_where_their_terminal_is_gone(monkeypatch):
+    bars = Bars()
+    stop = bars._display.stop
+
+    def gone():
+        stop()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(bars._display, "stop", gone)
+    with pytest.raises(SystemExit, match="129"), bars:
+        raise SystemExit(129)
 
 
 def test_every_display_takes_the_same_calls(capsys):

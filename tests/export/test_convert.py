@@ -22,17 +22,22 @@ from fnet_core.checkpoint import checkpoint_from_folder
 from fnet_core.errors import CheckpointError
 from fnet_export import cli
 from fnet_export.convert import ConvertOptions, folder_from_options
+from fnet_export.emails import emails
 from fnet_export.errors import OutputError
+from fnet_export.manifest import manifest_from_plan
 from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.tokenizer import tokenizer_from_folder
+from fnet_export.source import checkpoint_from_bundle
+from fnet_export.tokenizer import COMPARED_TOKENS, PROBES, tokenizer_from_folder
 
+TEXTS = (*PROBES, *emails()[:20])
 GOLDEN = Path(__file__).parents[1] / "golden"
 HASHES = json.loads((GOLDEN / "flax" / "converted.json").read_text())
 SIZES = {"vocab_size": 40, "hidden_size": 6, "num_hidden_layers": 2, "intermediate_size": 5, "max_position_embeddings": 7}
 
 
-def convert(model, to, output, **options):
-    return folder_from_options(ConvertOptions(model=str(model), to=to, output=output, **options))
+def convert(model, to, output, *, notes=None, **options):
+    made = ConvertOptions(model=str(model), to=to, output=output, **options)
+    return folder_from_options(made, on_note=[].append if notes is None else notes.append)
 
 
 def save_theirs(folder, architecture, **options):
@@ -136,10 +141,61 @@ def test_the_flavour_asked_for_is_the_one_that_the_new_folder_means(flavour, wri
         (original / "tokenizer.json").write_bytes(data if written == "fnet-fast" else data.replace(b'"always"', b'"never"'))
     there = convert(original, "flax", tmp_path / "there", tokenizer=flavour)
     assert flavour_of(there) == tokenizer_from_folder(original, flavour).tokenizer.options
-    assert (there / "tokenizer.json").is_file() == (flavour == written)
+    assert (there / "tokenizer.json").is_file() == (FLAVOURS[flavour].file == "tokenizer.json")
     if written == "foreign":
         with pytest.raises(CheckpointError, match=r"tokenizer\.json: is of neither pipeline .* say with --tokenizer"):
             convert(original, "flax", tmp_path / "b")
+
+
+def theirs(folder):
+    """The ids that transformers' AutoTokenizer gives of a folder, in order of TEXTS."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    return [tokenizer(text, truncation=True, max_length=COMPARED_TOKENS)["input_ids"] for text in TEXTS]
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_transformers_takes_the_flavour_of_a_folder_or_refuses_it(flavour, model, tmp_path):
+    original, notes = save_theirs(tmp_path / "theirs", "FNetModel"), []
+    shutil.copy(GOLDEN / f"{model}.model", original / "spiece.model")
+    (original / "tokenizer_config.json").write_text('{"tokenizer_class": "FNetTokenizer", "model_max_length": 512}')
+    there = convert(original, "huggingface", tmp_path / "there", tokenizer=flavour, notes=notes)
+    config = json.loads((there / "tokenizer_config.json").read_text())
+    assert (config["flavour"], config["model_max_length"]) == (flavour, 512)
+    if FLAVOURS[flavour].file == "tokenizer.json":
+        tokenizer = tokenizer_from_folder(there).tokenizer
+        found = (tokenizer.encode(text, length=COMPARED_TOKENS) for text in TEXTS)
+        assert theirs(there) == [encoding.input_ids[: encoding.attention_mask.sum()].tolist() for encoding in found]
+    else:
+        with pytest.raises(ValueError, match="Couldn't instantiate the backend tokenizer"):
+            theirs(there)
+        note = notes[-1]
+        assert f"tokenizer {flavour} (asked for): transformers 5 has no tokenizer with its ids, so AutoTokenizer refuses" in note
+        assert json.loads((there / "conversion.json").read_text())["notes"] == notes
+
+
+def test_what_is_assumed_of_a_model_is_said_by_every_command(tmp_path):
+    """A flax file says nothing of mixers without parameters: all that open it say what they assume, in the same words."""
+    original, notes = with_vocabulary(GOLDEN / "flax" / "classification", tmp_path / "original"), []
+    write_vocabulary(original / "spiece.model", pieces=60)
+    checkpoint = checkpoint_from_folder(original, id=str(original))
+    (note,) = checkpoint.notes
+    assert note.startswith(f"{original}: its files do not say everything about the model; assumed: Fourier mixing (feed-forward-")
+    for to in ("huggingface", "flax"):
+        result = CliRunner().invoke(
+            cli.main, ["convert", "--model", str(original), "--to", to, "--output", str(tmp_path / to), "--tokenizer", "fnet-fast"]
+        )
+        tokenizer, assumed = json.loads((tmp_path / to / "conversion.json").read_text())["notes"]
+        assert (result.exit_code, result.stderr) == (0, f"note: {tokenizer}\nnote: {assumed}\n")
+        assert assumed == note
+        assert tokenizer.startswith("tokenizer fnet-fast (asked for): fnet-fast and sentencepiece give different ids, first for ")
+    options = ExportOptions(task="sequence-classification", target="onnx", model=str(original), output=tmp_path / "plan")
+    plan = plan_from_options(options)
+    assert note in plan.notes
+    (tmp_path / "config.json").write_text(checkpoint.config.to_json())  # all of a bundle that is read of it
+    assert checkpoint_from_bundle(tmp_path, manifest_from_plan(plan), on_note=notes.append).notes == tuple(notes) == (note,)
+    shutil.copy(tmp_path / "config.json", original)
+    assert checkpoint_from_folder(original, id="x").notes == ()
 
 
 @pytest.mark.parametrize(
@@ -213,8 +269,9 @@ def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
     exported = export(folder, tmp_path / "bundle")
     assert exported.report.passed
     options = ExportOptions(task="sequence-classification", target="onnx", model=str(folder), output=tmp_path / "plan")
-    noted = [note for note in plan_from_options(options).notes if "assumed: Fourier mixing, <pad> at 3, labels by number" in note]
-    assert len(noted) == (name == "flax")
+    mixing = "Fourier mixing (feed-forward-only and random models look the same), " if name == "flax" else ""
+    noted = [note for note in plan_from_options(options).notes if f"assumed: {mixing}<pad> at 3, labels by number. Where" in note]
+    assert len(noted) == 1
     assert exported.manifest.tokenizer.flavour == "sentencepiece"
     there = export(convert(folder, "huggingface", tmp_path / "there"), tmp_path / "other")
     assert there.manifest.tokenizer == exported.manifest.tokenizer
@@ -329,6 +386,5 @@ def test_the_export_needs_no_name(checkpoint, tmp_path):
     named, unnamed = run("export", *options, "--force"), run(*options, "--force")
     assert (named.exit_code, named.output) == (0, unnamed.output)
     assert "convert" in run("-h").stdout
-    missing = run()
+    missing = run("--target", "onnx")
     assert (missing.exit_code, "Missing option '--task'" in missing.stderr) == (2, True)
-    assert "version 0." in run("--version").stdout

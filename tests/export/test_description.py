@@ -78,7 +78,10 @@ def test_engine_quantization_and_a_drawn_head(bundle):
     values["source"] |= {"revision": "0123abc", "random_head": True}
     path.write_text(json.dumps(values))
     said = words(run(replaced(bundle, "model.engine", b"x")).stdout)
-    assert "revision 0123abc; its head is untrained, drawn at random" in said
+    assert (
+        "revision 0123abc; the sequence-classification head is random (--random-head): outputs mean nothing until it is trained"
+        in said
+    )
     assert "opens with tensorrt-rtx, onnxruntime" in said
     assert "model.engine, tensorrt_rtx 1.7; compute capabilities 8.6, 8.9; batch_size 1 to 8, tuned for 2" in said
     assert "quantization minmax ranges of 64 texts of mails.jsonl, sha256 abababababab" in said

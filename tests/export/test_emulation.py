@@ -9,7 +9,7 @@ from fnet_core.tasks import TASKS
 from fnet_export.emails import emails
 from fnet_export.emulation import BITS, expected_model, half_model
 from fnet_export.inputs import parity_samples
-from fnet_export.int8 import TABLE, products_from_graph, steps_from_bounds
+from fnet_export.int8 import TABLE, layers_from_model, products_from_graph, steps_from_bounds
 from fnet_export.layers import layers_from_models
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
@@ -48,13 +48,14 @@ def test_fp32_is_the_model_itself():
 
 def test_int8_steps_are_those_of_the_bounds_and_of_no_graph():
     graph = optimized_from_graph(graph_from_model(lowered_from_model(model_of(), "folded")), QUANTISABLE)
-    bounds = {str(product.activation.name): 12.7 for product in products_from_graph(graph)}
-    steps = steps_from_bounds(graph, bounds, keep=["encoder.blocks.0.output"])
+    layers = layers_from_model(model_of())
+    bounds = {str(product.activation.name): 12.7 for product in products_from_graph(graph, layers)}
+    steps = steps_from_bounds(graph, bounds, layers, keep=["encoder.blocks.0.output"])
     assert steps.pop(TABLE) == 0.0
     assert {"encoder.blocks.1.intermediate", "encoder.embeddings.projection"} < set(steps)
     assert list(steps.values()) == pytest.approx([0.1] * len(steps))
     assert "encoder.blocks.0.output" not in steps
-    assert TABLE not in steps_from_bounds(graph, bounds, keep=[TABLE])
+    assert TABLE not in steps_from_bounds(graph, bounds, layers, keep=[TABLE])
 
 
 def test_errors_by_layer():

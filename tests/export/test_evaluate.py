@@ -30,6 +30,7 @@ from fnet_export.evaluate import (
     records_of_pipeline,
 )
 from fnet_export.masking import guesses_from_record, masks_from_encoding
+from fnet_export.metrics import wilson_interval
 
 TEXTS = [" ".join(text.split()[:25]) for text in emails()[::5]]
 ENTITY_LABELS = ("O", "B-A", "I-A", "B-B")
@@ -315,6 +316,7 @@ def test_flips_and_the_paired_interval(bundles, tmp_path):
     values = json.loads(result.stdout)
     assert values["decisions"] == {"count": len(TEXTS), "flipped": flips, "unchanged": change.unchanged}
     assert values["differences"][0] == {"name": "accuracy", "unit": "points of 100"} | dataclasses.asdict(difference)
+    assert values["wilson"] == ["accuracy"]
     assert (values["records"], values["missed"], values["bootstrap"]["resamples"]) == (len(TEXTS), [], 1000)
     table = run(other, "--data", data, "--baseline", bundles("sequence-classification"))
     assert (
@@ -403,6 +405,16 @@ def test_usage(bundles):
     with pytest.raises(EvaluationError, match="--max-accuracy-drop: expected points of 100, 0 to 100; found -1"):
         Limits(max_accuracy_drop=-1)
     assert run("--help").exit_code == 0
+
+
+def test_intervals_say_what_they_are_and_where_there_is_none(bundles, tmp_path):
+    folder = bundles("sequence-classification")
+    answers = fnet_runtime.load(folder)(TEXTS)
+    right = [{"text": text, "label": answer.label} for text, answer in zip(TEXTS, answers, strict=True)]
+    shown = run(folder, "--data", written(tmp_path / "data.jsonl", right)).stdout
+    assert f"100.00 ({100 * wilson_interval(len(TEXTS), len(TEXTS))[0]:.2f} to 100.00)" in shown
+    assert "95% intervals: Wilson's for accuracy; percentiles of 1000 bootstrap resamples" in shown
+    assert "the bootstrap has no interval for macro F1: no resample differs from the records" in shown
 
 
 def test_an_engine_that_cannot_run(checkpoint, tmp_path):

@@ -17,7 +17,7 @@ from fnet_export.bundle import tensors_from_task, write_graph
 from fnet_export.calibrate import bounds_from_graph
 from fnet_export.emulation import half_model, int8_model
 from fnet_export.inputs import parity_samples
-from fnet_export.int8 import int8_from_graph, products_from_graph, steps_from_bounds
+from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.parity import Candidate, parity_from_candidates
@@ -100,17 +100,18 @@ def test_honest_int8_passes(seed, traced, samples, tmp_path):
     lowered, graph = traced
     fill(lowered, seed)
     float32 = optimized_from_graph(graph, QUANTISABLE)
+    layers = layers_from_model(model_of(seed))
     inputs = tensors_from_task(TASK, CONFIG, LENGTH)[0]
     write_graph(float32, tmp_path / "model.onnx")
-    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32)))
+    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32, layers)))
     bounds = bounds_from_graph(tmp_path / "model.onnx", tensors, inputs, samples, "minmax")
     sessions = {}
     for target, session in (("onnx", OrtSession), (OPENVINO, partial(OpenVinoSession, precision="int8"))):
         path = tmp_path / target / "model.onnx"
         path.parent.mkdir()
-        write_graph(int8_from_graph(float32, bounds, target=target), path)
+        write_graph(int8_from_graph(float32, bounds, layers, target=target), path)
         sessions[target] = session(path, inputs)
-    passing(seed, samples, "int8", int8_model(model_of(seed), steps_from_bounds(float32, bounds)), sessions)
+    passing(seed, samples, "int8", int8_model(model_of(seed), steps_from_bounds(float32, bounds, layers)), sessions)
 
 
 @pytest.mark.parametrize("precision", HALVES)

@@ -13,7 +13,8 @@ from fnet_runtime.manifest import INT8, AxisProfile
 from fnet_core.fnet import FNet
 from fnet_core.tasks import CHOICES, TASKS, task_at_positions, task_of_config
 from fnet_export.bundle import write_graph
-from fnet_export.int8 import LARGEST, TABLE, int8_from_graph, products_from_graph
+from fnet_export.errors import GraphError
+from fnet_export.int8 import LARGEST, TABLE, int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.precision import FORMS
@@ -37,12 +38,23 @@ def float_graph(name, positions=None, hybrid=False):
     model = FNet(config, task).eval()
     for value in model.parameters():
         torch.nn.init.normal_(value, std=0.3)
-    return optimized_from_graph(graph_from_model(lowered_from_model(model, "folded", task)), QUANTISABLE)
+    return of_model(model, task)
+
+
+def of_model(model, task):
+    """The optimized float32 graph of a model, which knows the model's layers."""
+    graph = optimized_from_graph(graph_from_model(lowered_from_model(model, "folded", task)), QUANTISABLE)
+    graph.meta["layers"] = layers_from_model(model)
+    return graph
+
+
+def products(graph):
+    return products_from_graph(graph, graph.meta["layers"])
 
 
 def int8(graph, target="onnx", **options):
-    bounds = {product.activation.name: 3.0 + i for i, product in enumerate(products_from_graph(graph))}
-    return int8_from_graph(graph, bounds, target=target, **options)
+    bounds = {product.activation.name: 3.0 + i for i, product in enumerate(products(graph))}
+    return int8_from_graph(graph, bounds, graph.meta["layers"], target=target, **options)
 
 
 def weights(graph):
@@ -50,7 +62,7 @@ def weights(graph):
 
 
 def modules(graph):
-    return [product.module for product in products_from_graph(graph)]
+    return [product.module for product in products(graph)]
 
 
 def nodes(graph, op_type):
@@ -84,6 +96,53 @@ def test_those_of_positions_and_of_attention_too():
     assert modules(float_graph("question-answering", hybrid=True)) == LAYERS[:3] + attention + LAYERS[3:]
 
 
+def zero_biased(name, *changed, **changes):
+    """A model whose biases are zeros, as every freshly made one is, or some of them: those of modules that end in `changed`."""
+    config = tiny_config(**changes)
+    task = task_of_config(TASKS[name], config)
+    torch.manual_seed(0)
+    model = FNet(config, task).eval()
+    for parameter, value in model.named_parameters():
+        torch.nn.init.normal_(value, std=0.3)
+        if parameter.endswith(changed or "bias"):
+            torch.nn.init.zeros_(value)
+    return model
+
+
+@pytest.mark.parametrize("changes", [{}, HYBRID, {"mixing": "linear"}, {"mixing": "identity"}])
+@pytest.mark.parametrize("name", ["masked-lm", "sequence-classification"])
+def test_a_layer_whose_bias_the_graph_leaves_out_is_one_too(name, changes):
+    """A bias of zeros adds nothing: the tracer and the simplifier drop it."""
+    for changed in ((), ("blocks.0.output.bias",)):
+        model = zero_biased(name, *changed, **changes)
+        graph = of_model(model, model.task)
+        assert set(modules(graph)) == set(layers_from_model(model))
+        assert {"encoder.embeddings.projection", "encoder.blocks.1.output"} < set(modules(graph))
+        added = [node for node in nodes(graph, "Add") if node.name.startswith("encoder.blocks.0.output/")]
+        assert added == []
+        assert all(np.isfinite(output).all() for output in outputs(int8(graph)))
+
+
+def test_layers_of_the_same_weights_are_one_product():
+    model = zero_biased("question-answering", "key.weight", "query.weight", "key.bias", "query.bias", **HYBRID)
+    graph = of_model(model, model.task)
+    assert "encoder.blocks.1.mixing.key" not in modules(graph)
+    assert graph.meta["layers"]["encoder.blocks.1.mixing.key"] == "encoder.blocks.1.mixing.query"
+    assert all(np.isfinite(output).all() for output in outputs(int8(graph)))
+
+
+def test_a_layer_that_the_graph_has_no_product_of_is_refused():
+    graph = float_graph("sequence-classification")
+    expected = "expected a product of each of the model's 6 linear layers in the graph; found none of head.dense. This is a fault"
+    with pytest.raises(GraphError, match=expected):
+        products_from_graph(graph, {**graph.meta["layers"], "head.dense": "head.dense"})
+    unnamed = graph.clone()
+    for node in nodes(unnamed, "Gather"):
+        node.name = node.name.rpartition("/")[2]
+    with pytest.raises(GraphError, match="found no look-up of encoder.embeddings.word"):
+        int8_from_graph(unnamed, {}, {}, target="onnx")
+
+
 @pytest.mark.parametrize("target", FORMS)
 @pytest.mark.parametrize("name", ["masked-lm", "sequence-classification"])
 def test_the_graph_given_stays_as_it_is(name, target):
@@ -100,8 +159,8 @@ def test_the_graph_given_stays_as_it_is(name, target):
 def test_weights_are_symmetric_by_unit_and_within_half_a_step(target):
     graph = float_graph("masked-lm")
     before, after = weights(graph), weights(int8(graph, target))
-    table = next(product.weight.name for product in products_from_graph(graph) if product.transposed)
-    for product in products_from_graph(graph):
+    table = next(product.weight.name for product in products(graph) if product.transposed)
+    for product in products(graph):
         name, axis = product.weight.name, 0 if product.transposed else 1  # of output units
         whole, scale = after.get(f"{name}_int8"), after[f"{name}_scale"]
         if whole is None:
@@ -117,13 +176,15 @@ def test_weights_are_symmetric_by_unit_and_within_half_a_step(target):
 
 
 def test_units_of_zeros_alone():
-    graph = float_graph("sequence-classification").clone()
-    product = products_from_graph(graph)[1]
+    given = float_graph("sequence-classification")
+    graph = given.clone()
+    graph.meta.update(given.meta)
+    product = products(graph)[1]
     zeroed = product.weight.const_value.numpy().copy()
     zeroed[:, 3] = 0
     product.weight.const_value = ir.tensor(zeroed, name=product.weight.name)
-    bounds = {product.activation.name: 0.0 for product in products_from_graph(graph)}
-    quantised = int8_from_graph(graph, bounds, target="onnx")
+    bounds = {product.activation.name: 0.0 for product in products(graph)}
+    quantised = int8_from_graph(graph, bounds, graph.meta["layers"], target="onnx")
     after = weights(quantised)
     assert (after[f"{product.weight.name}_scale"][3], np.abs(after[f"{product.weight.name}_int8"][:, 3]).max()) == (1, 0)
     assert after[f"{product.activation.name}_scale"] == np.float32(1 / LARGEST)
@@ -133,12 +194,12 @@ def test_units_of_zeros_alone():
 def test_products_that_read_one_activation_share_its_scale():
     graph = float_graph("question-answering", hybrid=True)
     quantised = int8(graph)
-    found = {product.module: product.activation for product in products_from_graph(graph)}
+    found = {product.module: product.activation for product in products(graph)}
     query, key, value = (found[f"encoder.blocks.1.mixing.{part}"] for part in ("query", "key", "value"))
     assert query is key is value
     assert len(nodes(quantised, "QuantizeLinear")) == len(set(found.values())) == len(found) - 2
     scales = weights(quantised)
-    bounds = {product.activation.name: 3.0 + i for i, product in enumerate(products_from_graph(graph))}
+    bounds = {product.activation.name: 3.0 + i for i, product in enumerate(products(graph))}
     for activation in set(found.values()):
         assert scales[f"{activation.name}_scale"] == np.float32(bounds[activation.name] / LARGEST)
         assert scales[f"{activation.name}_zero"].dtype == np.int8
@@ -163,7 +224,7 @@ def test_what_is_kept_stays_float(target):
     kept = {"encoder.blocks.0.intermediate", "head.decoder", TABLE}
     quantised = int8(graph, target, keep=kept)
     before, after = weights(graph), weights(quantised)
-    for product in products_from_graph(graph):
+    for product in products(graph):
         assert (f"{product.weight.name}_int8" in after) == (product.module not in kept)
         assert (product.weight.name in after) == (product.module in kept)
     everything = int8(graph, target, keep={*modules(graph), TABLE})
@@ -192,7 +253,7 @@ def test_nothing_is_left_behind_unused(name, target):
     assert all(value.uses() for value in quantised.graph.initializers.values())
     assert all(any(value.uses() or value.is_graph_output() for value in node.outputs) for node in quantised.graph)
     after = weights(quantised)
-    assert not {product.weight.name for product in products_from_graph(graph)} & set(after)
+    assert not {product.weight.name for product in products(graph)} & set(after)
     sizes = [sum(array.nbytes for array in found.values()) for found in (weights(graph), after)]
     assert sizes[1] < 0.55 * sizes[0]  # most of a tiny model is the table, with a scale or two for every 12 numbers
     names = [node.name for node in quantised.graph]
@@ -208,5 +269,5 @@ def test_tensorrt_rtx_builds_every_head(name, tmp_path):
     ranges = {"batch_size": profile} | ({CHOICES: profile} if CHOICES in TASKS[name].input_axes else {})
     engine = engine_from_graph(tmp_path / "model.onnx", library=library_for_target("tensorrt-rtx"), ranges=ranges)
     assert struct.unpack_from("<Q", engine.data, 16) == (len(engine.data),)
-    wanted = {product.node.name for product in products_from_graph(float_graph(name))}
+    wanted = {product.node.name for product in products(float_graph(name))}
     assert wanted == {node for node, precision in engine.precisions.items() if precision == INT8}

@@ -9,6 +9,7 @@ from fnet_export.metrics import (
     entities_from_tags,
     f1,
     figure_from_values,
+    figure_of_metric,
     label_counts,
     macro_f1,
     mean_error,
@@ -18,6 +19,7 @@ from fnet_export.metrics import (
     resampled_sums,
     root_mean_square_error,
     share,
+    wilson_interval,
     words_f1,
 )
 
@@ -68,6 +70,25 @@ def test_the_interval_is_scipys():
     wanted = scipy.stats.bootstrap((100 * counts[:, 0],), np.mean, method="percentile", n_resamples=20_000, rng=1)
     assert (figure.low, figure.high) == pytest.approx(tuple(wanted.confidence_interval), abs=0.5)
     assert figure == figure_from_values(80.0, metric.value(resampled_sums(counts)))  # the seed is fixed
+
+
+@pytest.mark.parametrize(("right", "trials"), [(40, 40), (0, 40), (39, 40), (1, 3), (250, 1000)])
+def test_wilsons_interval_is_scipys(right, trials):
+    wanted = scipy.stats.binomtest(right, trials).proportion_ci(method="wilson")
+    assert wilson_interval(right, trials) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+
+
+def test_a_share_of_records_has_wilsons_interval_and_others_the_bootstraps():
+    counts = np.ones((40, 2))
+    figure = figure_of_metric(share("accuracy", 0, 1), counts, resampled_sums(counts))
+    assert (figure.value, figure.high) == (100, 100)
+    assert figure.low == pytest.approx(91.24, abs=0.005)
+    for several in (counts * 2, counts * [0.5, 1.0]):  # two words a record; an F1 of a half
+        metric = share("word accuracy", 0, 1)
+        assert not metric.is_share_of_records(several)
+        found = figure_of_metric(metric, several, resampled_sums(several))
+        assert found.low == found.value == found.high
+    assert not f1("F1", 0, 0, 1).is_share_of_records(counts)
 
 
 def test_as_many_records_are_drawn_alike():

@@ -14,7 +14,7 @@ from fnet_export.bundle import tensors_from_task, write_graph
 from fnet_export.calibrate import bounds_from_graph
 from fnet_export.emulation import half_model, int8_model
 from fnet_export.inputs import parity_samples
-from fnet_export.int8 import int8_from_graph, products_from_graph, steps_from_bounds
+from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
 from fnet_export.lower import lowered_from_model
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.parity import Candidate, parity_from_candidates
@@ -104,12 +104,13 @@ class HonestInt8(Honest):
     def __init__(self, name, folder, texts=None):
         super().__init__(name, "folded", texts)
         float32 = optimized_from_graph(graph_from_model(lowered_from_model(self.model, "folded")), QUANTISABLE)
+        layers = layers_from_model(self.model)
         write_graph(float32, folder / "model.onnx")
-        tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32)))
+        tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32, layers)))
         bounds = bounds_from_graph(folder / "model.onnx", tensors, self.inputs, self.samples, "minmax")
-        self.steps = steps_from_bounds(float32, bounds)
-        self.int8 = int8_from_graph(float32, bounds, target="onnx")
-        self.layers = len(products_from_graph(float32))
+        self.steps = steps_from_bounds(float32, bounds, layers)
+        self.int8 = int8_from_graph(float32, bounds, layers, target="onnx")
+        self.layers = len(products_from_graph(float32, layers))
 
     def rows(self, graph, folder):
         write_graph(graph, folder / "model.onnx")

@@ -83,7 +83,7 @@ def test_without_openvino_the_plan_says_what_to_install(checkpoint, tmp_path, mo
     options = ["--task", "sequence-classification", "--target", "openvino", "--model", checkpoint, "--output", tmp_path / "b"]
     result = CliRunner().invoke(cli.main, [str(option) for option in [*options, "--json"]])
     assert result.exit_code == 4
-    assert "install it: pip install 'fnet-export[openvino]'" in json.loads(result.stdout)["error"]
+    assert "install it: pip install 'openvino>=2026.0'" in json.loads(result.stdout)["error"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """Padding sensitivity, against outputs of a model that is called by hand."""
 
 import dataclasses
+import io
 import json
 import shutil
 import xml.etree.ElementTree as ElementTree
@@ -12,15 +13,17 @@ from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
 from fnet_runtime.manifest import manifest_from_folder
 from fnet_runtime.tokenizer import Tokenizer
+from rich.console import Console
 from scipy.special import log_softmax
 
 from fnet_core.checkpoint import checkpoint_from_name, model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.cli import main
+from fnet_export.commands.padding import table_from_drift
 from fnet_export.errors import CompareError, GraphError, OptionError, SourceError
 from fnet_export.inputs import MASKED_EVERY
-from fnet_export.padding import Figures, OutputDrift, drift_from_model, lengths_of_config
+from fnet_export.padding import Drift, Figures, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
 from fnet_export.padding_chart import svg_from_drift
 from fnet_export.plan import ExportOptions, plan_from_options
 from fnet_export.source import checkpoint_from_bundle
@@ -202,6 +205,40 @@ def test_the_chart_is_the_same_text_each_time_and_says_what_it_shows(tmp_path):
     assert f"logits decisions agree {agree:.1%}; logits relative error " in said
 
 
+def widest_drift(*outputs):
+    """The widest figures that there are."""
+
+    def figures(median, worst):
+        return Figures(mean=median, median=median, worst=worst)
+
+    moved = OutputDrift(
+        cosine=figures(-0.2123, -0.9999),
+        max_rel=figures(0.9991, 147.512),
+        decision_agreement=figures(0.9999, 0),
+        kl=figures(1e-10, 1),
+    )
+    length = LengthDrift(
+        sequence_length=10_000,
+        fitting=64,
+        cut=64,
+        outputs=dict.fromkeys(outputs, moved),
+        cut_agreement={outputs[0]: 0.984},
+        median_ms=8.0,
+    )
+    return Drift(trained_length=16_384, trained_ms=1_000.0, lengths=(length,))
+
+
+def test_all_columns_fit_80_characters_whatever_the_figures_are():
+    shown = io.StringIO()
+    table = table_from_drift(widest_drift("prediction_logits", "seq_relationship_logits"))
+    Console(file=shown, width=80).print(table)
+    head, _, first, *_ = shown.getvalue().splitlines()
+    assert head.split() == ["length", "cut", "output", "cosine", "max", "rel", "KL", "agree", "of", "cut", "speed"]
+    assert [cell for cell in first.split() if not cell.startswith("pred")] == [
+        *("10000", "64", "-0.21", "(-1.00)", "99.9%", "(1e+04%)", "1e-10", "99.9%", "98.4%", "125x")
+    ]
+
+
 # ---- the command
 
 
@@ -268,25 +305,25 @@ def test_a_bundle_that_is_none(tmp_path):
 
 def test_the_checkpoint_must_be_the_bundles(checkpoint, bundle, tmp_path):
     manifest = manifest_from_folder(bundle)
-    assert checkpoint_from_bundle(bundle, manifest).source == checkpoint_from_name(str(checkpoint)).source
+    assert checkpoint_from_bundle(bundle, manifest, on_note=pytest.fail).source == checkpoint_from_name(str(checkpoint)).source
     moved = shutil.copytree(checkpoint, tmp_path / "moved")
     gone = dataclasses.replace(manifest, source=dataclasses.replace(manifest.source, id=str(tmp_path / "gone")))
     with pytest.raises(SourceError, match="was made from the checkpoint .*gone.* cannot be opened.*say where it is with --model"):
-        checkpoint_from_bundle(bundle, gone)
-    assert checkpoint_from_bundle(bundle, gone, str(moved)).folder == moved
+        checkpoint_from_bundle(bundle, gone, on_note=pytest.fail)
+    assert checkpoint_from_bundle(bundle, gone, str(moved), on_note=pytest.fail).folder == moved
     (moved / "config.json").write_text(tiny_config(hidden_act="relu").to_json())
     with pytest.raises(SourceError, match="moved: is not the checkpoint that .*: config.json differ"):
-        checkpoint_from_bundle(bundle, manifest, str(moved))
+        checkpoint_from_bundle(bundle, manifest, str(moved), on_note=pytest.fail)
     save_tiny(moved, layer_norm_eps=1e-3, num_hidden_layers=1)
     with pytest.raises(SourceError, match="model.safetensors, config.json differ from what the bundle says; name the right one"):
-        checkpoint_from_bundle(bundle, manifest, str(moved))
+        checkpoint_from_bundle(bundle, manifest, str(moved), on_note=pytest.fail)
 
 
 def test_the_built_in_model_is_found_by_its_name(bundle):
     manifest = manifest_from_folder(bundle)
     built_in = dataclasses.replace(manifest, source=dataclasses.replace(manifest.source, id="built-in"))
     with pytest.raises(SourceError, match="built-in: is not the checkpoint that"):
-        checkpoint_from_bundle(bundle, built_in)
+        checkpoint_from_bundle(bundle, built_in, on_note=pytest.fail)
 
 
 # ---- the export at another length

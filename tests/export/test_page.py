@@ -13,7 +13,7 @@ import pytest
 from fnet_export.agreement import Agreement
 from fnet_export.figures import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
 from fnet_export.page import html_from_values, share_of_limit, verdict_from_values
-from fnet_export.wording import QUICK, counted, figure, percent, size
+from fnet_export.wording import QUICK, counted, figure, milliseconds, percent, size
 
 EXAMPLES = Path(__file__).parent / "parity"
 FULL, FAILED = (json.loads((EXAMPLES / f"{name}.json").read_text()) for name in ("full", "failed"))
@@ -99,6 +99,8 @@ def test_a_row_may_fail_for_a_reason_alone():
     row = FULL["rows"][-1] | {"status": "failed", "reason": "its process ended"}
     verdict = verdict_from_values(FULL | {"passed": False, "rows": [row], "shipped": "C++ runtime"})
     assert verdict.sentences[0] == "What is shipped, C++ runtime, failed: its process ended."
+    page = html_from_values(FULL | {"passed": False, "rows": [*FULL["rows"][:-1], row]})
+    assert f"Failed {row['name']}: its process ended" in text_of(page)
 
 
 def test_the_same_values_make_the_same_page():
@@ -190,6 +192,15 @@ def test_a_histogram_says_where_most_errors_are():
     )
 
 
+@pytest.mark.parametrize("count", [4, 9, 26, 60])
+def test_a_histogram_is_marked_at_powers_of_ten(count):
+    edges = [-13 + i / 2 for i in range(count + 1)]
+    svg = svg_from_histogram({"row": "engine", "log10_edges": edges, "counts": {"start": [1] * count}}, {})
+    marks = re.findall(r">(1e[^<]*)<", svg)
+    assert len(marks) > 1
+    assert all(re.fullmatch(r"1e-?\d+", mark) for mark in marks)
+
+
 def test_headroom_names_the_largest_tensor_of_each_layer():
     headroom = {"limit": 65504.0, "layers": {"embeddings": {"sum": 3.0, "norm": 11.0}, "0": {"mixing sum": 36.4}, "head": {}}}
     assert said(svg_from_headroom(headroom)) == (
@@ -200,6 +211,7 @@ def test_headroom_names_the_largest_tensor_of_each_layer():
 
 def test_times_are_said_with_their_names():
     assert said(svg_from_times({"a": 1.25, "b": 20.0}, marked="b", title="Latency")) == "Latency. a: 1.25 ms. b: 20 ms."
+    assert said(svg_from_times({"a": 1210.4}, marked="a", title="Latency")) == "Latency. a: 1,210 ms."
     assert svg_from_times({}, marked="", title="Latency") is None
 
 
@@ -212,4 +224,5 @@ def test_figures_in_words():
     assert [size(n) for n in (0, 999, 1000, 999_700, 12_345_678, 10**16)] == [
         "0 bytes", "999 bytes", "1 kB", "1 MB", "12.3 MB", "1e+04 TB",
     ]  # fmt: skip
+    assert [milliseconds(value) for value in (0.0123, 99.96, 999.4, 999.6, 12_345.0)] == ["0.0123", "100", "999", "1,000", "12,345"]
     assert [counted(n, "text") for n in (0, 1, 2)] == ["0 texts", "1 text", "2 texts"]

@@ -70,6 +70,18 @@ def test_samples_are_real_texts_the_edges_and_random_ids(task):
     assert all(np.array_equal(array, again.inputs[name]) for name, array in found.inputs.items())
 
 
+class DyingSession(TorchSession):
+    """Answers once."""
+
+    runs = 0
+
+    def run(self, inputs):
+        self.runs += 1
+        if self.runs > 1:
+            raise SessionError("it died")
+        return super().run(inputs)
+
+
 def test_what_runs_and_what_does_not():
     seen = []
 
@@ -100,6 +112,18 @@ def test_what_runs_and_what_does_not():
     assert not ParityReport(rows=report.rows[1:], inputs=ROWS, expected={}).passed  # nothing ran: nothing proved
     with pytest.raises(SessionError, match="it broke"):
         checked([yardstick(), Candidate(name="engine", open=broken)])
+
+
+def test_a_guest_that_dies_in_the_middle_has_failed_and_a_needed_one_ends_the_check():
+    model = model_of()
+    report = checked([yardstick(), Candidate(name="guest", open=lambda: DyingSession(model), needed=False)])
+    assert [(row.name, row.status, row.reason) for row in report.rows] == [
+        ("torch float32", "passed", None),
+        ("guest", "failed", "it died"),
+    ]
+    assert not report.passed
+    with pytest.raises(SessionError, match="it died"):
+        checked([yardstick(), Candidate(name="engine", open=lambda: DyingSession(model))])
 
 
 def untimed(report):

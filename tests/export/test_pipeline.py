@@ -8,14 +8,17 @@ from pathlib import Path
 
 import fnet_runtime
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import CPP_ROW, LENGTH, export, save_tiny
 from fnet_runtime.errors import InputError
 from fnet_runtime.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_folder
+from safetensors.torch import load_file, save_file
 
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
 from fnet_export import candidates, cli
+from fnet_export.bundle import bundle_folder
 from fnet_export.errors import GraphError, OutputError, ParityError
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.plan import ExportOptions, plan_from_options
@@ -192,6 +195,28 @@ def test_bad_options(checkpoint, tmp_path, arguments, code, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.paired])
+def test_a_model_of_one_token_type_has_no_task_of_two_texts(task, tmp_path):
+    folder = save_tiny(tmp_path / "c", task, type_vocab_size=1)
+    for more in ([], ["--dry-run"]):
+        result = run("--task", task, "--target", "onnx", "--model", folder, "--output", tmp_path / "b", *more)
+        told = (
+            f"{task} takes two texts, and the tokens of the second have type 1; config.json says type_vocab_size 1. Export a task"
+        )
+        assert (result.exit_code, told in result.stderr) == (1, True), result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_decoder_that_differs_from_what_it_is_tied_to_is_found_by_the_plan(tmp_path):
+    folder = save_tiny(tmp_path / "c", "masked-lm")
+    weights = load_file(folder / "model.safetensors")
+    decoder = torch.zeros_like(weights["embeddings.word_embeddings.weight"])
+    save_file(weights | {"cls.predictions.decoder.weight": decoder}, folder / "model.safetensors")
+    result = run("--task", "masked-lm", "--target", "onnx", "--model", folder, "--output", tmp_path / "b", "--dry-run")
+    told = "cls.predictions.decoder.weight differs from embeddings.word_embeddings.weight, but tie_word_embeddings"
+    assert (result.exit_code, told in result.stderr) == (1, True), result.output
+
+
 def test_no_library_is_exit_4_with_the_line_to_install(checkpoint, tmp_path, monkeypatch):
     for name in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -199,7 +224,7 @@ def test_no_library_is_exit_4_with_the_line_to_install(checkpoint, tmp_path, mon
         "--task", "sequence-classification", "--target", "tensorrt", "--model", checkpoint, "--output", tmp_path / "b", "--json"
     )
     assert result.exit_code == 4
-    assert "pip install 'fnet-export[tensorrt-rtx]'" in json.loads(result.stdout)["error"]
+    assert "pip install 'tensorrt-rtx-cu13>=1.7' 'tensorrt-rtx>=1.7' 'cuda-bindings>=12.6'" in json.loads(result.stdout)["error"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -272,19 +297,21 @@ def test_output_where_nothing_can_be_written(checkpoint):
     assert (result.exit_code, "cannot be written" in result.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
-def test_killed_in_the_middle(checkpoint, tmp_path, name):
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130), ("SIGKILL", -9)])
+def test_killed_in_the_middle(checkpoint, tmp_path, name, code):
     arguments = [*SHORT, "--model", str(checkpoint), "--output", str(tmp_path / "b")]
-    child = subprocess.Popen([sys.executable, "-m", "fnet_export.cli", *arguments], stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-m", "fnet_export", *arguments], stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     while "prove parity" not in child.stderr.readline():
         assert child.poll() is None
     os.kill(child.pid, getattr(signal, name))
     child.stderr.close()
-    assert child.wait(60) != 0
-    assert not (tmp_path / "b").exists()
-    if name != "SIGKILL":
-        assert list(tmp_path.iterdir()) == []
+    assert child.wait(60) == code
+    assert bool(list(tmp_path.iterdir())) == (name == "SIGKILL")
+    if name == "SIGKILL":
+        with bundle_folder(tmp_path / "b", force=False):
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_missing_and_foreign_vocabularies(tmp_path):
@@ -306,7 +333,7 @@ def test_missing_and_foreign_vocabularies(tmp_path):
 
 
 def test_help_says_every_option():
-    shown = run("--help").stdout
+    shown = run("export", "--help").stdout
     options = "--task --target --model --revision --output --tokenizer --mixing --predict-positions"
     for option in [
         *options.split(),

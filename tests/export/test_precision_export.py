@@ -7,16 +7,19 @@ import numpy as np
 import openvino
 import pytest
 from click.testing import CliRunner
-from conftest import CPP_ROW, export, save_tiny
+from conftest import CPP_ROW, export, save_fresh, save_tiny, tiny_config
 from fnet_runtime.errors import SessionError
 from fnet_runtime.manifest import ENGINE, IR, MANIFEST, MODEL, PARITY, AxisProfile, Quantization, file_info, manifest_from_folder
+from safetensors.torch import load_file, save_file
 
+from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import cli, rivals
 from fnet_export.emails import EMAILS
 from fnet_export.errors import EngineError, OptionError
+from fnet_export.int8 import layers_from_model
 from fnet_export.plan import CALIBRATE, ExportOptions, plan_from_options
-from fnet_export.proof import ENOUGH
+from fnet_export.proof import ENOUGH, products_from_file
 from fnet_export.texts import BUILT_IN, COUNT, texts_from_file
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
@@ -37,7 +40,8 @@ def report_of(folder):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_head_in_int8(task, tmp_path):
-    done = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task, precision="int8")
+    """Freshly made models: what int8 leaves out it would leave out here, where no bias shows where a linear layer ends."""
+    done = export(save_fresh(tmp_path / "c", task), tmp_path / "b", task=task, precision="int8")
     manifest = manifest_from_folder(done.folder)
     assert manifest.precision == "int8"
     assert manifest.quantization == Quantization(
@@ -56,6 +60,9 @@ def test_every_head_in_int8(task, tmp_path):
     assert {row["name"] for row in report["rows"] if row["status"] != "passed"} == {CPP_ROW}
     assert set(report["expected"]) == {"fp32", "int8"}
     assert report["proof"]["share"] >= ENOUGH
+    layers = layers_from_model(FNet(tiny_config(), TASKS[task]))
+    in_int8 = {product.name.partition("/")[0] for product in products_from_file(done.folder / MODEL) if product.precision == "int8"}
+    assert in_int8 == set(layers)
     assert report["proof"]["read_from"].startswith("ONNX Runtime ")
     assert (report["headroom"], list(report["latency"]["rows"])) == (None, ["ONNX Runtime, fp32", "ONNX Runtime, int8"])
     assert report["latency"]["not_timed"] == {
@@ -63,15 +70,25 @@ def test_every_head_in_int8(task, tmp_path):
     }
 
 
+def without_biases(folder):
+    """Make every bias of a checkpoint zero, as it is in a freshly made model."""
+    weights = load_file(folder / "model.safetensors")
+    save_file({key: value * (not key.endswith(".bias")) for key, value in weights.items()}, folder / "model.safetensors")
+    return folder
+
+
 @pytest.mark.parametrize("task", ["pretraining", "question-answering"])
 def test_int8_in_openvino(task, tmp_path):
     checkpoint = save_tiny(tmp_path / "c", task, attention_layers=(1,), num_attention_heads=4)
+    if task == "question-answering":
+        without_biases(checkpoint)
     folder = export(checkpoint, tmp_path / "b", task=task, target="openvino", precision="int8").folder
     assert all(check.passed for check in fnet_runtime.load(folder, threads=1).self_test())
     report = report_of(folder)
     assert {row["name"] for row in report["rows"] if row["status"] != "passed"} == {"transformers", CPP_ROW}  # it has no attention
     assert (report["rows"][-1]["name"], report["rows"][-1]["precision"]) == ("OpenVINO, model.xml", "int8")
     assert report["proof"]["read_from"].startswith("OpenVINO ")
+    assert report["proof"]["share"] == 1.0
     half = ["fp16"] if cpu_has("FP16") else ["bf16"] if cpu_has("BF16") else []
     assert list(report["latency"]["rows"]) == [f"OpenVINO, {precision}" for precision in ("fp32", *half, "int8")]
     missing = ("fp16", "bf16")[: 2 if not half else half == ["bf16"]]
@@ -82,7 +99,7 @@ def test_int8_in_openvino(task, tmp_path):
 def test_bf16_in_openvino(task, tmp_path):
     if not cpu_has("BF16"):
         pytest.skip("this CPU has no bf16")
-    checkpoint = save_tiny(tmp_path / "c", task)
+    checkpoint = without_biases(save_tiny(tmp_path / "c", task))
     folder = export(checkpoint, tmp_path / "b", task=task, target="openvino", precision="bf16").folder
     manifest = manifest_from_folder(folder)
     assert (manifest.precision, manifest.quantization) == ("bf16", None)
@@ -98,7 +115,8 @@ def test_bf16_in_openvino(task, tmp_path):
 @pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_precisions_of_tensorrt_rtx(task, precision, tmp_path):
-    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task, target="tensorrt-rtx", precision=precision).folder
+    checkpoint = without_biases(save_tiny(tmp_path / "c", task))
+    folder = export(checkpoint, tmp_path / "b", task=task, target="tensorrt-rtx", precision=precision).folder
     manifest = manifest_from_folder(folder)
     assert (manifest.precision, manifest.quantization is not None) == (precision, precision == "int8")
     assert ENGINE in manifest.files

@@ -13,7 +13,7 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import tensors_from_task, write_graph
 from fnet_export.errors import PrecisionError
-from fnet_export.int8 import int8_from_graph, products_from_graph
+from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.lower import lowered_from_model
 from fnet_export.openvino import ir_from_graph, openvino_library
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
@@ -50,9 +50,12 @@ def graph():
     return optimized_from_graph(graph_from_model(lowered_from_model(model, "folded", TASK)), QUANTISABLE)
 
 
+LAYERS = layers_from_model(FNet(tiny_config(), TASK))
+
+
 @pytest.fixture(scope="module")
 def bounds(graph):
-    return {product.activation.name: 4.0 for product in products_from_graph(graph)}
+    return {product.activation.name: 4.0 for product in products_from_graph(graph, LAYERS)}
 
 
 def written(graph, folder):
@@ -78,21 +81,21 @@ def test_too_small_a_share_names_what_stayed():
 
 
 def test_products_and_their_multiply_adds(graph, bounds, tmp_path):
-    modules = {p.module for p in products_from_graph(graph)}
+    modules = {p.module for p in products_from_graph(graph, LAYERS)}
     for made, precision in ((graph, "fp32"), (half_from_graph(graph, "fp16"), "fp16"), (half_from_graph(graph, "bf16"), "bf16")):
         products = products_from_file(written(made, tmp_path))
         assert {p.precision for p in products} == {precision}
         sizes = {p.name.partition("/")[0]: p.multiply_adds for p in products}
         assert sizes["encoder.blocks.0.intermediate"] == sizes["encoder.blocks.1.output"] == LENGTH * 12 * 10
         assert sizes["head.decoder"] == LENGTH * 12 * tiny_config().vocab_size
-    products = products_from_file(written(int8_from_graph(graph, bounds, target="onnx"), tmp_path))
+    products = products_from_file(written(int8_from_graph(graph, bounds, LAYERS, target="onnx"), tmp_path))
     assert {p.name.partition("/")[0] for p in products if p.precision == "int8"} == modules
     assert {p.name.partition("/")[0] for p in products if p.precision == "fp32"} == {f"encoder.blocks.{i}.mixing" for i in (0, 1)}
     assert sizes == {p.name.partition("/")[0]: p.multiply_adds for p in products}
 
 
 def test_onnxruntime_runs_them_in_int8(graph, bounds, tmp_path):
-    path = written(int8_from_graph(graph, bounds, target="onnx"), tmp_path)
+    path = written(int8_from_graph(graph, bounds, LAYERS, target="onnx"), tmp_path)
     products = products_from_file(path)
     assert precisions_from_onnxruntime(path, products) == {p.name: p.precision for p in products}
     path = written(graph, tmp_path)
@@ -102,7 +105,7 @@ def test_onnxruntime_runs_them_in_int8(graph, bounds, tmp_path):
 
 def test_the_form_of_another_target_is_found_out(graph, bounds, tmp_path):
     """ONNX Runtime has no int8 product of a weight that the graph transposes."""
-    path = written(int8_from_graph(graph, bounds, target="tensorrt"), tmp_path)
+    path = written(int8_from_graph(graph, bounds, LAYERS, target="tensorrt"), tmp_path)
     products = products_from_file(path)
     found = proof_from_precisions(products, precisions_from_onnxruntime(path, products), precision="int8", read_from="it")
     assert [name.partition("/")[0] for name in found.stayed] == ["head.decoder"]
@@ -130,7 +133,7 @@ def test_a_product_that_onnxruntime_makes_float_is_found_out(tmp_path):
 
 
 def test_openvino_runs_them_in_int8(graph, bounds, tmp_path):
-    path = written(int8_from_graph(graph, bounds, target="openvino"), tmp_path)
+    path = written(int8_from_graph(graph, bounds, LAYERS, target="openvino"), tmp_path)
     ir_from_graph(path, tmp_path, library=openvino_library())
     inputs, _ = tensors_from_task(TASK, tiny_config(), LENGTH)
     operations = OpenVinoSession(tmp_path / IR, inputs, precision="int8").operations()
@@ -141,8 +144,8 @@ def test_openvino_runs_them_in_int8(graph, bounds, tmp_path):
 def test_openvino_names_a_product_by_node_module_or_output():
     products = [product("a/MatMul", 1), product("b/one", 1), product("b/two", 1), product("c/MatMul", 1)]
 
-    def operation(name, precision, kind="FullyConnected"):
-        return Operation(name=name, kind=kind, precision=precision, shape=(1,))
+    def operation(name, precision, kind="FullyConnected", **more):
+        return Operation(name=name, kind=kind, precision=precision, shape=(1,), **more)
 
     operations = [
         operation("a/node_linear", "i8"),  # the only product of its module
@@ -153,12 +156,19 @@ def test_openvino_names_a_product_by_node_module_or_output():
     ]
     assert precisions_from_openvino(operations, products) == {"a/MatMul": "int8", "b/two": "int8", "c/MatMul": "fp32"}
     assert precisions_from_openvino([operation("a/MatMul", "f64")], products) == {"a/MatMul": "f64"}
+    of_its_own = [
+        operation("Multiply_1", "i8", weight="a/MatMul/transpose_b"),
+        operation("Multiply_2", "i8", weight="Constant_3", layers=("Multiply_2", "c/QuantizeLinear", "b/one", "b/Tanh")),
+    ]
+    assert precisions_from_openvino(of_its_own, products) == {"a/MatMul": "int8", "b/one": "int8"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_tensorrt_is_given_them_in_that_precision(graph, bounds, tmp_path, precision):
-    made = int8_from_graph(graph, bounds, target="tensorrt-rtx") if precision == "int8" else half_from_graph(graph, precision)
+    made = (
+        int8_from_graph(graph, bounds, LAYERS, target="tensorrt-rtx") if precision == "int8" else half_from_graph(graph, precision)
+    )
     path = written(made, tmp_path)
     engine = engine_from_graph(path, library=library_for_target("tensorrt-rtx"), ranges=ENGINE_RANGES)
     products = products_from_file(path)

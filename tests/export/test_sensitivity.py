@@ -13,11 +13,11 @@ from fnet_export.bundle import write_graph
 from fnet_export.calibrate import MINMAX, bounds_from_graph
 from fnet_export.cli import main
 from fnet_export.emails import EMAILS
-from fnet_export.errors import CalibrationError, EvaluationError, OptionError
+from fnet_export.errors import EvaluationError, OptionError
 from fnet_export.evaluate import records_of_pipeline
 from fnet_export.graphs import lowered_from_plan
 from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import TABLE, products_from_graph
+from fnet_export.int8 import TABLE, layers_from_model, products_from_graph
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.plan import ExportOptions, plan_from_options
@@ -36,21 +36,22 @@ def built_in(tmp_path_factory):
     plan = plan_from_options(
         ExportOptions(**CLASSIFY, precision="int8", sequence_length=64, accept_drift=True, output=folder / "none")
     )
-    graph = optimized_from_graph(graph_from_model(lowered_from_plan(plan)), QUANTISABLE)
+    lowered = lowered_from_plan(plan)
+    graph, layers = optimized_from_graph(graph_from_model(lowered), QUANTISABLE), layers_from_model(lowered.model)
     write_graph(graph, folder / MODEL)
     manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
     pipeline = Pipeline(manifest=manifest, tokenizer=tokenizer, session=OrtSession(folder / MODEL, manifest.inputs), golden=folder)
     samples = samples_from_texts(plan.task, tokenizer, texts_from_file(None).texts[:16], sequence_length=64, choices=1)
-    products = products_from_graph(graph)
+    products = products_from_graph(graph, layers)
     names = [str(product.activation.name) for product in products]
     bounds = bounds_from_graph(folder / MODEL, names, manifest.inputs, samples, MINMAX, cache=folder)
-    return graph, products, pipeline, bounds, samples
+    return graph, products, layers, pipeline, bounds, samples
 
 
 def test_nothing_is_kept_where_nothing_is_lost(built_in, tmp_path):
-    graph, products, pipeline, bounds, samples = built_in
+    graph, products, layers, pipeline, bounds, samples = built_in
     records = records_of_pipeline(EMAILS, pipeline, limit=40)
-    found = sensitivity_from_graph(graph, bounds, pipeline, records, samples, max_accuracy_drop=100, scratch=tmp_path)
+    found = sensitivity_from_graph(graph, bounds, layers, pipeline, records, samples, max_accuracy_drop=100, scratch=tmp_path)
     assert found.kept == ()
     assert set(found.damages) == {TABLE, *(product.module for product in products)}
     assert list(found.damages.values()) == sorted(found.damages.values(), reverse=True)
@@ -59,11 +60,11 @@ def test_nothing_is_kept_where_nothing_is_lost(built_in, tmp_path):
 
 
 def test_what_spoils_the_answers_is_kept_first(built_in, tmp_path):
-    graph, products, pipeline, bounds, samples = built_in
+    graph, products, layers, pipeline, bounds, samples = built_in
     (spoilt,) = (product for product in products if product.module == SPOILT)
     wrong = bounds | {str(spoilt.activation.name): 1e-3}  # every activation of it is cut off
     records = records_of_pipeline(EMAILS, pipeline, limit=40)
-    found = sensitivity_from_graph(graph, wrong, pipeline, records, samples, max_accuracy_drop=0, scratch=tmp_path)
+    found = sensitivity_from_graph(graph, wrong, layers, pipeline, records, samples, max_accuracy_drop=0, scratch=tmp_path)
     assert next(iter(found.damages)) == SPOILT
     assert found.kept[0] == SPOILT
     assert len(found.kept) < len(found.damages)
@@ -107,13 +108,9 @@ def test_a_limit_without_labelled_data_of_the_task_is_refused(tmp_path):
         plan_from_options(replace(options, task="masked-lm"))
 
 
-def test_labels_and_the_cache_are_checked_before_anything_is_made(tmp_path, monkeypatch):
+def test_labels_are_checked_before_anything_is_made(tmp_path):
     data = tmp_path / "data.jsonl"
     data.write_text('{"text": "a", "label": "eggs"}')
     options = {"precision": "int8", "max_accuracy_drop": 1.0, "evaluation": data}
     with pytest.raises(EvaluationError, match=r"data.jsonl, line 1: label: 'eggs' is no label of the model; expected one of ham"):
         plan_from_options(ExportOptions(task="sequence-classification", target="onnx", output=tmp_path / "b", **options))
-    (tmp_path / "cache").write_text("a file")
-    monkeypatch.setenv("FNET_EXPORT_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(CalibrationError, match=r"calibration: cannot be written \(.*cache is no folder .*FNET_EXPORT_CACHE"):
-        plan_from_options(ExportOptions(task="sequence-classification", target="onnx", output=tmp_path / "b", precision="int8"))

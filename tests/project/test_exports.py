@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import fnet_runtime
+from fnet_runtime.install import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +41,17 @@ def test_every_dependency_is_pinned():
             assert name in names or name == "fnet-runtime", name
 
 
+def test_hints_install_what_the_package_asks_for():
+    """A hint names packages of an index, so that it works from a checkout as from a wheel."""
+    project = tomllib.loads((ROOT / "runtimes" / "python" / "pyproject.toml").read_text())["project"]
+    for library, packages in PACKAGES.items():
+        extra = project["optional-dependencies"].get(library.replace("_", "-"))
+        assert list(packages) == extra if extra else set(packages) <= set(project["dependencies"]), library
+    assert set(project["optional-dependencies"]) == {"openvino", "tensorrt", "tensorrt-rtx"}
+    for path in [*(ROOT / "fnet_export").rglob("*.py"), *(ROOT / "runtimes").rglob("*.py")]:
+        assert "pip install 'fnet-" not in path.read_text(), path
+
+
 REFUSED = ("torch", "onnx", "onnx_ir", "onnxscript", "transformers", "safetensors")
 HOOK = f"""
 import sys
@@ -59,7 +71,7 @@ def test_commands_for_bundles_need_neither_torch_nor_onnx(whole_bundle, tmp_path
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
 
     def run(*arguments):
-        command = [sys.executable, "-m", "fnet_export.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "fnet_export", *map(str, arguments)]
         done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

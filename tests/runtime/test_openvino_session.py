@@ -13,13 +13,14 @@ from fnet_runtime.manifest import IR, IR_DATA, MODEL, TensorInfo, manifest_from_
 from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.pipelines import load, session_from_bundle
+from threads import differing
 
 CPU_HAS = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @pytest.fixture(scope="module")
-def folder(checkpoint, tmp_path_factory):
-    return export(checkpoint, tmp_path_factory.mktemp("openvino") / "bundle", target="openvino").folder
+def folder(openvino_bundle):
+    return openvino_bundle
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +39,11 @@ def imported(**changes):
 
 
 class Core:
-    """OpenVINO's core, with another answer to what the CPU can, and to what a compiled model computes in."""
+    """OpenVINO's core, with other answers to what the CPU can, what a compiled model computes in, and how many it runs at once."""
 
-    def __init__(self, capabilities=(), runs_in=None):
+    def __init__(self, capabilities=(), runs_in=None, requests=1, request=None):
         self.core, self.capabilities, self.runs_in, self.options = openvino.Core(), list(capabilities), runs_in, {}
+        self.requests, self.request, self.made = requests, request, 0
 
     def get_property(self, device, name):
         assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -53,11 +55,17 @@ class Core:
     def compile_model(self, model, device, options):
         self.options = dict(options)
         hint = options["INFERENCE_PRECISION_HINT"]
-        found = self.runs_in or hint
+        floats = SimpleNamespace(to_string=lambda: self.runs_in or hint)
+        properties = {"INFERENCE_PRECISION_HINT": floats, "OPTIMAL_NUMBER_OF_INFER_REQUESTS": self.requests}
         compiled = self.core.compile_model(model, device, options | {"INFERENCE_PRECISION_HINT": "f32"})
+
+        def create_infer_request():
+            self.made += 1
+            return (self.request or compiled.create_infer_request)()
+
         return SimpleNamespace(
-            create_infer_request=compiled.create_infer_request,
-            get_property=lambda _: SimpleNamespace(to_string=lambda: found),
+            create_infer_request=create_infer_request,
+            get_property=properties.__getitem__,
             inputs=compiled.inputs,
             outputs=compiled.outputs,
         )
@@ -103,7 +111,7 @@ def test_on_the_command_line(folder, monkeypatch):
         assert (result.exit_code, result.stdout.startswith("passed  logits")) == (0, True), result.output
     monkeypatch.setitem(sys.modules, "openvino", None)
     result = CliRunner().invoke(main, [str(folder), "--text", "a fox"])
-    assert (result.exit_code, "pip install 'fnet-runtime[openvino]'" in result.stderr) == (4, True)
+    assert (result.exit_code, "pip install 'openvino>=2026.0'" in result.stderr) == (4, True)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -156,7 +164,7 @@ def test_without_openvino(folder, inputs):
     def importer(name):
         raise ImportError(f"no {name}")
 
-    with pytest.raises(SessionError, match=r"openvino cannot be imported \(no openvino\); pip install 'fnet-runtime\[openvino\]'"):
+    with pytest.raises(SessionError, match=r"openvino cannot be imported \(no openvino\); pip install 'openvino>=2026\.0'"):
         OpenVinoSession(folder / IR, inputs, importer=importer)
 
 
@@ -180,12 +188,24 @@ def test_other_inputs_than_the_manifests(folder, inputs):
         OpenVinoSession(folder / IR, inputs).run({name: a.astype(np.int32) for name, a in ids(1).items()})
 
 
-def test_a_failing_run(folder, inputs, monkeypatch):
-    session = OpenVinoSession(folder / IR, inputs)
+def test_as_many_requests_as_it_runs_at_once_serve_all_threads(folder, inputs):
+    core = Core(requests=3)
+    session = OpenVinoSession(folder / IR, inputs, threads=1, importer=imported(Core=lambda: core))
+    assert core.made == 1
+    assert differing(lambda fed: session.run(fed)["logits"].tolist(), [ids(1 + seed % 3, seed=seed) for seed in range(16)]) == []
+    assert core.made == 3
 
-    def infer(*_, **__):
+
+def test_a_failing_run(folder, inputs):
+    def fails(*_, **__):
         raise RuntimeError("out of\nmemory")
 
-    monkeypatch.setattr(session, "_request", SimpleNamespace(infer=infer))
-    with pytest.raises(SessionError, match="OpenVINO failed: out of memory"):
-        session.run(ids(1))
+    def opened(request):
+        return OpenVinoSession(folder / IR, inputs, importer=imported(Core=lambda: Core(request=request)))
+
+    session = opened(lambda: SimpleNamespace(infer=fails))
+    for _ in range(2):  # what failed serves the next caller
+        with pytest.raises(SessionError, match="OpenVINO failed: out of memory"):
+            session.run(ids(1))
+    with pytest.raises(SessionError, match="OpenVINO cannot make an infer request: out of memory"):
+        opened(fails)

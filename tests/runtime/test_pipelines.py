@@ -1,5 +1,6 @@
 """Pipelines over a scripted session: each test says what the engine answers and reads what comes of it."""
 
+import json
 import math
 from pathlib import Path
 
@@ -237,6 +238,19 @@ def test_load(bundle):
         load(bundle, runtime="webgpu")
     with pytest.raises(InputError, match="has no engine for tensorrt; it opens with onnxruntime"):
         load(bundle, runtime="tensorrt")
+
+
+def test_a_model_of_one_token_type_takes_one_text(bundle):
+    config = json.loads((bundle / "config.json").read_text()) | {"type_vocab_size": 1}
+    pipe = load(replaced(bundle, "config.json", json.dumps(config).encode()))
+    assert pipe("a").label in pipe.manifest.labels
+    expected = (
+        r"^sequence-classification: expected one text, because the model has one token type \(type_vocab_size 1\) and a second "
+        "text has another; found a pair$"
+    )
+    for ask in (pipe, pipe.inputs):
+        with pytest.raises(InputError, match=expected):
+            ask("a", "b")
 
 
 def test_load_refuses_files_that_do_not_fit_together(bundle):

@@ -27,6 +27,10 @@ Result<Asked> asked_from_request(const TaskPipeline& task, const Model& model, c
   }
   auto encodings = task.encode(model, asked);
   if (!encodings) return encodings.error();
+  if (!std::holds_alternative<std::monostate>(asked.second) && model.token_types < 2) {
+    return input_error(model.manifest.task + ": expected one text, because the model has one token type (type_vocab_size 1) and " +
+                       "a second text has another; found a pair");
+  }
   asked.encodings = *std::move(encodings);
   return asked;
 }

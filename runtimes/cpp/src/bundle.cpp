@@ -10,12 +10,13 @@ namespace fnet {
 namespace {
 
 constexpr int MAX_THREADS = 1024, MAX_CONTEXTS = 64;
+constexpr int64_t TOKEN_TYPES = 4;  // of a model whose config.json does not say: transformers' default
 const std::vector<std::string> RUNTIMES{"auto", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"};
 const std::string ONNXRUNTIME = "onnxruntime";
 
 // What config.json tells the pipelines.
 struct ModelConfig {
-  int64_t vocab_size;
+  int64_t vocab_size, token_types;
   std::string problem_type;
 };
 
@@ -26,11 +27,13 @@ Result<ModelConfig> config_from_file(const std::string& path) {
   const auto config = json_from_text(std::get<std::string>(data));
   if (!config) return refused(config.error().text);
   if (!config->is_object() || !config->contains("vocab_size")) return refused("'vocab_size'");
-  const Json& size = (*config)["vocab_size"];
-  if (!size.is_number_integer() || (size.is_number_unsigned() && size.get<uint64_t>() > INT64_MAX))
-    return refused("vocab_size is no integer");
+  const Json size = (*config)["vocab_size"], types = config->value("type_vocab_size", Json(TOKEN_TYPES));
+  for (const auto& [name, value] : {std::pair("vocab_size", size), std::pair("type_vocab_size", types)}) {
+    if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX))
+      return refused(std::string(name) + " is no integer");
+  }
   const Json problem = config->value("problem_type", Json());
-  return ModelConfig{size.get<int64_t>(), problem.is_string() ? problem.get<std::string>() : ""};
+  return ModelConfig{size.get<int64_t>(), types.get<int64_t>(), problem.is_string() ? problem.get<std::string>() : ""};
 }
 
 std::string shown(const std::vector<std::pair<std::string, std::vector<Axis>>>& inputs) {
@@ -162,8 +165,8 @@ Result<Bundle> bundle_from_folder(const std::string& folder, const Config& confi
   auto session = session_from_bundle(folder, *manifest, config);
   if (!session) return session.error();
   const TaskPipeline* task = task_from_name(manifest->task);
-  return Bundle{{*std::move(manifest), *std::move(tokenizer), model_config->problem_type}, task, *std::move(session),
-                plain_path(folder + "/" + GOLDEN)};
+  return Bundle{{*std::move(manifest), *std::move(tokenizer), model_config->problem_type, model_config->token_types}, task,
+                *std::move(session), plain_path(folder + "/" + GOLDEN)};
 }
 
 }  // namespace fnet

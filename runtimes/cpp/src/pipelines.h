@@ -18,6 +18,7 @@ struct Model {
   Manifest manifest;
   Tokenizer tokenizer;
   std::string problem_type;  // of config.json; empty where it has none
+  int64_t token_types;       // of config.json, its type_vocab_size
 };
 
 using Texts = std::vector<std::u32string>;

@@ -28,7 +28,7 @@ fnet::Bundle bundle(const char* task, int64_t length, std::function<fnet::Output
   manifest.inputs = {{"input_ids", "int64", {"batch_size", length}}, {"token_type_ids", "int64", {"batch_size", length}}};
   auto tokenizer = fnet::Tokenizer::from_file(VOCABULARY, manifest.tokenizer);
   REQUIRE(tokenizer);
-  return {{manifest, *std::move(tokenizer), ""}, fnet::task_from_name(task), std::make_unique<Told>(std::move(outputs)), ""};
+  return {{manifest, *std::move(tokenizer), "", 4}, fnet::task_from_name(task), std::make_unique<Told>(std::move(outputs)), ""};
 }
 
 std::size_t rows(const fnet::Inputs& inputs) { return inputs.at("input_ids").shape[0]; }
@@ -80,7 +80,7 @@ TEST_CASE("any number of threads may ask at once") {
   std::vector<std::thread> threads;
   for (int& count : different) {
     threads.emplace_back([&] {
-      for (std::size_t i = 0; i < 100; ++i) count += asked(requests[i % requests.size()]) != expected[i % requests.size()];
+      for (std::size_t i = 0; i < 1000; ++i) count += asked(requests[i % requests.size()]) != expected[i % requests.size()];
     });
   }
   for (auto& thread : threads) thread.join();

@@ -1,6 +1,7 @@
 """fnet-run: answers from a bundle on the command line.
 
-Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 3 the self-test failed; 4 the engine cannot be opened or run.
+Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 3 the self-test failed; 4 the engine cannot be opened or run, or memory ran out;
+130 interrupted.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 
+from fnet_runtime.ending import ended_in_words
 from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
 from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, Pipeline, load
 
@@ -31,6 +33,7 @@ BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="auto is the bundle's own engine.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime or OpenVINO may use.  [default: all]")
 @click.version_option(package_name="fnet-runtime")
+@ended_in_words()
 def main(
     bundle: Path,
     source: str | None,

@@ -1,6 +1,7 @@
 """OpenVINO on the CPU, at the precision of the bundle."""
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from fnet_runtime.errors import SessionError
+from fnet_runtime.install import install_line
 from fnet_runtime.manifest import TensorInfo
+from fnet_runtime.pool import Pool
 from fnet_runtime.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
 
 DEVICE = "CPU"
@@ -20,20 +23,29 @@ OPEN = "?"
 """An open axis: OpenVINO has no names for them."""
 Importer = Callable[[str], ModuleType]
 
+# Importing openvino sends usage data, but not where this package is missing (CONTRIBUTING.md). Whoever imported it before keeps it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One node of the graph as it runs: its name, kind (`FullyConnected`, `Eltwise`), what it computes in (`f32`), output shape."""
+    """One node of the graph as it runs: its name, kind (`FullyConnected`, `Eltwise`), what it computes in (`f32`), output shape.
+
+    `layers` names the nodes of the graph that were fused to it, `weight` what makes its second input.
+    """
 
     name: str
     kind: str
     precision: str
     shape: tuple[int | str, ...]
+    weight: str = ""
+    layers: tuple[str, ...] = ()
 
 
 class OpenVinoSession:
-    """A model.xml, with model.bin beside it, opened by OpenVINO. Not for use from two threads at once; make one per thread.
+    """A model.xml, with model.bin beside it, opened by OpenVINO. Any number of threads may run it at once.
 
+    An infer request serves one caller at a time, so the session lends as many as OpenVINO runs at once. Further callers wait.
     `precision` is what runs here: the bundle's, or `fp32`, more exact and slower, where the CPU has not the floats for it.
     """
 
@@ -55,7 +67,7 @@ class OpenVinoSession:
         try:
             ov: Any = importer("openvino")
         except (ImportError, OSError) as error:
-            raise SessionError(f"openvino cannot be imported ({error}); pip install 'fnet-runtime[openvino]'") from error
+            raise SessionError(f"openvino cannot be imported ({error}); {install_line('openvino')}") from error
         self._inputs = tuple(inputs)
         try:
             core = ov.Core()
@@ -64,7 +76,8 @@ class OpenVinoSession:
             if threads is not None:
                 options["INFERENCE_NUM_THREADS"] = threads
             self._compiled = core.compile_model(core.read_model(model), DEVICE, options)
-            self._request = self._compiled.create_infer_request()
+            requests = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+            self._requests = Pool(self._infer_request, size=requests)
             runs_in = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         except RuntimeError as error:
             raise SessionError(f"{model}: OpenVINO {ov.__version__} cannot open it ({_line(error)})") from error
@@ -78,10 +91,11 @@ class OpenVinoSession:
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`. An id that the model has no embedding for is not noticed."""
         fed = checked_inputs(inputs, self._inputs)
-        try:
-            found = self._request.infer(fed, share_inputs=True)
-        except RuntimeError as error:
-            raise SessionError(f"OpenVINO failed: {_line(error)}") from error
+        with self._requests.borrowed() as request:
+            try:
+                found = request.infer(fed, share_inputs=True)  # and copies the outputs, which the next run overwrites
+            except RuntimeError as error:
+                raise SessionError(f"OpenVINO failed: {_line(error)}") from error
         return {name: found[name] for name in self._outputs}
 
     def operations(self) -> tuple[Operation, ...]:
@@ -91,8 +105,23 @@ class OpenVinoSession:
             info = node.get_rt_info()
             kind, precision = (info[key].astype(str) for key in ("layerType", "runtimePrecision"))
             shape = _axes(node.output(0)) if node.get_output_size() else ()
-            nodes.append(Operation(name=node.get_friendly_name(), kind=kind, precision=precision, shape=shape))
+            nodes.append(
+                Operation(
+                    name=node.get_friendly_name(),
+                    kind=kind,
+                    precision=precision,
+                    shape=shape,
+                    weight=_second_input(node),
+                    layers=tuple(info["originalLayersNames"].astype(str).split(",")) if "originalLayersNames" in info else (),
+                )
+            )
         return tuple(nodes)
+
+    def _infer_request(self) -> Any:
+        try:
+            return self._compiled.create_infer_request()
+        except RuntimeError as error:
+            raise SessionError(f"OpenVINO cannot make an infer request: {_line(error)}") from error
 
 
 def precision_on_cpu(precision: str, *, importer: Importer = importlib.import_module) -> str:
@@ -105,6 +134,10 @@ def _floats(core: Any, precision: str) -> str:
     wanted = FLOATS[precision]
     missing = wanted in CAPABILITIES and CAPABILITIES[wanted] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     return "f32" if missing else wanted
+
+
+def _second_input(node: Any) -> str:
+    return "".join(port.get_source_output().get_node().get_friendly_name() for port in node.inputs()[1:2])
 
 
 def _dtype(port: Any) -> str:

@@ -11,7 +11,7 @@ from fnet_runtime.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, ch
 
 
 class OrtSession:
-    """A model.onnx opened by ONNX Runtime."""
+    """A model.onnx opened by ONNX Runtime. Any number of threads may run it at once: each runs the graph itself."""
 
     batch = ANY_BATCH
 

@@ -48,6 +48,8 @@ RUNTIMES = ("auto", ONNXRUNTIME, "openvino", "tensorrt", "tensorrt-rtx")
 MASKED_LM = "masked-lm"
 INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
+TOKEN_TYPES = 4
+"""Token types of a model whose config.json does not say: transformers' default."""
 MAX_ANSWER_TOKENS = 30
 WINDOW_OVERLAP = 128
 """Tokens of context that neighbouring question-answering windows share, where the length allows it."""
@@ -76,6 +78,7 @@ class Pipeline:
     session: Session
     golden: Path
     problem_type: str | None = None
+    token_types: int = TOKEN_TYPES
 
     def __call__(self, text: str | Sequence[str], pair: Any = None, *, top_k: int = 5) -> Any:
         """Answer one text, or a list of them with a list of as many pairs (or none).
@@ -99,7 +102,7 @@ class Pipeline:
 
     def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
         """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
-        return self._stacked(self._task.encode(self, text, pair))
+        return self._stacked(self._encoded(text, pair))
 
     def self_test(self) -> list[Check]:
         """Run golden.safetensors and compare with its float64 references."""
@@ -108,7 +111,7 @@ class Pipeline:
     def _answers(self, texts: list[tuple[str, Second]], top_k: int) -> list[Any]:
         if not texts:
             return []
-        requests = [Request(text, second, self._task.encode(self, text, second), top_k) for text, second in texts]
+        requests = [Request(text, second, self._encoded(text, second), top_k) for text, second in texts]
         answers: list[Any] = []
         waiting: list[Request] = []
         for request in requests:
@@ -119,6 +122,15 @@ class Pipeline:
                 waiting = []
             waiting.append(request)
         return answers + self._run(waiting)
+
+    def _encoded(self, text: str, second: Second) -> tuple[Encoding, ...]:
+        encodings = self._task.encode(self, text, second)
+        if second is not None and self.token_types < 2:
+            raise InputError(
+                f"{self.manifest.task}: expected one text, because the model has one token type (type_vocab_size 1) and a second "
+                "text has another; found a pair"
+            )
+        return encodings
 
     @property
     def _task(self) -> "TaskPipeline":
@@ -184,6 +196,7 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
         session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
+        token_types=config.get("type_vocab_size", TOKEN_TYPES),
     )
 
 
@@ -248,8 +261,9 @@ def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = "aut
 def _config(path: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json_from_bytes(path.read_bytes())
-        if type(config["vocab_size"]) is not int or config["vocab_size"] not in INT64:
-            raise TypeError("vocab_size is no integer")
+        for name, value in (("vocab_size", config["vocab_size"]), ("type_vocab_size", config.get("type_vocab_size", TOKEN_TYPES))):
+            if type(value) is not int or value not in INT64:
+                raise TypeError(f"{name} is no integer")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not an FNet's config.json ({error})") from error
     return config

@@ -23,7 +23,10 @@ class Session(Protocol):
     batch: AxisProfile
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
-        """Run `int64` inputs of the manifest's axes. Raises InputError for others, SessionError when the engine fails."""
+        """Run `int64` inputs of the manifest's axes. Any number of threads may call it at once.
+
+        Raises InputError for other inputs, SessionError when the engine fails.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fnet_runtime.encoding import SPECIAL_TOKENS, Token
 from fnet_runtime.errors import BundleError, SessionError
+from fnet_runtime.install import install_line
 
 Importer = Callable[[str], ModuleType]
 
@@ -86,7 +87,7 @@ def _opened(pipeline: bytes, name: str, importer: Importer) -> tuple[Any, dict[s
         library = importer("tokenizers")
     except ImportError as error:
         raise SessionError(
-            f"{name}: needs the tokenizers library, which is not installed; pip install 'fnet-runtime[tokenizers]'"
+            f"{name}: needs the library tokenizers, which cannot be imported; {install_line('tokenizers')}"
         ) from error
     try:
         tokenizer = library.Tokenizer.from_str(pipeline.decode("utf-8"))

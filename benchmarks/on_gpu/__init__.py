@@ -1,0 +1,1 @@
+"""What benchmarks/gpu.py does on a machine with an NVIDIA GPU, one noun per file."""

@@ -1,0 +1,17 @@
+"""The packages of every library that is imported on demand, and the line that installs them from a checkout or a wheel alike."""
+
+from collections.abc import Mapping
+
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "openvino": ("openvino>=2026.0",),
+    "tensorrt": ("tensorrt>=10.12", "cuda-bindings>=12.6"),
+    "tensorrt_rtx": ("tensorrt-rtx-cu13>=1.7", "tensorrt-rtx>=1.7", "cuda-bindings>=12.6"),
+    "tokenizers": ("tokenizers>=0.22",),
+}
+"""By the name that is imported: the extra or dependency of this package's pyproject.toml."""
+
+
+def install_line(library: str) -> str:
+    """Return the command that installs a library of PACKAGES from the package index."""
+    quoted = (f"'{package}'" for package in PACKAGES[library])
+    return f"pip install {' '.join(quoted)}"
