@@ -11,7 +11,7 @@ from fnet_core.errors import CheckpointError
 
 SMALL_FILES = (
     "config.json", "*.index.json", "*.model", "tokenizer.json", "tokenizer_config.json", "added_tokens.json",
-    keras.TASK, keras.VOCABULARY,
+    keras.TASK, keras.PREPROCESSOR, keras.VOCABULARY,
 )  # fmt: skip
 """What any format may have beside its weights."""
 FLAX = ("checkpoint_*", "*_checkpoint", "*.msgpack")

@@ -66,6 +66,7 @@ MASKED_LM_FIXED = {"masked_lm_act": "gelu", "masked_lm_norm_eps": 1e-5}
 """What keras-hub's masked-lm head computes, other than its blocks: GELU by erf, and MaskedLMHead's own epsilon."""
 
 CONFIG, WEIGHTS, TASK, TASK_WEIGHTS = "config.json", "model.weights.h5", "task.json", "task.weights.h5"
+PREPROCESSOR = "preprocessor.json"
 VOCABULARY = "assets/tokenizer/vocabulary.spm"
 BACKBONE_CLASS = "FNetBackbone"
 REGISTERED = "registered_name"

@@ -19,7 +19,7 @@ from fnet_runtime.session import Ids, Outputs
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
-from fnet_export.errors import OutputError, ParityError
+from fnet_export.errors import AccuracyError, OutputError, ParityError
 from fnet_export.working import check_free, check_place, held, new_folder, set_aside
 
 
@@ -62,14 +62,14 @@ def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> It
                 yield folder
                 _replace(folder, output)
             except ParityError as error:
-                raise ParityError(f"{error}; {_kept_as_failed(folder, output)}", error.report, error.values) from error
+                raise type(error)(f"{error}; {_kept_as_failed(folder, output, error)}", error.report, error.values) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise _unwritable(output, error) from error
 
 
-def _kept_as_failed(folder: Path, output: Path) -> str:
+def _kept_as_failed(folder: Path, output: Path, why: ParityError) -> str:
     """Move what was written to the first free `OUTPUT.failed`, `OUTPUT.failed-2`, ...; say where it is, or that it is not kept."""
     try:
         if (folder / MANIFEST).exists():
@@ -79,7 +79,8 @@ def _kept_as_failed(folder: Path, output: Path) -> str:
         folder.rename(failed)
     except OSError as error:
         return f"the files could not be kept ({error.strerror})"
-    return f"the files are in {failed}, which is no bundle; fnet-export bisect {failed} looks for the place"
+    kept = f"the files are in {failed}, which is no bundle"
+    return kept if isinstance(why, AccuracyError) else f"{kept}; fnet-export bisect {failed} looks for the place"
 
 
 def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Path:

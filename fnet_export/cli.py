@@ -39,8 +39,6 @@ EPILOG = (
     "Exit codes of every command: 0 ok; 1 bad input; 2 usage; 3 a check failed; 4 an engine could not be built or run, or memory "
     "ran out; 130 interrupted."
 )
-
-
 NO_LOG = logging.NullHandler()
 """Where libraries log to: without a handler, Python prints their warnings to standard error, where only ours belong."""
 

@@ -18,6 +18,7 @@ from fnet_export.bundle import FolderKind, bundle_folder
 from fnet_export.errors import OutputError
 from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, V5_KEY, TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.tokenizer_config import config_from_options
+from fnet_export.trained_length import config_with_length
 
 HUGGINGFACE, FLAX = "huggingface", "flax"
 FORMATS = (HUGGINGFACE, FLAX)
@@ -64,12 +65,12 @@ def folder_from_options(options: ConvertOptions, *, on_note: Callable[[str], Non
     """
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
     choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
-    tokenizer_files = _tokenizer_files(checkpoint, choice)
+    tokenizer_files, config = _tokenizer_files(checkpoint, choice), config_with_length(checkpoint)
     notes = [*choice.notes, *checkpoint.notes, *(_notes_of_tokenizer(choice) if options.to == HUGGINGFACE else ())]
     for note in notes:
         on_note(note)
     with bundle_folder(options.output, force=options.force, kind=FOLDER) as folder:
-        (folder / CONFIG).write_text(checkpoint.config.to_json(), "utf-8")
+        (folder / CONFIG).write_text(config.to_json(), "utf-8")
         if options.to == FLAX:
             _write_flax(checkpoint, folder / FLAX_FILE)
         else:

@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 
 import onnxruntime
 from fnet_runtime.errors import SessionError
@@ -72,7 +71,7 @@ class CppSession:
             )
         except OSError as error:
             raise SessionError(f"{found}: cannot be started ({error.strerror})") from error
-        self._inputs, self._one_caller = tuple(inputs), Lock()
+        self._inputs, self._one_caller = tuple(inputs), threading.Lock()
         self._patience_s, self._late = patience_s, False
         weakref.finalize(self, _end, self._process)
         with self._patience():

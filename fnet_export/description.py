@@ -18,10 +18,14 @@ Importer = Callable[[str], ModuleType]
 
 @dataclass(frozen=True, kw_only=True)
 class ParityVerdict:
-    """What parity.json says: whether the export passed, and the status of each way of running the model, by name."""
+    """What parity.json says: whether the export passed, and the status of each way of running the model, by name.
+
+    `caution` is what the export assumed of the length that the checkpoint was trained at, or None.
+    """
 
     passed: bool
     rows: Mapping[str, str]
+    caution: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +54,7 @@ class Description:
 def description_from_bundle(folder: Path, *, importer: Importer = importlib.import_module) -> Description:
     """Check and read a bundle. Raises BundleError, naming the file, when one is missing, altered or none of its kind."""
     manifest = manifest_from_folder(folder)
-    path = folder / PARITY
-    parity = _verdict(path) if path.exists() else None
-    return Description(manifest=manifest, parity=parity, operators=_operators(folder / MODEL, importer))
+    return Description(manifest=manifest, parity=verdict_from_bundle(folder), operators=_operators(folder / MODEL, importer))
 
 
 def padding_from_manifest(manifest: Manifest) -> str:
@@ -64,10 +66,15 @@ def padding_from_manifest(manifest: Manifest) -> str:
     return f"{contract}; no mask hides the filling: another length or id, other answers"
 
 
-def _verdict(path: Path) -> ParityVerdict:
+def verdict_from_bundle(folder: Path) -> ParityVerdict | None:
+    """Read parity.json of a bundle; None where there is none. Raises BundleError for one that is damaged."""
+    path = folder / PARITY
+    if not path.exists():
+        return None
     try:
         values = json.loads(path.read_text("utf-8"))
-        return ParityVerdict(passed=values["passed"], rows={row["name"]: row["status"] for row in values["rows"]})
+        rows = {row["name"]: row["status"] for row in values["rows"]}
+        return ParityVerdict(passed=values["passed"], rows=rows, caution=values["trained_length"]["caution"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not a bundle's parity report ({error!r}); copy the whole bundle again") from error
 

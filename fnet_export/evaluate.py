@@ -1,8 +1,10 @@
 """A bundle's accuracy on labelled data, with intervals, and how it differs from another bundle's on the same texts."""
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fnet_runtime.errors import InputError
@@ -13,6 +15,8 @@ from fnet_export.labelled import Record, records_from_file
 from fnet_export.metrics import Figure, Floats, Metric, figure_from_values, figure_of_metric, resampled_sums
 from fnet_export.scoring import SCORINGS, kind_from_pipeline
 
+POINTS = "points of 100"
+"""The unit of a share, as JSON has it."""
 ROUNDING = 1e-9
 """In points: half a point asked for and half a point lost may differ in their last bits."""
 
@@ -81,6 +85,14 @@ def records_of_pipeline(path: Path, pipeline: Pipeline, *, limit: int | None = N
     return records_from_file(path, scoring.read, pipeline.manifest.labels, limit=limit)
 
 
+def check_record(pipeline: Pipeline, record: Record) -> None:
+    """Encode a record. Raises EvaluationError, with its file and line, for one that the pipeline cannot answer."""
+    try:
+        pipeline.inputs(record.text, record.second)
+    except InputError as error:
+        raise EvaluationError(f"{record.where}: {error}") from error
+
+
 def evaluation_from_pipeline(
     pipeline: Pipeline, records: Sequence[Record], *, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Evaluation:
@@ -95,7 +107,7 @@ def evaluation_from_pipeline(
     for start in range(0, len(records), size):
         batch = records[start : start + size]
         for record in batch:  # encoded twice, so that the line of a bad one is known
-            _check(pipeline, record)
+            check_record(pipeline, record)
         answers = scoring.answer(pipeline, batch)
         scores += [scoring.score(record, answer, labels) for record, answer in zip(batch, answers, strict=True)]
         on_progress(len(scores), len(records))
@@ -119,14 +131,28 @@ def change_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -> Cha
             f"expected two evaluations of one task on the same records; found {evaluation.kind} with {sum(counts[0])} decisions "
             f"and {baseline.kind} with {sum(counts[1])}"
         )
-    drawn = [resampled_sums(found.counts) for found in (evaluation, baseline)]  # alike, hence paired
-    differences = {
-        m.name: figure_from_values(evaluation.value(m.name) - baseline.value(m.name), m.value(drawn[0]) - m.value(drawn[1]))
-        for m in evaluation.metrics
-    }
+    differences = differences_from_evaluations(evaluation, baseline)
     pairs = zip(evaluation.decisions, baseline.decisions, strict=True)
     flipped = sum(a != b for made, before in pairs for a, b in zip(made, before, strict=True))
     return Change(differences=differences, decisions=sum(counts[0]), flipped=flipped)
+
+
+def differences_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -> dict[str, Figure]:
+    """Return every metric less the baseline's on the same records, by name; intervals are of the paired bootstrap."""
+    drawn = [resampled_sums(found.counts) for found in (evaluation, baseline)]  # alike, hence paired
+    return {
+        m.name: figure_from_values(evaluation.value(m.name) - baseline.value(m.name), m.value(drawn[0]) - m.value(drawn[1]))
+        for m in evaluation.metrics
+    }
+
+
+def values_from_figures(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
+    """Return figures of an evaluation's metrics as JSON's own types; an infinite figure is null."""
+    return [
+        {"name": metric.name, "unit": POINTS if metric.in_points else None}
+        | {key: value if math.isfinite(value) else None for key, value in asdict(figures[metric.name]).items()}
+        for metric in evaluation.metrics
+    ]
 
 
 def check_comparable(pipeline: Pipeline, baseline: Pipeline) -> None:
@@ -154,13 +180,6 @@ def missed_limits(limits: Limits, evaluation: Evaluation, change: Change | None)
     if limits.max_accuracy_drop is not None and drop > limits.max_accuracy_drop + ROUNDING:
         missed.append(f"{name} is {drop:.2f} points below the baseline's; at most {limits.max_accuracy_drop:g} were asked for")
     return missed
-
-
-def _check(pipeline: Pipeline, record: Record) -> None:
-    try:
-        pipeline.inputs(record.text, record.second)
-    except InputError as error:
-        raise EvaluationError(f"{record.where}: {error}") from error
 
 
 def _meaning(pipeline: Pipeline, masks: bool) -> tuple[object, ...]:

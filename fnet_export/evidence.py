@@ -6,6 +6,8 @@ from typing import Any
 
 from fnet_runtime.manifest import FileInfo
 
+from fnet_export.accuracy import Accuracy
+from fnet_export.accuracy_report import values_from_accuracy
 from fnet_export.compare import LOG10_EDGES
 from fnet_export.environment import environment_of_host
 from fnet_export.finite import finite
@@ -19,13 +21,15 @@ REFERENCE = "torch float64, torch.fft, nothing lowered"
 SHOWN_CHARACTERS = 200
 
 
-def values_from_report(plan: Plan, report: ParityReport, samples: Samples, files: Mapping[str, FileInfo]) -> dict[str, Any]:
+def values_from_report(
+    plan: Plan, report: ParityReport, samples: Samples, files: Mapping[str, FileInfo], accuracy: Accuracy | None = None
+) -> dict[str, Any]:
     """Return parity.json's content; an infinite figure is null, since JSON has no word for it."""
     options, shown = plan.options, report.shown
     texts = {f"text {i}": text for i, text in enumerate(plan.samples.texts)}
     values = {
         "format": FORMAT,
-        "passed": report.passed,
+        "passed": report.passed and (accuracy is None or not accuracy.missed),
         "quick": report.quick,
         "shipped": report.shipped,
         "bundle": {
@@ -36,6 +40,7 @@ def values_from_report(plan: Plan, report: ParityReport, samples: Samples, files
             "mixing": plan.mixing.name,
             "sequence_length": plan.sequence_length,
         },
+        "trained_length": plan.trained_length.values(plan.sequence_length),
         "reference": REFERENCE,
         "samples": {
             "name": plan.samples.name,
@@ -64,6 +69,7 @@ def values_from_report(plan: Plan, report: ParityReport, samples: Samples, files
         "headroom": None if report.headroom is None else asdict(report.headroom),
         "latency": None if report.latency is None else asdict(report.latency),
         "sensitivity": None if report.sensitivity is None else asdict(report.sensitivity),
+        "evaluation": None if accuracy is None else values_from_accuracy(accuracy, plan),
         "environment": asdict(environment_of_host()),
         "files": {name: asdict(info) for name, info in files.items()},
     }

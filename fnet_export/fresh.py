@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx_ir as ir
 from fnet_runtime.manifest import BATCH, FP32, INT8, POSITIONS, Manifest
 
-from fnet_core.checkpoint import BUILT_IN_ID, Checkpoint
+from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_at_positions, task_named
 from fnet_export.graphs import lowered_for_target
@@ -63,11 +63,10 @@ def kept_in_float32(half: ir.Model) -> tuple[str, ...]:
 
 
 def options_of_manifest(
-    manifest: Manifest, shipped: ir.Model, checkpoint: Checkpoint, *, output: Path, model: str | None, keep: Collection[str]
+    manifest: Manifest, shipped: ir.Model, *, output: Path, model: str | None, keep: Collection[str]
 ) -> ExportOptions:
     """Return the options that make a bundle again, with nodes kept in float32; `model` is where its checkpoint is now."""
     source, profile = manifest.source, {} if manifest.engine is None else manifest.engine.batch_profile
-    trained = checkpoint.config.max_position_embeddings
     return ExportOptions(
         task=manifest.task,
         target=manifest.target,
@@ -79,7 +78,7 @@ def options_of_manifest(
         precision=manifest.precision,
         keep_float32=tuple(keep),
         predict_positions=task_of_manifest(manifest).predict_positions,
-        sequence_length=None if manifest.sequence_length == trained else manifest.sequence_length,
+        sequence_length=manifest.sequence_length,
         accept_drift=True,
         batch_size=profile.get(BATCH, DEFAULT_BATCH),
         trace=TraceOptions(opset=shipped.graph.opset_imports[""]),

@@ -27,6 +27,9 @@ def junit_from_values(values: Mapping[str, Any]) -> str:
         SubElement(properties, "property", name=name, value=_written(str(value)))
     for row in values["rows"]:
         _add_row(suite, row)
+    if values["evaluation"] is not None:
+        missed = "; ".join(values["evaluation"]["missed"])
+        _add_case(suite, "evaluation", "accuracy", *(("failure", missed) if missed else ()))
     if not values["passed"] and suite.find("testcase/failure") is None:
         _add_case(suite, SUITE, "passed", "failure", f"not passed; shipped is {values['shipped']}")
     counts = {"tests": "testcase", "failures": "testcase/failure", "skipped": "testcase/skipped", "errors": "testcase/error"}

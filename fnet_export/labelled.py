@@ -24,6 +24,15 @@ class Record:
     truth: Any
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelledData:
+    """A file of labelled data: its name, the hash of its bytes, its records."""
+
+    name: str
+    sha256: str
+    records: tuple[Record, ...]
+
+
 class Fields:
     """The keys of one line, each checked as it is read; errors name the line and the key. Keys that nobody reads are ignored."""
 

@@ -32,15 +32,8 @@ class Guesses:
 
 
 def guesses_from_record(pipeline: Pipeline, record: Record) -> Guesses:
-    """Mask 15 % of a record's tokens, all at once, and guess them.
-
-    Raises InputError for texts that the tokenizer refuses, EvaluationError for a text without tokens.
-    """
-    second = record.second if isinstance(record.second, str) else None
-    encoding = pipeline.tokenizer.encode(record.text, second, length=pipeline.manifest.sequence_length)
-    masks = masks_from_encoding(encoding, pipeline.tokenizer, seed=record.line)
-    if not len(masks):
-        raise EvaluationError(f"{record.where}: text: expected a token to mask, found none")
+    """Mask 15 % of a record's tokens, all at once, and guess them. Raises as `masks_from_record`."""
+    encoding, masks = masks_from_record(pipeline, record)
     tokens, masked = encoding.input_ids[masks], encoding.input_ids.copy()
     masked[masks] = pipeline.tokenizer.mask_id
     outputs = _outputs(pipeline, encoding, masked, masks)
@@ -53,6 +46,19 @@ def guesses_from_record(pipeline: Pipeline, record: Record) -> Guesses:
     nats = totals - scores[np.arange(len(masks)), tokens]
     follows = outputs.get("seq_relationship_logits")
     return Guesses(tokens, scores.argmax(axis=-1), nats, None if follows is None else follows[0])
+
+
+def masks_from_record(pipeline: Pipeline, record: Record) -> tuple[Encoding, Ids]:
+    """Encode a record, and draw the positions to mask.
+
+    Raises InputError for texts that the tokenizer refuses, EvaluationError for a text without tokens.
+    """
+    second = record.second if isinstance(record.second, str) else None
+    encoding = pipeline.tokenizer.encode(record.text, second, length=pipeline.manifest.sequence_length)
+    masks = masks_from_encoding(encoding, pipeline.tokenizer, seed=record.line)
+    if not len(masks):
+        raise EvaluationError(f"{record.where}: text: expected a token to mask, found none")
+    return encoding, masks
 
 
 def masks_from_encoding(encoding: Encoding, tokenizer: Tokenizer, *, seed: int) -> Ids:

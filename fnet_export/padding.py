@@ -25,10 +25,10 @@ from fnet_export.emails import emails
 from fnet_export.errors import CompareError, GraphError
 from fnet_export.inputs import samples_from_texts, spread
 from fnet_export.torch_session import TorchSession
+from fnet_export.trained_length import MIN_LENGTH, TrainedLength
 
 LENGTHS = (64, 128, 256, 384)
-"""Compared unless others are named: those of them below the trained length."""
-MIN_LENGTH = 4
+"""Compared unless others are named: those of them below the model's position embeddings."""
 PLAN_TEXTS = 16
 """E-mails that an export at another length is measured on."""
 TIMED = "torch float32 with torch.fft, one row"
@@ -76,11 +76,16 @@ class LengthDrift:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What padding to other lengths does to a model, against the length that it was trained at."""
+    """What padding to other lengths does to a model, against the length that it was trained at, or that is assumed."""
 
-    trained_length: int
+    trained: TrainedLength
     trained_ms: float
     lengths: tuple[LengthDrift, ...]
+
+    @property
+    def trained_length(self) -> int:
+        """The trained length in tokens."""
+        return self.trained.length
 
     def faster(self, length: LengthDrift) -> float:
         """Say how many times as fast a length is as the trained one."""
@@ -99,24 +104,24 @@ class _Change:
 
 def check_length(config: FNetConfig, length: int) -> None:
     """Raise GraphError for a length that a model cannot be run at."""
-    trained = config.max_position_embeddings
-    if not MIN_LENGTH <= length <= trained:
-        raise GraphError(f"sequence length: expected {MIN_LENGTH} to {trained}, the model's position embeddings; found {length}")
-    if length != trained and set(SIZED_MIXINGS) & set(config.mixings):
-        raise GraphError(f"sequence length: expected {trained}, of which the {config.mixing} mixing has matrices; found {length}")
+    most = config.max_position_embeddings
+    if not MIN_LENGTH <= length <= most:
+        raise GraphError(f"sequence length: expected {MIN_LENGTH} to {most}, the model's position embeddings; found {length}")
+    if length != most and set(SIZED_MIXINGS) & set(config.mixings):
+        raise GraphError(f"sequence length: expected {most}, of which the {config.mixing} mixing has matrices; found {length}")
 
 
-def lengths_of_config(config: FNetConfig, asked: Sequence[int], own: int) -> tuple[int, ...]:
+def lengths_of_config(config: FNetConfig, trained: TrainedLength, asked: Sequence[int], own: int) -> tuple[int, ...]:
     """Return the lengths to compare with the trained one, ascending: those asked for, else LENGTHS and a bundle's `own`.
 
     Raises GraphError for one that the model cannot be run at, and when there is none.
     """
-    trained = config.max_position_embeddings
-    chosen = {*(asked or (own, *(length for length in LENGTHS if length < trained)))} - {trained}
+    most = config.max_position_embeddings
+    chosen = {*(asked or (own, *(length for length in LENGTHS if length < most)))} - {trained.length}
     if not chosen:
         raise GraphError(
-            f"the model was trained at {trained} tokens; expected other lengths to compare with: name some from {MIN_LENGTH} to "
-            f"{trained - 1} with --length"
+            f"the lengths are compared with {trained.length} tokens ({trained.source}); expected others: name some from "
+            f"{MIN_LENGTH} to {most} with --length"
         )
     for length in chosen:
         check_length(config, length)
@@ -129,6 +134,7 @@ def drift_from_model(
     texts: Sequence[str],
     lengths: Sequence[int],
     *,
+    trained: TrainedLength,
     choices: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Drift:
@@ -137,8 +143,8 @@ def drift_from_model(
     `model` has `fft` mixing, which takes any length. Outputs per token are compared on the text's own tokens, vocabulary logits on
     its masked ones. Raises CompareError when an output is not finite.
     """
-    task, trained = model.task, model.config.max_position_embeddings
-    every = (trained, *lengths)
+    task, trained_tokens = model.task, trained.length
+    every = (trained_tokens, *lengths)
     masked = replace(task, attends=True)  # the mask says which tokens there are, whether or not the model reads it
     samples = {length: samples_from_texts(masked, tokenizer, texts, sequence_length=length, choices=choices) for length in every}
     session = TorchSession(model)
@@ -154,13 +160,13 @@ def drift_from_model(
             start = time.perf_counter()
             outputs[length] = session.run(samples[length].rows(row, row + 1))
             times_ms[length].append(1e3 * (time.perf_counter() - start))
-        inputs = samples[trained].rows(row, row + 1)
-        longest = inputs[ATTENTION_MASK].sum(axis=-1).max()  # of several choices
+        inputs = samples[trained_tokens].rows(row, row + 1)
+        longest = samples[max(every)].rows(row, row + 1)[ATTENTION_MASK].sum(axis=-1).max()  # of several choices
         for length in lengths:
-            fits = longest <= length
+            fits = longest <= min(length, trained_tokens)
             changes = {}
             for name, axes in task.outputs.items():
-                pair = (outputs[length][name][0], outputs[trained][name][0])
+                pair = (outputs[length][name][0], outputs[trained_tokens][name][0])
                 if SEQUENCE in axes:
                     if not fits:
                         continue
@@ -170,18 +176,25 @@ def drift_from_model(
             (fitting if fits else cut)[length].append(changes)
         on_progress(row + 1, len(texts))
     return Drift(
-        trained_length=trained,
-        trained_ms=statistics.median(times_ms[trained]),
+        trained=trained,
+        trained_ms=statistics.median(times_ms[trained_tokens]),
         lengths=tuple(_length_drift(length, fitting[length], cut[length], times_ms[length]) for length in lengths),
     )
 
 
 def line_of_length(
-    checkpoint: Checkpoint, task: Task, tokenizer: Tokenizer, length: int, *, choices: int, random_head: bool
+    checkpoint: Checkpoint,
+    task: Task,
+    tokenizer: Tokenizer,
+    length: int,
+    *,
+    trained: TrainedLength,
+    choices: int,
+    random_head: bool,
 ) -> str:
     """Measure a few built-in e-mails at one length, and say what `line_from_drift` says; at positions as at all tokens."""
     model = model_from_checkpoint(checkpoint, task_named(task.name), random_head=random_head)
-    drift = drift_from_model(model, tokenizer, spread(emails(), PLAN_TEXTS), [length], choices=choices)
+    drift = drift_from_model(model, tokenizer, spread(emails(), PLAN_TEXTS), [length], trained=trained, choices=choices)
     return line_from_drift(drift, drift.lengths[0])
 
 
@@ -189,8 +202,8 @@ def line_from_drift(drift: Drift, length: LengthDrift) -> str:
     """Say in one line what a length does."""
     total = length.fitting + length.cut
     parts = [
-        f"sequence length {length.sequence_length} is not the checkpoint's {drift.trained_length}, and padding is part of FNet's "
-        f"meaning: {length.fitting} of {total} texts fit, {length.cut} are cut"
+        f"sequence length {length.sequence_length} is not the checkpoint's {drift.trained_length} ({drift.trained.source}), and "
+        f"padding is part of FNet's meaning: {length.fitting} of {total} texts fit, {length.cut} are cut"
     ]
     for name, output in length.outputs.items():
         said = []

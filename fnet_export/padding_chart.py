@@ -27,7 +27,7 @@ def svg_from_drift(drift: Drift) -> str:
             moved.plot(places, worst, marker="v", linestyle=":", color=line.get_color(), label=f"{name}, worst")
         decided.set_ylabel("decisions that agree, %")
         moved.set_ylabel("largest relative error, %")
-        moved.set_xlabel(f"padded length in tokens, and texts that fit (trained: {drift.trained_length})")
+        moved.set_xlabel(f"padded length in tokens, and texts that fit ({_trained(drift)}: {drift.trained_length})")
         ticks = {length.sequence_length: f"{length.sequence_length}\n{length.fitting} fit" for length in drift.lengths}
         ticks[drift.trained_length] = str(drift.trained_length)
         moved.set_xticks(list(ticks), list(ticks.values()))
@@ -42,7 +42,11 @@ def svg_from_drift(drift: Drift) -> str:
 def description_from_drift(drift: Drift) -> str:
     """Say in words what the chart shows."""
     said = ". ".join(_said(length) for length in drift.lengths)
-    return f"Texts that fit, padded to other lengths than the trained {drift.trained_length} tokens. {said}."
+    return f"Texts that fit, padded to other lengths than the {_trained(drift)} {drift.trained_length} tokens. {said}."
+
+
+def _trained(drift: Drift) -> str:
+    return "trained" if drift.trained.stated else "assumed"
 
 
 def _said(length: LengthDrift) -> str:

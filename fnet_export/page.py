@@ -46,6 +46,7 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         milliseconds=wording.milliseconds,
         percent=wording.percent,
         size=wording.size,
+        interval=wording.interval,
         missing=_missing,
         share_of_limit=share_of_limit,
         points=points_of,
@@ -77,6 +78,11 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
         sentences.append("Everything that ran is within the limits.")
     else:
         sentences.append("Nothing ran.")
+    if values["evaluation"] is not None:
+        sentences += [f"Less accurate than asked for: {missed}." for missed in values["evaluation"]["missed"]]
+        sentences += values["evaluation"]["findings"]
+    if values["trained_length"]["caution"] is not None:
+        sentences.append(f"Note: {values['trained_length']['caution']}.")
     return Verdict(
         passed=values["passed"],
         sentences=tuple(sentences),

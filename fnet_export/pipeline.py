@@ -25,10 +25,11 @@ from fnet_runtime.manifest import (
 from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.session import Outputs
 
+from fnet_export.accuracy import Accuracy, accuracy_from_plan, check_records
 from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden
 from fnet_export.candidates import candidates_from_plan, trained_model
 from fnet_export.emulation import expected_model
-from fnet_export.errors import ParityError
+from fnet_export.errors import AccuracyError, ParityError
 from fnet_export.evidence import values_from_report
 from fnet_export.evidence_files import write_evidence
 from fnet_export.graphs import Graphs, graphs_from_plan, lowered_from_plan
@@ -39,7 +40,7 @@ from fnet_export.manifest import manifest_from_plan
 from fnet_export.openvino import ir_from_graph
 from fnet_export.parity import Judgement, parity_from_candidates, runs_of
 from fnet_export.parity_report import ParityReport, row_from_headroom
-from fnet_export.plan import BUILD, CHOICES_PROFILE, PROVE, WRITE, Plan
+from fnet_export.plan import BUILD, CHOICES_PROFILE, EVALUATE, PROVE, WRITE, Plan
 from fnet_export.precision import HALVES
 from fnet_export.progress import Progress
 from fnet_export.proof import (
@@ -75,12 +76,14 @@ class Export:
 def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
     """Export: checkpoint, model, graph, engine, parity, bundle.
 
-    Raises ParityError when a runtime disagrees with the reference; the files are then in `OUTPUT.failed`. Raises OutputError,
-    GraphError, EngineError, CheckpointError and SessionError as the stages do.
+    Raises ParityError when a runtime disagrees with the reference, and AccuracyError when the bundle is less accurate on labelled
+    data than was asked for; the files are then in `OUTPUT.failed`. Raises EvaluationError, OutputError, GraphError, EngineError,
+    CheckpointError and SessionError as the stages do.
     """
     options = plan.options
     for note in plan.notes:
         progress.note(note)
+    check_records(plan)
     with (
         bundle_folder(options.output, force=options.force) as folder,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.trace-") as scratch,
@@ -102,19 +105,21 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
             report = replace(report, proof=proof, latency=latency, sensitivity=graphs.sensitivity)
             report = _with_headroom(plan, report, samples)
 
+        if plan.evaluation is not None:
+            progress.stage(EVALUATE)
+        accuracy = accuracy_from_plan(plan, folder, engine, on_progress=progress.step)
+
         progress.stage(WRITE)
         golden, errors = samples.named(GOLDEN_ROWS), report.expected[options.precision]
         limits = {name: limit_from_expected(found, options.precision, plan.tolerance).max_abs for name, found in errors.items()}
         write_golden(folder / GOLDEN, golden, references, limits, plan.task)
         files = files_from_folder(folder)
-        values = values_from_report(plan, report, samples, files)
+        values = values_from_report(plan, report, samples, files, accuracy)
         write_evidence(folder, values)
         kept = graphs.sensitivity.kept if graphs.sensitivity is not None else ()
         manifest = manifest_from_plan(plan, engine=engine, files=files, kept=kept)
         (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
-        if not report.passed:
-            failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
-            raise ParityError(f"parity failed: {failed or 'nothing ran'}", report, values)
+        _check(report, accuracy, values)
     return Export(folder=options.output, manifest=manifest, report=report, values=values)
 
 
@@ -151,6 +156,16 @@ def _proved(
     report = parity_from_candidates(reference, candidates, samples, part=part, judgement=judgement, on_step=step)
     golden = reference.outputs([samples.names.index(name) for name in GOLDEN_ROWS])
     return replace(report, layers=layers, quick=options.quick), golden
+
+
+def _check(report: ParityReport, accuracy: Accuracy | None, values: Mapping[str, Any]) -> None:
+    """Raise ParityError for a row that failed, and AccuracyError for a limit that was missed."""
+    missed = "; ".join(accuracy.missed) if accuracy is not None else ""
+    if not report.passed:
+        failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
+        raise ParityError("; ".join(filter(None, [f"parity failed: {failed or 'nothing ran'}", missed])), report, values)
+    if missed:
+        raise AccuracyError(missed, report, values)
 
 
 def _samples(plan: Plan) -> Samples:

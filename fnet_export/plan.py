@@ -23,6 +23,7 @@ from fnet_runtime.manifest import (
     PRECISIONS,
     TARGETS,
     AxisProfile,
+    file_info,
 )
 from fnet_runtime.openvino_session import precision_on_cpu
 
@@ -41,7 +42,7 @@ from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionEr
 from fnet_export.evaluate import Limits
 from fnet_export.inputs import GOLDEN_ROWS
 from fnet_export.int8 import is_quantised, layers_from_model
-from fnet_export.labelled import Record, records_from_file
+from fnet_export.labelled import LabelledData, records_from_file
 from fnet_export.library import Library
 from fnet_export.openvino import openvino_library
 from fnet_export.padding import check_length, line_of_length
@@ -53,6 +54,7 @@ from fnet_export.texts import Texts, texts_from_file
 from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.tolerance import Tolerance, tolerance_from_options
 from fnet_export.trace import TraceOptions
+from fnet_export.trained_length import TrainedLength, trained_length_from_checkpoint
 from fnet_export.wording import note_of_random_head
 
 TARGET_PRECISIONS = {
@@ -66,13 +68,14 @@ DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 DEFAULT_TRACE = TraceOptions()
 CHOICES_PROFILE = AxisProfile(min=1, opt=4, max=8)
 """Choices of a multiple-choice question that an engine takes."""
-READ, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, WRITE = (
+READ, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, EVALUATE, WRITE = (
     "read the checkpoint",
     "trace to ONNX",
     "simplify",
     "calibrate int8",
     "build the engine",
     "prove parity",
+    "evaluate labelled data",
     "write the bundle",
 )
 """Titles of the stages."""
@@ -94,6 +97,7 @@ class ExportOptions:
     calibration_method: str = MINMAX
     keep_float32: tuple[str, ...] = ()
     max_accuracy_drop: float | None = None
+    min_accuracy: float | None = None
     evaluation: Path | None = None
     samples: Path | None = None
     atol: float | None = None
@@ -121,15 +125,13 @@ class ExportOptions:
             )
         if self.calibration_method not in METHODS:
             raise OptionError(f"--calibration-method: expected {', '.join(METHODS)}; found {self.calibration_method!r}")
-        for option in ("calibration", "max_accuracy_drop", "evaluation"):
+        for option in ("calibration", "max_accuracy_drop"):
             if getattr(self, option) is not None and self.precision != INT8:
                 name = f"--{option.replace('_', '-')}"
                 raise OptionError(f"{name}: is for int8; found precision {self.precision}. Add --precision int8")
         if self.keep_float32 and self.precision not in HALVES:
             raise OptionError(f"--keep-float32: is for {' and '.join(HALVES)}; found precision {self.precision}; leave it out")
-        if self.evaluation is not None and self.max_accuracy_drop is None:
-            raise OptionError("--evaluation: is for --max-accuracy-drop; add it, or score a bundle with fnet-export eval")
-        Limits(max_accuracy_drop=self.max_accuracy_drop)
+        Limits(min_accuracy=self.min_accuracy, max_accuracy_drop=self.max_accuracy_drop)
         tolerance_from_options(self.atol, self.rtol)
         check_min_agreement(self.min_agreement)
         if self.precision != FP32 and not self.simplify:
@@ -147,13 +149,14 @@ class Plan:
     checkpoint: Checkpoint
     tokenizer: TokenizerChoice
     sequence_length: int
+    trained_length: TrainedLength
     mixing: MixingChoice
     ranges: Mapping[str, AxisProfile]
     library: Library | None
     samples: Texts
     tolerance: Tolerance | None
     calibration: Texts | None
-    evaluation: tuple[Record, ...] | None
+    evaluation: LabelledData | None
     random_head: bool
     notes: tuple[str, ...]
     expected_bytes: Mapping[str, int]
@@ -163,7 +166,8 @@ class Plan:
         left_out = {SIMPLIFY} if not self.options.simplify else set()
         left_out |= {BUILD} if self.library is None else set()
         left_out |= {CALIBRATE} if self.calibration is None else set()
-        return tuple(title for title in (READ, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, WRITE) if title not in left_out)
+        left_out |= {EVALUATE} if self.evaluation is None else set()
+        return tuple(title for title in (READ, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, EVALUATE, WRITE) if title not in left_out)
 
 
 def plan_from_options(options: ExportOptions) -> Plan:
@@ -181,8 +185,10 @@ def plan_from_options(options: ExportOptions) -> Plan:
     task = task_of_config(task, config)
     _check_token_types(task, checkpoint)
     random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
-    trained = config.max_position_embeddings
-    length = options.sequence_length or trained
+    trained = trained_length_from_checkpoint(checkpoint, options.sequence_length)
+    if options.sequence_length is None or not options.accept_drift:
+        trained.check(checkpoint.source.id)
+    length = options.sequence_length or trained.length
     check_length(config, length)
     if (options.predict_positions or 0) > length:
         raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
@@ -201,14 +207,16 @@ def plan_from_options(options: ExportOptions) -> Plan:
     notes += [*choice.notes, *checkpoint.notes]
     if random_head:
         notes.append(note_of_random_head(task.name))
-    if length != trained:
-        notes.append(_accepted_drift(options, checkpoint, task, choice, length, random_head=random_head))
+    notes += [note for note in (trained.contradiction, trained.caution(length)) if note is not None]
+    if length != trained.length:
+        notes.append(_accepted_drift(options, checkpoint, task, choice, trained, random_head=random_head))
     return Plan(
         options=options,
         task=task,
         checkpoint=checkpoint,
         tokenizer=choice,
         sequence_length=length,
+        trained_length=trained,
         mixing=mixing,
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
@@ -232,28 +240,51 @@ def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
 
 
 def _accepted_drift(
-    options: ExportOptions, checkpoint: Checkpoint, task: Task, choice: TokenizerChoice, length: int, *, random_head: bool
+    options: ExportOptions,
+    checkpoint: Checkpoint,
+    task: Task,
+    choice: TokenizerChoice,
+    trained: TrainedLength,
+    *,
+    random_head: bool,
 ) -> str:
     """Say what another length than the trained one does, measured on a few e-mails. Raises OptionError unless it is accepted."""
-    line = line_of_length(checkpoint, task, choice.tokenizer, length, choices=CHOICES_PROFILE.opt, random_head=random_head)
+    assert options.sequence_length is not None
+    line = line_of_length(
+        checkpoint,
+        task,
+        choice.tokenizer,
+        options.sequence_length,
+        trained=trained,
+        choices=CHOICES_PROFILE.opt,
+        random_head=random_head,
+    )
     if not options.accept_drift:
         raise OptionError(f"--sequence-length: {line}. Add --accept-drift to export at this length all the same")
     return line
 
 
-def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> tuple[Record, ...] | None:
-    """Read the labelled data that a limit of the accuracy is held to: the built-in e-mails fit the built-in classifier alone."""
-    if options.max_accuracy_drop is None:
-        return None
+def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> LabelledData | None:
+    """Read the labelled data of an export; where a limit needs some, the built-in e-mails fit the built-in classifier alone."""
+    limit = "--min-accuracy" if options.min_accuracy is not None else "--max-accuracy-drop"
+    limited = options.min_accuracy is not None or options.max_accuracy_drop is not None
     file = options.evaluation
+    if file is None and not limited:
+        return None
     if file is None and options.model is None and task.name == "sequence-classification":
         file = EMAILS
     if file is None:
-        raise OptionError("--max-accuracy-drop: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
+        raise OptionError(f"{limit}: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
     if not file.is_file():
         raise OptionError(f"--evaluation: {file} is no file; expected labelled data (docs/evaluate.md)")
-    read = SCORINGS[kind_from_task(task.name, config.problem_type)].read
-    return records_from_file(file, read, config.labels if task.labelled else ())
+    kind = kind_from_task(task.name, config.problem_type)
+    scoring = SCORINGS[kind]
+    if limited and not scoring.limited:
+        raise OptionError(
+            f"{limit}: {kind} has no accuracy that a limit could speak of; leave it out, --evaluation reports the errors"
+        )
+    records = records_from_file(file, scoring.read, config.labels if task.labelled else ())
+    return LabelledData(name=file.name, sha256=file_info(file).sha256, records=records)
 
 
 def _library(options: ExportOptions) -> Library | None:

@@ -49,7 +49,7 @@ def int8_from_plan(
                 bounds,
                 layers,
                 pipeline,
-                plan.evaluation,
+                plan.evaluation.records,
                 samples,
                 max_accuracy_drop=drop,
                 scratch=Path(scratch),

@@ -114,7 +114,7 @@ def _check_sides(folder: Path) -> None:
 def _pipeline(folder: Path) -> bytes | None:
     """The folder's tokenizer.json; None where there is no such file or it holds no pipeline."""
     path = folder / TOKENIZER_JSON
-    return path.read_bytes() if path.is_file() and KERAS_KEY not in _object(path) else None
+    return path.read_bytes() if path.is_file() and KERAS_KEY not in object_from_file(path) else None
 
 
 def _named_flavour(folder: Path) -> str | None:
@@ -185,7 +185,7 @@ def _rules(folder: Path) -> dict[str, bool]:
 
 def _added_tokens(folder: Path) -> list[tuple[str, str]]:
     """The tokens that tokenizer_config.json and added_tokens.json state, each with the file's name."""
-    beside = _object(folder / ADDED_TOKENS) if (folder / ADDED_TOKENS).is_file() else {}
+    beside = object_from_file(folder / ADDED_TOKENS) if (folder / ADDED_TOKENS).is_file() else {}
     try:
         stated = [token["content"] for token in _config(folder).get("added_tokens_decoder", {}).values()]
         return [*((TOKENIZER_CONFIG, token) for token in stated), *((ADDED_TOKENS, token) for token in beside)]
@@ -198,10 +198,11 @@ def _added_tokens(folder: Path) -> list[tuple[str, str]]:
 def _config(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json's values; none where there is no such file."""
     path = folder / TOKENIZER_CONFIG
-    return _object(path) if path.is_file() else {}
+    return object_from_file(path) if path.is_file() else {}
 
 
-def _object(path: Path) -> dict[str, Any]:
+def object_from_file(path: Path) -> dict[str, Any]:
+    """Read a file of one JSON object. Raises CheckpointError for any other."""
     try:
         values = json.loads(path.read_text("utf-8"))
         if not isinstance(values, dict):

@@ -1,5 +1,8 @@
 """What is written alike in several places: figures of a parity report, and what a head without weights means."""
 
+from collections.abc import Mapping
+from typing import Any
+
 NOT_FINITE = "not finite"
 QUICK = (
     "This was a quick check (--quick): few inputs, and only the reference, torch and what is shipped. It is not the full verdict."
@@ -41,3 +44,13 @@ def note_of_random_head(task: str) -> str:
     if task == "feature-extraction":
         part, means = "the pooler", "last_hidden_state is the checkpoint's, and pooler_output means"
     return f"{part} is random (--random-head): {means} nothing until it is trained"
+
+
+def interval(metric: Mapping[str, Any]) -> str:
+    """Write a metric's value with its interval: two decimals where it has a unit, points of 100, else four digits."""
+    value, low, high = (_plain(metric[key], "%.2f" if metric["unit"] is not None else "%.4g") for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _plain(value: float | None, form: str) -> str:
+    return NOT_FINITE if value is None else form % value

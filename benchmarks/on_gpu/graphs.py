@@ -127,7 +127,7 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
     from fnet_export.calibrate import MINMAX, bounds_from_graph
     from fnet_export.errors import FNetExportError
     from fnet_export.inputs import Samples
-    from fnet_export.int8 import int8_from_graph, products_from_graph
+    from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
     from fnet_export.lower import lowered_from_model
     from fnet_export.optimize import QUANTISABLE, optimized_from_graph
     from fnet_export.precision import half_from_graph
@@ -152,10 +152,12 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
             if precision == "int8":
                 ids = random_inputs(model.task, model.config, model.sequence_length, CALIBRATION_ROWS, seed=2)
                 samples = Samples(tuple(str(i) for i in range(CALIBRATION_ROWS)), ids)
-                names = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(plain)))
+                layers = layers_from_model(model)
+                names = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(plain, layers)))
                 inputs = tensors_from_task(model.task, model.config, model.sequence_length)[0]
                 bounds = bounds_from_graph(paths["fp32"], names, inputs, samples, MINMAX, cache=folder)
-                paths[precision] = write(int8_from_graph(onnx_ir.load(paths["fp32"]), bounds, target=target), precision)
+                float32 = onnx_ir.load(paths["fp32"])
+                paths[precision] = write(int8_from_graph(float32, bounds, layers, target=target), precision)
             else:
                 paths[precision] = write(
                     half_from_graph(traced(scaled=True) if precision == "fp16" else plain, precision), precision

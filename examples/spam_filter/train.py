@@ -74,6 +74,7 @@ def config() -> FNetConfig:
         type_vocab_size=2,
         labels=LABELS,
         architectures=tuple(TASKS[name].huggingface_class for name in TASK_NAMES),
+        extra={"trained_sequence_length": FNetConfig.max_position_embeddings},
     )
 
 

@@ -90,9 +90,7 @@ def bisect(
                 proposal = proposal_from_graph(*args, keep=keep, on_progress=lambda what: progress.step(0, 1, what))
                 wrong = found.place is not None or proposal.kept != keep
                 if output is not None and proposal.holds and wrong:
-                    options = options_of_manifest(
-                        manifest, subject.shipped, checkpoint, output=output, model=model, keep=proposal.kept
-                    )
+                    options = options_of_manifest(manifest, subject.shipped, output=output, model=model, keep=proposal.kept)
                     exported = bundle_from_plan(plan_from_options(options), progress)
     except OptionError as error:
         fail(str(error), USAGE, as_json=as_json)

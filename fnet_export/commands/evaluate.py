@@ -4,8 +4,8 @@ Exit codes: 0 ok; 1 bad input; 2 usage; 3 a limit was missed; 4 an engine cannot
 """
 
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown
+from fnet_export.description import verdict_from_bundle
 from fnet_export.errors import FNetExportError
 from fnet_export.evaluate import (
     Change,
@@ -27,6 +28,7 @@ from fnet_export.evaluate import (
     evaluation_from_pipeline,
     missed_limits,
     records_of_pipeline,
+    values_from_figures,
 )
 from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
 from fnet_export.progress import Progress
@@ -83,17 +85,20 @@ def evaluate(
         with progress_shown(quiet=quiet) as progress:
             result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
         missed = missed_limits(limits, result.evaluation, result.change)
+        verdict = verdict_from_bundle(bundle)
     except SessionError as error:
         fail(str(error), NO_ENGINE, as_json=as_json)
     except (FNetExportError, FNetRuntimeError) as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
+    caution = None if verdict is None else verdict.caution
     if as_json:
         values = {"bundle": str(bundle), "data": str(data), "baseline": baseline and str(baseline)}
-        print_json(values | _values(result) | {"missed": missed})
+        print_json(values | _values(result) | {"caution": caution, "missed": missed})
     else:
         console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_result(result))
         lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result)]
+        lines += [] if caution is None else [f"note: {caution}"]
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     for sentence in missed:
         click.echo(f"limit missed: {sentence}", err=True)
@@ -176,18 +181,11 @@ def _values(result: Result) -> dict[str, Any]:
         "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "method": "percentile, paired"},
         "wilson": list(result.evaluation.shares_of_records()),
         "unread_words": result.evaluation.unread,
-        "metrics": _metrics(result.evaluation, result.evaluation.figures()),
+        "metrics": values_from_figures(result.evaluation, result.evaluation.figures()),
     }
     if result.baseline and result.change:
         change = result.change
-        values["baseline_metrics"] = _metrics(result.baseline, result.baseline.figures())
-        values["differences"] = _metrics(result.baseline, change.differences)
+        values["baseline_metrics"] = values_from_figures(result.baseline, result.baseline.figures())
+        values["differences"] = values_from_figures(result.baseline, change.differences)
         values["decisions"] = {"count": change.decisions, "flipped": change.flipped, "unchanged": change.unchanged}
     return values
-
-
-def _metrics(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
-    return [
-        {"name": metric.name, "unit": "points of 100" if metric.in_points else None} | asdict(figures[metric.name])
-        for metric in evaluation.metrics
-    ]

@@ -1,9 +1,10 @@
 """fnet-export, from a trained FNet to a verified bundle, on the command line.
 
-Exit codes: 0 ok; 1 bad input; 2 usage; 3 parity below the limit; 4 the engine's build failed or its library is missing.
+Exit codes: 0 ok; 1 bad input; 2 usage; 3 parity or accuracy below the limit; 4 no engine could be built, or its library is missing.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from rich.filesize import decimal
 from fnet_core.checkpoint import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
+from fnet_export.accuracy import check_records
+from fnet_export.accuracy_report import table_from_evaluation
 from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES
 from fnet_export.commands.convert import tokenizer_option
@@ -64,10 +67,17 @@ def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str
     help="int8: keep layers in float32 until it loses no more.",
 )
 @click.option(
+    "--min-accuracy",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="Exit 3 when the bundle's main metric on the labelled data is below, of 100.",
+)
+@click.option(
     "--evaluation",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Labelled data to hold that to.  [default: the built-in e-mails for the built-in model]",
+    help="Labelled data to score the bundle and the checkpoint on.  [default with a limit: the built-in e-mails, for the built-in "
+    "model]",
 )
 @click.option(
     "--keep-float32",
@@ -90,7 +100,11 @@ def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str
 @click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
-@click.option("--sequence-length", type=click.IntRange(min=1), help="The padded length in tokens.  [default: the checkpoint's]")
+@click.option(
+    "--sequence-length",
+    type=click.IntRange(min=1),
+    help="The padded length in tokens.  [default: as the checkpoint's files state]",
+)
 @click.option("--accept-drift", is_flag=True, help="Export at another length than the checkpoint's, which changes its outputs.")
 @click.option(
     "--batch-size",
@@ -119,6 +133,7 @@ def export(
     calibration: Path | None,
     calibration_method: str,
     max_accuracy_drop: float | None,
+    min_accuracy: float | None,
     evaluation: Path | None,
     keep_float32: tuple[str, ...],
     samples: Path | None,
@@ -153,6 +168,7 @@ def export(
             calibration=calibration,
             calibration_method=calibration_method,
             max_accuracy_drop=max_accuracy_drop,
+            min_accuracy=min_accuracy,
             evaluation=evaluation,
             keep_float32=keep_float32,
             samples=samples,
@@ -171,6 +187,7 @@ def export(
         )
         plan = plan_from_options(options)
         if dry_run:
+            check_records(plan)
             _show_plan(plan, console, as_json=as_json)
             return
         with progress_shown(quiet=quiet) as progress:
@@ -179,6 +196,7 @@ def export(
         console.print(table_from_report(error.report))
         for line in lines_from_report(error.report):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _show_lengths(error.values, console)
         fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": error.values})
     except OptionError as error:
         fail(str(error), USAGE, as_json=as_json)
@@ -196,6 +214,7 @@ def _show(export: Export, console: Console, *, as_json: bool) -> None:
         print_json(result)
         return
     console.print(table_from_report(export.report))
+    _show_lengths(export.values, console)
     for line in lines_from_report(export.report):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if export.report.headroom is not None:
@@ -209,6 +228,18 @@ def _show(export: Export, console: Console, *, as_json: bool) -> None:
     )
 
 
+def _show_lengths(values: Mapping[str, Any], console: Console) -> None:
+    """Say where the length comes from and what is assumed of it, and show the accuracy, which tells whether it is right."""
+    trained, evaluation = values["trained_length"], values["evaluation"]
+    lines = [f"sequence length {values['bundle']['sequence_length']}: {trained['reason']}"]
+    lines += [] if trained["caution"] is None else [f"note: {trained['caution']}"]
+    if evaluation is not None:
+        console.print(table_from_evaluation(evaluation))
+        lines += evaluation["findings"]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
     if as_json:
         values = {
@@ -216,6 +247,8 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
             "model": plan.checkpoint.source.id,
             "output": str(plan.options.output),
             "stages": list(plan.stages()),
+            "sequence_length": plan.sequence_length,
+            "trained_length": plan.trained_length.values(plan.sequence_length),
             "tokenizer": {"flavour": plan.tokenizer.flavour, "reason": plan.tokenizer.reason},
             "mixing": {"name": plan.mixing.name, "reason": plan.mixing.reason},
             "notes": list(plan.notes),
@@ -224,6 +257,7 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
         print_json(values)
         return
     lines = [f"{plan.checkpoint.source.id} as {plan.task.name} for {plan.options.target}: {', then '.join(plan.stages())}"]
+    lines += [f"sequence length {plan.sequence_length}: {plan.trained_length.reason(plan.sequence_length)}"]
     lines += [f"tokenizer {plan.tokenizer.flavour}: {plan.tokenizer.reason}"]
     lines += [f"mixing {plan.mixing.name}: {plan.mixing.reason}", *(f"note: {note}" for note in plan.notes)]
     lines += [f"{plan.options.output / name}  about {decimal(size)}" for name, size in plan.expected_bytes.items()]

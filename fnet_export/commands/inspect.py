@@ -65,6 +65,8 @@ def _entries(found: Description) -> Iterator[tuple[str, str]]:
         for tensor in tensors:
             yield kind, tensor_shown(tensor)
     yield "padding", padding_from_manifest(manifest)
+    if found.parity is not None and found.parity.caution is not None:
+        yield "note", found.parity.caution
     yield "tokenizer", _tokenizer(manifest.tokenizer)
     yield "operators", _operators(found)
     yield "parity", _parity(found)

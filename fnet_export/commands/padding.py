@@ -24,6 +24,7 @@ from fnet_export.plan import CHOICES_PROFILE, READ
 from fnet_export.progress import Progress
 from fnet_export.source import checkpoint_from_bundle
 from fnet_export.texts import Texts, texts_from_file
+from fnet_export.trained_length import trained_length_from_checkpoint
 from fnet_export.wording import note_of_random_head
 
 BAD_INPUT = 1
@@ -39,7 +40,7 @@ BAD_INPUT = 1
     multiple=True,
     metavar="N",
     help="A padded length to compare; may be given several times.  "
-    f"[default: {', '.join(map(str, LENGTHS))} and the bundle's, below the trained one]",
+    f"[default: {', '.join(map(str, LENGTHS))} and the bundle's, other than the trained one]",
 )
 @click.option(
     "--samples",
@@ -73,12 +74,20 @@ def padding(
 def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *, model: str | None, asked: Sequence[int]) -> Drift:
     progress.stage(READ)
     checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
-    lengths = lengths_of_config(checkpoint.config, asked, manifest.sequence_length)
+    trained_length = trained_length_from_checkpoint(checkpoint, manifest.sequence_length)
+    lengths = lengths_of_config(checkpoint.config, trained_length, asked, manifest.sequence_length)
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
-    trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
+    model_as_trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
     progress.stage(f"run {len(data.texts)} texts at {len(lengths) + 1} lengths")
-    choices = CHOICES_PROFILE.opt
-    return drift_from_model(trained, tokenizer, data.texts, lengths, choices=choices, on_progress=progress.step)
+    return drift_from_model(
+        model_as_trained,
+        tokenizer,
+        data.texts,
+        lengths,
+        trained=trained_length,
+        choices=CHOICES_PROFILE.opt,
+        on_progress=progress.step,
+    )
 
 
 def table_from_drift(drift: Drift) -> Table:
@@ -126,12 +135,16 @@ def _share(share: float | None) -> str:
 
 def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]:
     """Say what the table is of."""
+    trained = drift.trained
+    which = f"the trained length ({trained.source})" if trained.stated else f"the trained length as {trained.source}"
     notes = [
-        f"{len(data.texts)} texts of {data.name}, against {drift.trained_length} tokens, the trained length; the bundle has "
+        f"{len(data.texts)} texts of {data.name}, against {trained.length} tokens, {which}; the bundle has "
         f"{manifest.sequence_length}",
         "cosine, max rel: the median of the texts that fit (and the worst); KL, agree: their mean; cut: how many lose words",
         f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
     ]
+    cautions = (trained.contradiction, trained.caution(manifest.sequence_length))
+    notes += [f"note: {caution}" for caution in cautions if caution is not None]
     if manifest.source.random_head:
         notes.append(note_of_random_head(manifest.task))
     return notes
@@ -148,7 +161,13 @@ def _values(manifest: Manifest, data: Texts, drift: Drift) -> dict[str, Any]:
         "model": manifest.source.id,
         "sequence_length": manifest.sequence_length,
         "samples": {"name": data.name, "sha256": data.sha256, "texts": len(data.texts)},
-        "trained": {"sequence_length": drift.trained_length, "median_ms": drift.trained_ms},
+        "trained": {
+            "sequence_length": drift.trained_length,
+            "stated": drift.trained.stated,
+            "source": drift.trained.source,
+            "caution": drift.trained.caution(manifest.sequence_length),
+            "median_ms": drift.trained_ms,
+        },
         "timed": _timed(),
         "lengths": [_values_of_length(drift, length) for length in drift.lengths],
     }

@@ -27,10 +27,12 @@ from fnet_export.padding import Drift, Figures, LengthDrift, OutputDrift, drift_
 from fnet_export.padding_chart import svg_from_drift
 from fnet_export.plan import ExportOptions, plan_from_options
 from fnet_export.source import checkpoint_from_bundle
+from fnet_export.trained_length import Statement, TrainedLength
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 SHORT, PAIR, LONG = "the quick fox", "a dog\n\nthe fox", "the lazy dog jumps over the quick brown fox " * 4
 FIGURES = {"mean", "median", "worst"}
+ASSUMED = TrainedLength(length=LENGTH)
 
 
 def model_of(folder, task="sequence-classification", **changes):
@@ -38,7 +40,7 @@ def model_of(folder, task="sequence-classification", **changes):
 
 
 def drift_of(model, texts, lengths=(16,), **options):
-    return drift_from_model(model, TOKENIZER, texts, lengths, choices=2, **options)
+    return drift_from_model(model, TOKENIZER, texts, lengths, choices=2, **{"trained": ASSUMED} | options)
 
 
 def outputs_at(model, length, text, pair=None, *, masked=False):
@@ -165,7 +167,8 @@ def test_pairs_and_choices(tmp_path, task):
 def test_of_a_text_without_tokens_the_first_place_is_compared(tmp_path):
     tokenizer = Tokenizer.from_file(VOCABULARY)
     tokenizer._frame = dataclasses.replace(tokenizer._frame, cls=None, sep=None)  # as fnet-v5 has it
-    found = drift_from_model(model_of(tmp_path, "token-classification"), tokenizer, [""], [16], choices=2).lengths[0]
+    found = drift_from_model(model_of(tmp_path, "token-classification"), tokenizer, [""], [16], trained=ASSUMED, choices=2)
+    found = found.lengths[0]
     assert found.fitting == 1
     assert found.outputs["logits"].decision_agreement.mean in (0.0, 1.0)
 
@@ -178,17 +181,30 @@ def test_outputs_must_be_finite():
 
 
 def test_lengths_are_those_below_the_trained_one_and_the_bundles_own():
-    trained = tiny_config(max_position_embeddings=256)
-    assert lengths_of_config(trained, (), 256) == (64, 128)
-    assert lengths_of_config(trained, (), 100) == (64, 100, 128)
-    assert lengths_of_config(trained, (200, 8, 256), 100) == (8, 200)
+    config, trained = tiny_config(max_position_embeddings=256), TrainedLength(length=256)
+    assert lengths_of_config(config, trained, (), 256) == (64, 128)
+    assert lengths_of_config(config, trained, (), 100) == (64, 100, 128)
+    assert lengths_of_config(config, trained, (200, 8, 256), 100) == (8, 200)
+    assert lengths_of_config(config, TrainedLength(length=64), (), 64) == (128,)
     for asked in ((), (LENGTH,)):
-        with pytest.raises(GraphError, match="trained at 32 tokens; .* name some from 4 to 31 with --length"):
-            lengths_of_config(tiny_config(), asked, LENGTH)
+        with pytest.raises(
+            GraphError, match="compared with 32 tokens .assumed from config.json .*; expected others: name some from 4 to 32"
+        ):
+            lengths_of_config(tiny_config(), ASSUMED, asked, LENGTH)
     with pytest.raises(GraphError, match="expected 4 to 256, the model's position embeddings; found 257"):
-        lengths_of_config(trained, (64, 257), 256)
+        lengths_of_config(config, trained, (64, 257), 256)
     with pytest.raises(GraphError, match="expected 256, of which the linear mixing has matrices; found 64"):
-        lengths_of_config(dataclasses.replace(trained, mixing="linear"), (), 256)
+        lengths_of_config(dataclasses.replace(config, mixing="linear"), trained, (), 256)
+
+
+def test_a_longer_padding_than_the_trained_one_is_compared_on_texts_that_fit_both(tmp_path):
+    model = model_of(tmp_path)
+    trained = TrainedLength(length=16, statements=(Statement(length=16, file="tokenizer.json", key="padding", padded=True),))
+    found = drift_of(model, [SHORT, LONG], (LENGTH,), trained=trained).lengths[0]
+    assert (found.fitting, found.cut) == (1, 1)
+    got, *_ = outputs_at(model, LENGTH, SHORT)
+    want, *_ = outputs_at(model, 16, SHORT)
+    check(found.outputs["logits"], got["logits"], want["logits"])
 
 
 # ---- the chart
@@ -252,7 +268,9 @@ def test_the_command(bundle, tmp_path):
     arguments = [bundle, "--length", 16, "--length", 8, "--samples", texts]
     shown = run(*arguments, "--chart", tmp_path / "chart.svg")
     assert shown.exit_code == 0, shown.output
-    assert "2 texts of mine.txt, against 32 tokens, the trained length; the bundle has 32" in shown.stdout
+    said = "2 texts of mine.txt, against 32 tokens, the trained length as assumed from config.json (max_position_embeddings); "
+    assert f"{said}the bundle has 32" in shown.stdout
+    assert "note: no file states the length that training padded to" in shown.stdout
     assert "of cut" in shown.stdout
     assert all(len(line) <= 80 for line in shown.stdout.split("2 texts")[0].splitlines())
     assert ElementTree.parse(tmp_path / "chart.svg").getroot().attrib["role"] == "img"
@@ -261,7 +279,7 @@ def test_the_command(bundle, tmp_path):
     assert value["samples"].pop("sha256")
     assert value["samples"] == {"name": "mine.txt", "texts": 2}
     assert set(value) == {"bundle", "task", "model", "sequence_length", "samples", "trained", "timed", "lengths"}
-    assert set(value["trained"]) == {"sequence_length", "median_ms"}
+    assert set(value["trained"]) == {"sequence_length", "stated", "source", "caution", "median_ms"}
     assert [found["sequence_length"] for found in value["lengths"]] == [8, 16]
     first = value["lengths"][0]
     keys = {"sequence_length", "fitting", "cut", "outputs", "cut_agreement", "median_ms", "times_as_fast"}
@@ -286,7 +304,7 @@ def test_a_random_head_is_said_to_be_one(tmp_path):
     ("arguments", "message"),
     [
         (["--length", 33], "sequence length: expected 4 to 32, the model's position embeddings; found 33"),
-        ([], "the model was trained at 32 tokens; expected other lengths"),
+        ([], "the lengths are compared with 32 tokens (assumed from config.json (max_position_embeddings)); expected others"),
         (["--length", 16, "--samples", "nowhere.txt"], "nowhere.txt: cannot be read"),
         (["--length", 16, "--model", "/nowhere"], "/nowhere cannot be opened ('/nowhere': neither a local folder"),
         (["--length", 16, "--chart", "/nowhere/chart.svg"], "/nowhere/chart.svg: cannot be written"),
@@ -335,14 +353,16 @@ def test_an_export_at_another_length_must_be_accepted(checkpoint, tmp_path):
         plan_from_options(ExportOptions(**options, sequence_length=16))
     text = str(refused.value)
     assert text.startswith(
-        "--sequence-length: sequence length 16 is not the checkpoint's 32, and padding is part of FNet's meaning: "
+        "--sequence-length: sequence length 16 is not the checkpoint's 32 (assumed from config.json (max_position_embeddings)), "
+        "and padding is part of FNet's meaning: "
     )
     assert text.endswith(
         " times as fast (torch float32 with torch.fft, one row). Add --accept-drift to export at this length all the same"
     )
-    (note,) = plan_from_options(ExportOptions(**options, sequence_length=16, accept_drift=True)).notes
+    caution, note = plan_from_options(ExportOptions(**options, sequence_length=16, accept_drift=True)).notes
+    assert caution.startswith("no file states the length that training padded to")
     assert note.rpartition("; ")[0] in text
-    assert plan_from_options(ExportOptions(**options, accept_drift=True)).notes == ()
+    assert plan_from_options(ExportOptions(**options, accept_drift=True)).notes == (caution,)
     arguments = ["--task", "ner", "--random-head", "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "b")]
     done = CliRunner().invoke(main, [*arguments, "--sequence-length", "16"])
     assert (done.exit_code, "Add --accept-drift" in done.stderr) == (2, True)
@@ -358,7 +378,7 @@ def test_the_line_says_what_the_drift_is(tmp_path, task):
     options = {"task": task, "target": "onnx", "model": str(checkpoint), "output": tmp_path / "b", "accept_drift": True}
     if task == "masked-lm":
         options["predict_positions"] = 3
-    (note,) = plan_from_options(ExportOptions(**options, sequence_length=256)).notes
+    _, note = plan_from_options(ExportOptions(**options, sequence_length=256)).notes
     assert "of 16 texts fit, " in note
     for name in TASKS[task].outputs:
         assert f"; {name}: " in note

@@ -85,6 +85,35 @@ def test_the_verdict_says_how_many_decisions_are_the_references_and_that_a_check
     assert sentences(0, 77, quick=True)[0] == QUICK
 
 
+def test_the_length_and_what_is_assumed_of_it_are_said():
+    assert "Sequence length 512 tokens: tokenizer.json (padding.strategy.Fixed) Compared with" in text_of(html_from_values(FULL))
+    text = text_of(html_from_values(FAILED))
+    assert "Note: no file states the length that training padded to, so max_position_embeddings, 512 tokens, is assumed" in text
+    assert "Sequence length 512 tokens: assumed from config.json (max_position_embeddings) Compared with" in text
+
+
+def test_the_accuracy_is_a_table_and_its_findings_are_part_of_the_verdict():
+    metric = {"name": "accuracy", "unit": "points of 100", "value": 57.5, "low": 48.333, "high": 65.0}
+    run = {"name": "bundle", "runtime": "onnxruntime", "reason": None, "unread_words": 0, "metrics": [metric], "difference": None}
+    difference = {"value": -41.67, "low": -50.0, "high": -33.0, "significant": True}
+    other = run | {"name": "checkpoint", "metrics": [metric | {"value": None}], "difference": difference}
+    evaluation = {
+        "data": {"name": "data.jsonl", "sha256": "0" * 64, "records": 120},
+        "min_accuracy": 90.0,
+        "missed": ["accuracy is 57.50 points, below the 90 asked for"],
+        "findings": ["The difference is significant."],
+        "runs": [run, other, run | {"name": "third", "metrics": [], "reason": "no GPU"}],
+    }
+    text = text_of(html_from_values(FULL | {"passed": False, "evaluation": evaluation}))
+    verdict = "Less accurate than asked for: accuracy is 57.50 points, below the 90 asked for. The difference is significant."
+    assert text.index(verdict) < text.index("Accuracy on labelled data")
+    assert "120 records of data.jsonl, with 95 % intervals; at least 90 was asked for." in text
+    assert "bundle onnxruntime 57.50 (48.33 to 65.00) –" in text
+    assert "checkpoint onnxruntime not finite (48.33 to 65.00) -41.67 (-50.00 to -33.00)" in text
+    assert "third onnxruntime not run –" in text
+    assert "third: not run: no GPU" in text
+
+
 def test_what_did_not_run_is_never_called_compared():
     rows = [row for row in FULL["rows"] if row["status"] == "not run"]
     verdict = verdict_from_values(FULL | {"passed": False, "rows": rows, "shipped": "C++ runtime"})

@@ -123,7 +123,10 @@ def test_options_reach_the_bundle(tmp_path):
         *("--sequence-length", 16, "--accept-drift", "--mixing", "fft", "--opset", 20, "--no-simplify"),
     )
     assert result.exit_code == 0, result.output
-    assert "note: sequence length 16 is not the checkpoint's 32, and padding" in result.stderr
+    assert (
+        "note: sequence length 16 is not the checkpoint's 32 (assumed from config.json (max_position_embeddings)), and"
+        in result.stderr
+    )
     assert "head is random" in result.stderr
     value = json.loads(result.stdout)
     manifest = value["manifest"]
@@ -341,6 +344,9 @@ def test_help_says_every_option():
         "--calibration",
         "--calibration-method",
         "--keep-float32",
+        "--evaluation",
+        "--min-accuracy",
+        "--max-accuracy-drop",
         "--sequence-length",
         "--accept-drift",
         "--batch-size",

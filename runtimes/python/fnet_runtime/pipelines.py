@@ -71,7 +71,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """An opened bundle that answers. Made by `load`, or from parts, with any Session."""
+    """An opened bundle that answers. Made by `load`, or from parts, with any Session. Any number of threads may call it at once."""
 
     manifest: Manifest
     tokenizer: Tokenizer

@@ -1,0 +1,296 @@
+"""What files state about the length of training, and models of transformers that were trained at one, or at none."""
+
+import json
+import shutil
+from pathlib import Path
+
+import fnet_runtime
+import pytest
+from click.testing import CliRunner
+from conftest import LENGTH, save_tiny
+from export.trained_toys import LENGTH as TRAINED
+from export.trained_toys import POSITIONS, accuracy_of_transformers, labelled_texts, trained
+
+from fnet_core.checkpoint import checkpoint_from_name
+from fnet_core.errors import CheckpointError
+from fnet_export import cli
+from fnet_export.convert import ConvertOptions, folder_from_options
+from fnet_export.errors import OptionError
+from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.trained_length import trained_length_from_checkpoint
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+HUGE = 1000000000000000019884624838656
+"""transformers' VERY_LARGE_INTEGER, its model_max_length for none."""
+ASSUMED = (
+    "no file states the length that training padded to, so max_position_embeddings, 32 tokens, is assumed; "
+    "check it with --evaluation FILE"
+)
+BOUND = "assumed from config.json (max_position_embeddings)"
+LONGEST = (
+    "tokenizer.json pads to no fixed length, so training probably padded to each batch's longest text, but the bundle pads to "
+    "{} tokens; check it with --evaluation FILE"
+)
+
+
+def tokenizer_json(*, fixed=None, cut=None, longest=False, multiple=None):
+    padding = {"strategy": {"Fixed": fixed} if fixed else "BatchLongest", "pad_to_multiple_of": multiple}
+    return {"padding": padding if fixed or longest else None, "truncation": {"max_length": cut} if cut else None}
+
+
+def length_of(folder, files=None, chosen=None, **changes):
+    """What is read of a tiny checkpoint of 32 positions, beside which files stand."""
+    save_tiny(folder, **changes)
+    for name, values in (files or {}).items():
+        (folder / name).write_text(json.dumps(values))
+    return trained_length_from_checkpoint(checkpoint_from_name(str(folder)), chosen)
+
+
+FIXED = "tokenizer.json (padding.strategy.Fixed)"
+
+
+@pytest.mark.parametrize(
+    ("files", "tokens", "source", "caution"),
+    [
+        ({}, 32, BOUND, ASSUMED),
+        ({"tokenizer.json": tokenizer_json(fixed=16)}, 16, FIXED, None),
+        ({"tokenizer.json": tokenizer_json(fixed=32)}, 32, FIXED, None),
+        ({"tokenizer.json": tokenizer_json(fixed=13, multiple=8)}, 16, FIXED, None),
+        (
+            {"tokenizer.json": tokenizer_json(fixed=16, cut=16)},
+            16,
+            "tokenizer.json (padding.strategy.Fixed, truncation.max_length)",
+            None,
+        ),
+        (
+            {"tokenizer.json": tokenizer_json(fixed=16), "tokenizer_config.json": {"max_length": 8, "model_max_length": HUGE}},
+            16,
+            FIXED,
+            None,
+        ),
+        ({"tokenizer.json": tokenizer_json(cut=16)}, 16, "tokenizer.json (truncation.max_length)", LONGEST.format(16)),
+        ({"tokenizer.json": tokenizer_json(cut=32, longest=True)}, 32, BOUND, LONGEST.format(32)),
+        (
+            {"tokenizer.json": tokenizer_json(), "tokenizer_config.json": {"max_length": 16}},
+            16,
+            "tokenizer_config.json (max_length)",
+            LONGEST.format(16),
+        ),
+        (
+            {"tokenizer_config.json": {"model_max_length": 16}},
+            16,
+            "tokenizer_config.json (model_max_length)",
+            "tokenizer_config.json (model_max_length) is 16, but no file states that training padded every text; the bundle pads "
+            "to 16 tokens, so check it with --evaluation FILE",
+        ),
+        ({"tokenizer_config.json": {"model_max_length": 32}}, 32, BOUND, ASSUMED),
+        ({"tokenizer_config.json": {"model_max_length": HUGE}}, 32, BOUND, ASSUMED),
+        ({"tokenizer_config.json": {"model_max_length": None}}, 32, BOUND, ASSUMED),
+        ({"tokenizer_config.json": {"model_max_length": True}}, 32, BOUND, ASSUMED),
+        ({"tokenizer_config.json": {"model_max_length": 2}}, 32, BOUND, ASSUMED),
+    ],
+)  # fmt: skip
+def test_what_the_files_of_a_tokenizer_state(tmp_path, files, tokens, source, caution):
+    found = length_of(tmp_path, files)
+    assert (found.length, found.source, found.caution(tokens)) == (tokens, source, caution)
+    assert found.contradiction is None
+    found.check("tiny")
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokens", "source"),
+    [
+        ({"extra": {"trained_sequence_length": 16}}, 16, "config.json (trained_sequence_length)"),
+        ({"use_tpu_fourier_optimizations": True, "tpu_short_seq_length": 16}, 16, "config.json (tpu_short_seq_length)"),
+        ({"mixing": "linear"}, 32, "weights (matrices of the linear mixing)"),
+    ],
+)
+def test_what_config_json_and_the_weights_state(tmp_path, changes, tokens, source):
+    found = length_of(tmp_path, **changes)
+    assert (found.length, found.source, found.padded, found.caution(tokens)) == (tokens, source, True, None)
+
+
+def test_tpu_short_seq_length_alone_states_nothing(tmp_path):
+    assert not length_of(tmp_path, tpu_short_seq_length=16).stated
+
+
+def test_where_only_attention_reads_padding_the_length_does_not_matter(tmp_path):
+    found = length_of(tmp_path, mixing="attention", num_attention_heads=4)
+    assert (found.stated, found.caution(32)) == (False, None)
+
+
+def test_f_net_and_keras_hub_pad_every_text(tmp_path):
+    flax = trained_length_from_checkpoint(checkpoint_from_name(str(GOLDEN / "flax" / "classification")))
+    assert (flax.padded, flax.source) == (True, "weights (f_net pads every text to its position embeddings)")
+    preset = Path(shutil.copytree(GOLDEN / "keras" / "classifier", tmp_path / "preset"))
+    assert trained_length_from_checkpoint(checkpoint_from_name(str(preset))).stated is False
+    (preset / "preprocessor.json").write_text(json.dumps({"config": {"sequence_length": 6}}))
+    found = trained_length_from_checkpoint(checkpoint_from_name(str(preset)))
+    assert (found.length, found.padded, found.source) == (6, True, "preprocessor.json (sequence_length)")
+    task = json.loads((preset / "task.json").read_text())
+    task["config"]["preprocessor"] = {"config": {"sequence_length": 7}}
+    (preset / "task.json").write_text(json.dumps(task))
+    with pytest.raises(CheckpointError, match=r"preprocessor.json .sequence_length. says 6, task.json .sequence_length. says 7"):
+        trained_length_from_checkpoint(checkpoint_from_name(str(preset))).check("preset")
+    (preset / "preprocessor.json").unlink()
+    assert trained_length_from_checkpoint(checkpoint_from_name(str(preset))).length == 7
+
+
+def test_a_conversion_keeps_the_length(tmp_path):
+    save_tiny(tmp_path / "c", use_tpu_fourier_optimizations=True, tpu_short_seq_length=16)
+    for to in ("flax", "huggingface"):
+        folder = folder_from_options(ConvertOptions(to=to, model=str(tmp_path / "c"), output=tmp_path / to))
+        found = trained_length_from_checkpoint(checkpoint_from_name(str(folder)))
+        assert (found.length, found.padded, found.contradiction) == (16, True, None)
+    save_tiny(tmp_path / "d")
+    folder = folder_from_options(ConvertOptions(to="flax", model=str(tmp_path / "d"), output=tmp_path / "assumed"))
+    assert not trained_length_from_checkpoint(checkpoint_from_name(str(folder))).stated
+
+
+# ---- contradictions
+
+
+CONTRADICTING = {"tokenizer.json": tokenizer_json(fixed=16), "tokenizer_config.json": {"model_max_length": 24}}
+
+
+def plan_of(folder, **options):
+    chosen = {"task": "sequence-classification", "target": "onnx", "tokenizer": "fnet-slow", "model": str(folder)}
+    return plan_from_options(ExportOptions(**chosen, output=folder / "none", **options))
+
+
+def test_contradicting_statements_are_refused_until_the_user_chooses(tmp_path):
+    said = "tokenizer.json (padding.strategy.Fixed) says 16, tokenizer_config.json (model_max_length) says 24"
+    with pytest.raises(CheckpointError) as refused:
+        length_of(tmp_path, CONTRADICTING).check("tiny")
+    assert str(refused.value) == (
+        f"tiny: the files state several lengths that the model was trained at: {said}. Expected one length. Choose the right one: "
+        "--sequence-length 16 or 24"
+    )
+    for chosen in (16, 24):
+        found = length_of(tmp_path, CONTRADICTING, chosen)
+        assert (found.length, found.contradiction) == (chosen, None)
+    assert length_of(tmp_path, CONTRADICTING, 8).contradiction is not None
+    too_long = length_of(tmp_path / "long", {"tokenizer.json": tokenizer_json(fixed=64)})
+    assert "says 64, config.json (max_position_embeddings) says 32" in str(too_long.contradiction)
+
+
+def test_a_plan_takes_a_stated_length_for_its_own(tmp_path):
+    folder = save_tiny(tmp_path / "c", extra={"trained_sequence_length": 16})
+    plan = plan_of(folder)
+    assert (plan.sequence_length, plan.notes) == (16, ())
+    assert plan_of(folder, sequence_length=16).notes == ()
+    with pytest.raises(
+        OptionError, match=r"length 32 is not the checkpoint's 16 .config.json .trained_sequence_length.*accept-drift"
+    ):
+        plan_of(folder, sequence_length=32)
+    (drift,) = plan_of(folder, sequence_length=32, accept_drift=True).notes
+    assert drift.startswith("sequence length 32 is not the checkpoint's 16")
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 24}')
+    for options in ({}, {"sequence_length": 8}, {"accept_drift": True}):
+        with pytest.raises(CheckpointError, match="Choose the right one: --sequence-length 16 or 24"):
+            plan_of(folder, **options)
+    assert plan_of(folder, sequence_length=16).notes == ()
+    assert plan_of(folder, sequence_length=24).sequence_length == 24
+    contradiction, drift = plan_of(folder, sequence_length=8, accept_drift=True).notes
+    assert contradiction.startswith("the files state several lengths")
+    assert drift.startswith("sequence length 8 is not the checkpoint's 16")
+
+
+def test_the_length_and_its_source_are_in_the_plan(tmp_path):
+    folder = save_tiny(tmp_path / "c")
+    arguments = [*SHORT, "--model", folder, "--output", tmp_path / "b", "--dry-run"]
+    shown = run(*arguments).stdout
+    assert "\nsequence length 32: assumed from config.json (max_position_embeddings)\n" in shown
+    assert f"\nnote: {ASSUMED}\n" in shown
+    value = json.loads(run(*arguments, "--json").stdout)
+    assert (value["sequence_length"], value["trained_length"]["caution"], value["notes"]) == (LENGTH, ASSUMED, [ASSUMED])
+    assert json.loads(run(*SHORT, "--output", tmp_path / "b", "--dry-run", "--json").stdout)["notes"] == []  # the built-in model
+
+
+# ---- models that were trained
+
+
+SHORT = ["--task", "sequence-classification", "--target", "onnx"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return labelled_texts(120, 2)
+
+
+@pytest.fixture(scope="module")
+def data(texts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "texts.jsonl"
+    path.write_text("".join(f"{json.dumps({'text': text, 'label': f'LABEL_{label}'})}\n" for text, label in texts))
+    return path
+
+
+@pytest.fixture(scope="module")
+def samples(texts, tmp_path_factory):
+    """A few texts to prove parity on."""
+    path = tmp_path_factory.mktemp("samples") / "texts.txt"
+    path.write_text("".join(f"{text}\n" for text, _ in texts[:4]))
+    return path
+
+
+def test_a_model_trained_with_padding_is_exported_at_its_length(tmp_path, texts, data, samples):
+    model, tokenizer = trained(tmp_path / "c", padded=True)
+    expected = accuracy_of_transformers(model, tokenizer, texts, padding="max_length", truncation=True, max_length=TRAINED)
+    unpadded = accuracy_of_transformers(model, tokenizer, texts)
+    assert expected > 95 > 80 > unpadded
+    arguments = [*SHORT, "--model", tmp_path / "c", "--samples", samples]
+    done = run(*arguments, "--output", tmp_path / "b", "--evaluation", data, "--min-accuracy", 95)
+    assert (done.exit_code, "note:" in done.output) == (0, False), done.output
+    assert "sequence length 64: tokenizer.json (padding.strategy.Fixed, truncation.max_length)" in done.stdout
+    assert (
+        "Training probably padded its texts: a pipeline of transformers does not, and answers otherwise than the bundle."
+        in done.stdout
+    )
+    values = json.loads((tmp_path / "b" / "parity.json").read_text())
+    assert values["bundle"]["sequence_length"] == TRAINED
+    assert [run["metrics"][0]["value"] for run in values["evaluation"]["runs"]] == pytest.approx([expected, unpadded, expected])
+    answers = fnet_runtime.load(tmp_path / "b")([text for text, _ in texts])
+    right = sum(answer.label == f"LABEL_{label}" for answer, (_, label) in zip(answers, texts, strict=True))
+    assert 100 * right / len(texts) == pytest.approx(expected)
+    refused = run(*arguments, "--output", tmp_path / "d", "--sequence-length", POSITIONS)
+    assert (refused.exit_code, "is not the checkpoint's 64 (tokenizer.json" in refused.stderr) == (2, True)
+    assert run(*arguments, "--output", tmp_path / "d", "--sequence-length", TRAINED, "--dry-run").exit_code == 0
+    padding = run("padding", tmp_path / "b", "--length", POSITIONS, "--samples", samples)
+    assert "against 64 tokens, the trained length (tokenizer.json (padding.strategy.Fixed, " in padding.stdout, padding.output
+    assert "note:" not in padding.stdout
+
+
+def test_a_model_trained_with_a_collator_is_seen_at_once(tmp_path, texts, data, samples):
+    model, tokenizer = trained(tmp_path / "c", padded=False)
+    expected = accuracy_of_transformers(model, tokenizer, texts)
+    padded = accuracy_of_transformers(model, tokenizer, texts, padding="max_length", truncation=True, max_length=TRAINED)
+    assert expected > 95 > 80 > padded
+    caution = LONGEST.format(TRAINED)
+    arguments = [*SHORT, "--model", tmp_path / "c", "--output", tmp_path / "b", "--samples", samples, "--evaluation", data]
+    assert f"note: {caution}" in run(*arguments, "--dry-run").stdout
+    done = run(*arguments, "--min-accuracy", 90)
+    assert (done.exit_code, f"note: {caution}" in done.stderr, f"note: {caution}" in done.stdout) == (3, True, True), done.output
+    assert f"error: accuracy is {padded:.2f} points, below the 90 asked for; the files are in" in done.stderr
+    assert not (tmp_path / "b").exists()
+    values = json.loads((tmp_path / "b.failed" / "parity.json").read_text())
+    assert (values["passed"], values["trained_length"]["caution"]) == (False, caution)
+    assert {row["status"] for row in values["rows"]} == {"passed", "not run"}
+    bundle, own, _ = values["evaluation"]["runs"]
+    assert (bundle["metrics"][0]["value"], own["metrics"][0]["value"]) == pytest.approx((padded, expected))
+    assert own["difference"]["significant"] is True
+    (finding,) = values["evaluation"]["findings"]
+    assert finding.endswith("The bundle pads every text to 64 tokens, which is probably not how the checkpoint was trained.")
+    assert finding in done.stdout
+    page = (tmp_path / "b.failed" / "parity.html").read_text()
+    for sentence in (finding, caution.replace("'", "&#39;"), f"Less accurate than asked for: accuracy is {padded:.2f} points"):
+        assert sentence in page
+    assert f'<failure message="accuracy is {padded:.2f} points' in (tmp_path / "b.failed" / "parity.junit.xml").read_text()
+    ungated = run(*arguments)
+    assert (ungated.exit_code, finding in ungated.stdout) == (0, True)
+    told = run("eval", tmp_path / "b", "--data", data)
+    assert f"note: {caution}" in told.stdout, told.output
+    assert json.loads(run("inspect", tmp_path / "b", "--json").stdout)["parity"]["caution"] == caution
