@@ -70,6 +70,7 @@ def bundle_from_name(name: str, folder: Path) -> Path:
     from fnet_export.manifest import manifest_from_plan
     from fnet_export.plan import ExportOptions, plan_from_options
     from fnet_export.progress import Quiet
+    from fnet_export.tokenizer_config import write_tokenizer
 
     bundle = folder / name
     checkpoint = CHECKPOINTS[name](folder / f"{name} checkpoint")
@@ -77,7 +78,7 @@ def bundle_from_name(name: str, folder: Path) -> Path:
     bundle.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
         graphs_from_plan(plan, bundle, Path(scratch), Quiet())
-    (bundle / plan.tokenizer.file).write_bytes(plan.tokenizer.data)
+    write_tokenizer(bundle, plan.tokenizer, sequence_length=plan.sequence_length)
     (bundle / "config.json").write_text(plan.checkpoint.config.to_json())
     (bundle / "golden.safetensors").write_bytes(b"")
     (bundle / "manifest.json").write_text(manifest_from_plan(plan, files=files_from_folder(bundle)).to_json())
@@ -89,7 +90,7 @@ def tokenizer_file(flavour: str, folder: Path) -> Path:
     from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
     spiece = BUILT_IN / "spiece.model"
-    if flavour in ("sentencepiece", "fnet-slow"):
+    if flavour in ("f_net", "sentencepiece", "fnet-slow"):
         return spiece
     proto = proto_from_bytes(spiece.read_bytes(), name=spiece.name)
     made = v5_from_spiece(proto) if flavour == "fnet-v5" else fast_from_spiece(proto, do_lower_case=False, keep_accents=True)

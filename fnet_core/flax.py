@@ -17,7 +17,6 @@ from fnet_core.renames import (
     HEADS_BIAS,
     HEADS_IN,
     HEADS_OUT,
-    RAW_TOKENIZER,
     TRANSPOSED,
     Change,
     Contents,
@@ -29,6 +28,8 @@ from fnet_core.renames import (
 )
 from fnet_core.weights import WeightFile, text_from_file
 
+TOKENIZER = "f_net"
+"""The flavour of tokenizer (docs/tokenizer.md) of f_net's code."""
 EMBEDDING: Leaves = {"embedding": ("weight", AS_IT_IS)}
 POSITIONS: Leaves = {"embedding": ("weight", FIRST)}
 NORM: Leaves = {"scale": ("weight", AS_IT_IS), "bias": ("bias", AS_IT_IS)}
@@ -142,7 +143,7 @@ def flax_contents(path: Path) -> Contents:
         origin=origin,
         files=((file, flax_renames(config.num_hidden_layers, pretraining=_any(shapes, MASKED_LM), root=root)),),
         vocabulary=_vocabulary(path.parent),
-        tokenizer=RAW_TOKENIZER,
+        tokenizer=TOKENIZER,
         assumed=assumed,
     )
 

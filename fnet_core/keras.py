@@ -17,9 +17,11 @@ from torch import Tensor
 
 from fnet_core.config import FNetConfig, numbered_labels
 from fnet_core.errors import CheckpointError, ConfigError
-from fnet_core.renames import AS_IT_IS, RAW_TOKENIZER, TRANSPOSED, Contents, Leaves, Modules, check_sizes, renames_from_modules
+from fnet_core.renames import AS_IT_IS, TRANSPOSED, Contents, Leaves, Modules, check_sizes, renames_from_modules
 from fnet_core.weights import WeightFile, damaged, text_from_file
 
+TOKENIZER = "sentencepiece"
+"""The flavour of tokenizer (docs/tokenizer.md) of keras-hub's code."""
 EMBEDDING: Leaves = {"vars/0": ("weight", AS_IT_IS)}
 NORM: Leaves = {"vars/0": ("weight", AS_IT_IS), "vars/1": ("bias", AS_IT_IS)}
 DENSE: Leaves = {"vars/0": ("weight", TRANSPOSED), "vars/1": ("bias", AS_IT_IS)}
@@ -116,7 +118,7 @@ def keras_contents(folder: Path) -> Contents:
         origin=CONFIG,
         files=tuple(files),
         vocabulary=folder / VOCABULARY,
-        tokenizer=RAW_TOKENIZER,
+        tokenizer=TOKENIZER,
         assumed=(f"<pad> at {config.pad_token_id}", *(["labels by number"] if labelled else [])),
     )
 

@@ -30,8 +30,6 @@ HEADS_BIAS = Change(lambda t: t.flatten(), lambda t, heads: t.reshape(heads, -1)
 HEADS_IN = Change(lambda t: t.flatten(0, 1).T, lambda t, heads: t.T.reshape(heads, -1, t.shape[0]))
 """A projection from heads, `[heads, size, out]`, as one linear layer's `[out, heads * size]`."""
 
-RAW_TOKENIZER = "sentencepiece"
-"""The flavour of tokenizer (docs/tokenizer.md) of f_net's and keras-hub's code."""
 Leaves = Mapping[str, tuple[str, Change]]
 """What a kind of module holds: its own names of tensors, and transformers' with the change."""
 Modules = Mapping[str, tuple[str, Leaves]]

@@ -103,7 +103,8 @@ def check_records(plan: Plan) -> None:
     """
     if plan.evaluation is None:
         return
-    masked = SCORINGS[kind_from_task(plan.task.name, plan.checkpoint.config.problem_type)].answer is guessed
+    config = plan.checkpoint.config
+    masked = SCORINGS[kind_from_task(plan.task.name, config.problem_type, config.num_labels)].answer is guessed
     for way in _ways(plan):
         pipeline = _pipeline(plan, way, _Unopened())
         for record in plan.evaluation.records:

@@ -16,6 +16,7 @@ from fnet_runtime.errors import BundleError
 from fnet_runtime.golden import INPUT, LIMIT, REFERENCE
 from fnet_runtime.manifest import EVIDENCE, MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
 from fnet_runtime.session import Ids, Outputs
+from onnx.helper import find_min_ir_version_for, make_opsetid
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
@@ -163,10 +164,20 @@ def _unwritable(output: Path, error: OSError) -> OutputError:
 
 
 def write_graph(graph: ir.Model, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
-    """Write a checked graph; large weights beside it, in `model.onnx.data`. Raises OSError."""
+    """Write a checked graph at the lowest IR version; large weights beside it, in `model.onnx.data`. Raises OSError."""
+    graph.ir_version = lowest_ir_version(graph)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = MODEL_DATA if size > external_above_bytes else None
     ir.save(graph, path, external_data=external, size_threshold_bytes=1024)
+
+
+def lowest_ir_version(graph: ir.Model) -> int:
+    """Return the IR version of the first ONNX release that has a graph's operator sets.
+
+    An engine refuses a version newer than its own. The types in our graphs (bfloat16, int8) are older than any of these releases.
+    """
+    operator_sets = [make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
+    return int(find_min_ir_version_for(operator_sets, ignore_unknown=True))
 
 
 def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, limits: Mapping[str, float], task: Task) -> None:

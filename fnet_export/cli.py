@@ -108,4 +108,7 @@ class Commands(click.Group):
 @click.version_option(package_name="fnet-export")
 def main() -> None:
     """From a trained FNet to a verified bundle, and what is asked of one."""
+    from fnet_runtime.standard_output import prepare_standard_output  # as late as the commands, which import the runtime
+
+    prepare_standard_output()
     end_on_signals()

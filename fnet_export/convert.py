@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fnet_runtime.manifest import CONFIG, file_info
+from fnet_runtime.manifest import CONFIG, TOKENIZER_CONFIG, file_info
 from fnet_runtime.tokenizer import SPIECE, TOKENIZER_JSON
 from fnet_runtime.tokenizers_backend import FAST
 from safetensors.torch import save_file
@@ -16,7 +16,7 @@ from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
 from fnet_export.errors import OutputError
-from fnet_export.tokenizer import FLAVOUR, TOKENIZER_CONFIG, V5_KEY, TokenizerChoice, check_flavour, tokenizer_from_folder
+from fnet_export.tokenizer import FLAVOUR, V5_KEY, TokenizerChoice, check_flavour, tokenizer_from_folder
 from fnet_export.tokenizer_config import config_from_options
 from fnet_export.trained_length import config_with_length
 

@@ -58,7 +58,7 @@ def parity_samples(
 ) -> Samples:
     """Encode texts and the edges (no text, one token, the longest text, padding alone, highest ids), and draw random ids."""
     longest = max(texts, key=len) or "a"
-    while len(tokenizer.ids(longest)) < sequence_length:
+    while len(tokenizer.tokens(longest, limit=sequence_length)) < sequence_length:
         longest += "\n\n" + longest
     edges = dict(zip(EDGES, ("", "a", longest), strict=False))
     named = [*((f"text {i}", text) for i, text in enumerate(texts)), *edges.items()]

@@ -54,7 +54,8 @@ class Fields:
     def get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
         """Return a value of a type, a bool being no number. Raises EvaluationError."""
         value = self._values.get(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise self.refused(key, expected)
         return value
 
@@ -87,6 +88,15 @@ Parts = tuple[str, Second, Any]
 def classification(fields: Fields) -> Parts:
     """Read text, text_pair (or none), label."""
     return (*_text_or_pair(fields), fields.known("label", [fields.text("label")])[0])
+
+
+def binary(fields: Fields) -> Parts:
+    """Read text, text_pair (or none), label: whether the text has the model's one label."""
+    expected = f"true or 1 (the text is {fields.labels[0]}), or false or 0"
+    label = fields.get("label", (bool, int), expected)
+    if label not in (0, 1):
+        raise fields.refused("label", expected)
+    return (*_text_or_pair(fields), bool(label))
 
 
 def multi_label(fields: Fields) -> Parts:

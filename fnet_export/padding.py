@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from fnet_runtime.pipelines import MULTI_LABEL, REGRESSION
+from fnet_runtime.scores import BINARY, MULTI_LABEL, REGRESSION, problem_of_labels
 from fnet_runtime.session import Ids
 from fnet_runtime.tokenizer import Tokenizer
 from torch import Tensor
@@ -231,8 +231,8 @@ Decision = Callable[[Tensor], Tensor]
 
 def _decision(task: Task, config: FNetConfig) -> Decision | None:
     """What an output's last axis decides, None where nothing."""
-    problem = config.problem_type if task.name == "sequence-classification" else None
-    if problem == MULTI_LABEL:
+    problem = problem_of_labels(config.problem_type, config.num_labels) if task.name == "sequence-classification" else None
+    if problem in (MULTI_LABEL, BINARY):
         return _each_label
     return _highest if task.decides and problem != REGRESSION else None
 

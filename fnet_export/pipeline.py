@@ -55,6 +55,7 @@ from fnet_export.reference import reference_cache, reference_from_model
 from fnet_export.rivals import latency_from_plan
 from fnet_export.status import FAILED
 from fnet_export.tensorrt import Engine, engine_from_graph
+from fnet_export.tokenizer_config import write_tokenizer
 from fnet_export.tolerance import limit_from_expected
 
 PART, QUICK = 12, 16
@@ -88,7 +89,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         bundle_folder(options.output, force=options.force) as folder,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.trace-") as scratch,
     ):
-        (folder / plan.tokenizer.file).write_bytes(plan.tokenizer.data)
+        write_tokenizer(folder, plan.tokenizer, sequence_length=plan.sequence_length)
         (folder / CONFIG).write_text(plan.checkpoint.config.to_json(), "utf-8")
 
         graphs = graphs_from_plan(plan, folder, Path(scratch), progress)

@@ -22,6 +22,7 @@ from fnet_runtime.manifest import (
     PARITY_PAGE,
     PRECISIONS,
     TARGETS,
+    TOKENIZER_CONFIG,
     AxisProfile,
     file_info,
 )
@@ -277,7 +278,7 @@ def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> Label
         raise OptionError(f"{limit}: is held to labelled data of the task; add --evaluation FILE (docs/evaluate.md)")
     if not file.is_file():
         raise OptionError(f"--evaluation: {file} is no file; expected labelled data (docs/evaluate.md)")
-    kind = kind_from_task(task.name, config.problem_type)
+    kind = kind_from_task(task.name, config.problem_type, config.num_labels)
     scoring = SCORINGS[kind]
     if limited and not scoring.limited:
         raise OptionError(
@@ -324,6 +325,6 @@ def _expected_bytes(
     bytes_of = {name: 1 if options.precision == INT8 and is_quantised(name, layers) else size for name, _ in weights}
     graph = sum(weight.numel() * bytes_of[name] for name, weight in weights) + size * matrices
     beside = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
-    sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden}
+    sizes = beside | {choice.file: len(choice.data), CONFIG: len(config.to_json().encode()), GOLDEN: golden, TOKENIZER_CONFIG: 500}
     engine = {"onnx": {}, OPENVINO: {IR: 100_000, IR_DATA: graph}}.get(options.target, {ENGINE: graph})
     return sizes | engine | {PARITY: 15_000, PARITY_PAGE: 60_000, PARITY_JUNIT: 2_000, MANIFEST: 3_000}

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from fnet_runtime.answers import Answer, Choice, Classification, NextSentence, TokenLabel
 from fnet_runtime.errors import SessionError
-from fnet_runtime.pipelines import MULTI_LABEL, REGRESSION, Pipeline
+from fnet_runtime.pipelines import Pipeline
+from fnet_runtime.scores import BINARY, MULTI_LABEL, REGRESSION, problem_of_labels
 
 from fnet_export import labelled
 from fnet_export.errors import EvaluationError
@@ -71,13 +72,17 @@ class Scoring:
 
 def kind_from_pipeline(pipeline: Pipeline) -> str:
     """Return the key of SCORINGS. Raises EvaluationError for a task that has nothing to score."""
-    return kind_from_task(pipeline.manifest.task, pipeline.problem_type)
+    return kind_from_task(pipeline.manifest.task, pipeline.problem_type, len(pipeline.manifest.labels))
 
 
-def kind_from_task(task: str, problem_type: str | None) -> str:
-    """Return the key of SCORINGS, of a task and a configuration's problem_type. Raises EvaluationError as above."""
-    if task == "sequence-classification" and problem_type in (MULTI_LABEL, REGRESSION):
-        return problem_type
+def kind_from_task(task: str, problem_type: str | None, labels: int) -> str:
+    """Return the key of SCORINGS, of a task and a configuration's problem_type and number of labels.
+
+    Raises EvaluationError as above.
+    """
+    problem = problem_of_labels(problem_type, labels) if task == "sequence-classification" else None
+    if problem is not None:
+        return problem
     if task not in SCORINGS:
         raise EvaluationError(
             f"{task}: its vectors have no right answer that data could hold, so there is nothing to evaluate; parity.json of the "
@@ -108,6 +113,17 @@ def _label_metrics(labels: Labels) -> tuple[Metric, ...]:
     """Accuracy, macro F1 and, for two labels, the F1 of the second, the positive one."""
     metrics = (share("accuracy", 0, 1), macro_f1(2, len(labels)))
     return (*metrics, f1(f"F1 of {labels[1]}", 3, 5, 7)) if len(labels) == 2 else metrics
+
+
+def _binary(record: Record, answer: Classification, labels: Labels) -> Score:
+    """One label, which a text has where its score is above 0.5."""
+    _check_finite(record, answer.score)
+    names = _absent_and_present(labels)
+    return _label_score(names[answer.score > 0.5], names[record.truth], names)
+
+
+def _absent_and_present(labels: Labels) -> Labels:
+    return f"not {labels[0]}", labels[0]
 
 
 def _multi_label(record: Record, answer: Classification, labels: Labels) -> Score:
@@ -207,6 +223,12 @@ def _check_finite(record: Record, *scores: float) -> None:
 SCORINGS: Mapping[str, Scoring] = {
     "sequence-classification": Scoring(
         read=labelled.classification, score=_classification, metrics=_label_metrics, decision="the label of a text"
+    ),
+    BINARY: Scoring(
+        read=labelled.binary,
+        score=_binary,
+        metrics=lambda labels: _label_metrics(_absent_and_present(labels)),
+        decision="whether a text has the label",
     ),
     MULTI_LABEL: Scoring(
         read=labelled.multi_label, score=_multi_label, metrics=_multi_label_metrics, decision="whether a text has a label"

@@ -27,6 +27,7 @@ def simplified_from_graph(graph: ir.Model) -> ir.Model:
     with quiet():
         proto, _ = onnxsim.simplify(ir.to_proto(lean))  # that it computes the same is for parity to say
     simplified = ir.from_proto(proto)
+    simplified.metadata_props.clear()  # its options, which say nothing of the graph
     for value in list(simplified.graph.inputs):
         if value.name in weights:
             simplified.graph.inputs.remove(value)

@@ -53,8 +53,10 @@ def _text(path: Path, number: int, line: str) -> str:
     if not parts or not isinstance(parts[0], str) or not isinstance(parts[1], str | None):
         raise TextError(f'{path}: line {number}: expected {{"text": "..."}}, found {line[:60]}')
     text = "\n\n".join(part for part in parts if part is not None)
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise TextError(f"{path}: line {number}: holds a lone surrogate, which is no character; expected valid Unicode")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TextError(f"{path}: line {number}: holds a lone surrogate, which is no character; expected valid Unicode") from error
     return text
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import tokenizers
 from fnet_runtime.encoding import SPECIAL_TOKENS
+from fnet_runtime.manifest import TOKENIZER_CONFIG
 from fnet_runtime.tokenizer import FLAVOURS, SLOW, SPIECE, TOKENIZER_JSON, Tokenizer, TokenizerOptions
 from fnet_runtime.tokenizers_backend import FAST, flavour_from_pipeline
 
@@ -16,7 +17,6 @@ from fnet_export.emails import emails
 from fnet_export.errors import OutputError
 from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
-TOKENIZER_CONFIG = "tokenizer_config.json"
 V5_KEY = "backend"
 """A key that only transformers 5 writes to tokenizer_config.json, beside a tokenizer.json."""
 FLAVOUR = "flavour"

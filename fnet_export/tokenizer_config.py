@@ -1,16 +1,24 @@
 """tokenizer_config.json: what makes transformers' AutoTokenizer give the ids of a flavour, or refuse."""
 
 import json
+from pathlib import Path
 
 from fnet_runtime.encoding import CLS, MASK, PAD, SEP, UNK
+from fnet_runtime.manifest import TOKENIZER_CONFIG
 from fnet_runtime.tokenizer import SLOW, TOKENIZER_JSON, TokenizerOptions
 
-from fnet_export.tokenizer import RULES
+from fnet_export.tokenizer import RULES, TokenizerChoice
 
 GENERIC = "PreTrainedTokenizerFast"
 """transformers' class that runs a tokenizer.json as it stands; its FNet classes build pipelines of their own."""
 UNKNOWN = "FNetRuntimeTokenizer"
 """A class that transformers does not have: over a spiece.model, AutoTokenizer would choose a tokenizer that gives other ids."""
+
+
+def write_tokenizer(folder: Path, choice: TokenizerChoice, *, sequence_length: int) -> None:
+    """Write the tokenizer's file of a bundle, and what transformers reads next to it. Raises OSError."""
+    (folder / choice.file).write_bytes(choice.data)
+    (folder / TOKENIZER_CONFIG).write_text(config_from_options(choice.tokenizer.options, sequence_length=sequence_length), "utf-8")
 
 
 def config_from_options(options: TokenizerOptions, *, sequence_length: int) -> str:

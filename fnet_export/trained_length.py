@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fnet_runtime.manifest import CONFIG
-from fnet_runtime.tokenizer import TOKENIZER_JSON
+from fnet_runtime.manifest import CONFIG, TOKENIZER_CONFIG
+from fnet_runtime.tokenizer import F_NET, TOKENIZER_JSON
 
 from fnet_core.checkpoint import Checkpoint
 from fnet_core.config import FOURIER, SIZED_MIXINGS, FNetConfig
 from fnet_core.errors import CheckpointError
 from fnet_core.keras import PREPROCESSOR, TASK, is_keras_preset
-from fnet_core.renames import RAW_TOKENIZER
-from fnet_export.tokenizer import TOKENIZER_CONFIG, object_from_file
+from fnet_export.tokenizer import object_from_file
 
 OWN_KEY = "trained_sequence_length"
 """Our own key of config.json, for checkpoints whose tokenizer has no place to state the length."""
@@ -186,7 +185,7 @@ def _config_statements(checkpoint: Checkpoint) -> Iterator[Statement]:
         yield Statement(length=config.tpu_short_seq_length, file=CONFIG, key="tpu_short_seq_length", padded=True)
     if set(SIZED_MIXINGS) & set(config.mixings):
         yield Statement(length=most, file="weights", key=f"matrices of the {config.mixing} mixing", padded=True)
-    elif checkpoint.tokenizer == RAW_TOKENIZER and checkpoint.origin != CONFIG:
+    elif checkpoint.tokenizer == F_NET and checkpoint.origin != CONFIG:
         yield Statement(length=most, file="weights", key="f_net pads every text to its position embeddings", padded=True)
 
 

@@ -33,6 +33,23 @@ def ruled_texts(count):
 
 
 @cache
+def long_texts(count):
+    """Of hundreds of characters: words, one word, none of a vocabulary, runs of spaces, and what rules tell apart."""
+    draw = random.Random("long")
+    words = ["the", "quick", "fox", "10,000", "[MASK]", "   ", "\n", "'", "x" * 40, "of\u2581the"]
+    runs = [" " * 50, "the ", "fox", "囹" * 30, "[MASK]", "ab" * 20, "ab" * 15 + " c", "fox jumps", "''", "Σ", "𝚺", "𝚨", "\u0301"]
+    kinds = [
+        lambda: draw.choice(RULED),
+        lambda: draw.choice(CHARACTERS) if draw.random() < 0.05 else draw.choice("日本語の文章。中国"),
+        lambda: draw.choice("abcdefghthe0123,'`"),
+        lambda: " " + draw.choice(words),
+        lambda: draw.choice(hard_texts(500)),
+        lambda: draw.choice(runs),
+    ]
+    return ["".join(kinds[i % len(kinds)]() for _ in range(draw.randrange(20, 150))) for i in range(count)]
+
+
+@cache
 def hard_texts(count):
     """Full of what is decomposed, reordered, lower-cased and joined to clusters."""
     draw = random.Random("hard")

@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.numpy
 from conftest import replaced
 from fnet_runtime.errors import BundleError, FNetRuntimeError, InputError, SessionError
-from fnet_runtime.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, file_info
+from fnet_runtime.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, TOKENIZER_CONFIG, file_info
 from golden_tokenizer import pipeline
 
 Damage = Callable[[Path], object]
@@ -83,7 +83,7 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
     ({"tokenizer": {"do_lower_case": True}}, "tokenizer: expected an object with the keys flavour, do_lower_case, keep_accents"),
     (
         {"tokenizer": TOKENIZER | {"flavour": "fast"}},
-        "tokenizer: unknown tokenizer flavour 'fast'; expected one of sentencepiece",
+        "tokenizer: unknown tokenizer flavour 'fast'; expected one of f_net, sentencepiece",
     ),
     ({"tokenizer": TOKENIZER | {"flavour": ["fnet-fast"]}}, r"tokenizer: flavour: expected str, found \['fnet-fast'\]"),
     ({"tokenizer": TOKENIZER | {"keep_accents": 1}}, "tokenizer: keep_accents: expected bool, found 1"),
@@ -93,7 +93,7 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
     ),
     ({"tokenizer": TOKENIZER | {"flavour": "fnet-v5", "remove_space": False}}, "tokenizer: .*: fnet-v5 has no such choice"),
     ({"tokenizer": TOKENIZER | {"flavour": "fnet-fast"}}, "files: expected tokenizer.json as well"),
-    ({"files": {}}, "files: expected config.json, golden.safetensors, model.onnx, spiece.model as well"),
+    ({"files": {}}, "files: expected config.json, golden.safetensors, model.onnx, spiece.model, tokenizer_config.json as well"),
     ({"files": {"../x": {"sha256": "", "size_bytes": 0}}}, "is not the plain name of a file"),
 ]
 """Keys of a manifest.json with values that the format does not have, and what is said of them."""
@@ -271,7 +271,7 @@ HOSTILE: Mapping[str, Hostile] = {
     **_numbered("outside", [_listed(name) for name in OUTSIDE]),
     **_numbered("format", [_altered(changes) for changes, _ in FORMAT]),
     **_numbered("task", [_altered(changes) for changes, _ in TASK]),
-    **_numbered("flipped", [_flipped(name) for name in (MODEL, "spiece.model", "config.json", GOLDEN)]),
+    **_numbered("flipped", [_flipped(name) for name in (MODEL, "spiece.model", "config.json", TOKENIZER_CONFIG, GOLDEN)]),
     "a file is longer": Hostile(damage=_written("config.json", b"{}")),
     "a file is missing": Hostile(damage=lambda bundle: (bundle / "config.json").unlink()),
     "a file is a folder": Hostile(damage=lambda bundle: ((bundle / MODEL).unlink(), (bundle / MODEL).mkdir())),

@@ -10,7 +10,7 @@ from fnet_core.errors import FNetError
 from fnet_export.commands.outcome import fail, output_options, print_json
 from fnet_export.convert import FORMATS, ConvertOptions, folder_from_options
 from fnet_export.errors import FNetExportError
-from fnet_export.progress import Lines
+from fnet_export.progress import Lines, Quiet
 
 BAD_INPUT = 1
 tokenizer_option = click.option(
@@ -33,7 +33,7 @@ def convert(
     """Rewrite a checkpoint in another format: weights with every head, configuration and vocabulary."""
     try:
         options = ConvertOptions(to=to, output=output, model=model, revision=revision, tokenizer=tokenizer, force=force)
-        folder = folder_from_options(options, on_note=Lines().note)
+        folder = folder_from_options(options, on_note=(Quiet() if quiet else Lines()).note)
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         fail(str(error), BAD_INPUT, as_json=as_json)
     if as_json:

@@ -25,14 +25,14 @@ def bundles(built, tmp_path_factory):
     folder.mkdir(exist_ok=True)
 
     @cache
-    def bundle(task, **options):
+    def bundle(task, *, labels=("A", "B", "C"), **options):
         options = {"precision": "fp32"} | options
-        name = "-".join([task, *map(str, options.values())])
+        name = "-".join([task, *labels, *map(str, options.values())])
         with (folder / f"{name}.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
             fcntl.flock(lock, fcntl.LOCK_EX)
             patch.setenv(PROGRAM_VARIABLE, str(built.folder / PROGRAM))
             if not (folder / name).exists():
-                export(save_tiny(folder / f"{name}-checkpoint", task), folder / name, task=task, **options)
+                export(save_tiny(folder / f"{name}-checkpoint", task, labels=labels), folder / name, task=task, **options)
         return folder / name
 
     return bundle

@@ -1,9 +1,12 @@
 """The C++ runtime against the Python one: the same bytes from fnet-run, the same refusals."""
 
+import contextlib
 import ctypes
 import json
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +17,7 @@ from conftest import replaced
 from cpp_build import CPP, LIBRARY
 from fnet_runtime.cli import main
 from fnet_runtime.errors import BundleError, InputError, SessionError
+from fnet_runtime.manifest import MANIFEST
 from fnet_runtime.pipelines import load
 from hostile import HOSTILE
 from network import Network
@@ -85,8 +89,72 @@ def test_masked_lm_at_positions(built, bundles):
 @pytest.mark.parametrize("problem_type", ["multi_label_classification", "regression"])
 def test_scores_of_other_problem_types(built, bundle, problem_type):
     config = json.loads((bundle / "config.json").read_text()) | {"problem_type": problem_type}
+    manifest = json.loads((bundle / MANIFEST).read_text()) | {"labels": ["A\t", "B\\\n\u2028", "é"]}
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
     replaced(bundle, "config.json", json.dumps(config).encode())
-    assert assert_same_run(built, bundle, "--json", "--text", HARD, "--text", "a").returncode == 0
+    for shown in (["--json"], []):
+        assert assert_same_run(built, bundle, *shown, "--text", HARD, "--text", "a").returncode == 0
+
+
+@pytest.mark.parametrize("problem_type", [None, "regression"])
+def test_scores_of_one_label(built, bundles, problem_type, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(bundles("sequence-classification", labels=("spam",)), bundle)
+    config = json.loads((bundle / "config.json").read_text()) | {"problem_type": problem_type}
+    replaced(bundle, "config.json", json.dumps(config).encode())
+    done = assert_same_run(built, bundle, "--json", "--text", HARD, "--text", "a")
+    scores = [json.loads(line)["score"] for line in done.stdout.splitlines()]
+    assert all(0 < score < 1 for score in scores) == (problem_type is None)
+    assert_same_run(built, bundle, "--text", HARD, "--text", "a")
+
+
+@pytest.mark.parametrize("shown", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("masked-lm", ["--top-k", "2"]),
+        ("sequence-classification", []),
+        ("token-classification", []),
+        ("question-answering", ["--pair", CONTEXT]),
+        ("question-answering", []),
+        ("multiple-choice", ["--pair", "one", "--pair", LONG]),
+    ],
+)
+def test_bad_lines_have_the_same_errors_in_their_place(built, bundles, task, words, shown, tmp_path):
+    lines = [f"{text} [MASK]".encode() for text in TEXTS] + [b"caf\xe9", b"no mask", LONG.encode() * 3, b""]
+    path = tmp_path / os.fsdecode(b"texts\xff")
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    command = [bundles(task), "--lines", "--text", "x", *words, *shown]
+    done = assert_same_run(built, *command, "-", input=path.read_bytes() * 9)
+    if words or task not in ("question-answering", "multiple-choice"):
+        assert (done.returncode, done.stdout.count(b"not UTF-8 (byte 3)")) == (1, 9)
+    ours, theirs = built.run(*command, "--file", path), python_run(built, *command, "--file", path)
+    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
+
+
+def test_an_answer_comes_before_the_input_ends(built, whole_bundle):
+    command = [built.folder / "fnet-run", whole_bundle, "-", "--lines", "--json"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=built.environment, **pipes) as process:
+        for _ in range(3):
+            process.stdin.write(b"the fox\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["truncated"] is False
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(b"the fox\n" * 100_000)
+            process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_output_that_cannot_be_written(built, whole_bundle):
+    with Path("/dev/full").open("wb") as full:
+        command = [built.folder / "fnet-run", whole_bundle, "--text", "fox"]
+        done = subprocess.run(command, env=built.environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: cannot be written (No space left on device)\n")
 
 
 def test_a_model_of_one_token_type_takes_one_text(built, bundle):
@@ -124,6 +192,8 @@ def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
         (["BUNDLE", "--file", "BUNDLE/golden.safetensors"], 1),
         (["BUNDLE", "--text", "a", "--pair", "b", "--pair", "c"], 1),
         (["BUNDLE", "--text", "a", "--runtime", "openvino"], 1),
+        (["BUNDLE", "--text", "é", "--max-text-bytes", "1"], 1),
+        (["BUNDLE", "--text", "a", "--pair", "bc", "--max-text-bytes", "1"], 1),
     ],
 )
 def test_what_fnet_run_refuses(built, whole_bundle, words, code):
@@ -132,12 +202,13 @@ def test_what_fnet_run_refuses(built, whole_bundle, words, code):
 
 
 OPTIONS = ["--text", "--file", "--pair", "--lines", "--top-k", "--json", "--self-test", "--runtime", "--threads"]
-OPTIONS += ["--version", "--help"]
+OPTIONS += ["--max-text-bytes", "--version", "--help"]
+NUMBERED = ("--top-k", "--threads", "--max-text-bytes")
 NUMBERS = ["", "0", "-1", "+5", " 7 ", "007", "-0", "1_000", "1__0", "_1", "1_", "1.5", "0x10", "1e3", "five", "it's", '"', "1025"]
 NUMBERS += ["9" * 30, "-" + "9" * 30]
 LINES = [line for option in OPTIONS for line in ([option], [option, "--nope"], [f"{option}=x"], ["x", f"{option}="])]
-LINES += [["x", "--text", "a", option, number] for option in ("--top-k", "--threads") for number in NUMBERS]
-LINES += [["x", f"{option}={number}", "--self-test", "--lines"] for option in ("--top-k", "--threads") for number in NUMBERS]
+LINES += [["x", "--text", "a", option, number] for option in NUMBERED for number in NUMBERS]
+LINES += [["x", f"{option}={number}", "--self-test", "--lines"] for option in NUMBERED for number in NUMBERS]
 LINES += map(
     shlex.split,
     """
@@ -238,6 +309,7 @@ class Config(ctypes.Structure):
     _fields_ = (
         *(("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p)),
         *((name, ctypes.c_int) for name in ("device", "contexts", "cuda_graph")),
+        ("max_text_bytes", ctypes.c_size_t),
     )
 
 
@@ -277,6 +349,11 @@ def test_the_c_interface_answers_as_python_does(built, library, bundles):
     assert b"found null" in library.fnet_last_error()
     nothing = Request(b"a", 1, (ctypes.c_char_p * 2)(b"one", None), 2, 0)
     assert library.fnet_run(pipeline, ctypes.byref(nothing), ctypes.byref(ctypes.c_void_p())) == 2
+    library.fnet_close(pipeline)
+    config.max_text_bytes = 3
+    assert library.fnet_open(os.fsencode(bundle), ctypes.byref(config), ctypes.byref(pipeline)) == 0
+    refused = "expected a text of at most 3 bytes of UTF-8, found 4; max_text_bytes sets the bound"
+    assert c_answer(library, pipeline, "a", "one", "four") == c_answer(library, pipeline, "four", "one") == (2, refused)
     library.fnet_close(pipeline)
     assert library.fnet_open(b"/no", None, ctypes.byref(pipeline)) == 1
     assert not pipeline

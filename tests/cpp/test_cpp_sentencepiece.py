@@ -1,20 +1,17 @@
 """The C++ runtime's `sentencepiece` and `fnet-slow` against the Python one, on the same texts."""
 
-import io
 import json
 import random
-from functools import cache
 from pathlib import Path
 
 import pytest
-import sentencepiece
 from fnet_runtime.errors import BundleError
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
-from fuzz_texts import RULED, hard_texts, random_texts, ruled_texts
+from fuzz_texts import RULED, hard_texts, long_texts, random_texts, ruled_texts
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
+from trained_models import MORE, TRAINED, trained
 
-ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 RAW = TokenizerOptions(flavour="sentencepiece")
 SLOW = {
@@ -22,31 +19,6 @@ SLOW = {
     "lower, no accents": TokenizerOptions(do_lower_case=True, keep_accents=False),
     "spaces kept": TokenizerOptions(do_lower_case=True, remove_space=False),
 }
-SYMBOLS = ["[MASK]", "the", "<>", "00", "a\u0301"]
-TRAINED = {
-    "unigram with symbols": {"model_type": "unigram", "user_defined_symbols": SYMBOLS},
-    "bpe with symbols": {"model_type": "bpe", "user_defined_symbols": SYMBOLS},
-    "unigram with bytes": {"model_type": "unigram", "byte_fallback": True},
-    "bpe with bytes": {"model_type": "bpe", "byte_fallback": True},
-    "unigram with bytes and symbols": {"model_type": "unigram", "byte_fallback": True, "user_defined_symbols": SYMBOLS},
-    "unigram as it is": {"model_type": "unigram", "normalization_rule_name": "identity", "remove_extra_whitespaces": False},
-    "unigram without a prefix": {"model_type": "unigram", "add_dummy_prefix": False, "normalization_rule_name": "nmt_nfkc_cf"},
-    "unigram with a suffix": {"model_type": "unigram", "treat_whitespace_as_suffix": True, "user_defined_symbols": SYMBOLS},
-    "unigram of spaces": {"model_type": "unigram", "allow_whitespace_only_pieces": True, "remove_extra_whitespaces": False},
-    "char": {"model_type": "char", "user_defined_symbols": SYMBOLS},
-    "word": {"model_type": "word", "hard_vocab_limit": False},
-}
-
-
-@cache
-def trained(name):
-    source = [line for line in (ROOT / "docs" / "bundle.md").read_text().splitlines() if line]
-    options = {"vocab_size": 600, "pad_id": 3, "hard_vocab_limit": False, "user_defined_symbols": ["[MASK]"]} | TRAINED[name]
-    writer = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(source), model_writer=writer, minloglevel=9, control_symbols=["[CLS]", "[SEP]"], **options
-    )
-    return writer.getvalue()
 
 
 @pytest.fixture
@@ -70,8 +42,16 @@ def different(built, tmp_path):
     return compared
 
 
+def very_long_texts():
+    """Of thousands of characters, of which few are read for 48 tokens."""
+    long, draw = long_texts(600), random.Random("very long")
+    return [
+        "".join(draw.choice(long[i % 6 :: 6] if i % 12 < 6 else long) for _ in range(draw.randrange(1, 40))) for i in range(120)
+    ]
+
+
 def encoded(tokenizer, texts, length):
-    found = tokenizer.encode(*texts, length=length)
+    found = tokenizer.assembled(*map(tokenizer.tokens, texts), length=length)
     ids = found.input_ids.tolist()
     spans = [place for span in found.spans for place in span]
     return [ids, found.token_type_ids.tolist(), list(found.segments), spans, tokenizer.decode(ids)]
@@ -88,6 +68,12 @@ def test_20_000_random_texts_and_5_000_of_the_rules(different, name, options):
 @pytest.mark.parametrize("name", TRAINED)
 def test_5_000_texts_of_every_kind_of_model(different, name, options):
     assert different(trained(name), options, [*ruled_texts(5_000), *hard_texts(1_000), *random_texts(1_000)]) == []
+
+
+@pytest.mark.parametrize("options", [RAW, SLOW["lower, no accents"]], ids=["raw", "slow"])
+@pytest.mark.parametrize("name", TRAINED | MORE)
+def test_long_texts_are_cut_before_they_are_tokenised(different, name, options):
+    assert different(trained(name), options, very_long_texts()) == []
 
 
 @pytest.mark.parametrize("name", ["unigram with symbols", "unigram with bytes", "bpe with symbols"])

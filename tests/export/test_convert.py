@@ -122,13 +122,13 @@ def test_the_tokenizer_survives_there_and_back(rules, tmp_path):
 
 
 @pytest.mark.parametrize("rules", [None, {"model_max_length": 512}])
-def test_raw_sentencepiece_survives_there_and_back(rules, tmp_path):
+def test_the_tokenizer_of_f_net_survives_there_and_back(rules, tmp_path):
     original = with_vocabulary(GOLDEN / "flax" / "classification", tmp_path / "original")
     if rules:
         (original / "tokenizer_config.json").write_text(json.dumps(rules))
     there = convert(original, "huggingface", tmp_path / "there")
     back = convert(there, "flax", tmp_path / "back")
-    assert [flavour_of(folder).flavour for folder in (original, there, back)] == ["sentencepiece"] * 3
+    assert [flavour_of(folder).flavour for folder in (original, there, back)] == ["f_net"] * 3
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -188,7 +188,9 @@ def test_what_is_assumed_of_a_model_is_said_by_every_command(tmp_path):
         tokenizer, assumed = json.loads((tmp_path / to / "conversion.json").read_text())["notes"]
         assert (result.exit_code, result.stderr) == (0, f"note: {tokenizer}\nnote: {assumed}\n")
         assert assumed == note
-        assert tokenizer.startswith("tokenizer fnet-fast (asked for): fnet-fast and sentencepiece give different ids, first for ")
+        quiet = ["--output", str(tmp_path / f"{to}-quiet"), "--quiet"]
+        assert CliRunner().invoke(cli.main, ["convert", "--model", str(original), "--to", to, *quiet]).output == ""
+        assert tokenizer.startswith("tokenizer fnet-fast (asked for): fnet-fast and f_net give different ids, first for ")
     options = ExportOptions(task="sequence-classification", target="onnx", model=str(original), output=tmp_path / "plan")
     plan = plan_from_options(options)
     assert note in plan.notes
@@ -203,7 +205,7 @@ def test_what_is_assumed_of_a_model_is_said_by_every_command(tmp_path):
     [
         ("tokenizer_config.json", '{"padding_side": "left"}', "padding_side: expected 'right', found 'left'"),
         ("tokenizer_config.json", '{"truncation_side": "left"}', "truncation_side: expected 'right', found 'left'"),
-        ("tokenizer_config.json", '{"flavour": ["x"]}', "flavour: expected one of sentencepiece"),
+        ("tokenizer_config.json", '{"flavour": ["x"]}', "flavour: expected one of f_net, sentencepiece"),
         ("added_tokens.json", '{"[NEW]": 40}', r"added_tokens\.json: adds the token '\[NEW\]', which fnet-slow does not know"),
     ],
 )
@@ -227,7 +229,7 @@ def test_a_flavour_that_is_none(tmp_path):
     original = save_theirs(tmp_path / "theirs", "FNetModel")
     (original / "tokenizer_config.json").write_text('{"flavour": "vanilla"}')
     with pytest.raises(
-        CheckpointError, match=r"tokenizer_config\.json: flavour: expected one of sentencepiece, .* found 'vanilla'"
+        CheckpointError, match=r"tokenizer_config\.json: flavour: expected one of f_net, sentencepiece, .* found 'vanilla'"
     ):
         flavour_of(original)
 
@@ -272,7 +274,7 @@ def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
     mixing = "Fourier mixing (feed-forward-only and random models look the same), " if name == "flax" else ""
     noted = [note for note in plan_from_options(options).notes if f"assumed: {mixing}<pad> at 3, labels by number. Where" in note]
     assert len(noted) == 1
-    assert exported.manifest.tokenizer.flavour == "sentencepiece"
+    assert exported.manifest.tokenizer.flavour == {"flax": "f_net", "keras": "sentencepiece"}[name]
     there = export(convert(folder, "huggingface", tmp_path / "there"), tmp_path / "other")
     assert there.manifest.tokenizer == exported.manifest.tokenizer
     assert there.manifest.files["golden.safetensors"] == exported.manifest.files["golden.safetensors"]
@@ -357,7 +359,7 @@ def test_what_is_there_is_kept(tmp_path):
     assert (output / "checkpoint_0").is_file()
     with pytest.raises(OutputError, match="unknown format 'onnx'; expected one of huggingface, flax"):
         convert(original, "onnx", tmp_path / "b")
-    with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of sentencepiece, fnet-slow"):
+    with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of f_net, sentencepiece, fnet-slow"):
         convert(original, "flax", tmp_path / "b", tokenizer="fast")
 
 

@@ -146,6 +146,27 @@ def test_several_labels_at_once(tmp_path):
     assert [list(decided) for decided in found.decisions] == got
 
 
+def test_one_label_that_a_text_has_or_has_not(tmp_path):
+    """Not a hundred points whatever the data say, as a softmax of one logit would give."""
+    bundle = tiny(tmp_path, "sequence-classification", labels=("spam",))
+    truth = [i % 3 == 0 for i in range(len(TEXTS))]
+    records = [{"text": t, "label": int(has) if i % 2 else has} for i, (t, has) in enumerate(zip(TEXTS, truth, strict=True))]
+    found = evaluated(bundle, records, tmp_path)
+    answers = fnet_runtime.load(bundle)(TEXTS)
+    with torch.no_grad():
+        tokenizer = Tokenizer.from_file(VOCABULARY)
+        (logits,) = reference(tmp_path / "checkpoint", "sequence-classification")(
+            *tensors_of([tokenizer.encode(text, length=LENGTH) for text in TEXTS])
+        )
+    assert [a.score for a in answers] == pytest.approx(torch.sigmoid(logits[:, 0]).tolist(), abs=1e-5)
+    guessed = [answer.score > 0.5 for answer in answers]
+    assert 0 < sum(guessed) < len(guessed)
+    assert found.kind == "binary_classification"
+    assert found.value() == pytest.approx(100 * oracle.accuracy_score(truth, guessed))
+    assert found.figures()["F1 of spam"].value == pytest.approx(100 * oracle.f1_score(truth, guessed, zero_division=0))
+    assert [decided for (decided,) in found.decisions] == ["spam" if has else "not spam" for has in guessed]
+
+
 @pytest.mark.parametrize("labels", [("grade",), ("grade", "tone")])
 def test_regression(tmp_path, labels):
     bundle = tiny(tmp_path, "sequence-classification", problem_type="regression", labels=labels)

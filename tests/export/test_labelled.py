@@ -11,6 +11,7 @@ from fnet_export.scoring import SCORINGS
 
 PAIR = {"text": "a", "text_pair": "b"}
 CHOICES = {"text": "a", "choices": ["b", "c"]}
+HAS_OR_HAS_NOT = "expected true or 1 (the text is A), or false or 0"
 NO_LABEL = "is no label of the model; expected one of A, B, O, B-A"
 
 
@@ -68,6 +69,8 @@ def test_words_have_their_characters(tmp_path):
         ("token-classification", {"tokens": ["a b"], "tags": ["O"]}, "tokens: expected words, none empty or with white space"),
         ("token-classification", {"tokens": [""], "tags": ["O"]}, "tokens: expected words, none empty or with white space"),
         ("token-classification", {"tokens": ["a"], "tags": ["B-C"]}, f"tags: 'B-C' {NO_LABEL}"),
+        ("binary_classification", {"text": "a", "label": 2}, f"label: {HAS_OR_HAS_NOT}; found 2"),
+        ("binary_classification", {"text": "a", "label": "A"}, f"label: {HAS_OR_HAS_NOT}; found 'A'"),
         ("next-sentence-prediction", PAIR | {"label": 0}, "label: expected true (text_pair follows text) or false; found 0"),
         ("multiple-choice", CHOICES | {"label": 2}, "label: expected the index of a choice, 0 to 1; found 2"),
         ("multiple-choice", CHOICES | {"label": True}, "label: expected the index of a choice, 0 to 1; found True"),

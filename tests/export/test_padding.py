@@ -130,9 +130,9 @@ def test_vectors_decide_nothing(tmp_path):
     assert "nothing is decided" in svg_from_drift(drift_of(model, [SHORT]))
 
 
-@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression", None])
 def test_what_is_decided_is_the_problem_types(tmp_path, problem):
-    model = model_of(tmp_path, problem_type=problem)
+    model = model_of(tmp_path, problem_type=problem, **({} if problem else {"labels": ("one",)}))
     (got, *_), (want, *_) = outputs_at(model, 16, SHORT), outputs_at(model, LENGTH, SHORT)
     output = drift_of(model, [SHORT]).lengths[0].outputs["logits"]
     assert output.kl is None

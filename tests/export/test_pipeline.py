@@ -184,7 +184,7 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
         (["--task", "ner", "--target", "tflite"], 2, "is not one of 'onnx', 'openvino', 'tensorrt', 'tensorrt-rtx'"),
         ([*SHORT, "--batch-size", 3, 2, 1], 2, "'--batch-size': expected 1 <= MIN <= OPT <= MAX, found 3 2 1"),
         ([*SHORT, "--opset", 17], 2, "17 is not in the range 18<=x<=25"),
-        ([*SHORT, "--tokenizer", "fast"], 2, "is not one of 'sentencepiece', 'fnet-slow', 'fnet-fast', 'fnet-v5'"),
+        ([*SHORT, "--tokenizer", "fast"], 2, "is not one of 'f_net', 'sentencepiece', 'fnet-slow', 'fnet-fast', 'fnet-v5'"),
         ([*SHORT, "--sequence-length", 33], 1, "sequence length: expected 4 to 32"),
         ([*SHORT, "--predict-positions", 2], 1, "predict positions: expected 1 or more, of masked-lm"),
         (["--task", "sequence-classification", "--target", "tensorrt-rtx", "--mixing", "measure"], 1, "times ONNX Runtime only"),

@@ -85,7 +85,7 @@ def test_the_note_names_the_text(folder):
         "tokenizer sentencepiece (asked for): sentencepiece and fnet-slow give different ids, first for "
         "'It cost $1,000, then 20, then 5,'; --tokenizer names another"
     )
-    with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of sentencepiece, fnet-slow"):
+    with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of f_net, sentencepiece, fnet-slow"):
         ExportOptions(task="ner", target="onnx", tokenizer="fast")
 
 
@@ -100,16 +100,16 @@ def save_flax(folder, **files):
 
 def test_a_flax_folder_has_a_flavour_of_its_own_to_compare(tmp_path):
     alone = save_flax(tmp_path / "alone")
-    assert (alone().flavour, alone().disagreement) == ("sentencepiece", None)
+    assert (alone().flavour, alone().disagreement) == ("f_net", None)
     assert alone("fnet-slow").disagreement == (
-        "fnet-slow and sentencepiece give different ids, first for 'It cost $1,000, then 20, then 5,'"
+        "fnet-slow and f_net give different ids, first for 'It cost $1,000, then 20, then 5,'"
     )
     both = save_flax(tmp_path / "both", tokenizer=pipeline("bpe", "fnet-fast"))
-    assert both().disagreement.startswith("fnet-fast and sentencepiece give different ids, first for 'It cost $1,000")
-    assert both("sentencepiece").disagreement.startswith("sentencepiece and fnet-fast give different ids, first for 'It cost")
+    assert both().disagreement.startswith("fnet-fast and f_net give different ids, first for 'It cost $1,000")
+    assert both("f_net").disagreement.startswith("f_net and fnet-fast give different ids, first for 'It cost")
     named = save_flax(tmp_path / "named", tokenizer_config=b'{"flavour": "fnet-v5"}')
     assert named().disagreement == (
-        "fnet-v5 and sentencepiece give different ids, first for 'The quick brown fox jumps over the lazy dog.'"
+        "fnet-v5 and f_net give different ids, first for 'The quick brown fox jumps over the lazy dog.'"
     )
 
 
@@ -144,7 +144,7 @@ def test_folders_that_do_not_say_which(folder):
     foreign = pipeline("bpe", "fnet-fast").replace(b'"always"', b'"never"')
     (folder / TOKENIZER_JSON).write_bytes(foreign)
     with pytest.raises(
-        CheckpointError, match=r"tokenizer\.json: is of neither pipeline .* say with --tokenizer which of sentencepiece"
+        CheckpointError, match=r"tokenizer\.json: is of neither pipeline .* say with --tokenizer which of f_net, sentencepiece"
     ):
         tokenizer_from_folder(folder)
     assert tokenizer_from_folder(folder, "fnet-slow").flavour == "fnet-slow"

@@ -37,9 +37,12 @@ COLUMNS: list[tuple[str, str, dict[str, bool], int]] = [
     *(("bpe", "fnet-slow", options, SPARSE) for options in (UNACCENTED, {"remove_space": False}, {"do_lower_case": True})),
     ("user", "fnet-slow", {"remove_space": False}, SPARSE),
     *((model, "fnet-fast", UNACCENTED, SPARSE) for model in ("bpe", "unigram")),
+    ("bpe", "f_net", {}, 1),
+    ("unigram", "f_net", {}, SPARSE),
 ]
 """Model, flavour, rules, and every how many lines it is tried."""
 ORACLES = {
+    "f_net": "sentencepiece",
     "sentencepiece": "sentencepiece",
     "fnet-slow": "transformers 4.57.6 FNetTokenizer",
     "fnet-fast": "transformers 4.57.6 FNetTokenizerFast",
@@ -62,8 +65,8 @@ def main() -> None:
             for i, found in zip(columns, _asked(python, job, Path(scratch)), strict=True):
                 answers[i], hashes[i] = found, _hash(saved[i])
         for i, (model, flavour, _, every) in enumerate(COLUMNS):
-            if flavour == "sentencepiece":
-                answers[i] = _raw(folders[model] / "spiece.model", cases, every)
+            if flavour in ("f_net", "sentencepiece"):
+                answers[i] = _raw(folders[model] / "spiece.model", cases, every, cut_at_end=flavour == "f_net")
     header = {"pad_id": PAD, "tokenizers": [_header(i, hashes[i]) for i in range(len(COLUMNS))]}
     own = [_own_spans(*column[:3]) if column[1] == "fnet-slow" else None for column in COLUMNS]
     lines = [header, *(_line(n, case, [column[n] for column in answers], own) for n, case in enumerate(cases))]
@@ -104,8 +107,12 @@ def _hash(pipeline: str | None) -> str | None:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _raw(path: Path, cases: list[tuple[list[str], int]], every: int) -> list[Any]:
-    """SentencePiece's own ids and spans, [CLS] and [SEP] added, the longer text (of equals the second) shortened token by token."""
+def _raw(path: Path, cases: list[tuple[list[str], int]], every: int, *, cut_at_end: bool) -> list[Any]:
+    """SentencePiece's own ids and spans, [CLS] and [SEP] added.
+
+    With `cut_at_end` what is then too long is cut, as f_net's input_pipeline.py does; else first the longer text (of equals the
+    second) is shortened token by token.
+    """
     processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
     answers: list[Any] = []
     for n, (texts, length) in enumerate(cases):
@@ -118,12 +125,12 @@ def _raw(path: Path, cases: list[tuple[list[str], int]], every: int) -> list[Any
             pieces = processor.encode(text, return_type="proto").pieces
             assert [piece.id for piece in pieces] == processor.EncodeAsIds(text)
             tokens.append([(p.id, len(data[: p.begin].decode()), len(data[: p.end].decode())) for p in pieces])
-        while 1 + sum(len(t) + 1 for t in tokens) > length:
+        while not cut_at_end and 1 + sum(len(t) + 1 for t in tokens) > length:
             max(reversed(tokens), key=len).pop()
         rows = [(CLS, 0, 1, (0, 0))]
         for segment, text_tokens in enumerate(tokens):
             rows += [(token, segment, 0, (start, end)) for token, start, end in text_tokens] + [(SEP, segment, 1, (0, 0))]
-        rows += [(PAD, 0, 1, (0, 0))] * (length - len(rows))
+        rows = rows[:length] + [(PAD, 0, 1, (0, 0))] * (length - len(rows))
         ids, types, special, spans = (list(column) for column in zip(*rows, strict=True))
         answers.append([ids, types, special, spans, processor.decode([i for i in ids if i not in (PAD, CLS, SEP, 6)])])
     return answers

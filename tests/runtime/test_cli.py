@@ -1,12 +1,42 @@
+import itertools
 import json
+import math
+import os
+import re
+import signal
+import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import export, replaced, save_tiny
+from conftest import LENGTH, export, replaced, save_tiny
+from fnet_runtime.answer_text import text_from_answer
+from fnet_runtime.answers import (
+    Answer,
+    Choice,
+    Classification,
+    Filler,
+    Fillers,
+    LabelScore,
+    NextSentence,
+    Pretraining,
+    TokenLabel,
+    TokenLabels,
+)
+from fnet_runtime.asked_texts import Place, batches_of_lines
 from fnet_runtime.cli import _standard_input, main
 from fnet_runtime.errors import InputError
 from fnet_runtime.manifest import MANIFEST
+
+from fnet_export import cli as fnet_export_cli
+
+RUN = [sys.executable, "-c", "from fnet_runtime.cli import main; main(prog_name='fnet-run')"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "runtimes" / "python")}
+CP1252 = {"PYTHONIOENCODING": "cp1252"}
+PLAIN_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""Surroundings whose standard output cannot hold every character."""
 
 
 def run(*arguments, stdin=None):
@@ -52,6 +82,8 @@ def test_a_failed_self_test_is_exit_3(tmp_path):
         (["--file", "nowhere.txt"], 1, "nowhere.txt: cannot be read"),
         (["--text", "a", "--runtime", "tensorrt"], 1, "has no engine for tensorrt"),
         (["--text", "a", "--top-k", "0"], 2, "top-k"),
+        (["--text", "a", "--max-text-bytes", "0"], 2, "--max-text-bytes"),
+        (["--text", "é", "--max-text-bytes", "1"], 1, "expected a text of at most 1 bytes of UTF-8, found 2; max_text_bytes sets"),
     ],
 )
 def test_bad_usage(bundle, arguments, code, message):
@@ -66,6 +98,221 @@ def test_invalid_utf8_and_empty_input(bundle, tmp_path):
     assert run(bundle, "--file", tmp_path / "mail").exit_code == 1
     assert run(bundle, "-", stdin="").exit_code == 0
     assert run(bundle, "-", "--lines", stdin="").stdout == ""
+
+
+# ---- answers as rows
+
+
+SCORES = (LabelScore("A\tx", 0.75), LabelScore("B\\\n", 0.5625), LabelScore("é\u2028", 0.25))
+FILLERS = ((Filler("\t", 7, 0.5, "a\nb"),), (Filler("▁x", 8, 0.25, "x"),))
+
+
+@pytest.mark.parametrize(
+    ("answer", "multi_label", "rows"),
+    [
+        (Classification("A\tx", 0.75, SCORES), False, "A\\tx\t0.7500"),
+        (Classification("A\tx", 0.75, SCORES), True, "A\\tx\t0.7500\tB\\\\\\n\t0.5625"),
+        (Classification("é", 0.25, SCORES[2:]), True, "(nothing)"),
+        (Classification("é\u2028", 0.25, SCORES[2:]), False, "é\\u2028\t0.2500"),
+        (Classification("a", math.nan, (LabelScore("a", math.nan),)), False, "a\tnan"),
+        (NextSentence(True, 0.75), False, "follows\t0.7500"),
+        (NextSentence(False, 0.25), False, "does not follow\t0.7500"),
+        (Choice(1, "a\tb", 0.5, (0.5, 0.5)), False, "1\t'a\\tb'\t0.5000"),
+        (Fillers(FILLERS), False, "\\t\t7\t0.5000\t'a\\nb'\n▁x\t8\t0.2500\t'x'"),
+        (Pretraining(FILLERS[1:], NextSentence(False, 0.25)), False, "▁x\t8\t0.2500\t'x'\ndoes not follow\t0.7500"),
+        (Pretraining((), NextSentence(True, 0.75)), False, "follows\t0.7500"),
+        (TokenLabels([TokenLabel("B\t", 0.5, "x", 0, 1)]), False, "B\\t\t0.5000\t'x'\t0\t1"),
+        (TokenLabels([]), False, "(nothing)"),
+        ((Answer("a\t", 0.5, 3, 5), Answer("b", 0.25, 6, 7)), False, "'a\\t'\t0.5000\t3\t5\n'b'\t0.2500\t6\t7"),
+        ((), False, "(nothing)"),
+    ],
+)
+def test_rows_for_people(answer, multi_label, rows):
+    assert text_from_answer(answer, multi_label=multi_label) == rows
+
+
+def test_every_label_of_several_is_printed(tmp_path):
+    changes = {"problem_type": "multi_label_classification", "labels": ("A\tx", "B\ny", "C")}
+    folder = export(save_tiny(tmp_path / "c", **changes), tmp_path / "b").folder
+    scores = json.loads(run(folder, "--text", "the fox", "--json").stdout)["scores"]
+    expected = [
+        f"{s['label']}\t{s['score']:.4f}".replace("A\tx", "A\\tx").replace("\ny", "\\ny") for s in scores if s["score"] > 0.5
+    ]
+    assert (len(scores), len(expected)) == (3, 2)
+    assert run(folder, "--text", "the fox").stdout == "\t".join(expected) + "\n"
+
+
+# ---- texts that are cut
+
+
+def test_a_text_that_is_cut_is_told_of(tmp_path):
+    folder = export(save_tiny(tmp_path / "c", "token-classification"), tmp_path / "b", task="token-classification").folder
+    long = "the lazy dog and the quick fox " * 10
+    shown = run(folder, "--text", "fox", "--text", long, "--json")
+    answers = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [answer["truncated"] for answer in answers] == [False, True]
+    assert 0 < answers[1]["tokens"][-1]["end"] < len(long) - 100
+    told = f"note: the sequence length of {LENGTH} tokens cut 1 of 2 texts (the first is --text 2); what was cut has no part"
+    assert (shown.exit_code, shown.stderr.startswith(told), shown.stderr.count("\n")) == (0, True, 1)
+    assert f"note: the sequence length of {LENGTH} tokens cut the text; what was cut" in run(folder, "--text", long).stderr
+    lines = run(folder, "-", "--lines", stdin=f"fox\n{long}\nfox\n{long}\n")
+    assert "cut 2 of 4 texts (the first is -, line 2); what was cut" in lines.stderr
+    blocks = lines.stdout.split("\n\n")
+    assert [block.count("\n") + 1 for block in blocks[:2]] == [len(answer["tokens"]) for answer in answers]
+    assert run(folder, "--text", "fox").stderr == ""
+
+
+# ---- lines
+
+
+def test_a_bad_line_has_an_error_in_its_place(tmp_path):
+    folder = export(save_tiny(tmp_path / "c", "masked-lm"), tmp_path / "b", task="masked-lm").folder
+    (tmp_path / "texts").write_bytes(b"a [MASK]\r\ncaf\xe9 [MASK]\n\n[MASK] b\n")
+    words = [folder, "--lines", "--text", "no mask", "--file", tmp_path / "texts", "--top-k", "1"]
+    shown = run(*words, "--json")
+    answers = [json.loads(line) for line in shown.stdout.splitlines()]
+    error, filled = ["error", "source", "line"], ["masks", "truncated"]
+    assert [list(answer) for answer in answers] == [error, filled, error, error, filled]
+    source = str(tmp_path / "texts")
+    assert [(answers[i]["source"], answers[i]["line"]) for i in (0, 2, 3)] == [("--text", 1), (source, 2), (source, 3)]
+    assert answers[2]["error"] == "not UTF-8 (byte 3); convert it first, with iconv for example"
+    assert "expected a [MASK]" in answers[3]["error"]
+    told = "error: 3 of 5 texts could not be answered; the first is --text 1: masked-lm: expected a [MASK]"
+    assert (shown.exit_code, shown.stderr.startswith(told)) == (1, True)
+    blocks = run(*words).stdout.split("\n\n")
+    assert [block.startswith("(error)\t") for block in blocks] == [True, False, True, True, False]
+    assert blocks[2] == f"(error)\t{source}, line 2: not UTF-8 (byte 3); convert it first, with iconv for example"
+    refused = run(folder, "--lines", "--text", "[MASK]", "--pair", "b", "--json")
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (
+        1,
+        "",
+        "error: masked-lm: takes one text; found a pair as well\n",
+    )
+    whole = run(folder, "--text", "[MASK]", "--text", "none")
+    assert (whole.exit_code, whole.stdout) == (1, "")
+    assert whole.stderr.startswith("error: --text 2: masked-lm: expected a [MASK]")
+
+
+class Arriving:
+    """A file whose parts arrive one after another."""
+
+    def __init__(self, *parts):
+        self.parts = [*parts, b""]
+
+    def read1(self, size):
+        return self.parts.pop(0)
+
+    def fileno(self):
+        return Path("/dev/null").open().fileno()
+
+
+def test_lines_are_batched_as_they_arrive(monkeypatch):
+    def numbers(*parts, more):
+        monkeypatch.setattr("fnet_runtime.asked_texts._has_more", lambda file: more)
+        batches = batches_of_lines(Arriving(*parts), "-", 3)
+        return [[(place.number, text) for place, text in batch] for batch in batches]
+
+    parts = [b"a\nb", b"b\r\nc\n", b"", b"d"]
+    assert numbers(b"a\nb", b"b\r\nc\nd\n", b"e", more=True) == [[(1, "a"), (2, "bb"), (3, "c")], [(4, "d"), (5, "e")]]
+    assert numbers(*parts[:2], more=False) == [[(1, "a")], [(2, "bb"), (3, "c")]]
+    assert numbers(more=True) == []
+    assert numbers(b"\n\n", more=True) == [[(1, ""), (2, "")]]
+    assert str(Place("x", 3)) == "x, line 3"
+
+
+def answering(bundle, *words, **options):
+    command = [*RUN, str(bundle), "-", "--lines", *words]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, **options)
+
+
+def test_an_answer_comes_before_the_input_ends(whole_bundle):
+    with answering(whole_bundle, "--json") as process:
+        for text in ("the fox", "caf\xe9", "a dog"):
+            process.stdin.write(text.encode("latin-1") + b"\n")
+            process.stdin.flush()
+            assert ("error" in json.loads(process.stdout.readline())) == (text == "caf\xe9")
+        process.stdin.close()
+        assert process.stdout.read() == b""
+    assert process.returncode == 1
+
+
+def test_a_reader_that_leaves_ends_the_run_quietly(whole_bundle):
+    with answering(whole_bundle, stderr=subprocess.PIPE) as process:
+        process.stdin.write(b"fox\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        for _ in itertools.takewhile(lambda _: process.poll() is None, range(10_000)):
+            try:
+                process.stdin.write(b"dog\n")
+                process.stdin.flush()
+            except BrokenPipeError:
+                break
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_memory_does_not_grow_with_the_lines(whole_bundle):
+    def peak_kb(lines):
+        with answering(whole_bundle, "--threads", "1", "--json", stderr=subprocess.DEVNULL) as process:
+            write = lambda: (process.stdin.write(b"the lazy dog\n" * lines), process.stdin.flush())  # noqa: E731
+            writer = threading.Thread(target=write)
+            writer.start()
+            for _ in range(lines):
+                assert process.stdout.readline()
+            peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+            writer.join()
+        return int(peak[1])
+
+    assert peak_kb(5000) - peak_kb(100) < 8_000
+
+
+def test_output_that_cannot_be_written(whole_bundle):
+    with Path("/dev/full").open("wb") as full:
+        command = [*RUN, str(whole_bundle), "--text", "fox"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: cannot be written (No space left on device)\n")
+
+
+# ---- an output that cannot hold every character
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """Labels with characters beyond Latin-1, and beyond the first plane."""
+    folder = tmp_path_factory.mktemp("foreign")
+    labels = ("Ωmega→", "Ω \U0001f98a", "Ωé")
+    return export(save_tiny(folder / "c", "token-classification", labels=labels), folder / "b", task="token-classification").folder
+
+
+@pytest.mark.parametrize("surroundings", [CP1252, PLAIN_C])
+def test_standard_output_that_cannot_hold_an_answer(foreign, surroundings):
+    command = [*RUN, str(foreign), "--text", "the Ωmega → fox é \U0001f98a and more of it"]
+    plain = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True, encoding="utf-8")
+    done = subprocess.run(command, env=ENVIRONMENT | surroundings, capture_output=True, check=True, encoding="cp1252")
+    assert (done.stderr, "Ω" in plain.stdout, "\\u03a9" in done.stdout) == ("", True, True)
+    escaped = [json.loads('"' + row.split("\t")[0] + '"') for row in done.stdout.splitlines()]
+    assert escaped == [row.split("\t")[0] for row in plain.stdout.splitlines()]
+    for values in (subprocess.check_output([*command, "--json"], env=ENVIRONMENT | e) for e in ({}, surroundings)):
+        assert values == subprocess.check_output([*command, "--json"], env=ENVIRONMENT)
+
+
+@pytest.mark.parametrize("surroundings", [CP1252, PLAIN_C])
+@pytest.mark.parametrize("words", [["inspect"], ["inspect", "--json"], ["verify"], ["--dry-run"]])
+def test_fnet_export_prints_where_standard_output_cannot_hold_it(foreign, surroundings, words, tmp_path):
+    if words == ["--dry-run"]:
+        checkpoint = Path(foreign.parent / "c")
+        words = ["--task", "ner", "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "Ω"), *words]
+    else:
+        words = [*words, str(foreign)]
+    command = [sys.executable, "-c", "from fnet_export.cli import main; main()", *words]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | surroundings
+    done = subprocess.run(command, env=environment, capture_output=True, cwd=Path(fnet_export_cli.__file__).parents[1])
+    assert (done.returncode, done.stderr.count(b"Error")) == (0, 0), done.stderr
+    if words[1] == "--json":
+        labels = json.loads(done.stdout.decode("utf-8" if surroundings is PLAIN_C else "cp1252"))["manifest"]["labels"]
+        assert labels == ["Ωmega→", "Ω \U0001f98a", "Ωé"]
 
 
 def test_closed_standard_input(bundle, monkeypatch):

@@ -31,7 +31,7 @@ def test_weights_that_no_hash_guards_are_refused(bundle):
         manifest_from_folder(bundle)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "spiece.model", "config.json", "golden.safetensors"])
+@pytest.mark.parametrize("name", ["model.onnx", "spiece.model", "tokenizer_config.json", "config.json", "golden.safetensors"])
 def test_a_flipped_byte_is_refused(bundle, name):
     path = bundle / name
     data = bytearray(path.read_bytes())

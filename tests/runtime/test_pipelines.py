@@ -3,10 +3,12 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import golden_tokenizer
 import numpy as np
 import pytest
+import torch
 from conftest import replaced
 from fnet_runtime.answers import Choice, NextSentence
 from fnet_runtime.errors import BundleError, InputError, SessionError
@@ -15,6 +17,7 @@ from fnet_runtime.pipelines import PIPELINES, Pipeline, load
 from fnet_runtime.session import ANY_BATCH
 from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
 from hostile import HOSTILE, TASK, altered
+from transformers.pipelines.text_classification import TextClassificationPipeline
 
 from fnet_core.tasks import TASKS
 
@@ -84,6 +87,86 @@ def test_problem_types():
     multi = pipeline("sequence-classification", logits([0.0, math.log(3)]), problem_type="multi_label_classification")("a")
     assert [s.score for s in multi.scores] == [pytest.approx(0.75), pytest.approx(0.5)]
     assert pipeline("sequence-classification", logits([2.5]), labels=("stars",), problem_type="regression")("a").score == 2.5
+
+
+@pytest.mark.parametrize("problem_type", [None, "single_label_classification", "multi_label_classification", "regression"])
+@pytest.mark.parametrize("row", [[0.3], [-2.0], [0.5, -1.0], [0.1, 0.2, 3.0]])
+def test_scores_are_those_of_the_pipeline_of_transformers(problem_type, row):
+    names = {i: f"LABEL_{i}" for i in range(len(row))}
+    config = SimpleNamespace(id2label=names, num_labels=len(row), problem_type=problem_type)
+    theirs = object.__new__(TextClassificationPipeline)
+    theirs.model = SimpleNamespace(config=config)
+    expected = theirs.postprocess({"logits": torch.tensor([row])}, top_k=None, _legacy=False)
+    labels = tuple(names.values())
+    found = pipeline("sequence-classification", logits(row), labels=labels, problem_type=problem_type)("a")
+    assert [s.label for s in found.scores] == [e["label"] for e in expected]
+    assert [s.score for s in found.scores] == pytest.approx([e["score"] for e in expected], abs=1e-6)
+
+
+WORDS = "the quick fox and the lazy dog " * 9
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "second", "outputs"),
+    [
+        ("sequence-classification", "{}", None, {"logits": 2}),
+        ("sequence-classification", "the fox", "{}", {"logits": 2}),
+        ("next-sentence-prediction", "{}", "the fox", {"logits": 2}),
+        ("token-classification", "{}", None, {"logits": (LENGTH, 2)}),
+        ("masked-lm", "[MASK] {}", None, {"logits": (LENGTH, TOKENIZER.vocab_size)}),
+        ("multiple-choice", "the fox", ["a", "{}"], {"logits": ()}),
+        ("feature-extraction", "{}", None, {"last_hidden_state": (LENGTH, 4), "pooler_output": 4}),
+        (
+            "pretraining",
+            "[MASK]",
+            "{}",
+            {"prediction_logits": (LENGTH, TOKENIZER.vocab_size), "seq_relationship_logits": 2},
+        ),
+    ],
+)
+def test_an_answer_tells_whether_a_text_was_cut(task, text, second, outputs):
+    def answer(ids):
+        rows = ids.shape[:-1]  # of choices two axes
+        return {name: np.zeros((*rows, *np.atleast_1d(size).astype(int))) for name, size in outputs.items()}
+
+    pipe = pipeline(task, answer)
+    filled = lambda words: [s.format(words) for s in second] if isinstance(second, list) else second and second.format(words)  # noqa: E731
+    room = LENGTH - TOKENIZER.added(pair=second is not None)
+    fits = [next(n for n in range(LENGTH, -1, -1) if _tokens(text, second, _words(n)) <= room), 1]
+    for words in (_words(fits[0]), "dog"):
+        assert pipe(text.format(words), filled(words)).truncated is False
+    for words in (_words(fits[0] + 1), WORDS):
+        assert pipe(text.format(words), filled(words)).truncated is True
+
+
+def _words(count):
+    return " ".join(["dog"] * count)
+
+
+def _tokens(text, second, words):
+    """Tokens of the longest row."""
+    seconds = second if isinstance(second, list) else [second]
+    return max(len(TOKENIZER.ids(text.format(words))) + len(TOKENIZER.ids((s or "").format(words))) for s in seconds)
+
+
+def test_nothing_is_cut_of_a_question_or_its_context():
+    pipe = pipeline("question-answering", None, length=32)
+    assert not any(e.truncated for e in PIPELINES["question-answering"].encode(pipe, "who", WORDS))
+
+
+def test_each_answer_or_its_error():
+    vocabulary = {"logits": (LENGTH, TOKENIZER.vocab_size)}
+    pipe = pipeline("masked-lm", lambda ids: {name: np.zeros((len(ids), *shape)) for name, shape in vocabulary.items()})
+    found = pipe.answer_each(["a [MASK]", "no mask", "\ud800", "[MASK]"], top_k=2)
+    assert found[::3] == [pipe("a [MASK]", top_k=2), pipe("[MASK]", top_k=2)]
+    assert [type(f) for f in found[1:3]] == [InputError] * 2
+    assert "expected a [MASK]" in str(found[1])
+    assert "lone surrogate at character 0" in str(found[2])
+    assert pipe.answer_each([]) == []
+    with pytest.raises(InputError, match="takes one text; found a pair as well"):
+        pipe.answer_each(["a [MASK]"], "a pair that no text may have")
+    with pytest.raises(InputError, match="top_k"):
+        pipe.answer_each([], top_k=0)
 
 
 def test_long_lists_run_in_batches():
@@ -283,6 +366,22 @@ def test_load_refuses_files_that_do_not_fit_together(bundle):
 def test_arguments_of_other_types(arguments, message):
     with pytest.raises(InputError, match=message):
         pipeline("sequence-classification", logits([1, 2]))(*arguments)
+
+
+def test_longer_texts_than_the_bound_are_refused(bundle):
+    pipe = load(bundle, max_text_bytes=8)
+    assert pipe("fox" + "é" * 2).label == load(bundle)("fox" + "é" * 2).label
+    for texts in (["fox" + "é" * 3], ["fox", "the dog !"]):
+        with pytest.raises(InputError, match=r"at most 8 bytes of UTF-8, found 9; max_text_bytes sets the bound"):
+            pipe(texts)
+    for request in (("fox", "the dog !"), ("the dog !", "fox")):
+        with pytest.raises(InputError, match="at most 8 bytes of UTF-8, found 9"):
+            pipe(*request)
+        with pytest.raises(InputError, match="at most 8 bytes of UTF-8, found 9"):
+            pipe.inputs(*request)
+    for bound in (0, -1, "2", 1.5):
+        with pytest.raises(InputError, match=f"max_text_bytes: expected an integer from 1, found {bound!r}"):
+            load(bundle, max_text_bytes=bound)
 
 
 def test_top_k_and_threads_are_integers(bundle):

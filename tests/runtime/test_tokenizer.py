@@ -81,7 +81,22 @@ def test_truncation_fills_the_room(first, second, room, odd_to_longer):
 def test_truncation_of_pairs_by_flavour():
     kept = {flavour: EVERY[flavour].encode("fox " * 9, "dog " * 9, length=12).segments for flavour in FLAVOURS}
     counts = {flavour: (segments.count(0), segments.count(1)) for flavour, segments in kept.items()}
-    assert counts == {"sentencepiece": (5, 4), "fnet-slow": (5, 4), "fnet-fast": (4, 5), "fnet-v5": (6, 6)}
+    longest_first = {"sentencepiece": (5, 4), "fnet-slow": (5, 4), "fnet-fast": (4, 5), "fnet-v5": (6, 6)}
+    assert counts == longest_first | {"f_net": (9, 1)}
+
+
+def test_f_net_cuts_what_is_too_long_at_its_end():
+    f_net = EVERY["f_net"]
+    whole = f_net.encode("fox " * 9, "dog " * 9, length=21)
+    assert whole.input_ids.tolist() == EVERY["sentencepiece"].encode("fox " * 9, "dog " * 9, length=21).input_ids.tolist()
+    for length in range(3, 21):
+        cut = f_net.encode("fox " * 9, "dog " * 9, length=length)
+        assert cut.input_ids.tolist() == whole.input_ids.tolist()[:length]
+        assert cut.token_type_ids.tolist() == whole.token_type_ids.tolist()[:length]
+        assert (cut.spans, cut.segments) == (whole.spans[:length], whole.segments[:length])
+        assert cut.attention_mask.tolist() == [1] * length
+    alone = f_net.encode("fox " * 9, length=10)
+    assert alone.segments == (-1, *[0] * 9)  # [CLS], and no [SEP]
 
 
 def test_long_and_empty_texts():
@@ -115,7 +130,7 @@ def test_bad_texts_and_models(tmp_path):
 
 
 def test_bad_options():
-    with pytest.raises(InputError, match="unknown tokenizer flavour 'fast'; expected one of sentencepiece, fnet-slow, fnet-fast"):
+    with pytest.raises(InputError, match="unknown tokenizer flavour 'fast'; expected one of f_net, sentencepiece, fnet-slow"):
         TokenizerOptions(flavour="fast")
     with pytest.raises(InputError, match="fnet-fast has no such choice; expected false, true, true"):
         TokenizerOptions(flavour="fnet-fast", do_lower_case=True)

@@ -52,6 +52,19 @@ std::vector<Part> AddedTokens::split(std::u32string_view text, bool normalized) 
   return parts;
 }
 
+std::vector<std::u32string> AddedTokens::contents() const {
+  std::vector<std::u32string> contents;
+  for (const auto& [id, entry] : entries_) contents.push_back(entry.spelled);
+  return contents;
+}
+
+bool AddedTokens::is_plain() const {
+  return std::none_of(entries_.begin(), entries_.end(), [](const auto& entry) {
+    const AddedToken& token = entry.second.token;
+    return token.normalized || token.single_word || token.rstrip;
+  });
+}
+
 std::int32_t AddedTokens::id(const std::string& content) const {
   auto found = ids_.find(content);
   return found == ids_.end() ? Trie::NONE : found->second;

@@ -38,6 +38,9 @@ class AddedTokens {
   std::int32_t id(const std::string& content) const;
   // What is decoded for an id; null where it is no added token.
   const std::string* piece(std::int32_t id) const;
+  // The tokens themselves, and whether which of them a text has at a place depends on that place alone.
+  std::vector<std::u32string> contents() const;
+  bool is_plain() const;
   bool is_special(const std::string& piece) const { return special_.count(piece) != 0; }
   const std::unordered_map<std::string, std::int32_t>& ids() const { return ids_; }
 

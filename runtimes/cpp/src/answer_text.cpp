@@ -10,9 +10,11 @@
 namespace fnet {
 namespace {
 
+constexpr const char* NOTHING = "(nothing)";
+
 std::string quoted(const std::string& text) {
   std::string shown = "\"";
-  for (const char c : text) {
+  for (const char32_t c : python::from_bytes(text)) {
     switch (c) {
       case '"': shown += "\\\""; break;
       case '\\': shown += "\\\\"; break;
@@ -22,11 +24,11 @@ std::string quoted(const std::string& text) {
       case '\b': shown += "\\b"; break;
       case '\f': shown += "\\f"; break;
       default:
-        if (static_cast<unsigned char>(c) >= 0x20) {
-          shown += c;
+        if (c >= 0x20 && !(c >= 0xD800 && c < 0xE000)) {
+          python::append_utf8(shown, c);
         } else {
           char code[8];
-          std::snprintf(code, sizeof code, "\\u%04x", c);
+          std::snprintf(code, sizeof code, "\\u%04x", static_cast<unsigned>(c));
           shown += code;
         }
     }
@@ -63,7 +65,7 @@ std::string matrix(const std::vector<float>& values, std::size_t width) {
 struct ToJson {
   std::string operator()(const LabelScore& v) const { return "{\"label\": " + quoted(v.label) + ", \"score\": " + number(v.score) + "}"; }
   std::string operator()(const Classification& v) const {
-    return "{\"label\": " + quoted(v.label) + ", \"score\": " + number(v.score) + ", \"scores\": " + list(v.scores, *this) + "}";
+    return "{\"label\": " + quoted(v.label) + ", \"score\": " + number(v.score) + ", \"scores\": " + list(v.scores, *this) + cut(v) + "}";
   }
   std::string operator()(const TokenLabel& v) const {
     return "{\"label\": " + quoted(v.label) + ", \"score\": " + number(v.score) + ", " + place(v) + "}";
@@ -77,18 +79,20 @@ struct ToJson {
            ", \"text\": " + quoted(v.text) + "}";
   }
   std::string operator()(const NextSentence& v) const {
-    return "{\"follows\": " + boolean(v.follows) + ", \"score\": " + number(v.score) + "}";
+    return "{\"follows\": " + boolean(v.follows) + ", \"score\": " + number(v.score) + cut(v) + "}";
   }
   std::string operator()(const Choice& v) const {
     return "{\"index\": " + std::to_string(v.index) + ", \"text\": " + quoted(v.text) + ", \"score\": " + number(v.score) +
-           ", \"scores\": " + list(v.scores, number) + "}";
+           ", \"scores\": " + list(v.scores, number) + cut(v) + "}";
   }
   std::string operator()(const Embedding& v) const {
-    return "{\"tokens\": " + matrix(v.tokens, v.hidden) + ", \"pooled\": " + list(v.pooled, element) + "}";
+    return "{\"tokens\": " + matrix(v.tokens, v.hidden) + ", \"pooled\": " + list(v.pooled, element) + cut(v) + "}";
   }
   std::string operator()(const Pretraining& v) const {
-    return "{\"fillers\": " + (*this)(v.fillers) + ", \"next_sentence\": " + (*this)(v.next_sentence) + "}";
+    return "{\"fillers\": " + (*this)(v.fillers) + ", \"next_sentence\": " + (*this)(v.next_sentence) + cut(v) + "}";
   }
+  std::string operator()(const TokenLabels& v) const { return "{\"tokens\": " + list(v.tokens, *this) + cut(v) + "}"; }
+  std::string operator()(const Fillers& v) const { return "{\"masks\": " + list(v.masks, *this) + cut(v) + "}"; }
   std::string operator()(const Check& v) const {
     return "{\"output\": " + quoted(v.output) + ", \"max_abs\": " + number(v.max_abs) + ", \"max_rel\": " + number(v.max_rel) +
            ", \"cosine\": " + number(v.cosine) + ", \"limit\": " + number(v.limit) + ", \"passed\": " + boolean(v.passed) + "}";
@@ -99,6 +103,10 @@ struct ToJson {
   }
 
  private:
+  template <class T>
+  static std::string cut(const T& v) {
+    return ", \"truncated\": " + boolean(v.truncated);
+  }
   static std::string place(const TokenLabel& v) {
     return "\"text\": " + quoted(v.text) + ", \"start\": " + std::to_string(v.start) + ", \"end\": " + std::to_string(v.end);
   }
@@ -115,35 +123,75 @@ std::string place(const std::string& text, std::size_t start, std::size_t end) {
   return python::repr(text) + "\t" + std::to_string(start) + "\t" + std::to_string(end);
 }
 
-struct ToText {
-  std::string operator()(const Classification& v) const { return v.label + "\t" + score(v.score); }
-  std::string operator()(const TokenLabel& v) const { return v.label + "\t" + score(v.score) + "\t" + place(v.text, v.start, v.end); }
-  std::string operator()(const Answer& v) const {
-    return python::repr(v.text) + "\t" + score(v.score) + "\t" + std::to_string(v.start) + "\t" + std::to_string(v.end);
+// The rows of an answer, each a text of its columns.
+struct ToRows {
+  bool multi_label;
+
+  using Rows = std::vector<std::string>;
+  Rows operator()(const Classification& v) const {
+    if (!multi_label) return {escaped(v.label) + "\t" + score(v.score)};
+    std::vector<std::string> decided;
+    for (const LabelScore& one : v.scores) {
+      if (one.score > 0.5) decided.push_back(escaped(one.label) + "\t" + score(one.score));
+    }
+    return {decided.empty() ? NOTHING : joined(decided, "\t")};
   }
-  std::string operator()(const Filler& v) const {
-    return v.token + "\t" + std::to_string(v.token_id) + "\t" + score(v.score) + "\t" + python::repr(v.text);
+  Rows operator()(const TokenLabel& v) const {
+    return {escaped(v.label) + "\t" + score(v.score) + "\t" + place(v.text, v.start, v.end)};
   }
-  std::string operator()(const NextSentence& v) const { return std::string(v.follows ? "True" : "False") + "\t" + score(v.score); }
-  std::string operator()(const Choice& v) const { return std::to_string(v.index) + "\t" + python::repr(v.text) + "\t" + score(v.score); }
-  std::string operator()(const Embedding& v) const {
-    return "tokens float32[" + std::to_string(v.tokens.size() / v.hidden) + ", " + std::to_string(v.hidden) + "]\tpooled float32[" +
-           std::to_string(v.pooled.size()) + "]";
+  Rows operator()(const Answer& v) const {
+    return {python::repr(v.text) + "\t" + score(v.score) + "\t" + std::to_string(v.start) + "\t" + std::to_string(v.end)};
   }
-  std::string operator()(const Pretraining& v) const { return (*this)(v.fillers) + "\t" + (*this)(v.next_sentence); }
+  Rows operator()(const Filler& v) const {
+    return {escaped(v.token) + "\t" + std::to_string(v.token_id) + "\t" + score(v.score) + "\t" + python::repr(v.text)};
+  }
+  Rows operator()(const NextSentence& v) const {
+    return {v.follows ? "follows\t" + score(v.score) : "does not follow\t" + score(1 - v.score)};
+  }
+  Rows operator()(const Choice& v) const { return {std::to_string(v.index) + "\t" + python::repr(v.text) + "\t" + score(v.score)}; }
+  Rows operator()(const Embedding& v) const {
+    return {"tokens float32[" + std::to_string(v.tokens.size() / v.hidden) + ", " + std::to_string(v.hidden) + "]\tpooled float32[" +
+            std::to_string(v.pooled.size()) + "]"};
+  }
+  Rows operator()(const TokenLabels& v) const { return (*this)(v.tokens); }
+  Rows operator()(const Fillers& v) const { return (*this)(v.masks); }
+  Rows operator()(const Pretraining& v) const {
+    Rows rows = (*this)(v.fillers);
+    rows.push_back((*this)(v.next_sentence)[0]);
+    return rows;
+  }
   template <class T>
-  std::string operator()(const std::vector<T>& items) const {
-    std::vector<std::string> lines;
-    for (const T& item : items) lines.push_back((*this)(item));
-    const std::string text = joined(lines, "\n");
-    return text.empty() ? "(nothing)" : text;
+  Rows operator()(const std::vector<T>& items) const {
+    Rows rows;
+    for (const T& item : items) {
+      for (std::string& row : (*this)(item)) rows.push_back(std::move(row));
+    }
+    return rows;
   }
 };
 
 }  // namespace
 
 std::string json_from_answer(const AnyAnswer& answer) { return std::visit(ToJson{}, answer); }
-std::string text_from_answer(const AnyAnswer& answer) { return std::visit(ToText{}, answer); }
+
+std::string json_from_error(const std::string& error, const std::string& source, std::size_t line) {
+  return "{\"error\": " + quoted(error) + ", \"source\": " + quoted(source) + ", \"line\": " + std::to_string(line) + "}";
+}
+
+std::string text_from_answer(const AnyAnswer& answer, bool multi_label) {
+  const auto rows = std::visit(ToRows{multi_label}, answer);
+  return rows.empty() ? NOTHING : joined(rows, "\n");
+}
+
+std::string escaped(const std::string& text) {
+  std::string shown;
+  for (const char32_t c : python::from_bytes(text)) {
+    const std::string whole = python::repr(std::u32string{c});
+    if (python::is_printable(c) && c != U'\\') python::append_utf8(shown, c);
+    else shown += whole.substr(1, whole.size() - 2);
+  }
+  return shown;
+}
 
 std::string json_from_checks(const std::vector<Check>& checks) {
   bool passed = true;

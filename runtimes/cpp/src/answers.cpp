@@ -13,7 +13,6 @@ namespace fnet {
 namespace {
 
 constexpr std::size_t MAX_ANSWER_TOKENS = 30;
-constexpr const char *MULTI_LABEL = "multi_label_classification", *REGRESSION = "regression";
 
 // Values of one index of the first axis.
 const float* row(const Floats& array, std::size_t index) { return array.values.data() + index * array.row_size(); }
@@ -63,10 +62,10 @@ std::string filled(const std::u32string& text, Span span, const std::string& pie
 }
 
 // Fillers of every mask; `logits`, float[row, token, vocab], has a row of every token or rows of the masks in order.
-Fillers fillers(const Model& model, const Asked& asked, const Floats& logits) {
+std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked, const Floats& logits) {
   const Encoding& encoding = asked.encodings[0];
   const std::size_t width = logits.shape.back(), vocabulary = static_cast<std::size_t>(model.tokenizer.vocab_size());
-  Fillers found;
+  std::vector<std::vector<Filler>> found;
   const auto masks = masks_from_encoding(model, encoding);
   for (std::size_t i = 0; i < masks.size(); ++i) {
     const std::size_t place = encoding.masked_lm_positions.empty() ? masks[i] : i;
@@ -82,9 +81,17 @@ Fillers fillers(const Model& model, const Asked& asked, const Floats& logits) {
   return found;
 }
 
-NextSentence follows_from_logits(const Floats& logits) {
+NextSentence follows_from_logits(const Asked& asked, const Floats& logits) {
   const double score = softmax(row(logits, 0), logits.row_size())[0];
-  return {score > 0.5, score};
+  return {score > 0.5, score, asked.truncated()};
+}
+
+// Scores of labels, by the rule of fnet_runtime/scores.py: plain, a sigmoid of each, or a softmax.
+std::vector<double> scores_of_labels(const float* logits, std::size_t count, const std::string& problem_type) {
+  if (problem_type != REGRESSION && problem_type != MULTI_LABEL && count > 1) return softmax(logits, count);
+  std::vector<double> scores(logits, logits + count);
+  if (problem_type != REGRESSION) std::transform(scores.begin(), scores.end(), scores.begin(), sigmoid);
+  return scores;
 }
 
 }  // namespace
@@ -94,35 +101,36 @@ Result<AnyAnswer> embedding(const Model&, const Asked& asked, const Outputs& out
   const auto used = static_cast<std::size_t>(std::accumulate(mask.begin(), mask.end(), int64_t{0}));
   const Floats &tokens = outputs.at("last_hidden_state"), &pooled = outputs.at("pooler_output");
   const std::size_t hidden = tokens.shape.back();
-  return AnyAnswer(Embedding{hidden, {row(tokens, 0), row(tokens, 0) + used * hidden}, {row(pooled, 0), row(pooled, 0) + pooled.row_size()}});
+  return AnyAnswer(Embedding{hidden,
+                             {row(tokens, 0), row(tokens, 0) + used * hidden},
+                             {row(pooled, 0), row(pooled, 0) + pooled.row_size()},
+                             asked.truncated()});
 }
 
 Result<AnyAnswer> pretraining_answer(const Model& model, const Asked& asked, const Outputs& outputs) {
   return AnyAnswer(Pretraining{fillers(model, asked, outputs.at("prediction_logits")),
-                               follows_from_logits(outputs.at("seq_relationship_logits"))});
+                               follows_from_logits(asked, outputs.at("seq_relationship_logits")), asked.truncated()});
 }
 
 Result<AnyAnswer> masked_lm(const Model& model, const Asked& asked, const Outputs& outputs) {
   auto found = fillers(model, asked, outputs.at("logits"));
-  if (!found.empty()) return AnyAnswer(std::move(found));
+  if (!found.empty()) return AnyAnswer(Fillers{std::move(found), asked.truncated()});
   return input_error(std::string("masked-lm: expected a ") + MASK + " in the first " + std::to_string(model.manifest.sequence_length) +
                      " tokens of the text; found none");
 }
 
-Result<AnyAnswer> follows(const Model&, const Asked&, const Outputs& outputs) {
-  return AnyAnswer(follows_from_logits(outputs.at("logits")));
+Result<AnyAnswer> follows(const Model&, const Asked& asked, const Outputs& outputs) {
+  return AnyAnswer(follows_from_logits(asked, outputs.at("logits")));
 }
 
-Result<AnyAnswer> classification(const Model& model, const Asked&, const Outputs& outputs) {
+Result<AnyAnswer> classification(const Model& model, const Asked& asked, const Outputs& outputs) {
   const Floats& logits = outputs.at("logits");
-  const float* first = row(logits, 0);
-  std::vector<double> scores(first, first + logits.row_size());
-  if (model.problem_type == MULTI_LABEL) std::transform(scores.begin(), scores.end(), scores.begin(), sigmoid);
-  else if (model.problem_type != REGRESSION) scores = softmax(first, logits.row_size());
+  const auto scores = scores_of_labels(row(logits, 0), logits.row_size(), model.problem_type);
   Classification found;
   for (const std::size_t i : ranked(scores, scores.size())) found.scores.push_back({model.manifest.labels[i], scores[i]});
   found.label = found.scores[0].label;
   found.score = found.scores[0].score;
+  found.truncated = asked.truncated();
   return AnyAnswer(std::move(found));
 }
 
@@ -131,20 +139,20 @@ Result<AnyAnswer> choice(const Model&, const Asked& asked, const Outputs& output
   auto scores = softmax(row(logits, 0), logits.row_size());
   const std::size_t best = greatest(scores);
   const double score = scores[best];
-  return AnyAnswer(Choice{best, python::to_utf8(std::get<Texts>(asked.second)[best]), score, std::move(scores)});
+  return AnyAnswer(Choice{best, python::to_utf8(std::get<Texts>(asked.second)[best]), score, std::move(scores), asked.truncated()});
 }
 
 Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Outputs& outputs) {
   const Floats& logits = outputs.at("logits");
   const Encoding& encoding = asked.encodings[0];
   const std::size_t count = model.manifest.labels.size();
-  TokenLabels labels;
+  TokenLabels labels{{}, asked.truncated()};
   for (std::size_t i = 0; i < encoding.spans.size(); ++i) {
     if (encoding.segments[i] != 0) continue;
     const auto scores = softmax(row(logits, 0) + i * count, count);
     const std::size_t best = greatest(scores);
     const Span span = trimmed(asked.text, encoding.spans[i]);
-    labels.push_back({model.manifest.labels[best], scores[best], part_of(asked.text, span), span.begin, span.end});
+    labels.tokens.push_back({model.manifest.labels[best], scores[best], part_of(asked.text, span), span.begin, span.end});
   }
   return AnyAnswer(std::move(labels));
 }

@@ -18,6 +18,8 @@ inline constexpr const char* SPECIAL_TOKENS[] = {UNK, PAD, CLS, SEP, MASK};
 struct Token {
   int32_t id;
   std::size_t begin, end;
+
+  bool operator==(const Token& other) const { return id == other.id && begin == other.begin && end == other.end; }
 };
 
 class Backend {
@@ -25,6 +27,9 @@ class Backend {
   virtual ~Backend() = default;
   // Cuts a text, without adding special tokens. Thread-safe.
   virtual Result<std::vector<Token>> tokens(const std::u32string& text) const = 0;
+  // Cuts the beginning of a longer text into tokens that are the longer text's, whatever follows; fewer where that is open. Where there
+  // are fewer than `wanted`, it need not find all that are certain. Thread-safe.
+  virtual std::vector<Token> first_tokens(const std::u32string& beginning, std::size_t wanted) const = 0;
   // Joins ids of the vocabulary, special tokens left out; UTF-8.
   virtual std::string decode(const std::vector<int32_t>& ids) const = 0;
   // Names one id of the vocabulary; UTF-8.

@@ -8,18 +8,24 @@
 namespace fnet {
 namespace {
 
+Result<std::u32string> text_from_caller(const Model& model, const std::string& bytes) {
+  if (bytes.size() <= model.max_text_bytes) return text_from_utf8(bytes);
+  return input_error("expected a text of at most " + std::to_string(model.max_text_bytes) + " bytes of UTF-8, found " +
+                     std::to_string(bytes.size()) + "; max_text_bytes sets the bound");
+}
+
 Result<Asked> asked_from_request(const TaskPipeline& task, const Model& model, const Request& request, std::size_t top_k) {
-  auto text = text_from_utf8(request.text);
+  auto text = text_from_caller(model, request.text);
   if (!text) return text.error();
   Asked asked{*std::move(text), {}, {}, top_k};
   if (const auto* second = std::get_if<std::string>(&request.second)) {
-    auto decoded = text_from_utf8(*second);
+    auto decoded = text_from_caller(model, *second);
     if (!decoded) return decoded.error();
     asked.second = *std::move(decoded);
   } else if (const auto* choices = std::get_if<std::vector<std::string>>(&request.second)) {
     Texts texts;
     for (const auto& one : *choices) {
-      auto decoded = text_from_utf8(one);
+      auto decoded = text_from_caller(model, one);
       if (!decoded) return decoded.error();
       texts.push_back(*std::move(decoded));
     }
@@ -80,12 +86,14 @@ std::optional<Error> outputs_fault(const TaskPipeline& task, const Model& model,
   return std::nullopt;
 }
 
-Result<std::vector<AnyAnswer>> answers_from_asked(const TaskPipeline& task, const Model& model, const Session& session,
-                                                  const std::vector<Asked>& asked) {
+using EachAnswer = std::vector<Result<AnyAnswer>>;
+
+Result<EachAnswer> answers_of_batch(const TaskPipeline& task, const Model& model, const Session& session,
+                                    const std::vector<Asked>& asked) {
   const auto outputs = run_in_batches(session, inputs_from_asked(task, model, asked));
   if (!outputs) return outputs.error();
   if (const auto fault = outputs_fault(task, model, asked[0], *outputs)) return *fault;
-  std::vector<AnyAnswer> answers;
+  EachAnswer answers;
   std::size_t start = 0;
   for (const Asked& one : asked) {
     const std::size_t rows = task.choices ? 1 : one.encodings.size();
@@ -96,25 +104,16 @@ Result<std::vector<AnyAnswer>> answers_from_asked(const TaskPipeline& task, cons
       Floats& part = own[name] = {array.shape, {at(start), at(start + rows)}};
       part.shape[0] = rows;
     }
-    auto answer = task.answer(model, one, own);
-    if (!answer) return answer.error();
-    answers.push_back(*std::move(answer));
+    answers.push_back(task.answer(model, one, own));
     start += rows;
   }
   return answers;
 }
 
-}  // namespace
-
-Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests, std::size_t top_k) {
+// Answers requests, as many rows at once as the session takes. An input error may stand for an answer; with `first_error` it ends all.
+Result<EachAnswer> answers_from_asked(const Bundle& bundle, std::vector<Asked> asked, bool first_error) {
   const auto& [model, task, session, golden] = bundle;
-  std::vector<Asked> asked;
-  for (const Request& request : requests) {
-    auto one = asked_from_request(*task, model, request, top_k);
-    if (!one) return one.error();
-    asked.push_back(*std::move(one));
-  }
-  std::vector<AnyAnswer> answers;
+  EachAnswer answers;
   std::vector<Asked> waiting;
   for (std::size_t i = 0; i < asked.size();) {
     std::size_t rows = 0;
@@ -124,11 +123,49 @@ Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const
       rows += task->choices ? 1 : own;
       waiting.push_back(std::move(asked[i]));
     }
-    auto found = answers_from_asked(*task, model, *session, waiting);
+    auto found = answers_of_batch(*task, model, *session, waiting);
     if (!found) return found.error();
-    std::move(found->begin(), found->end(), std::back_inserter(answers));
+    for (auto& answer : *found) {
+      if (first_error && !answer) return answer.error();
+      answers.push_back(std::move(answer));
+    }
     waiting.clear();
   }
+  return answers;
+}
+
+}  // namespace
+
+Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests, std::size_t top_k) {
+  std::vector<Asked> asked;
+  for (const Request& request : requests) {
+    auto one = asked_from_request(*bundle.task, bundle.model, request, top_k);
+    if (!one) return one.error();
+    asked.push_back(*std::move(one));
+  }
+  auto found = answers_from_asked(bundle, std::move(asked), true);
+  if (!found) return found.error();
+  std::vector<AnyAnswer> answers;
+  for (auto& answer : *found) answers.push_back(*std::move(answer));
+  return answers;
+}
+
+Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::vector<Request>& requests, std::size_t top_k) {
+  std::vector<Asked> asked;
+  std::vector<std::optional<Error>> faults;
+  for (const Request& request : requests) {
+    auto one = asked_from_request(*bundle.task, bundle.model, request, top_k);
+    if (one) asked.push_back(*std::move(one));
+    faults.push_back(one ? std::nullopt : std::make_optional(one.error()));
+    if (one) continue;
+    const auto without_text = asked_from_request(*bundle.task, bundle.model, {"", request.second}, top_k);
+    if (!without_text) return without_text.error();
+  }
+  auto found = answers_from_asked(bundle, std::move(asked), false);
+  if (!found) return found.error();
+  EachAnswer answers;
+  auto next = found->begin();
+  for (const auto& fault : faults) answers.push_back(fault ? Result<AnyAnswer>(*fault) : *next++);
   return answers;
 }
 

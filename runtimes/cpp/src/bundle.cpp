@@ -149,6 +149,7 @@ Result<std::unique_ptr<Session>> session_from_bundle(const std::string& folder, 
 }  // namespace
 
 Result<Bundle> bundle_from_folder(const std::string& folder, const Config& config) {
+  if (config.max_text_bytes < 1) return input_error("max_text_bytes: expected an integer from 1, found 0");
   auto manifest = manifest_from_folder(folder);
   if (!manifest) return manifest.error();
   const auto model_config = config_from_file(plain_path(folder + "/" + CONFIG));
@@ -165,7 +166,9 @@ Result<Bundle> bundle_from_folder(const std::string& folder, const Config& confi
   auto session = session_from_bundle(folder, *manifest, config);
   if (!session) return session.error();
   const TaskPipeline* task = task_from_name(manifest->task);
-  return Bundle{{*std::move(manifest), *std::move(tokenizer), model_config->problem_type, model_config->token_types}, task,
+  return Bundle{{*std::move(manifest), *std::move(tokenizer), model_config->problem_type, model_config->token_types,
+                 config.max_text_bytes},
+                task,
                 *std::move(session), plain_path(folder + "/" + GOLDEN)};
 }
 

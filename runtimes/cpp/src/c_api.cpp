@@ -52,6 +52,7 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
       chosen.threads = config->threads;
       chosen.device = config->device;
       if (config->contexts) chosen.contexts = config->contexts;
+      if (config->max_text_bytes) chosen.max_text_bytes = config->max_text_bytes;
       chosen.cuda_graph = config->cuda_graph != 0;
     }
     auto opened = fnet::Pipeline::open(folder, chosen);

@@ -76,6 +76,21 @@ bool Charsmap::is_sound() const {
   return true;
 }
 
+std::size_t Charsmap::longest_key() const {
+  std::vector<bool> is_parent(units_.size());  // by the place of the children, but for their labels
+  std::size_t depth = 0;
+  for (std::vector<std::size_t> reached{0}; !reached.empty(); depth += !reached.empty()) {
+    std::fill(is_parent.begin(), is_parent.end(), false);
+    for (const std::size_t node : reached) is_parent[node ^ offset(units_[node])] = true;
+    reached.clear();
+    for (std::size_t node = 0; node < units_.size(); ++node) {
+      const std::uint32_t byte = label(units_[node]);
+      if (byte > 0 && byte <= 0xFF && is_parent[node ^ byte]) reached.push_back(node);
+    }
+  }
+  return depth;
+}
+
 template <class Found>
 void Charsmap::prefixes(std::string_view bytes, Found found) const {
   std::size_t node = offset(units_[0]);

@@ -20,6 +20,9 @@ class Charsmap {
   // Whether every step through the array stays in it and every value is that of a text: SentencePiece asks so.
   bool is_sound() const;
 
+  // Bytes of the longest key; of a map that is sound.
+  std::size_t longest_key() const;
+
   // By grapheme cluster: a short one whole, of others each character.
   void apply(AlignedText& text) const;
 

@@ -12,8 +12,10 @@ Result<Encoding> encoding_from_tokens(const std::vector<Token>& first, const std
     return input_error("sequence length " + std::to_string(length) + " is too short: [CLS] and [SEP] alone take " +
                        std::to_string(added) + " tokens");
   }
+  const std::size_t whole_second = second ? second->size() : 0;
   const auto [kept_first, kept_second] =
-      truncated_lengths(first.size(), second ? second->size() : 0, length - added, frame.odd_to_longer);
+      frame.cut_at_end ? std::make_pair(std::min(first.size(), length), std::min(whole_second, length))
+                       : truncated_lengths(first.size(), whole_second, length - added, frame.odd_to_longer);
   Encoding encoding;
   const auto put = [&](int64_t id, int64_t type, Span span, int segment) {
     encoding.input_ids.push_back(id);
@@ -28,6 +30,13 @@ Result<Encoding> encoding_from_tokens(const std::vector<Token>& first, const std
   if (frame.cls) put(*frame.cls, 0, {}, -1);
   put_text(first, kept_first, 0);
   if (second) put_text(*second, kept_second, 1);
+  if (encoding.input_ids.size() > length) {
+    encoding.input_ids.resize(length), encoding.token_type_ids.resize(length);
+    encoding.spans.resize(length), encoding.segments.resize(length);
+  }
+  const auto of_a_text = [](int segment) { return segment != -1; };
+  const auto kept = std::count_if(encoding.segments.begin(), encoding.segments.end(), of_a_text);
+  encoding.truncated = static_cast<std::size_t>(kept) < first.size() + whole_second;
   encoding.attention_mask.assign(encoding.input_ids.size(), 1);
   encoding.attention_mask.resize(length, 0);
   while (encoding.input_ids.size() < length) put(frame.pad, 0, {}, -1);

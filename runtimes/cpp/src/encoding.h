@@ -1,4 +1,4 @@
-// Model inputs from tokens: special tokens added, pairs truncated longest first, padded, every position with its span.
+// Model inputs from tokens: special tokens added, texts truncated, padded, every position with its span.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,15 @@ struct Encoding {
   std::vector<Span> spans;
   std::vector<int> segments;
   std::vector<int64_t> masked_lm_positions;  // the tokens to predict, filled up with 0; empty where the graph predicts all
+  bool truncated = false;                    // tokens of either text did not fit and were cut
 };
 
-// What a tokenizer puts around texts: ids of padding and, where it adds them, of [CLS] and [SEP]. `odd_to_longer`: see encoding.py.
+// What a tokenizer puts around texts: ids of padding and, where it adds them, of [CLS] and [SEP]. encoding.py says how the
+// two others truncate.
 struct Frame {
   int32_t pad;
   std::optional<int32_t> cls, sep;
-  bool odd_to_longer;
+  bool odd_to_longer, cut_at_end;
 
   std::size_t added(bool pair) const { return (cls ? 1 : 0) + (sep ? (pair ? 2 : 1) : 0); }
 };

@@ -15,6 +15,10 @@ const char* type_of_second(const Asked& asked) {
 
 std::size_t length_of(const Model& model) { return static_cast<std::size_t>(model.manifest.sequence_length); }
 
+Error question_fault(const std::string& taken) {
+  return input_error("question-answering: the question takes " + taken + " tokens; too few are left for the context");
+}
+
 Result<std::vector<Encoding>> encoded(const Model& model, const std::u32string& text, const std::u32string* second) {
   auto encoding = model.tokenizer.encode(text, second, length_of(model));
   if (!encoding) return encoding.error();
@@ -78,15 +82,15 @@ Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& as
   const auto* second = std::get_if<std::u32string>(&asked.second);
   if (!second)
     return input_error(std::string("question-answering: expected the context (pair) as a text, found ") + type_of_second(asked));
-  const auto question = model.tokenizer.tokens(asked.text);
+  const std::size_t length = length_of(model);
+  const auto question = model.tokenizer.first_tokens(asked.text, length);
   if (!question) return question.error();
+  if (question->size() > length) return question_fault("more than " + std::to_string(length));
   const auto context = model.tokenizer.tokens(*second);
   if (!context) return context.error();
-  const std::size_t length = length_of(model), taken = model.tokenizer.added(true) + question->size(), size = context->size();
-  if (length < taken || length - taken < std::min(std::max(length / 4, std::size_t{1}), size)) {
-    return input_error("question-answering: the question takes " + std::to_string(question->size()) + " of " +
-                       std::to_string(length) + " tokens; too few are left for the context");
-  }
+  const std::size_t taken = model.tokenizer.added(true) + question->size(), size = context->size();
+  if (length < taken || length - taken < std::min(std::max(length / 4, std::size_t{1}), size))
+    return question_fault(std::to_string(question->size()) + " of " + std::to_string(length));
   const std::size_t room = length - taken;
   std::vector<Encoding> windows;
   const std::size_t step = size <= room ? 1 : room - std::min(WINDOW_OVERLAP, room / 2);

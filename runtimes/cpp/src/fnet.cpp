@@ -37,6 +37,11 @@ std::vector<Request> requests(const std::vector<std::string>& texts) {
   return made;
 }
 
+std::optional<Error> top_k_fault(int top_k) {
+  if (top_k >= 1) return std::nullopt;
+  return input_error("top_k: expected an integer from 1, found " + std::to_string(top_k));
+}
+
 template <class T>
 Result<std::vector<T>> all_of(Result<std::vector<AnyAnswer>> answers) {
   if (!answers) return answers.error();
@@ -67,11 +72,21 @@ Result<Pipeline> Pipeline::open(const std::string& bundle, const Config& config)
 }
 
 const std::string& Pipeline::task() const { return parts_->model.manifest.task; }
+std::size_t Pipeline::sequence_length() const { return static_cast<std::size_t>(parts_->model.manifest.sequence_length); }
+std::size_t Pipeline::batch_size() const { return static_cast<std::size_t>(parts_->session->batch().max); }
+bool Pipeline::multi_label() const { return parts_->model.problem_type == MULTI_LABEL; }
 
 Result<std::vector<AnyAnswer>> Pipeline::answer_all(const std::vector<Request>& requests, int top_k) const {
   return guarded([&]() -> Result<std::vector<AnyAnswer>> {
-    if (top_k < 1) return input_error("top_k: expected an integer from 1, found " + std::to_string(top_k));
+    if (const auto fault = top_k_fault(top_k)) return *fault;
     return answers_from_requests(*parts_, requests, static_cast<std::size_t>(top_k));
+  });
+}
+
+Result<std::vector<Result<AnyAnswer>>> Pipeline::answer_each(const std::vector<Request>& requests, int top_k) const {
+  return guarded([&]() -> Result<std::vector<Result<AnyAnswer>>> {
+    if (const auto fault = top_k_fault(top_k)) return *fault;
+    return each_answer_from_requests(*parts_, requests, static_cast<std::size_t>(top_k));
   });
 }
 

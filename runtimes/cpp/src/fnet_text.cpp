@@ -1,5 +1,6 @@
 #include "fnet_text.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "python_str.h"
@@ -65,6 +66,12 @@ Characters accents_removed(const Characters& characters) {
   return made;
 }
 
+// FNetTokenizer.preprocess_text, but for lower case.
+Characters spelled(const Characters& characters, const TextRules& rules) {
+  Characters made = quotes_replaced(rules.remove_space ? space_folded(characters) : characters);
+  return rules.keep_accents ? made : accents_removed(made);
+}
+
 }  // namespace
 
 void Characters::add(char32_t c, Span span) {
@@ -110,9 +117,26 @@ Characters characters_from_text(const std::u32string& text, const TextRules& rul
 }
 
 Characters normalized(const Characters& characters, const TextRules& rules) {
-  Characters made = quotes_replaced(rules.remove_space ? space_folded(characters) : characters);
-  if (!rules.keep_accents) made = accents_removed(made);
+  Characters made = spelled(characters, rules);
   return rules.do_lower_case ? lowered(made) : made;
+}
+
+Characters settled(const Characters& characters, const TextRules& rules, std::size_t end) {
+  std::size_t certain = 0;
+  while (certain < characters.spans.size() && characters.spans[certain].end <= end) ++certain;
+  while (certain > 0 && python::is_space(characters.text[certain - 1])) --certain;  // a [MASK] may take it
+  end = certain ? characters.spans[certain - 1].end : 0;
+  Characters made = spelled(characters, rules);
+  if (rules.do_lower_case) {
+    std::size_t word = made.text.size();
+    while (word > 0 && !python::is_space(made.text[word - 1])) --word;
+    const std::size_t sigma = made.text.find(CAPITAL_SIGMA, word);  // the rest of its word says which small one it becomes
+    if (sigma != made.text.npos) end = std::min(end, made.spans[sigma].begin);
+    made = lowered(made);
+  }
+  std::size_t kept = 0;
+  while (kept < made.spans.size() && made.spans[kept].end <= end) ++kept;
+  return made.part(0, kept);
 }
 
 }  // namespace fnet

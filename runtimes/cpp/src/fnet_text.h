@@ -31,5 +31,7 @@ std::vector<TextPart> parts_from_text(const std::u32string& text);
 Characters characters_from_text(const std::u32string& text, const TextRules& rules);
 // FNetTokenizer.preprocess_text, of a part that holds no special token.
 Characters normalized(const Characters& characters, const TextRules& rules);
+// Of the last part of a text that may go on: what of its normalized form comes from text before `end` and stays as it is whatever follows.
+Characters settled(const Characters& characters, const TextRules& rules, std::size_t end);
 
 }  // namespace fnet

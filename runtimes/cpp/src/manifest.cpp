@@ -190,7 +190,7 @@ void check(bool holds, const std::string& text) {
 }
 
 void check_files(const Manifest& m, const std::string& name, const std::vector<std::string>& of_engine) {
-  std::set<std::string> missing{MODEL, CONFIG, GOLDEN, m.tokenizer.file()};
+  std::set<std::string> missing{MODEL, CONFIG, GOLDEN, TOKENIZER_CONFIG, m.tokenizer.file()};
   missing.insert(of_engine.begin(), of_engine.end());
   for (const auto& [file, info] : m.files) {
     const bool plain = file.find_first_of(std::string("/\\\0", 3)) == file.npos && !file.empty() && file != "." && file != ".." &&

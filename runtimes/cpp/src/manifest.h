@@ -16,7 +16,7 @@ namespace fnet {
 
 inline constexpr int64_t FORMAT_VERSION = 1;
 inline constexpr const char *MANIFEST = "manifest.json", *MODEL = "model.onnx", *MODEL_DATA = "model.onnx.data";
-inline constexpr const char *CONFIG = "config.json", *GOLDEN = "golden.safetensors";
+inline constexpr const char *CONFIG = "config.json", *GOLDEN = "golden.safetensors", *TOKENIZER_CONFIG = "tokenizer_config.json";
 inline constexpr const char *BF16 = "bf16", *INT8 = "int8";
 inline constexpr const char *ATTENTION_MASK = "attention_mask", *POSITIONS = "masked_lm_positions";
 

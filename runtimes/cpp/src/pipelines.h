@@ -1,6 +1,7 @@
 // One entry of the table of tasks says how a task makes model inputs of a request, and an answer of its outputs.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,6 +13,7 @@
 namespace fnet {
 
 inline constexpr const char *MASKED_LM = "masked-lm", *MULTIPLE_CHOICE = "multiple-choice";
+inline constexpr const char *MULTI_LABEL = "multi_label_classification", *REGRESSION = "regression";
 
 // An opened bundle without its engine.
 struct Model {
@@ -19,6 +21,7 @@ struct Model {
   Tokenizer tokenizer;
   std::string problem_type;  // of config.json; empty where it has none
   int64_t token_types;       // of config.json, its type_vocab_size
+  std::size_t max_text_bytes = Config{}.max_text_bytes;
 };
 
 using Texts = std::vector<std::u32string>;
@@ -29,6 +32,11 @@ struct Asked {
   std::variant<std::monostate, std::u32string, Texts> second;
   std::vector<Encoding> encodings;
   std::size_t top_k;
+
+  // Whether tokens of a text did not fit and were cut.
+  bool truncated() const {
+    return std::any_of(encodings.begin(), encodings.end(), [](const Encoding& encoding) { return encoding.truncated; });
+  }
 };
 
 // An output, and a letter for each of its axes: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any.

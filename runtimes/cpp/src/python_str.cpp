@@ -61,7 +61,7 @@ std::string repr(const std::u32string& text) {
   return shown += static_cast<char>(quote);
 }
 
-std::string repr(const std::string& utf8) {
+std::u32string from_bytes(const std::string& utf8) {
   constexpr char32_t ESCAPED = 0xDC00;
   std::u32string text;
   for (std::size_t at = 0; at < utf8.size();) {
@@ -71,8 +71,10 @@ std::string repr(const std::string& utf8) {
     at += fault.byte + 1;
     text += ESCAPED | static_cast<unsigned char>(utf8[at - 1]);
   }
-  return repr(text);
+  return text;
 }
+
+std::string repr(const std::string& utf8) { return repr(from_bytes(utf8)); }
 
 std::string repr(double value) {
   if (std::isnan(value)) return "nan";

@@ -18,7 +18,9 @@ bool is_final_sigma(const std::u32string& text, std::size_t index);
 // NFKD of one character, without characters of a combining class other than 0.
 std::u32string without_accents(char32_t c);
 
-// repr() of a str and of a float; bytes that are not UTF-8 are what surrogateescape makes of them.
+// Decodes UTF-8; bytes that are not UTF-8 are what surrogateescape makes of them.
+std::u32string from_bytes(const std::string& utf8);
+// repr() of a str, its bytes decoded so, and of a float.
 std::string repr(const std::u32string& text);
 std::string repr(const std::string& utf8);
 std::string repr(double value);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <numeric>
 #include <optional>
 
@@ -18,6 +19,8 @@ namespace fnet {
 namespace {
 
 constexpr char32_t UNDERLINE = 0x2581;
+// Characters before the end of a text that more text can make part of a special token, before or after it is lower-cased.
+constexpr std::size_t SPECIAL_LOOKAHEAD = 2 * std::char_traits<char>::length("[MASK]");
 
 std::u32string characters_of(const std::string& piece) {
   python::Utf8Fault fault{};
@@ -27,17 +30,27 @@ std::u32string characters_of(const std::string& piece) {
 class SentencePieceBackend : public Backend {
  public:
   SentencePieceBackend(std::unique_ptr<sentencepiece::SentencePieceProcessor> model, std::optional<SentencePieceUnigram> unigram,
-                       const TextRules* rules)
-      : model_(std::move(model)), unigram_(std::move(unigram)), rules_(rules ? std::optional(*rules) : std::nullopt) {
+                       std::optional<Reach> reach, const TextRules* rules)
+      : model_(std::move(model)), unigram_(std::move(unigram)), reach_(reach), rules_(rules ? std::optional(*rules) : std::nullopt) {
     for (const char* token : SPECIAL_TOKENS) special_ids_[token] = model_->PieceToId(token);
   }
 
   Result<std::vector<Token>> tokens(const std::u32string& text) const override {
     std::vector<Token> found;
     if (rules_) {
-      add_fnet_tokens(text, found);
+      add_fnet_tokens(text, std::nullopt, found);
     } else {
       for (const Piece& piece : pieces(text)) found.push_back({piece.id, piece.span.begin, piece.span.end});
+    }
+    return found;
+  }
+
+  std::vector<Token> first_tokens(const std::u32string& beginning, std::size_t wanted) const override {
+    std::vector<Token> found;
+    if (rules_) {
+      add_fnet_tokens(beginning, wanted, found);
+    } else {
+      for (const Piece& piece : first_pieces(beginning, wanted)) found.push_back({piece.id, piece.span.begin, piece.span.end});
     }
     return found;
   }
@@ -65,9 +78,12 @@ class SentencePieceBackend : public Backend {
 
  private:
   std::vector<Piece> pieces(const std::u32string& text) const {
-    if (unigram_) return unigram_->pieces(text);
+    return unigram_ ? unigram_->pieces(text) : pieces_of(*model_, text);
+  }
+
+  static std::vector<Piece> pieces_of(const sentencepiece::SentencePieceProcessor& model, const std::u32string& text) {
     const auto [bytes, character_of_byte] = python::utf8_by_character(text);
-    const auto answer = model_->EncodeAsImmutableProto(bytes);
+    const auto answer = model.EncodeAsImmutableProto(bytes);
     std::vector<Piece> found;
     for (std::size_t i = 0; i < answer.pieces_size(); ++i) {
       const auto piece = answer.pieces(static_cast<int>(i));
@@ -77,7 +93,55 @@ class SentencePieceBackend : public Backend {
     return found;
   }
 
-  void add_fnet_tokens(const std::u32string& text, std::vector<Token>& found) const {
+  // Pieces that every text with this beginning has; where there are fewer than `wanted`, perhaps not all of those.
+  std::vector<Piece> first_pieces(const std::u32string& beginning, std::size_t wanted) const {
+    if (!reach_) return {};
+    std::vector<Piece> found = pieces(beginning);
+    std::size_t settled = 0, certain = 0;
+    while (settled < found.size() && found[settled].span.begin + reach_->lookahead < beginning.size()) ++settled;
+    for (std::size_t i = settled; reach_->in_words && i-- > 0 && certain == 0;) certain = found[i].surface[0] == UNDERLINE ? i : 0;
+    if (certain < wanted && wanted <= settled) {  // the last word is longer than what can be read of it
+      const std::u32string text = normalised_text({found.begin(), found.begin() + static_cast<std::ptrdiff_t>(settled - 1)});
+      certain = std::max(certain, agreed([&](const std::u32string& part) { return closed_surfaces(part); }, text, reach_->longest));
+    }
+    found.resize(certain, {{}, 0, {}});
+    return found;
+  }
+
+  // The surfaces of a normalised text's pieces but for the last, which can go on if it is unknown.
+  std::vector<std::u32string> closed_surfaces(const std::u32string& text) const {
+    std::vector<Piece> found;
+    if (unigram_) {
+      NormalizedText normalised{text, std::vector<std::size_t>(text.size() + 1)};
+      std::iota(normalised.starts.begin(), normalised.starts.end(), std::size_t{0});
+      found = unigram_->pieces_of(normalised);
+    } else {
+      std::call_once(plain_made_, [&] {
+        plain_model_ = std::make_unique<sentencepiece::SentencePieceProcessor>();
+        const auto status = plain_model_->LoadFromSerializedProto(without_normaliser(model_->serialized_model_proto()));
+        if (!status.ok()) plain_model_.reset();
+      });
+      if (!plain_model_) return {};
+      found = pieces_of(*plain_model_, text);
+    }
+    std::vector<std::u32string> surfaces;
+    for (std::size_t i = 0; i + 1 < found.size(); ++i) surfaces.push_back(std::move(found[i].surface));
+    return surfaces;
+  }
+
+  // The normalised text that pieces were cut from, without a last character of which bytes are missing.
+  std::u32string normalised_text(const std::vector<Piece>& cut) const {
+    std::string bytes;
+    for (const Piece& piece : cut) {
+      const std::string surface = python::to_utf8(piece.surface);
+      if (model_->IsByte(piece.id)) bytes += static_cast<char>(std::stoul(surface.substr(3, 2), nullptr, 16));
+      else bytes += surface;
+    }
+    return characters_of(bytes);
+  }
+
+  // Tokens of a whole text, or (at least, if possible, `wanted`) of the beginning of one.
+  void add_fnet_tokens(const std::u32string& text, std::optional<std::size_t> wanted, std::vector<Token>& found) const {
     const Characters characters = characters_from_text(text, *rules_);
     const auto parts = parts_from_text(characters.text);
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -89,16 +153,23 @@ class SentencePieceBackend : public Backend {
       if (i + 1 < parts.size() && std::strcmp(parts[i + 1].special, MASK) == 0) {  // which takes the white space before it
         while (end > begin && python::is_space(characters.text[end - 1])) --end;
       }
-      add_plain_tokens(normalized(characters.part(begin, end), *rules_), found);
+      if (wanted && i + 1 == parts.size()) {
+        const std::size_t last = text.size() - std::min(text.size(), SPECIAL_LOOKAHEAD);
+        const Characters certain = settled(characters.part(begin, end), *rules_, last);
+        add_plain_tokens(certain, first_pieces(certain.text, *wanted), found);
+      } else {
+        const Characters whole = normalized(characters.part(begin, end), *rules_);
+        add_plain_tokens(whole, pieces(whole.text), found);
+      }
     }
   }
 
-  // Tokens of a text that holds no special token.
-  void add_plain_tokens(const Characters& characters, std::vector<Token>& found) const {
+  // Tokens of the pieces of a text that holds no special token.
+  void add_plain_tokens(const Characters& characters, const std::vector<Piece>& cut, std::vector<Token>& found) const {
     if (characters.text.empty()) return;
     const auto& spans = characters.spans;
     const auto start = [&](std::size_t i) { return i < spans.size() ? spans[i].begin : spans.back().end; };
-    for (const Piece& piece : pieces(characters.text)) {
+    for (const Piece& piece : cut) {
       const auto [begin, end] = piece.span;
       const Span span{start(begin), end > begin ? spans[end - 1].end : start(begin)};
       const std::u32string& surface = piece.surface;
@@ -135,6 +206,9 @@ class SentencePieceBackend : public Backend {
 
   std::unique_ptr<sentencepiece::SentencePieceProcessor> model_;
   std::optional<SentencePieceUnigram> unigram_;  // of a Unigram model
+  std::optional<Reach> reach_;                   // see reach_from_model
+  mutable std::once_flag plain_made_;
+  mutable std::unique_ptr<sentencepiece::SentencePieceProcessor> plain_model_;  // of a BPE model, for normalised texts; null if not needed
   std::optional<TextRules> rules_;
   std::map<std::string, int32_t> special_ids_;
 };
@@ -160,7 +234,8 @@ Result<std::unique_ptr<Backend>> sentencepiece_backend(const std::string& model,
   if (!missing.empty()) return bundle_error(name + ": the vocabulary has no piece " + missing + "; FNet needs all of " + all);
   std::optional<SentencePieceUnigram> unigram;
   if (content->kind == SentencePieceModel::UNIGRAM) unigram.emplace(*content);
-  return std::unique_ptr<Backend>(std::make_unique<SentencePieceBackend>(std::move(processor), std::move(unigram), rules));
+  return std::unique_ptr<Backend>(
+      std::make_unique<SentencePieceBackend>(std::move(processor), std::move(unigram), reach_from_model(*content), rules));
 }
 
 }  // namespace fnet

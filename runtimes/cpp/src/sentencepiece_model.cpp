@@ -1,5 +1,6 @@
 #include "sentencepiece_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <set>
@@ -105,6 +106,25 @@ Result<SentencePieceModel> SentencePieceModel::from_bytes(const std::string& byt
   }
   if (auto fault = fault_of(model)) return *fault;
   return model;
+}
+
+std::optional<Reach> reach_from_model(const SentencePieceModel& model) {
+  if (model.kind != SentencePieceModel::UNIGRAM && model.kind != SentencePieceModel::BPE) return std::nullopt;
+  std::size_t lookahead = model.charsmap ? model.charsmap->longest_key() : 0;
+  std::vector<std::u32string> pieces;
+  for (const auto& entry : model.entries) {
+    if (entry.type == SentencePieceModel::UNUSED) return std::nullopt;  // cut again as they were merged last, wherever
+    if (entry.type == SentencePieceModel::CONTROL) continue;
+    python::Utf8Fault fault{};
+    pieces.push_back(python::from_utf8(entry.piece, &fault));
+    lookahead = std::max(lookahead, entry.piece.size());
+  }
+  return reach_from_pieces(pieces, lookahead);
+}
+
+std::string without_normaliser(const std::string& bytes) {
+  constexpr const char* SPEC = "\x1A\x06\x12\x00\x18\x00\x20\x00";  // charsmap, add_dummy_prefix, remove_extra_whitespaces
+  return bytes + std::string(SPEC, 8);                                    // of a field that is there twice, the later value counts
 }
 
 std::string without_self_test(const std::string& bytes) {

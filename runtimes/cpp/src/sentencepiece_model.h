@@ -8,6 +8,7 @@
 
 #include "charsmap.h"
 #include "error.h"
+#include "prefix.h"
 
 namespace fnet {
 
@@ -30,6 +31,12 @@ struct SentencePieceModel {
   // reads what comes before the first that is no field. The error's text is the reason alone.
   static Result<SentencePieceModel> from_bytes(const std::string& bytes);
 };
+
+// How far a character acts on the pieces before it; nothing where the pieces depend on the text as a whole.
+std::optional<Reach> reach_from_model(const SentencePieceModel& model);
+
+// A model that takes a text as it is: no charsmap, no prefix, every space kept.
+std::string without_normaliser(const std::string& bytes);
 
 // A model without its self-test, which 0.1.97 runs when it reads one, and 0.2.3 does not.
 std::string without_self_test(const std::string& bytes);

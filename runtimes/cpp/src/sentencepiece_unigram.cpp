@@ -74,8 +74,8 @@ std::vector<SentencePieceUnigram::Step> SentencePieceUnigram::best_path(const st
   return path;
 }
 
-std::vector<Piece> SentencePieceUnigram::pieces(const std::u32string& text) const {
-  const auto [characters, starts] = normalizer_.normalized(text);
+std::vector<Piece> SentencePieceUnigram::pieces_of(const NormalizedText& text) const {
+  const auto& [characters, starts] = text;
   std::vector<Piece> found;
   bool after_unknown = false;
   for (const auto& [begin, end, id] : best_path(characters)) {

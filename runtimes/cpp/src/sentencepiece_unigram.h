@@ -25,7 +25,9 @@ class SentencePieceUnigram {
   explicit SentencePieceUnigram(const SentencePieceModel& model);
 
   // The pieces of the best path.
-  std::vector<Piece> pieces(const std::u32string& text) const;
+  std::vector<Piece> pieces(const std::u32string& text) const { return pieces_of(normalizer_.normalized(text)); }
+  // Those of a text that is normalised already.
+  std::vector<Piece> pieces_of(const NormalizedText& text) const;
 
  private:
   struct Step {

@@ -1,5 +1,7 @@
 #include "tokenizer.h"
 
+#include <algorithm>
+
 #include "files.h"
 #include "python_str.h"
 
@@ -9,10 +11,16 @@ namespace {
 // What sets one kind of tokenizer apart: the file it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame).
 struct Flavour {
   const char *name, *file;
-  bool adds_special, odd_to_longer;
+  bool adds_special, odd_to_longer, cut_at_end;
 };
 const Flavour FLAVOURS[] = {
-    {RAW, SPIECE, true, false}, {SLOW, SPIECE, true, false}, {FAST, TOKENIZER_JSON, true, true}, {V5, TOKENIZER_JSON, false, true}};
+    {F_NET, SPIECE, true, false, true},         {RAW, SPIECE, true, false, false},          {SLOW, SPIECE, true, false, false},
+    {FAST, TOKENIZER_JSON, true, true, false}, {V5, TOKENIZER_JSON, false, true, false}};
+
+// Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, GROWTH times as many.
+// A text up to WHOLE times as long as that is read whole. To find the longer of two texts, LONGER times as many tokens are cut before both
+// are read whole.
+constexpr std::size_t FIRST_CHARACTERS = 512, CHARACTERS_PER_TOKEN = 8, GROWTH = 4, WHOLE = 2, LONGER = 8;
 
 const Flavour* flavour_from_name(const std::string& name) {
   for (const Flavour& flavour : FLAVOURS) {
@@ -40,7 +48,7 @@ std::optional<Error> TokenizerOptions::fault() const {
 
 Tokenizer::Tokenizer(std::unique_ptr<Backend> backend, const TokenizerOptions& options) : backend_(std::move(backend)) {
   const Flavour& flavour = *flavour_from_name(options.flavour);
-  frame_ = {backend_->special_id(PAD), {}, {}, flavour.odd_to_longer};
+  frame_ = {backend_->special_id(PAD), {}, {}, flavour.odd_to_longer, flavour.cut_at_end};
   if (flavour.adds_special) frame_.cls = backend_->special_id(CLS), frame_.sep = backend_->special_id(SEP);
   mask_ = backend_->special_id(MASK);
 }
@@ -61,12 +69,33 @@ Result<Tokenizer> Tokenizer::from_file(const std::string& path, const TokenizerO
   return from_bytes(std::get<std::string>(data), options, path);
 }
 
+Result<std::vector<Token>> Tokenizer::first_tokens(const std::u32string& text, std::size_t limit) const {
+  for (std::size_t size = FIRST_CHARACTERS + CHARACTERS_PER_TOKEN * limit; WHOLE * size < text.size(); size *= GROWTH) {
+    std::vector<Token> found = backend_->first_tokens(text.substr(0, size), limit + 1);
+    if (found.size() <= limit) continue;
+    found.resize(limit + 1);
+    return found;
+  }
+  auto found = tokens(text);
+  if (found && found->size() > limit) found->resize(limit + 1);
+  return found;
+}
+
 Result<Encoding> Tokenizer::encode(const std::u32string& text, const std::u32string* pair, std::size_t length) const {
-  const auto first = tokens(text);
+  // of those cut at the end, [SEP] goes first
+  std::size_t limit = frame_.cut_at_end ? length : length - std::min(length, added(pair != nullptr));
+  auto first = first_tokens(text, limit);
   if (!first) return first.error();
   if (!pair) return assembled(*first, nullptr, length);
-  const auto second = tokens(*pair);
+  auto second = first_tokens(*pair, limit);
   if (!second) return second.error();
+  const bool longer_keeps_more = frame_.odd_to_longer && limit % 2 == 1;
+  for (const bool whole : {false, true}) {
+    if (!longer_keeps_more || std::min(first->size(), second->size()) <= limit) break;  // else which is the longer is not known yet
+    limit *= LONGER;
+    first = whole ? tokens(text) : first_tokens(text, limit), second = whole ? tokens(*pair) : first_tokens(*pair, limit);
+    if (!first || !second) return first ? second.error() : first.error();
+  }
   return assembled(*first, &*second, length);
 }
 

@@ -11,7 +11,7 @@
 
 namespace fnet {
 
-inline constexpr const char *RAW = "sentencepiece", *SLOW = "fnet-slow", *FAST = "fnet-fast", *V5 = "fnet-v5";
+inline constexpr const char *F_NET = "f_net", *RAW = "sentencepiece", *SLOW = "fnet-slow", *FAST = "fnet-fast", *V5 = "fnet-v5";
 inline constexpr const char *SPIECE = "spiece.model", *TOKENIZER_JSON = "tokenizer.json";
 
 // Which tokenizer a checkpoint means, and how fnet-slow treats text before SentencePiece sees it.
@@ -39,7 +39,11 @@ class Tokenizer {
   std::size_t added(bool pair) const { return frame_.added(pair); }
 
   Result<std::vector<Token>> tokens(const std::u32string& text) const { return backend_->tokens(text); }
-  // Encodes [CLS] text [SEP] or [CLS] text [SEP] pair [SEP], truncated longest first and padded to `length`.
+  // The first tokens: all of them where there are at most `limit`, else `limit` and one more, so that it shows that there are more. Of a
+  // long text, no more is read than decides on those.
+  Result<std::vector<Token>> first_tokens(const std::u32string& text, std::size_t limit) const;
+  // Encodes [CLS] text [SEP] or [CLS] text [SEP] pair [SEP], truncated (`f_net`: at the end; others: longest first) and padded to
+  // `length`.
   Result<Encoding> encode(const std::u32string& text, const std::u32string* pair, std::size_t length) const;
   // Encodes tokens that are cut already.
   Result<Encoding> assembled(const std::vector<Token>& first, const std::vector<Token>* second, std::size_t length) const;

@@ -1,5 +1,6 @@
 #include "tokenizer_json.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "python_str.h"
@@ -102,6 +103,24 @@ AddedTokens added_tokens_from_json(const json& pipeline, const TokenModel& model
   }
   added.build();
   return added;
+}
+
+std::optional<Reach> reach_from_json(const json& pipeline, const AddedTokens& added) {
+  const json& model = pipeline.at("model");
+  std::vector<std::u32string> pieces;
+  if (model_type(model) == "Unigram") {
+    for (const json& row : model.at("vocab")) pieces.push_back(text_from_json(row.at(0)));
+  } else {
+    const std::string unknown = model.at("unk_token");
+    for (const auto& [piece, id] : model.at("vocab").items()) {
+      if (piece != unknown && piece.find(unknown) != piece.npos) return std::nullopt;  // merged with what is unknown
+      pieces.push_back(text_from_json(piece));
+    }
+  }
+  if (!added.is_plain()) return std::nullopt;
+  std::size_t longest = 1;
+  for (const std::u32string& content : added.contents()) longest = std::max(longest, content.size());
+  return reach_from_pieces(pieces, longest);
 }
 
 TokenDecoder decoder_from_json(const json& pipeline) {

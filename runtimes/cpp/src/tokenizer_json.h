@@ -9,6 +9,7 @@
 
 #include "added_tokens.h"
 #include "normalizer.h"
+#include "prefix.h"
 #include "token_decoder.h"
 #include "token_model.h"
 
@@ -32,6 +33,8 @@ std::optional<std::string> flavour_from_json(const nlohmann::json& pipeline);
 Normalizer normalizer_from_json(const nlohmann::json& pipeline);
 std::unique_ptr<TokenModel> model_from_json(const nlohmann::json& pipeline);
 AddedTokens added_tokens_from_json(const nlohmann::json& pipeline, const TokenModel& model, const Normalizer& normalizer);
+// How far a character acts on the tokens before it; nothing where that is not known.
+std::optional<Reach> reach_from_json(const nlohmann::json& pipeline, const AddedTokens& added);
 TokenDecoder decoder_from_json(const nlohmann::json& pipeline);
 MetaspaceOptions metaspace_from_json(const nlohmann::json& part);
 std::u32string text_from_json(const nlohmann::json& text);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "backend.h"
@@ -14,6 +15,7 @@ namespace fnet {
 namespace {
 
 constexpr char32_t UNDERLINE = U'\u2581';
+constexpr const char* UNDERLINE_BYTES = "\xE2\x96\x81";
 
 class TokenizersBackend final : public Backend {
  public:
@@ -22,6 +24,8 @@ class TokenizersBackend final : public Backend {
         model_(model_from_json(pipeline)),
         added_(added_tokens_from_json(pipeline, *model_, normalizer_)),
         decoder_(decoder_from_json(pipeline)),
+        reach_(reach_from_json(pipeline, added_)),
+        added_contents_(added_.contents()),
         in_words_(in_words) {
     for (const char* token : SPECIAL_TOKENS) {
       std::int32_t id = added_.id(token);
@@ -42,6 +46,25 @@ class TokenizersBackend final : public Backend {
       }
     }
     return tokens;
+  }
+
+  std::vector<Token> first_tokens(const std::u32string& beginning, std::size_t wanted) const override {
+    const auto place = reach_ ? place_to_cut(beginning, added_contents_, reach_->lookahead) : std::nullopt;
+    if (!place) return {};
+    const std::u32string text = beginning.substr(0, *place);
+    std::vector<Token> found = *tokens(text);
+    std::size_t certain = 0;
+    for (std::size_t i = found.size(); (in_words_ || reach_->in_words) && i-- > 0 && certain == 0;)
+      certain = piece(found[i].id).rfind(UNDERLINE_BYTES, 0) == 0 ? i : 0;
+    if (certain < wanted && wanted <= found.size()) {  // the last word is longer than what can be read of it
+      const AlignedText word = last_word(text);
+      std::vector<Token> own;
+      if (!word.characters.empty()) model_->append(word.characters, word.spans.data(), own);
+      const auto cut = [&](const std::u32string& part) { return closed_tokens(part, word.spans.data()); };
+      certain = std::max(certain, found.size() - own.size() + agreed(cut, word.characters, reach_->longest));
+    }
+    found.resize(certain);
+    return found;
   }
 
   std::string decode(const std::vector<std::int32_t>& ids) const override {
@@ -86,16 +109,42 @@ class TokenizersBackend final : public Backend {
   }
 
   // By Metaspace: each word begins with an underline.
-  void append_words(AlignedText part, std::vector<Token>& tokens) const {
+  static void underline(AlignedText& part) {
     std::u32string& characters = part.characters;
-    if (characters.empty()) return;
-    if (!in_words_) return model_->append(characters, part.spans.data(), tokens);
     for (char32_t& c : characters) c = c == U' ' ? UNDERLINE : c;
-    if (characters[0] != UNDERLINE) {
-      characters.insert(0, 1, UNDERLINE);
-      part.spans.insert(part.spans.begin(), part.spans[0]);
-    }
-    const std::u32string_view all = characters;
+    if (characters[0] == UNDERLINE) return;
+    characters.insert(0, 1, UNDERLINE);
+    part.spans.insert(part.spans.begin(), part.spans[0]);
+  }
+
+  // What the model is given last of a text that does not end with an added token.
+  AlignedText last_word(const std::u32string& text) const {
+    const Part last = added_.split(text, false).back();
+    AlignedText word(text, last.begin, last.end);
+    normalizer_.apply(word);
+    if (word.characters.empty() || !in_words_) return word;
+    underline(word);
+    const std::size_t begin = word.characters.rfind(UNDERLINE);
+    word.characters.erase(0, begin);
+    word.spans.erase(word.spans.begin(), word.spans.begin() + static_cast<std::ptrdiff_t>(begin));
+    return word;
+  }
+
+  // Tokens of a word, without those of unknown characters or of a piece at its end, which can go on.
+  std::vector<Token> closed_tokens(const std::u32string& word, const Span* spans) const {
+    std::vector<Token> found;
+    if (word.empty()) return found;
+    model_->append(word, spans, found);
+    const Token last = found.back();
+    while (!found.empty() && found.back().begin == last.begin && found.back().end == last.end) found.pop_back();
+    return found;
+  }
+
+  void append_words(AlignedText part, std::vector<Token>& tokens) const {
+    if (part.characters.empty()) return;
+    if (!in_words_) return model_->append(part.characters, part.spans.data(), tokens);
+    underline(part);
+    const std::u32string_view all = part.characters;
     for (std::size_t begin = 0, end; begin < all.size(); begin = end) {
       end = std::min(all.find(UNDERLINE, begin + 1), all.size());
       model_->append(all.substr(begin, end - begin), part.spans.data() + begin, tokens);
@@ -106,6 +155,8 @@ class TokenizersBackend final : public Backend {
   std::unique_ptr<TokenModel> model_;
   AddedTokens added_;
   TokenDecoder decoder_;
+  std::optional<Reach> reach_;
+  std::vector<std::u32string> added_contents_;
   bool in_words_;
   std::map<std::string, std::int32_t> special_ids_;
   std::int32_t vocab_size_;

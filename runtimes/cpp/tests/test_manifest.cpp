@@ -17,7 +17,8 @@ const Json WHOLE = Json::parse(R"({
   "source": {"id": "x", "revision": null, "sha256": {"model.safetensors": "ab"}, "random_head": false},
   "tools": {"onnx": "1.0"}, "engine": null,
   "files": {"model.onnx": {"sha256": "", "size_bytes": 1}, "config.json": {"sha256": "", "size_bytes": 1},
-            "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1}}})");
+            "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1},
+            "tokenizer_config.json": {"sha256": "", "size_bytes": 1}}})");
 const Json ENGINE = Json::parse(R"({"file": "model.engine", "library": "tensorrt", "version": "10.13.0",
   "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}})");
 
@@ -74,7 +75,7 @@ TEST_CASE("what the format does not have is refused in the Python reader's words
   CHECK(fault("/target", "x") == "manifest.json: target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found 'x'");
   CHECK(fault("/precision", "x") == "manifest.json: precision: expected one of fp32, fp16, bf16, int8, found 'x'");
   CHECK(fault("/precision", "int8") == "manifest.json: quantization: bundles in int8 have it");
-  CHECK(fault("/tokenizer/flavour", "x") == "manifest.json: tokenizer: unknown tokenizer flavour 'x'; expected one of sentencepiece, fnet-slow, fnet-fast, fnet-v5");
+  CHECK(fault("/tokenizer/flavour", "x") == "manifest.json: tokenizer: unknown tokenizer flavour 'x'; expected one of f_net, sentencepiece, fnet-slow, fnet-fast, fnet-v5");
   CHECK(fault("/tokenizer/flavour", "fnet-v5") == "manifest.json: files: expected tokenizer.json as well");
   for (const char* name : {"a~1b", "..", ".", "", "a\\b", "manifest.json"})
     CHECK(fault((std::string("/files/") + name).c_str(), {{"sha256", ""}, {"size_bytes", 1}}).find("is not the plain name of a file inside the bundle") != std::string::npos);

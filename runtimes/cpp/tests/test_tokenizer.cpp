@@ -43,7 +43,7 @@ TEST_CASE("every committed text gets the real tokenizers' ids, types and spans")
   const json columns = json::parse(line)["tokenizers"];
   std::map<std::size_t, fnet::Tokenizer> tokenizers;
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (columns[i]["flavour"] == fnet::RAW || columns[i]["flavour"] == fnet::SLOW) tokenizers.emplace(i, opened(columns[i]));
+    if (columns[i]["flavour"] != fnet::FAST && columns[i]["flavour"] != fnet::V5) tokenizers.emplace(i, opened(columns[i]));
   }
   std::size_t compared = 0, differ = 0;
   while (std::getline(file, line)) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -13,7 +14,7 @@
 namespace {
 
 using fnet::Error, fnet::Result, fnet::session_error;
-constexpr const char* FILE_NAME = "trt_session_test.engine";
+const std::string FILE_NAME = (std::filesystem::temp_directory_path() / "fnet_trt_session_test.engine").string();
 
 // What the stand-ins do, and what they saw.
 struct Host {
@@ -145,7 +146,7 @@ const fnet::EngineInfo INFO{"model.engine", "tensorrt_rtx", "1.7", {"8.9"}, {{"b
 
 Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fnet::TrtOptions& options = {}, const fnet::EngineInfo& info = INFO,
                                               const char* bytes = "engine") {
-  std::FILE* out = std::fopen(FILE_NAME, "wb");
+  std::FILE* out = std::fopen(FILE_NAME.c_str(), "wb");
   std::fputs(bytes, out);
   std::fclose(out);
   return fnet::trt_session(
@@ -269,7 +270,7 @@ TEST_CASE("a GPU without room for another context makes do with those it has") {
 }
 
 TEST_CASE("failures are told, and hold nothing") {
-  const std::string at = std::string(FILE_NAME) + ": ";
+  const std::string at = FILE_NAME + ": ";
   const auto with = [](auto change) {
     auto host = std::make_unique<Host>();
     change(*host);

@@ -1,5 +1,6 @@
-"""What pipelines return: one small dataclass per kind of answer."""
+"""What pipelines return: one small dataclass per kind of answer. `truncated` tells that tokens of a text did not fit."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ class Classification:
     label: str
     score: float
     scores: tuple[LabelScore, ...]
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,24 @@ class TokenLabel:
     end: int
 
 
+class TokenLabels(tuple[TokenLabel, ...]):
+    """The labels of the tokens of a text, in their order. Tokens that were cut have no label."""
+
+    truncated: bool
+
+    def __new__(cls, tokens: Iterable[TokenLabel], *, truncated: bool = False) -> "TokenLabels":
+        """Hold the labels."""
+        made = super().__new__(cls, tokens)
+        made.truncated = truncated
+        return made
+
+
 @dataclass(frozen=True)
 class Answer:
-    """A span [start, end) of the context that answers the question, and its probability among all spans."""
+    """A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows.
+
+    The score is a softmax over spans, not transformers' product of the probabilities of start and end (docs/bundle.md, Scores).
+    """
 
     text: str
     score: float
@@ -56,22 +73,39 @@ class Filler:
     text: str
 
 
+class Fillers(tuple[tuple[Filler, ...], ...]):
+    """The fillers of every [MASK] of a text, in their order, best first. A [MASK] that was cut has no fillers."""
+
+    truncated: bool
+
+    def __new__(cls, masks: Iterable[tuple[Filler, ...]], *, truncated: bool = False) -> "Fillers":
+        """Hold the fillers."""
+        made = super().__new__(cls, masks)
+        made.truncated = truncated
+        return made
+
+
 @dataclass(frozen=True)
 class NextSentence:
     """Whether the second text follows the first, and the probability that it does."""
 
     follows: bool
     score: float
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best choice: its index, text and probability, and the probabilities of all, in the order given."""
+    """The best choice: its index, text and probability, and the probabilities of all, in the order given.
+
+    `truncated` tells that the text or a choice was cut.
+    """
 
     index: int
     text: str
     score: float
     scores: tuple[float, ...]
+    truncated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +114,7 @@ class Embedding:
 
     tokens: Floats
     pooled: Floats
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,3 +123,4 @@ class Pretraining:
 
     fillers: tuple[tuple[Filler, ...], ...]
     next_sentence: NextSentence
+    truncated: bool = False

@@ -1,4 +1,4 @@
-"""Model inputs from tokens: special tokens added, pairs truncated longest first, padded, every position with its span."""
+"""Model inputs from tokens: special tokens added, texts truncated, padded, every position with its span."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Encoding:
 
     input_ids, token_type_ids, attention_mask (1, and 0 for padding): int64[sequence_length]. spans: one (start, end) per position,
     in characters of the text that `segments` names: 0 the first, 1 the second, -1 none (special tokens that were added, and
-    padding, whose span is (0, 0)).
+    padding, whose span is (0, 0)). truncated: whether tokens of either text did not fit and were cut.
     """
 
     input_ids: Ids
@@ -38,6 +38,7 @@ class Encoding:
     attention_mask: Ids
     spans: tuple[Span, ...] = field(repr=False)
     segments: tuple[int, ...] = field(repr=False)
+    truncated: bool
 
     @property
     def special_tokens_mask(self) -> Ids:
@@ -50,13 +51,15 @@ class Frame:
     """What a tokenizer puts around texts: ids of padding and, where it adds them, of [CLS] and [SEP].
 
     `odd_to_longer` tells which text keeps one token more when both are cut and the room is odd: the longer one (the second of
-    equals) as in the tokenizers library, else the first as in transformers' slow tokenizers.
+    equals) as in the tokenizers library, else the first as in transformers' slow tokenizers. With `cut_at_end` the special tokens
+    are added first and the whole is then cut at its end, as f_net's own code does: the last [SEP] goes, then the second text.
     """
 
     pad: int
     cls: int | None
     sep: int | None
     odd_to_longer: bool
+    cut_at_end: bool = False
 
     def added(self, *, pair: bool) -> int:
         """Number of special tokens that are added to one text or to a pair."""
@@ -64,7 +67,7 @@ class Frame:
 
 
 def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None, *, frame: Frame, length: int) -> Encoding:
-    """Put special tokens around cut tokens, truncate longest first and pad to `length`.
+    """Put special tokens around cut tokens, truncate as the frame says and pad to `length`.
 
     Raises InputError when `length` is too short for the special tokens.
     """
@@ -72,15 +75,18 @@ def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None,
     if length < 1 or room < 0:
         raise InputError(f"sequence length {length} is too short: [CLS] and [SEP] alone take {length - room} tokens")
     texts = [first] if second is None else [first, second]
-    kept = truncated_lengths(len(first), len(second or ()), room, odd_to_longer=frame.odd_to_longer)
+    whole = len(first), len(second or ())
+    kept = whole if frame.cut_at_end else truncated_lengths(*whole, room, odd_to_longer=frame.odd_to_longer)
     positions = [] if frame.cls is None else [(frame.cls, 0, NO_SPAN, -1)]
     for segment, (tokens, count) in enumerate(zip(texts, kept, strict=False)):
         positions += [(token.id, segment, token.span, segment) for token in tokens[:count]]
         positions += [] if frame.sep is None else [(frame.sep, segment, NO_SPAN, -1)]
+    positions = positions[:length]
     mask = (np.arange(length) < len(positions)).astype(np.int64)
     positions += [(frame.pad, 0, NO_SPAN, -1)] * (length - len(positions))
     ids, types, spans, segments = zip(*positions, strict=True)
-    return Encoding(np.array(ids, np.int64), np.array(types, np.int64), mask, spans, segments)
+    truncated = sum(segment != -1 for segment in segments) < sum(whole)
+    return Encoding(np.array(ids, np.int64), np.array(types, np.int64), mask, spans, segments, truncated)
 
 
 def truncated_lengths(first: int, second: int, room: int, *, odd_to_longer: bool) -> tuple[int, int]:

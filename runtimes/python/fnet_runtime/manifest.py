@@ -20,11 +20,13 @@ MODEL, MODEL_DATA, ENGINE = "model.onnx", "model.onnx.data", "model.engine"
 IR, IR_DATA = "model.xml", "model.bin"
 """OpenVINO's graph and its weights, which it finds by that name."""
 CONFIG, GOLDEN, PARITY = "config.json", "golden.safetensors", "parity.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+"""What transformers reads next to the tokenizer; a runtime reads the manifest instead."""
 PARITY_PAGE, PARITY_JUNIT = "parity.html", "parity.junit.xml"
 """Beside PARITY: the same as a page, and for CI systems."""
 EVIDENCE = (PARITY, PARITY_PAGE, PARITY_JUNIT)
 """What an export proves, beside the files of a bundle: a reader needs none of it, and the manifest lists none."""
-ALWAYS = (MODEL, CONFIG, GOLDEN)
+ALWAYS = (MODEL, CONFIG, GOLDEN, TOKENIZER_CONFIG)
 """Files that every bundle has, beside the tokenizer's."""
 OPENVINO = "openvino"
 LIBRARIES: Mapping[str, tuple[str, ...]] = {

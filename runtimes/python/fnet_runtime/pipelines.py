@@ -1,28 +1,23 @@
 """Pipelines: text in, answers out. One entry of PIPELINES per task says how it encodes a request and reads the outputs."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from fnet_runtime.answers import (
-    Answer,
-    Choice,
-    Classification,
-    Embedding,
-    Filler,
-    LabelScore,
-    NextSentence,
-    Pretraining,
-    TokenLabel,
+from fnet_runtime.encoding import Encoding
+from fnet_runtime.encodings import (
+    PositionedEncoding,
+    encode_choices,
+    encode_masked,
+    encode_pair,
+    encode_single,
+    encode_single_or_pair,
+    encode_windows,
 )
-from fnet_runtime.encoding import MASK, Encoding
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.exponential import exponential
 from fnet_runtime.golden import Check, checks_from_session, golden_from_file
 from fnet_runtime.manifest import (
     ATTENTION_MASK,
@@ -36,11 +31,22 @@ from fnet_runtime.manifest import (
     Manifest,
     manifest_from_folder,
 )
+from fnet_runtime.model import Model, Request, Second
 from fnet_runtime.openvino_session import OpenVinoSession
 from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.outputs import (
+    answer_spans,
+    choice,
+    classification,
+    embedding,
+    masked_lm,
+    next_sentence,
+    pretraining,
+    token_labels,
+)
 from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
 from fnet_runtime.strict_json import json_from_bytes
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer import MAX_TEXT_BYTES, Tokenizer, check_size
 from fnet_runtime.trt_session import TrtSession
 
 ONNXRUNTIME = "onnxruntime"
@@ -50,34 +56,15 @@ INPUTS = ("input_ids", "token_type_ids")
 MAX_THREADS = 1024
 TOKEN_TYPES = 4
 """Token types of a model whose config.json does not say: transformers' default."""
-MAX_ANSWER_TOKENS = 30
-WINDOW_OVERLAP = 128
-"""Tokens of context that neighbouring question-answering windows share, where the length allows it."""
-MULTI_LABEL, REGRESSION = "multi_label_classification", "regression"
-
-Second = str | Sequence[str] | None
-Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Request:
-    """One request: the texts, the model inputs made of them, and how many answers are wanted."""
-
-    text: str
-    second: Second
-    encodings: tuple[Encoding, ...]
-    top_k: int
-
-
-@dataclass(frozen=True, eq=False)
-class Pipeline:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pipeline(Model):
     """An opened bundle that answers. Made by `load`, or from parts, with any Session. Any number of threads may call it at once."""
 
-    manifest: Manifest
-    tokenizer: Tokenizer
     session: Session
     golden: Path
-    problem_type: str | None = None
+    max_text_bytes: int = MAX_TEXT_BYTES
     token_types: int = TOKEN_TYPES
 
     def __call__(self, text: str | Sequence[str], pair: Any = None, *, top_k: int = 5) -> Any:
@@ -85,12 +72,11 @@ class Pipeline:
 
         `pair` is the second text: the text that may follow (next-sentence-prediction, pretraining), the context in which to find
         the answer to `text` (question-answering), or the list of choices (multiple-choice). `top_k` bounds the fillers and answers.
-        Raises InputError for a request that the task does not take, SessionError when the engine fails.
+        Raises InputError for a request that the task does not take or a text that is too long, SessionError when the engine fails.
         """
-        if type(top_k) is not int or top_k < 1:
-            raise InputError(f"top_k: expected an integer from 1, found {top_k!r}")
+        _check_top_k(top_k)
         if isinstance(text, str):
-            return self._answers([(text, pair)], top_k)[0]
+            return self._answers([self._request(text, pair, top_k)])[0]
         if not isinstance(text, Sequence) or not all(isinstance(t, str) for t in text):
             raise InputError(f"expected a text, or a list of texts; found {type(text).__name__}")
         if isinstance(pair, str) or not isinstance(pair, Sequence | None):
@@ -98,7 +84,19 @@ class Pipeline:
         pairs = [None] * len(text) if pair is None else list(pair)
         if len(pairs) != len(text):
             raise InputError(f"expected as many pairs as texts ({len(text)}), found {len(pairs)}")
-        return self._answers(list(zip(text, pairs, strict=True)), top_k)
+        return self._answers([self._request(t, p, top_k) for t, p in zip(text, pairs, strict=True)])
+
+    def answer_each(self, texts: Sequence[str], pair: Second = None, *, top_k: int = 5) -> list[Any]:
+        """Answer texts, each with the same `pair`; an InputError stands in place of an answer that cannot be given.
+
+        Raises InputError for `top_k`, or a pair with which no text can be answered, SessionError when the engine fails.
+        """
+        _check_top_k(top_k)
+        requests = [self._request_or_error(text, pair, top_k) for text in texts]
+        if any(isinstance(request, InputError) for request in requests):
+            self._encoded("", pair)
+        answers = iter(self._answers([r for r in requests if isinstance(r, Request)], keep_errors=True))
+        return [next(answers) if isinstance(request, Request) else request for request in requests]
 
     def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
         """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
@@ -108,22 +106,32 @@ class Pipeline:
         """Run golden.safetensors and compare with its float64 references."""
         return checks_from_session(self.session, golden_from_file(self.golden))
 
-    def _answers(self, texts: list[tuple[str, Second]], top_k: int) -> list[Any]:
-        if not texts:
-            return []
-        requests = [Request(text, second, self._encoded(text, second), top_k) for text, second in texts]
+    def _request(self, text: str, second: Second, top_k: int) -> Request:
+        return Request(text, second, self._encoded(text, second), top_k)
+
+    def _request_or_error(self, text: str, second: Second, top_k: int) -> Request | InputError:
+        try:
+            return self._request(text, second, top_k)
+        except InputError as error:
+            return error
+
+    def _answers(self, requests: list[Request], *, keep_errors: bool = False) -> list[Any]:
+        """Answer requests, as many rows at once as the session takes; with `keep_errors` an InputError may stand for an answer."""
         answers: list[Any] = []
         waiting: list[Request] = []
         for request in requests:
             full = sum(self._rows(r) for r in waiting) >= self.session.batch.max
             other_shape = self._task.choices and bool(waiting) and len(waiting[0].encodings) != len(request.encodings)
             if full or other_shape:
-                answers += self._run(waiting)
+                answers += self._run(waiting, keep_errors)
                 waiting = []
             waiting.append(request)
-        return answers + self._run(waiting)
+        return answers + (self._run(waiting, keep_errors) if waiting else [])
 
     def _encoded(self, text: str, second: Second) -> tuple[Encoding, ...]:
+        seconds = second if isinstance(second, Sequence) and not isinstance(second, str) else [second]
+        for one in (text, *seconds):
+            check_size(one, self.max_text_bytes)
         encodings = self._task.encode(self, text, second)
         if second is not None and self.token_types < 2:
             raise InputError(
@@ -136,7 +144,7 @@ class Pipeline:
     def _task(self) -> "TaskPipeline":
         return PIPELINES[self.manifest.task]
 
-    def _run(self, requests: list[Request]) -> list[Any]:
+    def _run(self, requests: list[Request], keep_errors: bool) -> list[Any]:
         inputs = [self._stacked(request.encodings) for request in requests]
         joined = {name: np.concatenate([i[name] for i in inputs]) for name in inputs[0]}
         outputs = run_in_batches(self.session, joined)
@@ -144,7 +152,12 @@ class Pipeline:
         answers, start = [], 0
         for request in requests:
             rows = slice(start, start + self._rows(request))
-            answers.append(self._task.answer(self, request, {name: array[rows] for name, array in outputs.items()}))
+            try:
+                answers.append(self._task.answer(self, request, {name: array[rows] for name, array in outputs.items()}))
+            except InputError as error:
+                if not keep_errors:
+                    raise
+                answers.append(error)
             start = rows.stop
         return answers
 
@@ -153,7 +166,7 @@ class Pipeline:
         first = request.encodings[0]
         lengths = {
             "s": len(first.input_ids),
-            "p": len(first.masked_lm_positions if isinstance(first, _Positioned) else first.input_ids),
+            "p": len(first.masked_lm_positions if isinstance(first, PositionedEncoding) else first.input_ids),
             "c": len(request.encodings),
             "l": len(self.manifest.labels),
         }
@@ -171,14 +184,23 @@ class Pipeline:
         return {name: a[None] for name, a in arrays.items()} if self._task.choices else arrays
 
 
-def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = None) -> Pipeline:
+def _check_top_k(top_k: int) -> None:
+    if type(top_k) is not int or top_k < 1:
+        raise InputError(f"top_k: expected an integer from 1, found {top_k!r}")
+
+
+def load(
+    bundle: Path | str, *, runtime: str = "auto", threads: int | None = None, max_text_bytes: int = MAX_TEXT_BYTES
+) -> Pipeline:
     """Open a bundle, every file of it checked first.
 
     `runtime` is one of RUNTIMES; `auto` is the bundle's own: its engine where it has one, else ONNX Runtime. An engine that cannot
-    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO.
+    run here is an error, never silently replaced. `threads` limits the cores of ONNX Runtime and OpenVINO, `max_text_bytes` a text.
     Raises BundleError for a folder that is not a whole, unaltered bundle, SessionError when the engine cannot be opened or the
     tokenizer's library is missing.
     """
+    if type(max_text_bytes) is not int or max_text_bytes < 1:
+        raise InputError(f"max_text_bytes: expected an integer from 1, found {max_text_bytes!r}")
     folder = Path(bundle)
     manifest = manifest_from_folder(folder)
     config = _config(folder / CONFIG)
@@ -196,6 +218,7 @@ def load(bundle: Path | str, *, runtime: str = "auto", threads: int | None = Non
         session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
+        max_text_bytes=max_text_bytes,
         token_types=config.get("type_vocab_size", TOKEN_TYPES),
     )
 
@@ -269,201 +292,6 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-# ---- how requests are encoded
-
-
-def _single(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
-    if second is not None:
-        raise InputError(f"{pipeline.manifest.task}: takes one text; found a pair as well")
-    return (pipeline.tokenizer.encode(text, length=pipeline.manifest.sequence_length),)
-
-
-def _single_or_pair(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
-    if second is not None and not isinstance(second, str):
-        raise InputError(f"{pipeline.manifest.task}: expected the second text as a str, found {type(second).__name__}")
-    return (pipeline.tokenizer.encode(text, second, length=pipeline.manifest.sequence_length),)
-
-
-@dataclass(frozen=True, eq=False)
-class _Positioned(Encoding):
-    """An encoding, and the tokens of it to predict: int64[count], filled up with 0."""
-
-    masked_lm_positions: Ids
-
-
-def _masked(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
-    """One text; where the graph predicts a few tokens only, a row for as many masks as it takes at once."""
-    (encoding,) = _single(pipeline, text, second)
-    counts = [int(tensor.axes[-1]) for tensor in pipeline.manifest.inputs if tensor.name == POSITIONS]
-    if not counts:
-        return (encoding,)
-    count, masks = counts[0], _masks(pipeline, encoding)
-    rows = []
-    for start in range(0, max(1, len(masks)), count):
-        positions = np.zeros(count, np.int64)
-        few = masks[start : start + count]
-        positions[: len(few)] = few
-        rows.append(_Positioned(**vars(encoding), masked_lm_positions=positions))
-    return tuple(rows)
-
-
-def _pair(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
-    if not isinstance(second, str):
-        raise InputError(f"{pipeline.manifest.task}: expected a second text (pair), found {type(second).__name__}")
-    return _single_or_pair(pipeline, text, second)
-
-
-def _choices(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
-    if not isinstance(second, Sequence) or isinstance(second, str) or not second or not all(isinstance(c, str) for c in second):
-        raise InputError("multiple-choice: expected a list of choices (pair), each a text")
-    length = pipeline.manifest.sequence_length
-    return tuple(pipeline.tokenizer.encode(text, choice, length=length) for choice in second)
-
-
-def _windows(pipeline: Pipeline, text: str, second: Second) -> tuple[Encoding, ...]:
-    """Question and context; a context that does not fit is cut into overlapping windows, so that no part of it goes unread."""
-    if not isinstance(second, str):
-        raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
-    length = pipeline.manifest.sequence_length
-    question, context = pipeline.tokenizer.tokens(text), pipeline.tokenizer.tokens(second)
-    room = length - pipeline.tokenizer.added(pair=True) - len(question)
-    if room < min(max(length // 4, 1), len(context)):
-        raise InputError(
-            f"question-answering: the question takes {len(question)} of {length} tokens; too few are left for the context"
-        )
-    if len(context) <= room:
-        return (pipeline.tokenizer.assembled(question, context, length=length),)
-    step = room - min(WINDOW_OVERLAP, room // 2)
-    starts = range(0, len(context) - room + step, step)
-    return tuple(pipeline.tokenizer.assembled(question, context[s : s + room], length=length) for s in starts)
-
-
-# ---- how outputs are read
-
-
-def _softmax(logits: npt.NDArray[Any]) -> Floats:
-    """Probabilities along the last axis, in float64."""
-    wide = np.asarray(logits, np.float64)
-    powers = exponential(wide - wide.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def _probabilities(pipeline: Pipeline, logits: npt.NDArray[Any]) -> Floats:
-    """Scores of labels, as the checkpoint's problem_type has them."""
-    if pipeline.problem_type == REGRESSION:
-        return np.asarray(logits, np.float64)
-    if pipeline.problem_type == MULTI_LABEL:
-        return np.asarray(1 / (1 + exponential(-np.asarray(logits, np.float64))))
-    return _softmax(logits)
-
-
-def _classification(pipeline: Pipeline, request: Request, outputs: Outputs) -> Classification:
-    scores = _probabilities(pipeline, outputs["logits"][0])
-    ranked = [LabelScore(pipeline.manifest.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
-    return Classification(ranked[0].label, ranked[0].score, tuple(ranked))
-
-
-def _token_labels(pipeline: Pipeline, request: Request, outputs: Outputs) -> tuple[TokenLabel, ...]:
-    scores = _softmax(outputs["logits"][0])
-    (encoding,) = request.encodings
-    labels = []
-    for (start, end), segment, row in zip(encoding.spans, encoding.segments, scores, strict=True):
-        if segment == 0:
-            best = int(row.argmax())
-            start, end = _trimmed(request.text, start, end)
-            labels.append(TokenLabel(pipeline.manifest.labels[best], float(row[best]), request.text[start:end], start, end))
-    return tuple(labels)
-
-
-def _answer_spans(pipeline: Pipeline, request: Request, outputs: Outputs) -> tuple[Answer, ...]:
-    """Best spans of the context over all windows, best first, none twice; scores are a softmax over every allowed span."""
-    assert isinstance(request.second, str)
-    found: dict[tuple[int, int], float] = {}
-    for encoding, starts, ends in zip(request.encodings, outputs["start_logits"], outputs["end_logits"], strict=True):
-        positions = [i for i, segment in enumerate(encoding.segments) if segment == 1]
-        for i in positions:
-            for j in range(i, min(i + MAX_ANSWER_TOKENS, positions[-1] + 1)):
-                span = _trimmed(request.second, encoding.spans[i][0], encoding.spans[j][1])
-                if span[0] == span[1]:  # a piece of nothing but white space
-                    continue
-                found[span] = max(found.get(span, -math.inf), float(starts[i]) + float(ends[j]))
-    if not found:
-        return ()
-    scores = _softmax(np.array(list(found.values())))
-    ranked = sorted(zip(found, scores.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
-    return tuple(Answer(request.second[s:e], score, s, e) for (s, e), score in ranked[: request.top_k])
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """A span without the white space at its ends: a word's piece covers the space before it."""
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    return start, end
-
-
-def _masks(pipeline: Pipeline, encoding: Encoding) -> list[int]:
-    """Positions of the masks in the first text."""
-    tokens = enumerate(zip(encoding.input_ids, encoding.segments, strict=True))
-    return [i for i, (token, segment) in tokens if token == pipeline.tokenizer.mask_id and segment == 0]
-
-
-def _fillers(pipeline: Pipeline, request: Request, logits: npt.NDArray[Any]) -> tuple[tuple[Filler, ...], ...]:
-    """Fillers of every mask; `logits`, `float[row, token, vocab]`, has a row of every token or rows of the masks in order."""
-    encoding = request.encodings[0]
-    masks = _masks(pipeline, encoding)
-    flat = logits.reshape(-1, logits.shape[-1])
-    found = []
-    for index, position in enumerate(masks):
-        scores = _softmax(flat[index if isinstance(encoding, _Positioned) else position][: pipeline.tokenizer.vocab_size])
-        start, end = _trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
-        fillers = []
-        for token in np.argsort(-scores, kind="stable")[: request.top_k].tolist():
-            piece = pipeline.tokenizer.piece(token)
-            spaced = piece.startswith("▁") and start > 0 and not request.text[start - 1].isspace()
-            filled = request.text[:start] + " " * spaced + piece.replace("▁", " ").strip() + request.text[end:]
-            fillers.append(Filler(piece, token, float(scores[token]), filled))
-        found.append(tuple(fillers))
-    return tuple(found)
-
-
-def _masked_lm(pipeline: Pipeline, request: Request, outputs: Outputs) -> tuple[tuple[Filler, ...], ...]:
-    found = _fillers(pipeline, request, outputs["logits"])
-    if not found:
-        raise InputError(
-            f"masked-lm: expected a {MASK} in the first {pipeline.manifest.sequence_length} tokens of the text; found none"
-        )
-    return found
-
-
-def _next_sentence(pipeline: Pipeline, request: Request, outputs: Outputs) -> NextSentence:
-    return _follows(outputs["logits"][0])
-
-
-def _follows(logits: npt.NDArray[Any]) -> NextSentence:
-    score = float(_softmax(logits)[0])
-    return NextSentence(score > 0.5, score)
-
-
-def _choice(pipeline: Pipeline, request: Request, outputs: Outputs) -> Choice:
-    assert request.second is not None
-    scores = _softmax(outputs["logits"][0])
-    best = int(scores.argmax())
-    return Choice(best, request.second[best], float(scores[best]), tuple(scores.tolist()))
-
-
-def _embedding(pipeline: Pipeline, request: Request, outputs: Outputs) -> Embedding:
-    (encoding,) = request.encodings
-    used = int(encoding.attention_mask.sum())  # not by the id of padding, which may stand in the text
-    return Embedding(outputs["last_hidden_state"][0, :used], outputs["pooler_output"][0])
-
-
-def _pretraining(pipeline: Pipeline, request: Request, outputs: Outputs) -> Pretraining:
-    fillers = _fillers(pipeline, request, outputs["prediction_logits"])
-    return Pretraining(fillers, _follows(outputs["seq_relationship_logits"][0]))
-
-
 @dataclass(frozen=True)
 class TaskPipeline:
     """How one task makes model inputs of texts, and an answer of its outputs; with `choices`, a request is one row of them.
@@ -472,20 +300,20 @@ class TaskPipeline:
     `labelled` tells that the manifest names the last axis of the logits.
     """
 
-    encode: Callable[[Pipeline, str, Second], tuple[Encoding, ...]]
-    answer: Callable[[Pipeline, Request, Outputs], Any]
+    encode: Callable[[Model, str, Second], tuple[Encoding, ...]]
+    answer: Callable[[Model, Request, Outputs], Any]
     outputs: Mapping[str, str]
     labelled: bool = False
     choices: bool = False
 
 
 PIPELINES: Mapping[str, TaskPipeline] = {
-    "feature-extraction": TaskPipeline(_single_or_pair, _embedding, {"last_hidden_state": "bsn", "pooler_output": "bn"}),
-    "pretraining": TaskPipeline(_pair, _pretraining, {"prediction_logits": "bsn", "seq_relationship_logits": "bn"}),
-    MASKED_LM: TaskPipeline(_masked, _masked_lm, {"logits": "bpn"}),
-    "next-sentence-prediction": TaskPipeline(_pair, _next_sentence, {"logits": "bn"}),
-    "sequence-classification": TaskPipeline(_single_or_pair, _classification, {"logits": "bl"}, labelled=True),
-    "multiple-choice": TaskPipeline(_choices, _choice, {"logits": "bc"}, choices=True),
-    "token-classification": TaskPipeline(_single, _token_labels, {"logits": "bsl"}, labelled=True),
-    "question-answering": TaskPipeline(_windows, _answer_spans, {"start_logits": "bs", "end_logits": "bs"}),
+    "feature-extraction": TaskPipeline(encode_single_or_pair, embedding, {"last_hidden_state": "bsn", "pooler_output": "bn"}),
+    "pretraining": TaskPipeline(encode_pair, pretraining, {"prediction_logits": "bsn", "seq_relationship_logits": "bn"}),
+    MASKED_LM: TaskPipeline(encode_masked, masked_lm, {"logits": "bpn"}),
+    "next-sentence-prediction": TaskPipeline(encode_pair, next_sentence, {"logits": "bn"}),
+    "sequence-classification": TaskPipeline(encode_single_or_pair, classification, {"logits": "bl"}, labelled=True),
+    "multiple-choice": TaskPipeline(encode_choices, choice, {"logits": "bc"}, choices=True),
+    "token-classification": TaskPipeline(encode_single, token_labels, {"logits": "bsl"}, labelled=True),
+    "question-answering": TaskPipeline(encode_windows, answer_spans, {"start_logits": "bs", "end_logits": "bs"}),
 }

@@ -10,7 +10,13 @@ from fnet_runtime.errors import BundleError, InputError
 from fnet_runtime.sentencepiece_backend import SentencePieceBackend, TextRules
 from fnet_runtime.tokenizers_backend import FAST, V5, TokenizersBackend
 
-RAW, SLOW = "sentencepiece", "fnet-slow"
+F_NET, RAW, SLOW = "f_net", "sentencepiece", "fnet-slow"
+FIRST_CHARACTERS, CHARACTERS_PER_TOKEN, GROWTH, WHOLE, LONGER = 512, 8, 4, 2, 8
+"""Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, `GROWTH` times
+as many. A text up to `WHOLE` times as long as that is read whole. To find the longer of two texts, `LONGER` times as many
+tokens are cut before both are read whole."""
+MAX_TEXT_BYTES = 32 * 2**20
+"""Bytes of UTF-8 of the longest text that is taken, where the caller names no other bound."""
 SPIECE, TOKENIZER_JSON = "spiece.model", "tokenizer.json"
 
 
@@ -21,9 +27,11 @@ class Flavour:
     file: str
     adds_special: bool = True
     odd_to_longer: bool = False
+    cut_at_end: bool = False
 
 
 FLAVOURS: Mapping[str, Flavour] = {
+    F_NET: Flavour(file=SPIECE, cut_at_end=True),
     RAW: Flavour(file=SPIECE),
     SLOW: Flavour(file=SPIECE),
     FAST: Flavour(file=TOKENIZER_JSON, odd_to_longer=True),
@@ -67,6 +75,12 @@ class Backend(Protocol):
     def tokens(self, text: str) -> list[Token]:
         """Cut a text, without adding special tokens."""
 
+    def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
+        """Cut the beginning of a longer text into tokens that are the longer text's, whatever follows; fewer where that is open.
+
+        Where there are fewer than `wanted`, it need not find all that are certain.
+        """
+
     def decode(self, ids: Sequence[int]) -> str:
         """Join ids of the vocabulary, special tokens left out."""
 
@@ -92,6 +106,7 @@ class Tokenizer:
             cls=self.cls_id if flavour.adds_special else None,
             sep=self.sep_id if flavour.adds_special else None,
             odd_to_longer=flavour.odd_to_longer,
+            cut_at_end=flavour.cut_at_end,
         )
 
     @classmethod
@@ -112,9 +127,11 @@ class Tokenizer:
         """Number of special tokens that `encode` adds to one text or to a pair."""
         return self._frame.added(pair=pair)
 
-    def tokens(self, text: str) -> list[Token]:
+    def tokens(self, text: str, *, limit: int | None = None) -> list[Token]:
         """Cut a text into tokens, without adding [CLS] or [SEP].
 
+        With `limit`, the answer is the first tokens only: all of them where there are at most `limit`, else `limit` and one more
+        (so that it shows that there are more). Of a long text, no more is read than decides on those.
         Raises InputError when `text` is not a str or holds a lone surrogate (it was not valid UTF-8).
         """
         if not isinstance(text, str):
@@ -125,7 +142,15 @@ class Tokenizer:
             raise InputError(
                 f"the text is not valid Unicode: lone surrogate at character {error.start}; decode it as UTF-8 first"
             ) from error
-        return self._backend.tokens(text)
+        if limit is None:
+            return self._backend.tokens(text)
+        size = FIRST_CHARACTERS + CHARACTERS_PER_TOKEN * limit
+        while WHOLE * size < len(text):
+            tokens = self._backend.first_tokens(text[:size], limit + 1)
+            if len(tokens) > limit:
+                return tokens[: limit + 1]
+            size *= GROWTH
+        return self._backend.tokens(text)[: limit + 1]
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, without [CLS] and [SEP]. Raises InputError as `tokens` does."""
@@ -134,10 +159,20 @@ class Tokenizer:
     def encode(self, text: str, pair: str | None = None, *, length: int) -> Encoding:
         """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncated longest first and padded to `length`.
 
-        `fnet-v5` adds no [CLS] and [SEP]. Raises InputError for a text that `tokens` refuses or a `length` too short for the
-        special tokens.
+        `fnet-v5` adds no [CLS] and [SEP], and `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses or a
+        `length` too short for the special tokens.
         """
-        return self.assembled(self.tokens(text), None if pair is None else self.tokens(pair), length=length)
+        added = 0 if self._frame.cut_at_end else self.added(pair=pair is not None)  # of those cut at the end, [SEP] goes first
+        limit = max(0, length - added)
+        first = self.tokens(text, limit=limit)
+        if pair is None:
+            return self.assembled(first, length=length)
+        second = self.tokens(pair, limit=limit)
+        longer_keeps_more = self._frame.odd_to_longer and limit % 2 == 1
+        for more in (LONGER * limit, None):
+            if longer_keeps_more and min(len(first), len(second)) > limit:  # which is the longer is not known yet
+                first, second, limit = self.tokens(text, limit=more), self.tokens(pair, limit=more), more or limit
+        return self.assembled(first, second, length=length)
 
     def assembled(self, first: Sequence[Token], second: Sequence[Token] | None = None, *, length: int) -> Encoding:
         """Encode tokens that are cut already, as `encode` does.
@@ -157,6 +192,15 @@ class Tokenizer:
     def piece(self, token_id: int) -> str:
         """Piece of one id, as the vocabulary spells it ('▁' stands for a space)."""
         return self._backend.piece(int(token_id))
+
+
+def check_size(text: object, bound: int) -> None:
+    """Raise InputError for a text of more than `bound` bytes of UTF-8; what is not a text passes."""
+    if not isinstance(text, str) or 4 * len(text) <= bound:
+        return
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > bound:
+        raise InputError(f"expected a text of at most {bound} bytes of UTF-8, found {size}; max_text_bytes sets the bound")
 
 
 def _backend(data: bytes, options: TokenizerOptions, name: str) -> Backend:

@@ -5,14 +5,16 @@ docs/tokenizer.md states the pipelines.
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from itertools import product
 from types import ModuleType
 from typing import Any
 
-from fnet_runtime.encoding import SPECIAL_TOKENS, Token
+from fnet_runtime.encoding import SPECIAL_TOKENS, Span, Token
 from fnet_runtime.errors import BundleError, SessionError
 from fnet_runtime.install import install_line
+from fnet_runtime.prefix import UNDERLINE, Reach, agreed, place_to_cut, reach_from_pieces
 
 Importer = Callable[[str], ModuleType]
 
@@ -58,11 +60,45 @@ class TokenizersBackend:
             )
         self.special_ids: dict[str, int] = ids
         self.vocab_size = int(self._tokenizer.get_vocab_size())
+        self._in_words = flavour == FAST
+        self._added = [token["content"] for token in read["added_tokens"] if token["content"]]
+        self._reach = _reach(read, self._added)
 
     def tokens(self, text: str) -> list[Token]:
         """Cut a valid text into tokens."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return [Token(token, span) for token, span in zip(encoding.ids, encoding.offsets, strict=True)]
+
+    def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
+        """Cut the beginning of a longer text into tokens that are the longer text's, whatever follows; fewer where that is open."""
+        place = place_to_cut(beginning, self._added, self._reach.lookahead) if self._reach else None
+        if self._reach is None or place is None:
+            return []
+        text = beginning[:place]
+        tokens = self.tokens(text)
+        certain = 0
+        if self._in_words or self._reach.in_words:
+            certain = max((i for i, token in enumerate(tokens) if self.piece(token.id).startswith(UNDERLINE)), default=0)
+        if certain < wanted <= len(tokens):  # the last word is longer than what can be read of it
+            word = self._last_word(text)
+            before = len(tokens) - len(self._tokenizer.model.tokenize(word))
+            certain = max(certain, before + agreed(self._closed_pieces, word, self._reach.longest))
+        return tokens[:certain]
+
+    def _last_word(self, text: str) -> str:
+        """What the model is given last of a text that does not end with an added token: normalised, from its last underline."""
+        added = re.compile("|".join(map(re.escape, sorted(self._added, key=len, reverse=True))))
+        start = max((match.end() for match in added.finditer(text)), default=0) if self._added else 0
+        normalised = str(self._tokenizer.normalizer.normalize_str(text[start:])).replace(" ", UNDERLINE)
+        if not self._in_words or not normalised:
+            return normalised
+        begun = normalised if normalised[0] == UNDERLINE else UNDERLINE + normalised
+        return begun[begun.rfind(UNDERLINE) :]
+
+    def _closed_pieces(self, word: str) -> list[tuple[int, Span]]:
+        """Pieces of a word, without those of unknown characters or of a piece at its end, which can go on."""
+        pieces = [(piece.id, piece.offsets) for piece in self._tokenizer.model.tokenize(word)]
+        return [piece for piece in pieces if piece[1] != pieces[-1][1]]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids of the vocabulary, without special tokens."""
@@ -71,6 +107,19 @@ class TokenizersBackend:
     def piece(self, token_id: int) -> str:
         """Piece of one id, as the vocabulary spells it."""
         return str(self._tokenizer.id_to_token(token_id))
+
+
+def _reach(pipeline: dict[str, Any], added: list[str]) -> Reach | None:
+    """How far a character acts on the tokens before it; None where that is not known."""
+    model = pipeline["model"]
+    pieces = list(model["vocab"]) if model["type"] == "BPE" else [piece for piece, _ in model["vocab"]]
+    unknown = model.get("unk_token")
+    merged_with_unknown = unknown is not None and any(unknown in piece and piece != unknown for piece in pieces)
+    if merged_with_unknown or any(
+        token[rule] for token in pipeline["added_tokens"] for rule in ("normalized", "single_word", "rstrip")
+    ):
+        return None
+    return reach_from_pieces(pieces, max(map(len, added), default=1))
 
 
 def flavour_from_pipeline(pipeline: bytes, *, name: str, importer: Importer = importlib.import_module) -> str | None:

@@ -32,6 +32,7 @@ typedef struct fnet_config {
   int device;          /* number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one */
   int contexts;        /* TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait; 0 is 2 */
   int cuda_graph;      /* TensorRT: not 0: capture the run of each batch size as a CUDA graph, once, and launch that from then on */
+  size_t max_text_bytes; /* longest text that is taken, in bytes of UTF-8; a longer one is an input error; 0 is 33554432 */
 } fnet_config;
 
 /* An opened bundle. Any number of threads may run it at once; close it once, after the last run has returned. */
@@ -50,7 +51,7 @@ typedef struct fnet_request {
   int top_k;                  /* how many fillers or answers, from 1; 0 is 5 */
 } fnet_request;
 
-/* Answers one request. On success *json is the line that `fnet-run --json` prints (docs/bundle.md), zero-terminated and without line
+/* Answers one request. On success *json is the line that `fnet-run --json` prints (docs/run.md), zero-terminated and without line
    feed; the caller's, to free with fnet_free. Else it is null. */
 FNET_C_API fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, char** json);
 

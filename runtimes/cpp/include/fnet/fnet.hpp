@@ -38,6 +38,7 @@ struct Config {
   int device = 0;                // number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one
   int contexts = 2;              // TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait
   bool cuda_graph = false;       // TensorRT: capture the run of each batch size as a CUDA graph, once, and launch that from then on
+  std::size_t max_text_bytes = 33554432;  // longest text that is taken, in bytes of UTF-8, from 1; a longer one is an input error
 };
 
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.
@@ -46,11 +47,14 @@ struct LabelScore {
   double score;
 };
 
+// In the answers below `truncated` tells that tokens of a text of the request did not fit and were cut.
+
 // The best label of a text, its score, and all labels, best first.
 struct Classification {
   std::string label;
   double score;
   std::vector<LabelScore> scores;
+  bool truncated = false;
 };
 
 // The label of one token, and the characters [start, end) of the text that it covers.
@@ -61,7 +65,8 @@ struct TokenLabel {
   std::size_t start, end;
 };
 
-// A span [start, end) of the context that answers the question, and its probability among all spans.
+// A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows: a
+// softmax over spans, not transformers' product of the probabilities of start and end (docs/bundle.md, Scores).
 struct Answer {
   std::string text;
   double score;
@@ -80,6 +85,7 @@ struct Filler {
 struct NextSentence {
   bool follows;
   double score;
+  bool truncated = false;
 };
 
 // The best choice: its index, text and probability, and the probabilities of all, in the order given.
@@ -88,22 +94,35 @@ struct Choice {
   std::string text;
   double score;
   std::vector<double> scores;
+  bool truncated = false;
 };
 
 // One vector per token of the text (row-major [token, hidden], special tokens included, padding not), and the pooled one.
 struct Embedding {
   std::size_t hidden;
   std::vector<float> tokens, pooled;
+  bool truncated = false;
 };
 
-using TokenLabels = std::vector<TokenLabel>;
-using Answers = std::vector<Answer>;               // best first
-using Fillers = std::vector<std::vector<Filler>>;  // for every [MASK], best first
+// The labels of the tokens of a text, in their order. Tokens that were cut have no label.
+struct TokenLabels {
+  std::vector<TokenLabel> tokens;
+  bool truncated = false;
+};
+
+// The fillers of every [MASK] of a text, in their order, best first. A [MASK] that was cut has no fillers.
+struct Fillers {
+  std::vector<std::vector<Filler>> masks;
+  bool truncated = false;
+};
+
+using Answers = std::vector<Answer>;  // best first; nothing is cut of a question or its context
 
 // Both answers of pre-training: fillers per [MASK] of the first text, and whether the second follows.
 struct Pretraining {
-  Fillers fillers;
+  std::vector<std::vector<Filler>> fillers;
   NextSentence next_sentence;
+  bool truncated = false;
 };
 
 // The answer of any task, in the order of the tasks in docs/bundle.md.
@@ -137,9 +156,18 @@ class FNET_API Pipeline {
 
   // A Hugging Face task name, such as sequence-classification.
   const std::string& task() const;
+  // Tokens that every text is padded or cut to.
+  std::size_t sequence_length() const;
+  // Requests that are answered at once; a longer list is answered in such parts.
+  std::size_t batch_size() const;
+  // Whether any number of labels may be right: each one whose score is above 0.5.
+  bool multi_label() const;
 
   // Answers requests of the bundle's own task; `top_k` (from 1) bounds the fillers and answers.
   Result<std::vector<AnyAnswer>> answer_all(const std::vector<Request>& requests, int top_k = 5) const;
+  // The same, but an input error stands in place of an answer that cannot be given; one of all where no text could be answered with
+  // what stands beside it.
+  Result<std::vector<Result<AnyAnswer>>> answer_each(const std::vector<Request>& requests, int top_k = 5) const;
 
   // One request each; an input error when the bundle is for another task.
   Result<Classification> classify(const std::string& text, const std::optional<std::string>& pair = {}) const;

@@ -21,7 +21,7 @@ struct Error {
 };
 
 // A value or an Error. Taking the value of an error is undefined, as with std::optional. What is taken of a temporary Result is a value
-// of its own: `for (auto& label : *pipeline.classify_tokens(text))` is safe.
+// of its own: `for (auto& answer : *pipeline.answer(question, context))` is safe.
 template <class T>
 class [[nodiscard]] Result {
  public:

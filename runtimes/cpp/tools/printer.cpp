@@ -1,0 +1,87 @@
+#include "printer.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "answer_text.h"
+#include "ending.h"
+#include "error.h"
+#include "json_reader.h"
+#include "pipelines.h"
+
+namespace {
+
+using Found = fnet::Result<fnet::AnyAnswer>;
+
+const std::vector<std::string> TASKS_OF_ROWS{"pretraining", "masked-lm", "token-classification", "question-answering"};
+
+struct IsTruncated {
+  bool operator()(const fnet::Answers&) const { return false; }  // nothing is cut of the texts of question-answering
+  template <class T>
+  bool operator()(const T& answer) const {
+    return answer.truncated;
+  }
+};
+
+}  // namespace
+
+Printer::Printer(const fnet::Pipeline& pipeline, const Options& options) : pipeline_(pipeline), options_(options) {
+  const bool choices = pipeline.task() == fnet::MULTIPLE_CHOICE;
+  if (options.pairs.size() > 1 && !choices)
+    fail(fnet::input_error("--pair: expected once; several are choices, of multiple-choice only"));
+  if (!options.pairs.empty() && choices) second_ = options.pairs;
+  else if (!options.pairs.empty()) second_ = options.pairs[0];
+}
+
+void Printer::answer(const Batch& batch) {
+  std::vector<fnet::Request> requests;
+  for (const Asked& asked : batch) {
+    if (!asked.fault) requests.push_back({asked.text, second_});
+  }
+  const auto answers = pipeline_.answer_each(requests, options_.top_k);
+  if (!answers) fail(answers.error());
+  std::vector<Found> found;
+  auto next = answers->begin();
+  for (const Asked& asked : batch) found.push_back(asked.fault ? Found(*asked.fault) : *next++);
+  for (std::size_t i = 0; i < batch.size() && !options_.lines; ++i) {
+    if (found[i]) continue;
+    const fnet::Error& error = found[i].error();
+    fail(batch.size() == 1 ? error : fnet::input_error(batch[i].place.text() + ": " + error.text));
+  }
+  std::vector<std::string> shown;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    shown.push_back(options_.as_json ? json(batch[i].place, found[i]) : text(batch[i].place, found[i]));
+    count(batch[i].place, found[i]);
+  }
+  if (!shown.empty()) write_line(fnet::joined(shown, "\n"));
+}
+
+void Printer::say_notes() const {
+  const std::string of_all = " of " + std::to_string(texts_) + " texts";
+  if (cut_) {
+    const std::string which = texts_ == 1 ? "the text" : std::to_string(cut_) + of_all + " (the first is " + first_cut_ + ")";
+    std::cerr << "note: the sequence length of " << pipeline_.sequence_length() << " tokens cut " << which
+              << "; what was cut has no part in the answer\n";
+  }
+  if (errors_) std::cerr << "error: " << errors_ << of_all << " could not be answered; the first is " << first_error_ << "\n";
+}
+
+std::string Printer::json(const Place& place, const Found& answer) const {
+  return answer ? fnet::json_from_answer(*answer) : fnet::json_from_error(answer.error().text, place.source, place.number);
+}
+
+std::string Printer::text(const Place& place, const Found& answer) const {
+  const std::string rows = answer ? fnet::text_from_answer(*answer, pipeline_.multi_label())
+                                  : "(error)\t" + fnet::escaped(place.text() + ": " + answer.error().text);
+  const bool many = std::count(TASKS_OF_ROWS.begin(), TASKS_OF_ROWS.end(), pipeline_.task()) > 0;
+  return texts_ && many ? "\n" + rows : rows;
+}
+
+void Printer::count(const Place& place, const Found& answer) {
+  ++texts_;
+  if (!answer) {
+    if (++errors_ == 1) first_error_ = place.text() + ": " + answer.error().text;
+  } else if (std::visit(IsTruncated{}, *answer)) {
+    if (++cut_ == 1) first_cut_ = place.text();
+  }
+}
