@@ -23,10 +23,10 @@ def _said(task: Task, config: FNetConfig, name: str, scores: npt.NDArray[np.floa
         return f"{label}not finite"
     if not task.decides:
         return f"{label}length {float(np.linalg.norm(scores)):.6g}"
-    best = scores.argmax(axis=-1)
     if scores.ndim > 1:
-        shown = ", ".join(_name(task, config, name, int(i)) for i in best[:SHOWN])
-        return f"{label}{shown}{', ...' if len(best) > SHOWN else ''}"
+        shown = ", ".join(_name(task, config, name, int(i)) for i in scores[:SHOWN].argmax(axis=-1))
+        return f"{label}{shown}{', ...' if len(scores) > SHOWN else ''}"
+    best = scores.argmax()
     if scores.shape[-1] == 1:
         return f"{label}{float(scores[0]):.6g}"
     shifted = np.exp(scores.astype(np.float64) - float(scores.max()))

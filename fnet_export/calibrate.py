@@ -14,6 +14,7 @@ from fnet_runtime.manifest import TensorInfo
 from fnet_runtime.ort_session import OrtSession
 from onnxruntime.quantization.calibrate import HistogramCollector
 
+from fnet_export.cache import cache_folder
 from fnet_export.inputs import Samples
 from fnet_export.trace import quiet
 
@@ -39,7 +40,7 @@ def bounds_from_graph(
     `percentile` and `entropy` (least Kullback-Leibler divergence) are ONNX Runtime's. Bounds are kept in `cache`, by the hash of
     graph, samples and method; `on_note` hears of a cache that cannot be written. Raises SessionError when the graph cannot be run.
     """
-    folder = cache or default_cache()
+    folder = cache or calibration_cache()
     kept = folder / f"{_key(graph, tensors, samples, method)}.json"
     try:
         return {name: float(bound) for name, bound in json.loads(kept.read_text("utf-8")).items()}
@@ -58,11 +59,9 @@ def bounds_from_graph(
     return bounds
 
 
-def default_cache() -> Path:
-    """Return the folder that bounds are kept in: FNET_EXPORT_CACHE, or one in the user's cache."""
-    own = os.environ.get("FNET_EXPORT_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(own) if own else Path(base) / "fnet-export") / "calibration"
+def calibration_cache() -> Path:
+    """Return the folder that bounds are kept in."""
+    return cache_folder() / "calibration"
 
 
 def _computed(graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo], samples: Samples, method: str) -> dict[str, float]:

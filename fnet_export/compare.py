@@ -1,13 +1,17 @@
 """Two arrays compared: how far an output is from its reference, and whether it decides the same."""
 
 import math
+import statistics
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import EllipsisType
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from fnet_runtime.golden import smallest_cosine
+from torch import Tensor
 
+from fnet_export.agreement import Agreement
 from fnet_export.errors import CompareError
 from fnet_export.tolerance import Errors, Limit
 
@@ -17,7 +21,10 @@ TOP = 5
 MANY = 100
 SCORED = 32
 """Of a text's decisions between MANY, how many are compared by distribution and by set: spread evenly, for they are costly."""
-LOG10_EDGES = tuple(float(edge) for edge in np.arange(-16, 3.5, 0.5))
+PART = 2**17
+"""Numbers of an output that are compared at once: 1 MB in float64."""
+LOG10_STEP = 0.5
+LOG10_EDGES = tuple(float(edge) for edge in np.arange(-16, 3.5, LOG10_STEP))
 """Edges of the histogram of absolute errors; the first and the last bin hold what lies beyond."""
 
 
@@ -27,9 +34,9 @@ class Difference:
 
     max_abs, mean_abs: largest and mean absolute error; max_rel: the largest over the reference's largest magnitude; cosine: the
     smallest over the last axis. Where the output decides something, else None: kl, the mean Kullback-Leibler divergence of its
-    softmax from the reference's, in nats; decision_agreement, the share of equal decisions; top5, the mean share of the five best
-    choices in common, where there are 100 or more. nonfinite_count: NaN and infinite values of the output, any of which makes the
-    other figures infinite, and cosine, agreement and top5 nought.
+    softmax from the reference's, in nats; agreement, how many decisions are equal; top5, the mean share of the five best choices in
+    common, where there are 100 or more. nonfinite_count: NaN and infinite values of the output, any of which makes the other
+    figures infinite, cosine and top5 nought, and every decision of that input one that differs.
     """
 
     max_abs: float
@@ -37,42 +44,55 @@ class Difference:
     max_rel: float
     cosine: float
     kl: float | None
-    decision_agreement: float | None
+    agreement: Agreement | None
     top5: float | None
     nonfinite_count: int
 
     def within(self, limit: Limit) -> bool:
-        """Tell whether the output agrees: finite, within the limit, and every decision the same."""
-        close = self.max_abs <= limit.max_abs and self.mean_abs <= limit.mean_abs
-        return self.nonfinite_count == 0 and close and self.decision_agreement in (None, 1.0)
+        """Tell whether the output is finite and both errors are within the limit."""
+        return self.nonfinite_count == 0 and self.max_abs <= limit.max_abs and self.mean_abs <= limit.mean_abs
+
+
+@dataclass
+class _Input:
+    """What was found of one input."""
+
+    scale: float = 0.0
+    max: float = 0.0
+    sum: float = 0.0
+    size: int = 0
+    cosine: float = math.inf
+    nonfinite: int = 0
+    decisions: int = 0
+    margins: list[Tensor] = field(default_factory=list)
+    """Of the decisions that differ, how much worse the reference holds the choice taken."""
+    kl: list[float] = field(default_factory=list)
+    top5: list[float] = field(default_factory=list)
+
+    def differing(self, limit: Limit) -> tuple[int, int]:
+        """Return how many decisions differ, and how many of these the reference scores within twice the limit: ties."""
+        if self.nonfinite:
+            return self.decisions, 0
+        return sum(len(found) for found in self.margins), sum(int((found <= 2 * limit.max_abs).sum()) for found in self.margins)
 
 
 @dataclass
 class Comparison:
-    """Compares an output with its reference batch by batch, as if all batches were one array.
+    """Compares an output with its reference input by input, as if all were one array.
 
-    `decides` tells that the highest score along the last axis is an answer. `row_errors` are the largest errors of each row,
-    `histogram` the number of absolute errors between LOG10_EDGES; it is filled where `counts` is set.
+    `decides` tells that the highest score along the last axis is an answer. `ties` tells that a decision between two choices that
+    the reference scores closer than twice the limit is a tie: in float32 alone, where rounding makes ties. `histogram` has the
+    number of absolute errors between LOG10_EDGES; it is filled where `counts` is set.
     """
 
     decides: bool
+    ties: bool = True
     counts: bool = False
-    row_errors: list[float] = field(default_factory=list)
     histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LOG10_EDGES) - 1, np.int64))
-    _scale: float = 0.0
-    _max: float = 0.0
-    _sum: float = 0.0
-    _size: int = 0
-    _cosine: float = math.inf
-    _nonfinite: int = 0
-    _decisions: int = 0
-    _margins: list[tuple[npt.NDArray[np.int64], Array]] = field(default_factory=list)
-    """Of the decisions that differ: their rows, and how much worse the reference holds the choice taken."""
-    _kl: list[float] = field(default_factory=list)
-    _top5: list[float] = field(default_factory=list)
+    _inputs: dict[int, _Input] = field(default_factory=dict)
 
-    def add(self, output: Array, reference: Array) -> None:
-        """Take in `float[row, ..., n]` and a reference of the same shape.
+    def add(self, output: Array, reference: Array, inputs: Sequence[int] | None = None) -> None:
+        """Take in `float[row, ..., n]` and a reference of the same shape; `inputs` number the rows, else they go on from before.
 
         Raises CompareError for shapes that differ, an empty array, a dtype that is not floating, or a reference that is not finite.
         """
@@ -82,85 +102,143 @@ class Comparison:
             )
         if not (np.issubdtype(output.dtype, np.floating) and np.issubdtype(reference.dtype, np.floating)):
             raise CompareError(f"expected floating arrays, found {output.dtype} and reference {reference.dtype}")
-        if not np.isfinite(reference).all():
+        first = len(self._inputs)
+        for got, want, number in zip(output, reference, inputs or range(first, first + len(output)), strict=True):
+            found = self._inputs[number] = _Input()
+            whole_got, whole_want = torch.from_numpy(np.array(got, order="C")), torch.from_numpy(np.array(want, order="C"))
+            for part in _parts(whole_got.shape):
+                self._add(found, whole_got[part].double(), whole_want[part].double())
+            if self.decides and not found.nonfinite:
+                _add_distributions(found, whole_got, whole_want)
+
+    def _add(self, found: _Input, got: Tensor, want: Tensor) -> None:
+        """Take in a part of one input."""
+        largest = float(want.abs().max())
+        if not math.isfinite(largest):
             raise CompareError("the reference holds NaN or infinite values; expected finite ones")
-        got, want = output.astype(np.float64), reference.astype(np.float64)
-        self._scale = max(self._scale, float(np.abs(want).max()))
-        self._nonfinite += int(np.count_nonzero(~np.isfinite(got)))
-        first = len(self.row_errors)
-        error = np.abs(got - want)
-        self.row_errors += [
-            float(worst) if math.isfinite(worst) else math.inf for worst in error.reshape(len(error), -1).max(axis=1)
-        ]
-        if self._nonfinite:
-            return
-        self._max = max(self._max, float(error.max()))
-        self._sum += float(error.sum())
-        self._size += error.size
-        self._cosine = min(self._cosine, smallest_cosine(got, want))
-        if self.counts:
-            logs = np.log10(np.maximum(error, 1e-300))
-            self.histogram += np.histogram(np.clip(logs, LOG10_EDGES[0], LOG10_EDGES[-1]), LOG10_EDGES)[0]
+        found.scale = max(found.scale, largest)
         if self.decides:
-            self._decide(got, want, first)
+            found.decisions += want[..., 0].numel()
+        error = (got - want).abs_()
+        worst, total = float(error.max()), float(error.sum())
+        found.max = max(found.max, worst if math.isfinite(worst) else math.inf)
+        if not math.isfinite(total):
+            found.nonfinite += int(torch.count_nonzero(~torch.isfinite(got)))
+            return
+        found.sum += total
+        found.size += error.numel()
+        found.cosine = min(found.cosine, _smallest_cosine(got, want))
+        if self.counts:
+            places = error.clamp_min_(10 ** LOG10_EDGES[0]).log10_().sub_(LOG10_EDGES[0]).mul_(1 / LOG10_STEP).long().flatten()
+            self.histogram += torch.bincount(places.clamp_(max=len(self.histogram) - 1), minlength=len(self.histogram)).numpy()
+        if self.decides:
+            chosen, right = got.argmax(dim=-1, keepdim=True), want.argmax(dim=-1, keepdim=True)
+            differs = chosen != right
+            if differs.any():
+                found.margins.append((want.gather(-1, right) - want.gather(-1, chosen))[differs])
 
-    def _decide(self, got: Array, want: Array, first: int) -> None:
-        chosen, right = got.argmax(axis=-1)[..., None], want.argmax(axis=-1)[..., None]
-        self._decisions += chosen.size
-        margins = (np.take_along_axis(want, right, axis=-1) - np.take_along_axis(want, chosen, axis=-1))[..., 0]
-        differs = (chosen != right)[..., 0]
-        self._margins.append((first + np.nonzero(differs)[0], margins[differs]))
-        many = got.shape[-1] >= MANY and got.ndim > 2
-        if many:
-            places = np.linspace(0, got.shape[1] - 1, min(SCORED, got.shape[1])).astype(np.int64)
-            got, want = got[:, places], want[:, places]
-        one, other = torch.from_numpy(got), torch.from_numpy(want)
-        wanted = other.log_softmax(dim=-1)
-        self._kl += (wanted.exp() * (wanted - one.log_softmax(dim=-1))).sum(dim=-1).flatten().tolist()
-        if got.shape[-1] >= MANY:
-            best, found = (scores.topk(TOP, dim=-1).indices for scores in (other, one))
-            self._top5 += (best[..., None] == found[..., None, :]).any(dim=-1).double().mean(dim=-1).flatten().tolist()
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Return the numbers of the inputs compared, in order."""
+        return tuple(sorted(self._inputs))
 
-    def errors(self) -> Errors:
-        """Return the errors found so far; infinite when something was not finite. Raises CompareError when nothing was compared."""
-        if not self.row_errors:
-            raise CompareError("nothing was compared")
-        if self._nonfinite:
-            return Errors(scale=self._scale, max_abs=math.inf, mean_abs=math.inf)
-        return Errors(scale=self._scale, max_abs=self._max, mean_abs=self._sum / self._size)
+    @property
+    def row_errors(self) -> list[float]:
+        """Return the largest error of each input."""
+        return [self._inputs[number].max for number in self.inputs]
 
-    def rows_decided_otherwise(self, limit: Limit) -> frozenset[int]:
-        """Return the rows that hold a decision unlike the reference's: its choice is worse there by more than twice the limit.
+    def errors(self, inputs: Collection[int] | None = None) -> Errors:
+        """Return the errors found, of some inputs only where given; infinite when something was not finite.
 
-        Arithmetic cannot tell apart what the reference scores closer than that. Every row when something was not finite.
+        Raises CompareError when nothing was compared.
         """
-        if self._nonfinite:
-            return frozenset(range(len(self.row_errors)))
-        return frozenset(int(row) for rows, margins in self._margins for row in rows[margins > 2 * limit.max_abs])
+        found = [value for number, value in self._inputs.items() if inputs is None or number in inputs]
+        if not found:
+            raise CompareError("nothing was compared")
+        scale = max(each.scale for each in found)
+        if any(each.nonfinite for each in found):
+            return Errors(scale=scale, max_abs=math.inf, mean_abs=math.inf)
+        size = sum(each.size for each in found)
+        return Errors(scale=scale, max_abs=max(each.max for each in found), mean_abs=sum(each.sum for each in found) / size)
+
+    def median_abs(self, inputs: Collection[int] | None = None) -> float:
+        """Return the median of the inputs' mean errors, of some inputs only where given; infinite where one is."""
+        chosen = [value for number, value in self._inputs.items() if inputs is None or number in inputs]
+        return statistics.median(math.inf if each.nonfinite else each.sum / each.size for each in chosen)
+
+    def otherwise(self, limit: Limit) -> tuple[frozenset[int], frozenset[int]]:
+        """Return the inputs that hold a decision unlike the reference's, and those of them where every such decision is a tie."""
+        differing = {number: self._differing(found, limit) for number, found in self._inputs.items()}
+        unlike = frozenset(number for number, (differ, _) in differing.items() if differ)
+        return unlike, frozenset(number for number in unlike if differing[number][0] == differing[number][1])
+
+    def _differing(self, found: _Input, limit: Limit) -> tuple[int, int]:
+        differ, ties = found.differing(limit)
+        return differ, ties if self.ties else 0
 
     def difference(self, limit: Limit) -> Difference:
-        """Return what was found so far; the limit tells ties from decisions. Raises CompareError when nothing was compared."""
+        """Return what was found so far; the limit tells ties apart. Raises CompareError when nothing was compared."""
         errors = self.errors()
-        if self._nonfinite:
-            nought = 0.0 if self.decides else None
+        agreement = None
+        if self.decides:
+            counted = [self._differing(found, limit) for found in self._inputs.values()]
+            agreement = Agreement(
+                decisions=sum(found.decisions for found in self._inputs.values()),
+                differ=sum(differ for differ, _ in counted),
+                ties=sum(ties for _, ties in counted),
+            )
+        nonfinite = sum(found.nonfinite for found in self._inputs.values())
+        kl = [value for found in self._inputs.values() for value in found.kl]
+        top5 = [value for found in self._inputs.values() for value in found.top5]
+        if nonfinite:
             return Difference(
                 max_abs=math.inf,
                 mean_abs=math.inf,
                 max_rel=math.inf,
                 cosine=0.0,
                 kl=math.inf if self.decides else None,
-                decision_agreement=nought,
-                top5=nought if self._top5 else None,
-                nonfinite_count=self._nonfinite,
+                agreement=agreement,
+                top5=0.0 if top5 else None,
+                nonfinite_count=nonfinite,
             )
-        wrong = sum(int(np.count_nonzero(margins > 2 * limit.max_abs)) for _, margins in self._margins)
         return Difference(
             max_abs=errors.max_abs,
             mean_abs=errors.mean_abs,
             max_rel=errors.max_abs / errors.scale if errors.scale else (math.inf if errors.max_abs else 0.0),
-            cosine=self._cosine,
-            kl=max(0.0, sum(self._kl) / len(self._kl)) if self._kl else None,
-            decision_agreement=1.0 - wrong / self._decisions if self.decides else None,
-            top5=sum(self._top5) / len(self._top5) if self._top5 else None,
+            cosine=min(found.cosine for found in self._inputs.values()),
+            kl=max(0.0, sum(kl) / len(kl)) if kl else None,
+            agreement=agreement,
+            top5=sum(top5) / len(top5) if top5 else None,
             nonfinite_count=0,
         )
+
+
+def _parts(shape: Sequence[int]) -> Iterator[slice | EllipsisType]:
+    """Cut one input's output along its first axis, so that the float64 copies of a part stay in a processor's cache."""
+    if len(shape) < 2:
+        yield ...
+        return
+    step = max(1, PART // math.prod(shape[1:]))
+    for start in range(0, shape[0], step):
+        yield slice(start, start + step)
+
+
+def _smallest_cosine(got: Tensor, want: Tensor) -> float:
+    """Return the smallest cosine along the last axis; 1 for two of nothing but zeros."""
+    norms = torch.linalg.vector_norm(got, dim=-1), torch.linalg.vector_norm(want, dim=-1)
+    products = norms[0] * norms[1]
+    cosines = torch.where(products != 0, (got * want).sum(dim=-1) / products, 0.0)
+    return float(torch.where((norms[0] == 0) & (norms[1] == 0), 1.0, cosines).min())
+
+
+def _add_distributions(found: _Input, got: Tensor, want: Tensor) -> None:
+    """Compare the softmax of one input's scores, and the best choices where there are MANY: of some tokens, as it is costly."""
+    if got.shape[-1] >= MANY and got.ndim > 1:
+        places = np.linspace(0, got.shape[0] - 1, min(SCORED, got.shape[0])).astype(np.int64)
+        got, want = got[places], want[places]
+    got, want = got.double(), want.double()
+    wanted = want.log_softmax(dim=-1)
+    found.kl += (wanted.exp() * (wanted - got.log_softmax(dim=-1))).sum(dim=-1).flatten().tolist()
+    if got.shape[-1] >= MANY:
+        best, chosen = (scores.topk(TOP, dim=-1).indices for scores in (want, got))
+        found.top5 += (best[..., None] == chosen[..., None, :]).any(dim=-1).double().mean(dim=-1).flatten().tolist()

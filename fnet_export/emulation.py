@@ -5,9 +5,7 @@ Nothing here is lowered or traced, so that no defect of those hides in the expec
 
 import copy
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-import onnx_ir as ir
 import torch
 from fnet_runtime.manifest import BF16, FP16, INT8
 from torch import Tensor, nn
@@ -16,7 +14,7 @@ from fnet_core.config import FOURIER
 from fnet_core.fnet import FNet
 from fnet_core.mixing import Mixing, fourier_scale
 from fnet_core.model import Block
-from fnet_export.int8 import LARGEST, TABLE, module_of_node
+from fnet_export.int8 import LARGEST, TABLE
 from fnet_export.lower import AtPositions, Scale
 
 BITS = {FP16: 11, BF16: 8}
@@ -71,49 +69,31 @@ def half_model(model: FNet | AtPositions, precision: str) -> FNet | AtPositions:
     return own
 
 
-def int8_model(model: FNet | AtPositions, scales: Mapping[str, float]) -> FNet | AtPositions:
-    """Return a float32 model whose linear layers take and hold int8: those of `scales`, the step of what goes into each by module.
+def int8_model(model: FNet | AtPositions, steps: Mapping[str, float]) -> FNet | AtPositions:
+    """Return a float32 model whose linear layers take and hold int8: those of `steps`, the step of what goes into each by module.
 
-    Weights have a scale per output unit, word embeddings one per row where TABLE is in `scales`. The model given is not changed.
+    Weights have a scale per output unit, word embeddings one per row where TABLE is in `steps`. The model given is not changed.
     """
     own = copy.deepcopy(model)
     inner = own.model if isinstance(own, AtPositions) else own
     modules = dict(inner.named_modules())
     with torch.no_grad():
-        weights = {id(weight): weight for name in scales if isinstance(weight := modules[name].weight, Tensor)}  # a tied one once
+        weights = {id(weight): weight for name in steps if isinstance(weight := modules[name].weight, Tensor)}  # a tied one once
         for weight in weights.values():
-            steps = weight.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) / LARGEST
-            weight.copy_(torch.round(weight / steps) * steps)
-    for name, step in scales.items():
+            of_unit = weight.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) / LARGEST
+            weight.copy_(torch.round(weight / of_unit) * of_unit)
+    for name, step in steps.items():
         if name != TABLE:
             modules[name].register_forward_pre_hook(_quantising(step))
     return own
-
-
-def scales_from_file(path: Path) -> dict[str, float]:
-    """Return the steps that an int8 graph quantises activations by, by module; the word embeddings', which have none, as nought."""
-    scales: dict[str, float] = {}
-    for node in ir.load(path).graph:
-        module = module_of_node(node)
-        if module == TABLE:
-            if any(value is not None and value.dtype == ir.DataType.INT8 for value in node.inputs):
-                scales[TABLE] = 0.0
-            continue
-        given = node.inputs[0].producer() if node.op_type in ("MatMul", "Gemm") and node.inputs[0] is not None else None
-        if given is not None and given.op_type == "DequantizeLinear":
-            step = given.inputs[1]
-            assert step is not None
-            assert step.const_value is not None
-            scales[module] = float(step.const_value.numpy())
-    return scales
 
 
 def _quantising(step: float) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
     return lambda _, values: (torch.clamp(torch.round(values[0] / step), -LARGEST, LARGEST) * step,)
 
 
-def expected_model(model: FNet | AtPositions, precision: str, graph: Path) -> FNet | AtPositions:
-    """Return a float32 model that computes as `precision` is expected to; an int8 `graph` says what it quantises."""
+def expected_model(model: FNet | AtPositions, precision: str, steps: Mapping[str, float]) -> FNet | AtPositions:
+    """Return a float32 model that computes as `precision` is expected to; int8 by the `steps` of calibration (int8.py)."""
     if precision in BITS:
         return half_model(model, precision)
-    return int8_model(model, scales_from_file(graph)) if precision == INT8 else model
+    return int8_model(model, steps) if precision == INT8 else model

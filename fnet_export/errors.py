@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fnet_export.parity import ParityReport
+    from fnet_export.parity_report import ParityReport
 
 
 class FNetExportError(Exception):

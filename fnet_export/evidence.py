@@ -11,18 +11,18 @@ from fnet_export.accuracy_report import values_from_accuracy
 from fnet_export.compare import LOG10_EDGES
 from fnet_export.environment import environment_of_host
 from fnet_export.finite import finite
-from fnet_export.inputs import EDGES, RANDOM
-from fnet_export.parity import OutputRow, ParityReport, Row, Shown
+from fnet_export.inputs import EDGES, Samples
+from fnet_export.parity_report import OutputRow, ParityReport, Row, Shown
 from fnet_export.plan import Plan
 from fnet_export.tolerance import RULE
 
-FORMAT = 2
+FORMAT = 3
 REFERENCE = "torch float64, torch.fft, nothing lowered"
 SHOWN_CHARACTERS = 200
 
 
 def values_from_report(
-    plan: Plan, report: ParityReport, files: Mapping[str, FileInfo], accuracy: Accuracy | None = None
+    plan: Plan, report: ParityReport, samples: Samples, files: Mapping[str, FileInfo], accuracy: Accuracy | None = None
 ) -> dict[str, Any]:
     """Return parity.json's content; an infinite figure is null, since JSON has no word for it."""
     options, shown = plan.options, report.shown
@@ -30,6 +30,7 @@ def values_from_report(
     values = {
         "format": FORMAT,
         "passed": report.passed and (accuracy is None or not accuracy.missed),
+        "quick": report.quick,
         "shipped": report.shipped,
         "bundle": {
             "model": plan.checkpoint.source.id,
@@ -44,9 +45,10 @@ def values_from_report(
         "samples": {
             "name": plan.samples.name,
             "sha256": plan.samples.sha256,
-            "texts": len(texts),
-            "edges": list(EDGES),
-            "random": RANDOM,
+            "inputs": len(samples.names),
+            "texts": sum(name in texts for name in samples.names),
+            "edges": [name for name in samples.names if name in EDGES],
+            "random": sum(name not in texts and name not in EDGES for name in samples.names),
         },
         "rule": [
             *RULE,
@@ -81,15 +83,29 @@ def _row(row: Row) -> dict[str, Any]:
         "precision": row.precision,
         "status": row.status,
         "reason": row.reason,
+        "inputs": row.inputs,
         "median_ms": row.median_ms,
-        "answers_agree": row.answers_agree,
+        "answers": None if row.answers is None else row.answers.values(),
         "outputs": {name: _output(output) for name, output in row.outputs.items()},
     }
 
 
 def _output(output: OutputRow) -> dict[str, Any]:
-    limit = {"limit_max_abs": output.limit.max_abs, "limit_mean_abs": output.limit.mean_abs}
-    return asdict(output.difference) | limit | {"passed": output.passed}
+    agreement, apart = output.difference.agreement, output.from_emulation
+    return asdict(output.difference) | {
+        "agreement": None if agreement is None else agreement.values(),
+        "limit_max_abs": output.limit.max_abs,
+        "limit_mean_abs": output.limit.mean_abs,
+        "from_emulation": None
+        if apart is None
+        else {
+            "median_abs": apart.median_abs,
+            "mean_abs": apart.mean_abs,
+            "limit_median_abs": apart.limit.median_abs,
+            "limit_mean_abs": apart.limit.mean_abs,
+        },
+        "passed": output.passed,
+    }
 
 
 def _histogram(shown: Shown) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The graphs of an export, written one after the other: as traced, optimized in float32, and at the bundle's precision."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx_ir as ir
@@ -27,7 +28,8 @@ from fnet_export.trace import graph_from_model
 class Graphs:
     """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32.
 
-    `int8_layers` are the model's linear layers that were to become int8, by module; None in another precision.
+    `int8_layers` are the model's linear layers that were to become int8, by module; None in another precision. `steps` are what
+    int8 is to quantise activations by, from the calibrated bounds and not from a graph (int8.py).
     """
 
     traced: Path
@@ -35,6 +37,7 @@ class Graphs:
     shipped: Path
     int8_layers: tuple[str, ...] | None = None
     sensitivity: Sensitivity | None = None
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
 def trained_from_plan(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") -> FNet:
@@ -85,12 +88,13 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
     int8_layers = sensitivity = None
+    steps: dict[str, float] = {}
     changes = plan.options.precision != FP32
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
         layers = layers_from_model(model.model)
-        graph, sensitivity = int8_from_plan(plan, plan.calibration, graph, layers, float32=float32, progress=progress)
+        graph, sensitivity, steps = int8_from_plan(plan, plan.calibration, graph, layers, float32=float32, progress=progress)
         kept = () if sensitivity is None else sensitivity.kept
         int8_layers = tuple(layer for layer in layers if layer not in kept)
         shipped = write(graph, folder)
@@ -101,4 +105,4 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
             value.const_value = None
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
-    return Graphs(traced=traced, float32=float32, shipped=shipped, int8_layers=int8_layers, sensitivity=sensitivity)
+    return Graphs(traced=traced, float32=float32, shipped=shipped, int8_layers=int8_layers, sensitivity=sensitivity, steps=steps)

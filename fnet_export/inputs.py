@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from fnet_runtime.encoding import Encoding
@@ -11,6 +12,7 @@ from fnet_runtime.tokenizer import Tokenizer
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import CHOICES, POSITIONS, Task
 
+T = TypeVar("T")
 RANDOM = 8
 """Inputs of random ids, the same ones every time."""
 EDGES = ("empty text", "one token", "longest text", "all padding", "highest ids")
@@ -29,6 +31,21 @@ class Samples:
     def rows(self, start: int, stop: int) -> dict[str, Ids]:
         """Return some of the rows."""
         return {name: array[start:stop] for name, array in self.inputs.items()}
+
+    def part(self, count: int) -> tuple[int, ...]:
+        """Number a part of the rows: the edges, some random ones, and texts spread over all; every row where there are no more."""
+        if count >= len(self.names):
+            return tuple(range(len(self.names)))
+        edges = [i for i, name in enumerate(self.names) if name in EDGES]
+        random = [i for i, name in enumerate(self.names) if name.startswith("random")]
+        texts = [i for i, name in enumerate(self.names) if i not in {*edges, *random}]
+        some = random[: max(1, (count - len(edges)) // RANDOM)]
+        some += (texts[i] for i in spread(range(len(texts)), max(0, min(len(texts), count - len(edges) - len(some)))))
+        return tuple(sorted({*edges, *some}))
+
+    def of(self, rows: Sequence[int]) -> "Samples":
+        """Return samples of some of the rows."""
+        return Samples(tuple(self.names[i] for i in rows), {name: array[list(rows)] for name, array in self.inputs.items()})
 
     def named(self, names: Sequence[str]) -> dict[str, Ids]:
         """Return the rows of these names."""
@@ -68,7 +85,7 @@ def samples_from_texts(task: Task, tokenizer: Tokenizer, texts: Sequence[str], *
     return _samples(task, rows, sequence_length)
 
 
-def spread(texts: Sequence[str], count: int) -> list[str]:
+def spread(texts: Sequence[T], count: int) -> list[T]:
     """Choose so many of them, evenly."""
     return [texts[i * len(texts) // count] for i in range(count)]
 

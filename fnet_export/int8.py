@@ -125,6 +125,20 @@ def int8_from_graph(
     return checked(model, "the int8 graph")
 
 
+def steps_from_bounds(graph: ir.Model, bounds: Mapping[str, float], layers: Layers, keep: Collection[str] = ()) -> dict[str, float]:
+    """Return the steps that the activations of linear layers are to be rounded by, by module, from their bounds.
+
+    The word embeddings, whose ids have no step, stand at nought. No quantised graph is read: its scales are what is checked.
+    """
+    of_first = {
+        layers[product.module]: (bounds[cast(str, product.activation.name)] or 1.0) / LARGEST  # 1.0: of zeros alone
+        for product in products_from_graph(graph, layers)
+        if product.module not in keep
+    }
+    steps = {layer: of_first[first] for layer, first in layers.items() if first in of_first and layer not in keep}
+    return steps if TABLE in keep else steps | {TABLE: 0.0}
+
+
 def _look_ups(graph: ir.Model) -> list[ir.Node]:
     look_ups = [node for node in graph.graph if node.op_type == "Gather" and module_of_node(node) == TABLE]
     if not look_ups:

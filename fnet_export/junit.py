@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
+from fnet_export.agreement import text_of_agreement
 from fnet_export.status import FAILED, NOT_RUN
 from fnet_export.wording import figure
 
@@ -22,7 +23,7 @@ def junit_from_values(values: Mapping[str, Any]) -> str:
     """
     suite = Element("testsuite", name=SUITE)
     properties = SubElement(suite, "properties")
-    for name, value in values["bundle"].items():
+    for name, value in {**values["bundle"], "quick": values["quick"]}.items():
         SubElement(properties, "property", name=name, value=_written(str(value)))
     for row in values["rows"]:
         _add_row(suite, row)
@@ -41,29 +42,42 @@ def junit_from_values(values: Mapping[str, Any]) -> str:
 def _add_row(suite: Element, row: Mapping[str, Any]) -> None:
     outputs = row["outputs"]
     for name, output in outputs.items():
-        _add_case(suite, row["name"], name, *(() if output["passed"] else ("failure", _figures(output))))
+        agreement = output["agreement"]
+        said = None if agreement is None else f"{row['inputs']} inputs; {text_of_agreement(agreement, 'decisions')}"
+        _add_case(suite, row["name"], name, *(() if output["passed"] else ("failure", _figures(output, row["reason"]))), said=said)
     if row["status"] == NOT_RUN:
         _add_case(suite, row["name"], "run", "skipped", row["reason"] or NOT_RUN)
     elif row["status"] == FAILED and all(output["passed"] for output in outputs.values()):
-        share = row["answers_agree"]
-        agree = "" if share is None else f"{share:.1%} of the answers are the reference's"
+        answers = row["answers"]
+        agree = "" if answers is None else text_of_agreement(answers, "whole answers")
         _add_case(suite, row["name"], "answers", "failure", row["reason"] or agree or FAILED)
 
 
-def _add_case(suite: Element, row: str, name: str, outcome: str | None = None, message: str = "") -> None:
+def _add_case(
+    suite: Element, row: str, name: str, outcome: str | None = None, message: str = "", *, said: str | None = None
+) -> None:
     case = SubElement(suite, "testcase", classname=_written(row), name=_written(name))
     if outcome is not None:
         SubElement(case, outcome, message=_written(message))
+    if said is not None:
+        SubElement(case, "system-out").text = _written(said)
 
 
-def _figures(output: Mapping[str, Any]) -> str:
+def _figures(output: Mapping[str, Any], reason: str | None) -> str:
     parts = [
         f"max abs {figure(output['max_abs'])} (limit {figure(output['limit_max_abs'])})",
         f"mean abs {figure(output['mean_abs'])} (limit {figure(output['limit_mean_abs'])})",
         f"{output['nonfinite_count']} NaN or infinite",
     ]
-    agreement = output["decision_agreement"]
-    return "; ".join([*parts, *([] if agreement is None else [f"decisions agree {agreement:.1%}"])])
+    apart = output["from_emulation"]
+    if apart is not None:
+        parts += [
+            f"{error.replace('_', ' ')} from the emulation {figure(apart[error])} (limit {figure(apart[f'limit_{error}'])})"
+            for error in ("median_abs", "mean_abs")
+        ]
+    if output["agreement"] is not None:
+        parts.append(text_of_agreement(output["agreement"], "decisions"))
+    return "; ".join([*parts, *([] if reason is None else [reason])])
 
 
 def _written(text: str) -> str:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fnet_export import wording
+from fnet_export.agreement import points_of, text_of_agreement, text_of_few
 from fnet_export.figures import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
 from fnet_export.status import FAILED, NOT_RUN, PASSED
 
@@ -48,17 +49,16 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         interval=wording.interval,
         missing=_missing,
         share_of_limit=share_of_limit,
+        points=points_of,
     )
     script = (TEMPLATES / SCRIPT).read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    samples = values["samples"]
     page = environment.get_template(PAGE).render(
         values,
         style=Markup((TEMPLATES / STYLESHEET).read_text("utf-8")),
         script=Markup(script),
         script_hash=f"'sha256-{digest}'",
         verdict=verdict_from_values(values),
-        inputs=samples["texts"] + len(samples["edges"]) + samples["random"],
         charts=_charts(values),
         tensors=_tensors(values["headroom"]),
     )
@@ -69,7 +69,8 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
     """Say whether the bundle passed and what stands in the way of trusting it."""
     rows = values["rows"]
     counts = Counter(row["status"] for row in rows)
-    sentences = [_shipped(values["shipped"], rows)]
+    sentences = [wording.QUICK] if values["quick"] else []
+    sentences += [_shipped(values["shipped"], rows), *_few(values["shipped"], rows)]
     failed = [row["name"] for row in rows if row["status"] == FAILED]
     if failed:
         sentences.append(f"Outside the limits: {'; '.join(failed)}.")
@@ -90,8 +91,10 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
 
 
 def share_of_limit(output: Mapping[str, Any]) -> float | None:
-    """Return the larger of an output's two errors in parts of its limit; None when an error is infinite."""
-    shares = [_share(output[error], output[f"limit_{error}"]) for error in ("max_abs", "mean_abs")]
+    """Return the largest of an output's errors in parts of its limit; None when an error is infinite."""
+    apart = output["from_emulation"] or {}
+    found = [(each, error) for each in (output, apart) for error in ("max_abs", "median_abs", "mean_abs") if error in each]
+    shares = [_share(each[error], each[f"limit_{error}"]) for each, error in found]
     return None if None in shares else max(share for share in shares if share is not None)
 
 
@@ -112,9 +115,20 @@ def _shipped(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     if not shares or len(finite) < len(shares):
         infinite = any(output["nonfinite_count"] for output in found["outputs"].values())
         reach = found["reason"] or ("it gives values that are not finite" if infinite else "its limit is nought, its error is not")
-    answers = found["answers_agree"]
-    agree = "" if answers is None else f", and {wording.percent(answers)} of its answers are the reference's"
-    return f"What is shipped, {name}, {'passed' if found['status'] == PASSED else 'failed'}: {reach}{agree}."
+    said = [f"What is shipped, {name}, {'passed' if found['status'] == PASSED else 'failed'}: {reach}."]
+    for output, values in found["outputs"].items():
+        if values["agreement"] is not None:
+            said.append(f"Of {output}, {text_of_agreement(values['agreement'], 'decisions')}.")
+    if found["answers"] is not None:
+        said.append(f"Input by input, {text_of_agreement(found['answers'], 'whole answers')}.")
+    return " ".join(said)
+
+
+def _few(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of which outputs of the shipped row too few decisions are the reference's."""
+    outputs = (item for row in rows if row["name"] == name for item in row["outputs"].items())
+    found = (text_of_few(values["agreement"], output) for output, values in outputs if values["agreement"] is not None)
+    return [f"{text}." for text in found if text is not None]
 
 
 def _charts(values: Mapping[str, Any]) -> dict[str, Markup]:

@@ -9,31 +9,38 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.manifest import FP16, FP32
-from fnet_runtime.session import Ids, Outputs, Session, run_in_batches
+from fnet_runtime.manifest import FP32, INT8
+from fnet_runtime.session import Outputs, Session, run_in_batches
 
-from fnet_core.fnet import FNet
+from fnet_export.agreement import Agreement, points_of
 from fnet_export.answer_text import texts_from_outputs
-from fnet_export.compare import Comparison, Difference
+from fnet_export.compare import Comparison
 from fnet_export.errors import CompareError
-from fnet_export.headroom import Headroom
 from fnet_export.inputs import Samples
-from fnet_export.layers import LayerError
-from fnet_export.lower import AtPositions
-from fnet_export.proof import PrecisionProof
-from fnet_export.sensitivity import Sensitivity
+from fnet_export.parity_report import Distance, OutputRow, ParityReport, Row, Shown, WorstInput
+from fnet_export.reference import Reference
 from fnet_export.status import FAILED, NOT_RUN, PASSED
-from fnet_export.timing import Latency
-from fnet_export.tolerance import Errors, Limit, Tolerance, expected_from_errors, limit_from_expected
-from fnet_export.torch_session import ROWS_AT_ONCE, TorchSession
+from fnet_export.tolerance import (
+    DistanceLimit,
+    Errors,
+    Limit,
+    Tolerance,
+    expected_from_errors,
+    limit_from_emulation,
+    limit_from_expected,
+)
+from fnet_export.torch_session import ROWS_AT_ONCE
 
-KEPT_BYTES = 1_000_000_000
+KEPT_BYTES = 600_000_000
 """Of the reference's outputs, what is kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
-TIMED_RUNS = 5
-"""Runs of one row that a row's median is of, after one that warms up; its session alone is open meanwhile."""
+ROUNDS = 2
+"""Times that each row is opened at least, in opposite order the second time, so that what else the host does falls on all alike."""
+TOGETHER = 2
+"""Inputs of a round that run as one batch; the others run one by one, and all of these but the first are timed."""
 WORST = 10
 
 Opener = Callable[[], Session]
+Step = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +48,8 @@ class Candidate:
     """One way of running the model: what opens it, or why there is nothing to open; its precision.
 
     `expected`: its error is what its precision is expected to have; the first one of a precision counts. `shipped`: it runs a file
-    of the bundle as that is meant to be run. `needed`: that it cannot be opened, or fails
-    later, is an error; of others the first is a reason for not having run, the second a failed row.
+    of the bundle as that is meant to be run. `needed`: that it cannot be opened, or fails later, is an error; of others
+    the first is a reason for not having run, the second a failed row.
     """
 
     name: str
@@ -54,225 +61,239 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputRow:
-    """One output of one row: how it compared, with what limit, and whether that holds."""
+class Judgement:
+    """What rows are held to: a tolerance in place of the measured limits, and the least agreement (of 1) of a shipped row."""
 
-    difference: Difference
-    limit: Limit
-    passed: bool
-
-    @property
-    def share_of_limit(self) -> float:
-        """Return the larger of both errors in parts of its limit."""
-        pairs = ((self.difference.max_abs, self.limit.max_abs), (self.difference.mean_abs, self.limit.mean_abs))
-        return max(error / limit if limit else (math.inf if error else 0.0) for error, limit in pairs)
+    tolerance: Tolerance | None = None
+    min_agreement: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One way of running the model: how it compared, or why it did not run.
-
-    `answers_agree` is the share of inputs whose whole answer (label, span, entities of all tokens) is the reference's, None where
-    nothing is decided; `median_ms` is what a run of one input takes.
-    """
-
-    name: str
-    precision: str
-    status: str
-    reason: str | None
-    median_ms: float | None
-    answers_agree: float | None
-    outputs: Mapping[str, OutputRow]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorstInput:
-    """One of the inputs that the shipped row is farthest off on, in parts of the limit, with both answers in words."""
-
-    name: str
-    share_of_limit: float
-    reference: str
-    answer: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """The shipped row that ran last, closer: its worst inputs, and how many errors lie between compare.LOG10_EDGES, by output."""
-
-    row: str
-    worst: tuple[WorstInput, ...]
-    histogram: Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParityReport:
-    """What was compared with the reference, and how far apart it was.
-
-    `expected` are the errors that limits are multiples of, by precision and output; `shipped` is the row of the bundle's own engine
-    or graph, whether it ran or not. In another precision than float32 also what of
-    it really runs, the headroom of half precision, how long a run takes here beside other precisions, and what was kept out of int8
-    for the accuracy.
-    """
-
-    rows: tuple[Row, ...]
-    expected: Mapping[str, Mapping[str, Errors]]
-    shipped: str | None = None
-    shown: Shown | None = None
-    layers: tuple[LayerError, ...] = ()
-    proof: PrecisionProof | None = None
-    headroom: Headroom | None = None
-    latency: Latency | None = None
-    sensitivity: Sensitivity | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Tell whether something ran and nothing that ran failed."""
-        statuses = {row.status for row in self.rows}
-        return PASSED in statuses and FAILED not in statuses
+MEASURED = Judgement()
 
 
 def parity_from_candidates(
-    reference: FNet | AtPositions,
+    reference: Reference,
     candidates: Sequence[Candidate],
     samples: Samples,
     *,
-    tolerance: Tolerance | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    part: Sequence[int] | None = None,
+    judgement: Judgement = MEASURED,
+    on_step: Step = lambda runs, what: None,
 ) -> ParityReport:
-    """Run every candidate and the reference, a float64 model with `fft` mixing, on all samples, a few rows at a time.
+    """Run every candidate on a part of the samples, by number, and the shipped one on all; compare each with the reference.
 
-    One candidate is open at a time, so that no more than two models are in memory; each is opened again for every KEPT_BYTES of
-    the reference's outputs. One that this host has no device for, or that is not needed and cannot be opened, is a row "not run"
-    with the reason; one that is not needed and fails later is a failed row. A tolerance stands in for the measured limits. Raises
-    SessionError when one fails otherwise, CompareError when
-    a precision has nothing that says what to expect of it.
+    The shipped row is the last candidate that is shipped and could run. What says what to expect of its precision runs on all as
+    well, but in float32, whose limit is wide enough for the part. Two candidates at most are open at a time, so that no more than
+    two models are in memory. One that this host has no device for, or that is not needed and cannot be opened, is a row "not run"
+    with the reason. Raises SessionError when one fails otherwise, CompareError when a precision has nothing that says what to
+    expect of it. `on_step` hears of every run of one input, and what runs.
     """
     unexpected = {c.precision for c in candidates} - {c.precision for c in candidates if c.expected}
     if unexpected:
         raise CompareError(f"expected a candidate that says what to expect of {', '.join(sorted(unexpected))}; found none")
     runs = [_Run(candidate, reference) for candidate in candidates]
-    waiting = list(_chunks(len(samples.names)))
-    done, total = 0, len(samples.names) * (1 + sum(run.reason is None for run in runs))
-
-    def step(rows: int) -> None:
-        nonlocal done
-        done += rows
-        if on_progress is not None:
-            on_progress(done, total)
-
-    answers: list[str] = []
-    while waiting:
-        kept: list[tuple[dict[str, Ids], Outputs]] = []
-        while waiting and sum(array.nbytes for _, wanted in kept for array in wanted.values()) < KEPT_BYTES:
-            inputs = samples.rows(*waiting.pop(0))
-            wanted = TorchSession(reference).run(inputs)
-            kept.append((inputs, wanted))
-            answers += texts_from_outputs(reference.task, reference.config, wanted)
-            step(_rows(inputs))
-        for run in runs:
-            if run.reason is None:
-                run.compare(kept, step)
-    expected: dict[str, dict[str, Errors]] = {}
+    models: dict[str, _Run] = {}
     for run in runs:
-        if run.candidate.expected and run.candidate.precision not in expected:
-            expected[run.candidate.precision] = run.expected()
-    limits = {
-        precision: {name: limit_from_expected(errors, tolerance) for name, errors in outputs.items()}
-        for precision, outputs in expected.items()
-    }
-    shipped = [run for run in runs if run.candidate.shipped and run.reason is None]
+        if run.candidate.expected:
+            models.setdefault(run.candidate.precision, run)
+    whole, some = range(reference.count), list(range(reference.count) if part is None else part)
+    for turn, inputs in enumerate(_rounds(some, reference.bytes_of_one)):
+        _round(runs, models, inputs, reference, samples, backwards=turn % 2 == 1, on_step=on_step)
+    shipped = next((run for run in reversed(runs) if run.candidate.shipped and run.reason is None), None)
+    if shipped is not None:
+        _rest(shipped, models, [i for i in whole if i not in some], reference, samples, on_step)
+    expected = {precision: run.expected() for precision, run in models.items()}
     return ParityReport(
-        rows=tuple(run.row(limits.get(run.candidate.precision, {})) for run in runs),
+        rows=tuple(run.row(models[run.candidate.precision], judgement) for run in runs),
+        inputs=reference.count,
         expected=expected,
         shipped=next((candidate.name for candidate in reversed(candidates) if candidate.shipped), None),
-        shown=shipped[-1].shown(samples.names, answers, limits[shipped[-1].candidate.precision]) if shipped else None,
+        shown=None if shipped is None else shipped.shown(samples.names, reference, models[shipped.candidate.precision], judgement),
     )
 
 
-def row_from_headroom(headroom: Headroom, *, kept: bool) -> Row:
-    """Judge whether fp16 holds what the model reaches, which ONNX Runtime's CPU does not show: it keeps more between nodes.
+def runs_of(candidates: Sequence[Candidate], *, part: int, whole: int) -> int:
+    """Return how many runs of one input a check takes at most, for a bar."""
+    able = sum(not isinstance(candidate.open, str) for candidate in candidates)
+    in_float32 = all(candidate.precision == FP32 for candidate in candidates)
+    return able * part + (whole - part) * (1 if in_float32 else 2)
 
-    With nodes `kept` in float32 the model does not tell.
-    """
-    layer, tensor, largest = headroom.place
-    status = NOT_RUN if kept else PASSED if largest <= headroom.limit else FAILED
-    reasons = {
-        FAILED: f"layer {layer}: {tensor} reaches {largest:.0f} on these inputs, and fp16 ends at {headroom.limit:.0f}; export "
-        "with --precision bf16, or keep that layer in float32 (--keep-float32)",
-        NOT_RUN: "nodes are kept in float32; fnet-export bisect runs such a graph node by node",
-    }
-    return Row(
-        name="range of fp16",
-        precision=FP16,
-        status=status,
-        reason=reasons.get(status),
-        median_ms=None,
-        answers_agree=None,
-        outputs={},
-    )
+
+def _rounds(inputs: Sequence[int], bytes_of_one: int) -> list[list[int]]:
+    """Share inputs out to rounds, each with no more of the reference's outputs than may be kept."""
+    most = max(1, KEPT_BYTES // bytes_of_one)
+    rounds = min(len(inputs), max(ROUNDS, math.ceil(len(inputs) / most)))
+    return [list(inputs[i::rounds]) for i in range(rounds)]
+
+
+def _round(
+    runs: Sequence["_Run"],
+    models: Mapping[str, "_Run"],
+    inputs: Sequence[int],
+    reference: Reference,
+    samples: Samples,
+    *,
+    backwards: bool,
+    on_step: Step,
+) -> None:
+    """Open one candidate after the other, those first that say what to expect, and run each on these inputs."""
+    wanted = reference.outputs(inputs)
+    parts = _parts(len(inputs))
+    first = list(models.values())
+    others = [run for run in runs if run not in first]
+    emulated: list[Outputs] = []
+    for run in (*first, *(reversed(others) if backwards else others)):
+        if run.reason is not None:
+            continue
+        session = run.session()
+        if session is None:
+            on_step(len(inputs), run.candidate.name)
+            continue
+        beside: Sequence[Outputs | None] = emulated if run.candidate.precision == INT8 else [None] * len(parts)
+        try:
+            for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, inputs, parts), strict=True)):
+                if run is models.get(INT8):
+                    emulated.append(outputs)
+                run.compare(inputs[part], outputs, {name: array[part] for name, array in wanted.items()}, beside[index])
+                on_step(len(inputs[part]), run.candidate.name)
+        except SessionError as error:
+            run.fail(error)
+
+
+def _parts(count: int) -> list[slice]:
+    """Cut the inputs of a round: most alone, the last ones TOGETHER where there are enough."""
+    alone = count if count <= TOGETHER + 1 else count - TOGETHER
+    return [*(slice(i, i + 1) for i in range(alone)), *([slice(alone, count)] if alone < count else [])]
+
+
+def _rest(
+    shipped: "_Run", models: Mapping[str, "_Run"], inputs: Sequence[int], reference: Reference, samples: Samples, on_step: Step
+) -> None:
+    """Run the shipped candidate, and but in float32 what says what to expect of it, on the inputs that are left."""
+    model = models[shipped.candidate.precision]
+    both = (shipped,) if model is shipped or shipped.candidate.precision == FP32 else (model, shipped)
+    at_once = max(1, min(ROWS_AT_ONCE, KEPT_BYTES // 4 // reference.bytes_of_one))
+    if not inputs:
+        return
+    sessions = {run.candidate.name: run.session() for run in both}
+    for start in range(0, len(inputs), at_once):
+        some = inputs[start : start + at_once]
+        wanted, emulated = reference.outputs(some), None
+        for run in both:
+            session = sessions[run.candidate.name]
+            assert session is not None  # it was opened before
+            outputs = run_in_batches(session, samples.of(some).inputs)
+            if run is model and run.candidate.precision == INT8:
+                emulated = outputs
+            run.compare(some, outputs, wanted, emulated)
+            on_step(len(some), run.candidate.name)
+
+
+@dataclass
+class _Found:
+    """What is found of one output of a candidate: beside the reference, and beside the emulation of its precision."""
+
+    reference: Comparison
+    emulation: Comparison
 
 
 class _Run:
     """What is found of one candidate, part by part."""
 
-    def __init__(self, candidate: Candidate, reference: FNet | AtPositions) -> None:
+    def __init__(self, candidate: Candidate, reference: Reference) -> None:
         self.candidate, self._task, self._config = candidate, reference.task, reference.config
         self.reason = candidate.open if isinstance(candidate.open, str) else None
         self.failed = False
-        counts = candidate.shipped
-        self.found = {name: Comparison(decides=self._task.decides, counts=counts) for name in self._task.outputs}
-        self._answers: list[str] = []
-        self._median_ms: float | None = None
+        self._found = {
+            name: _Found(
+                Comparison(decides=self._task.decides, ties=candidate.precision == FP32, counts=candidate.shipped),
+                Comparison(decides=False),
+            )
+            for name in self._task.outputs
+        }
+        self._answers: dict[int, tuple[str, str]] = {}
+        self._times: list[float] = []
 
-    def compare(self, kept: Sequence[tuple[Mapping[str, Ids], Outputs]], step: Callable[[int], None]) -> None:
-        """Open the candidate, run it on what the reference ran on, and time it; or keep the reason why not."""
+    def session(self) -> Session | None:
+        """Open the candidate, or keep the reason why not."""
         assert not isinstance(self.candidate.open, str)
         try:
-            session = self.candidate.open()
+            return self.candidate.open()
         except SessionError as error:
             if self.candidate.needed and not isinstance(error, NoDeviceError):
                 raise
             self.reason = str(error)
-            step(sum(_rows(inputs) for inputs, _ in kept))
-            return
-        try:
-            for inputs, wanted in kept:
-                outputs = run_in_batches(session, inputs)
-                for name, comparison in self.found.items():
-                    comparison.add(outputs[name], wanted[name])
-                if self.candidate.shipped:
-                    self._answers += texts_from_outputs(self._task, self._config, outputs)
-                step(_rows(inputs))
-            if self._median_ms is None:
-                self._median_ms = _median_ms(session, kept[0][0])
-        except SessionError as error:
-            if self.candidate.needed:
-                raise
-            self.reason, self.failed = str(error), True
+            return None
 
-    def expected(self) -> dict[str, Errors]:
+    def fail(self, error: SessionError) -> None:
+        """Keep why the candidate failed after it was opened, where that is no error of the whole check."""
+        if self.candidate.needed:
+            raise error
+        self.reason, self.failed = str(error), True
+
+    def timed(self, session: Session, samples: Samples, inputs: Sequence[int], parts: Sequence[slice]) -> Iterator[Outputs]:
+        """Run inputs part by part, and time those of one input after the first, which warms up."""
+        single = sum(part.stop - part.start == 1 for part in parts) == 1
+        for index, part in enumerate(parts):
+            given = samples.of(inputs[part]).inputs
+            if index == 0 and single:
+                run_in_batches(session, given)
+            start = time.perf_counter()
+            outputs = run_in_batches(session, given)
+            if part.stop - part.start == 1 and (index > 0 or single):
+                self._times.append(1e3 * (time.perf_counter() - start))
+            yield outputs
+
+    def compare(self, inputs: Sequence[int], outputs: Outputs, wanted: Outputs, emulated: Outputs | None) -> None:
+        """Take in outputs of inputs beside the reference's, and the emulation's where its precision has one."""
+        for name, found in self._found.items():
+            found.reference.add(outputs[name], wanted[name], inputs)
+            if emulated is not None:
+                found.emulation.add(outputs[name], np.nan_to_num(emulated[name]), inputs)
+        if self.candidate.shipped:
+            texts = (texts_from_outputs(self._task, self._config, each) for each in (wanted, outputs))
+            self._answers |= dict(zip(inputs, zip(*texts, strict=True), strict=True))
+
+    def expected(self, inputs: Sequence[int] | None = None) -> dict[str, Errors]:
         """Return what to expect of the candidate's precision. Raises CompareError when it cannot hold the outputs at all."""
         precision = self.candidate.precision
-        found = {name: expected_from_errors(comparison.errors(), precision) for name, comparison in self.found.items()}
-        for name, errors in found.items():
+        result = {name: expected_from_errors(found.reference.errors(inputs), precision) for name, found in self._found.items()}
+        for name, errors in result.items():
             if not math.isfinite(errors.max_abs):
                 raise CompareError(
                     f"{name}: {self.candidate.name} gives NaN or infinite values for this checkpoint; expected finite ones. "
                     "Its weights are damaged, or need another --precision"
                 )
-        return found
+        return result
 
-    def row(self, limits: Mapping[str, Limit]) -> Row:
-        """Judge what was found."""
+    def _limits(self, model: "_Run", judgement: Judgement) -> tuple[dict[str, Limit], dict[str, DistanceLimit]]:
+        """Return the limits by output, and those of the distance from the emulation, of the same inputs where it ran."""
+        own, precision = self._inputs(), self.candidate.precision
+        same = own if set(own) <= set(model._inputs()) else None
+        errors = model.expected(same)
+        medians = {name: found.reference.median_abs(same) for name, found in model._found.items()}
+        return (
+            {name: limit_from_expected(found, precision, judgement.tolerance) for name, found in errors.items()},
+            {name: limit_from_emulation(found, medians[name], judgement.tolerance) for name, found in errors.items()},
+        )
+
+    def _inputs(self) -> tuple[int, ...]:
+        return next(iter(self._found.values())).reference.inputs
+
+    def row(self, model: "_Run", judgement: Judgement) -> Row:
+        """Judge what was found; `model` says what to expect of the precision."""
         outputs: dict[str, OutputRow] = {}
-        agree = None
+        answers, reasons = None, []
         if self.reason is None:
-            for name, comparison in self.found.items():
-                difference = comparison.difference(limits[name])
-                outputs[name] = OutputRow(difference=difference, limit=limits[name], passed=difference.within(limits[name]))
+            limits, distances = self._limits(model, judgement)
+            for name, found in self._found.items():
+                outputs[name], reason = self._output(name, found, limits[name], distances[name], judgement)
+                reasons += [] if reason is None else [reason]
             if self._task.decides:
-                wrong = frozenset().union(*(found.rows_decided_otherwise(limits[name]) for name, found in self.found.items()))
-                agree = 1.0 - len(wrong) / len(next(iter(self.found.values())).row_errors)
+                unlike = [found.reference.otherwise(limits[name]) for name, found in self._found.items()]
+                differ = frozenset[int]().union(*(one for one, _ in unlike))
+                tied = {i for i in differ if all(i not in one or i in ties for one, ties in unlike)}
+                answers = Agreement(decisions=len(self._inputs()), differ=len(differ), ties=len(tied))
         status = PASSED if all(o.passed for o in outputs.values()) else FAILED
         if self.reason is not None:
             status = FAILED if self.failed else NOT_RUN
@@ -280,43 +301,50 @@ class _Run:
             name=self.candidate.name,
             precision=self.candidate.precision,
             status=status,
-            reason=self.reason,
-            median_ms=self._median_ms,
-            answers_agree=agree,
+            reason=self.reason if self.reason is not None else "; ".join(reasons) or None,
+            inputs=len(self._inputs()),
+            median_ms=statistics.median(self._times) if self._times else None,
+            answers=answers,
             outputs=outputs,
         )
 
-    def shown(self, names: Sequence[str], answers: Sequence[str], limits: Mapping[str, Limit]) -> Shown:
-        """Show the row closer; `answers` are the reference's."""
+    def _output(
+        self, name: str, found: _Found, limit: Limit, distance: DistanceLimit, judgement: Judgement
+    ) -> tuple[OutputRow, str | None]:
+        """Judge one output, and say why when too few of its decisions are the reference's."""
+        difference = found.reference.difference(limit)
+        passed, agreement = difference.within(limit), difference.agreement
+        emulation = None
+        if found.emulation.inputs:
+            apart = found.emulation
+            emulation = Distance(median_abs=apart.median_abs(), mean_abs=apart.errors().mean_abs, limit=distance)
+            passed = passed and emulation.within
+        if agreement is not None and self.candidate.precision == FP32:
+            passed = passed and agreement.differ == agreement.ties
+        reason, least = None, judgement.min_agreement
+        if agreement is not None and self.candidate.shipped and least is not None and agreement.share < least:
+            passed = False
+            reason = f"{name}: {points_of(agreement.share)} of the decisions agree; --min-agreement asks for {points_of(least)}"
+        return OutputRow(difference=difference, limit=limit, passed=passed, from_emulation=emulation), reason
+
+    def shown(self, names: Sequence[str], reference: Reference, model: "_Run", judgement: Judgement) -> Shown:
+        """Show the row closer."""
+        limits, _ = self._limits(model, judgement)
+        inputs = self._inputs()
         shares: npt.NDArray[np.float64] = np.max(
-            [np.array(found.row_errors) / (limits[name].max_abs or np.inf) for name, found in self.found.items()], axis=0
+            [np.array(found.reference.row_errors) / (limits[name].max_abs or np.inf) for name, found in self._found.items()], axis=0
         )
         worst = np.argsort(-shares, kind="stable")[:WORST]
         return Shown(
             row=self.candidate.name,
             worst=tuple(
-                WorstInput(name=names[i], share_of_limit=float(shares[i]), reference=answers[i], answer=self._answers[i])
+                WorstInput(
+                    name=names[inputs[i]],
+                    share_of_limit=float(shares[i]),
+                    reference=self._answers[inputs[i]][0],
+                    answer=self._answers[inputs[i]][1],
+                )
                 for i in worst
             ),
-            histogram={name: tuple(int(n) for n in found.histogram) for name, found in self.found.items()},
+            histogram={name: tuple(int(n) for n in found.reference.histogram) for name, found in self._found.items()},
         )
-
-
-def _median_ms(session: Session, inputs: Mapping[str, Ids]) -> float:
-    times = []
-    for _ in range(1 + TIMED_RUNS):
-        start = time.perf_counter()
-        run_in_batches(session, inputs)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times[1:])
-
-
-def _chunks(total: int) -> Iterator[tuple[int, int]]:
-    """One row first, then a few at a time: two batch sizes at least."""
-    yield 0, 1
-    for start in range(1, total, ROWS_AT_ONCE):
-        yield start, min(start + ROWS_AT_ONCE, total)
-
-
-def _rows(inputs: Mapping[str, Ids]) -> int:
-    return len(next(iter(inputs.values())))

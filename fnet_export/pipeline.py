@@ -23,6 +23,7 @@ from fnet_runtime.manifest import (
     TensorInfo,
 )
 from fnet_runtime.openvino_session import OpenVinoSession
+from fnet_runtime.session import Outputs
 
 from fnet_export.accuracy import Accuracy, accuracy_from_plan, check_records
 from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden
@@ -31,13 +32,14 @@ from fnet_export.emulation import expected_model
 from fnet_export.errors import AccuracyError, ParityError
 from fnet_export.evidence import values_from_report
 from fnet_export.evidence_files import write_evidence
-from fnet_export.graphs import graphs_from_plan, lowered_from_plan
+from fnet_export.graphs import Graphs, graphs_from_plan, lowered_from_plan
 from fnet_export.headroom import headroom_from_model
 from fnet_export.inputs import GOLDEN_ROWS, Samples, parity_samples
 from fnet_export.layers import layers_from_models
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.openvino import ir_from_graph
-from fnet_export.parity import ParityReport, parity_from_candidates, row_from_headroom
+from fnet_export.parity import Judgement, parity_from_candidates, runs_of
+from fnet_export.parity_report import ParityReport, row_from_headroom
 from fnet_export.plan import BUILD, CHOICES_PROFILE, EVALUATE, PROVE, WRITE, Plan
 from fnet_export.precision import HALVES
 from fnet_export.progress import Progress
@@ -49,12 +51,17 @@ from fnet_export.proof import (
     products_from_file,
     proof_from_precisions,
 )
+from fnet_export.reference import reference_cache, reference_from_model
 from fnet_export.rivals import latency_from_plan
 from fnet_export.status import FAILED
 from fnet_export.tensorrt import Engine, engine_from_graph
 from fnet_export.tokenizer_config import write_tokenizer
 from fnet_export.tolerance import limit_from_expected
-from fnet_export.torch_session import TorchSession
+
+PART, QUICK = 12, 16
+"""Inputs that rows run on which are not shipped; inputs of a quick check, in all."""
+REFERENCE_RUNS = 3
+"""A run of the float64 reference takes as long as so many of the others, for a bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +97,8 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         proof = _proof(plan, folder, built, graphs.int8_layers)
 
         progress.stage(PROVE)
-        reference, samples = trained_model(plan, torch.float64), _samples(plan)
-        candidates = candidates_from_plan(plan, graphs, folder, engine, _inputs(plan))
-        report = parity_from_candidates(reference, candidates, samples, tolerance=plan.tolerance, on_progress=progress.step)
-        expected = expected_model(trained_model(plan, torch.float32), options.precision, graphs.shipped)
-        report = replace(report, layers=layers_from_models(reference, expected, samples))
+        samples = _samples(plan)
+        report, references = _proved(plan, graphs, folder, engine, samples, progress)
         if proof is not None:
             latency = latency_from_plan(
                 plan, graphs, folder=folder, scratch=Path(scratch), engine=engine, inputs=_inputs(plan), samples=samples
@@ -108,16 +112,51 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
 
         progress.stage(WRITE)
         golden, errors = samples.named(GOLDEN_ROWS), report.expected[options.precision]
-        limits = {name: limit_from_expected(found, plan.tolerance).max_abs for name, found in errors.items()}
-        write_golden(folder / GOLDEN, golden, TorchSession(reference).run(golden), limits, plan.task)
+        limits = {name: limit_from_expected(found, options.precision, plan.tolerance).max_abs for name, found in errors.items()}
+        write_golden(folder / GOLDEN, golden, references, limits, plan.task)
         files = files_from_folder(folder)
-        values = values_from_report(plan, report, files, accuracy)
+        values = values_from_report(plan, report, samples, files, accuracy)
         write_evidence(folder, values)
         kept = graphs.sensitivity.kept if graphs.sensitivity is not None else ()
         manifest = manifest_from_plan(plan, engine=engine, files=files, kept=kept)
         (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
         _check(report, accuracy, values)
     return Export(folder=options.output, manifest=manifest, report=report, values=values)
+
+
+def _proved(
+    plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None, samples: Samples, progress: Progress
+) -> tuple[ParityReport, Outputs]:
+    """Run the reference, which is let go, then everything else; return the golden inputs' reference outputs as well."""
+    options, count = plan.options, len(samples.names)
+    candidates = candidates_from_plan(plan, graphs, folder, engine, _inputs(plan))
+    part = samples.part(PART)
+    total = REFERENCE_RUNS * count + runs_of(candidates, part=len(part), whole=count)
+    done = 0
+
+    def step(runs: int, what: str) -> None:
+        nonlocal done
+        done += runs
+        progress.step(done, total, what)
+
+    cache = reference_cache()
+    model = trained_model(plan, torch.float64)
+    reference = reference_from_model(
+        model, samples, cache=cache, on_progress=lambda n: step(REFERENCE_RUNS * n, "float64 reference")
+    )
+    if cache.problem is not None:
+        progress.note(
+            f"{cache.problem}: the reference is not remembered, and the next export computes it again. FNET_EXPORT_CACHE names "
+            "another folder"
+        )
+    expected = expected_model(trained_model(plan, torch.float32), options.precision, graphs.steps)
+    layers = layers_from_models(model, expected, samples)
+    del model, expected
+    least = None if options.min_agreement is None else options.min_agreement / 100
+    judgement = Judgement(tolerance=plan.tolerance, min_agreement=least)
+    report = parity_from_candidates(reference, candidates, samples, part=part, judgement=judgement, on_step=step)
+    golden = reference.outputs([samples.names.index(name) for name in GOLDEN_ROWS])
+    return replace(report, layers=layers, quick=options.quick), golden
 
 
 def _check(report: ParityReport, accuracy: Accuracy | None, values: Mapping[str, Any]) -> None:
@@ -131,7 +170,7 @@ def _check(report: ParityReport, accuracy: Accuracy | None, values: Mapping[str,
 
 
 def _samples(plan: Plan) -> Samples:
-    return parity_samples(
+    samples = parity_samples(
         plan.task,
         plan.tokenizer.tokenizer,
         plan.checkpoint.config,
@@ -139,6 +178,7 @@ def _samples(plan: Plan) -> Samples:
         sequence_length=plan.sequence_length,
         choices=CHOICES_PROFILE.opt,
     )
+    return samples.of(samples.part(QUICK)) if plan.options.quick else samples
 
 
 def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[EngineInfo | None, Engine | None]:

@@ -34,6 +34,7 @@ from fnet_core.errors import CheckpointError, TaskError
 from fnet_core.fnet import FNet
 from fnet_core.mixing import MIXINGS
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
+from fnet_export.agreement import check_min_agreement
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
 from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
@@ -102,6 +103,8 @@ class ExportOptions:
     samples: Path | None = None
     atol: float | None = None
     rtol: float | None = None
+    min_agreement: float | None = None
+    quick: bool = False
     predict_positions: int | None = None
     sequence_length: int | None = None
     accept_drift: bool = False
@@ -131,6 +134,7 @@ class ExportOptions:
             raise OptionError(f"--keep-float32: is for {' and '.join(HALVES)}; found precision {self.precision}; leave it out")
         Limits(min_accuracy=self.min_accuracy, max_accuracy_drop=self.max_accuracy_drop)
         tolerance_from_options(self.atol, self.rtol)
+        check_min_agreement(self.min_agreement)
         if self.precision != FP32 and not self.simplify:
             raise OptionError(f"--no-simplify: {self.precision} is made from the simplified graph; leave it out")
         if self.mixing not in MIXING_NAMES:

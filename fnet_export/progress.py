@@ -2,6 +2,8 @@
 
 import contextlib
 import sys
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 import rich.console
@@ -38,15 +40,39 @@ class Quiet:
         """Say nothing."""
 
 
+EVERY_S = 15.0
+"""Off a terminal a stage says so often how far it is."""
+
+
+def remaining(done: int, total: int, elapsed_s: float) -> str:
+    """Say how long the rest of a stage will take when it goes on as before; nothing before there is something to go by."""
+    if not 0 < done < total:
+        return ""
+    left = elapsed_s * (total - done) / done
+    return f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left"
+
+
 class Lines:
-    """One plain line per stage and note, to standard error, for logs and pipes."""
+    """A plain line for each stage and note, and every 15 s one of how far the stage is, to standard error, for logs and pipes."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the clock, in seconds."""
+        self._clock = clock
+        self._title, self._begun, self._said = "", clock(), clock()
 
     def stage(self, title: str) -> None:
         """Print the stage."""
+        self._title, self._begun, self._said = title, self._clock(), self._clock()
         print(title, file=sys.stderr, flush=True)
 
     def step(self, done: int, total: int, what: str = "") -> None:
-        """Say nothing: a log needs no bar."""
+        """Print how far the stage is, unless that was printed lately."""
+        now = self._clock()
+        if now - self._said < EVERY_S:
+            return
+        self._said = now
+        parts = [f"{done / total:.0%}", what, remaining(done, total, now - self._begun)]
+        print(f"{self._title}: {', '.join(part for part in parts if part)}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Print the note."""
@@ -63,11 +89,12 @@ class Bars:
             rich.progress.SpinnerColumn(finished_text="[green]✓"),
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(bar_width=24),
-            rich.progress.TextColumn("{task.fields[what]}"),
+            rich.progress.TextColumn("{task.percentage:>3.0f}% {task.fields[what]}"),
             rich.progress.TimeElapsedColumn(),
             console=self.console,
         )
         self._task: rich.progress.TaskID | None = None
+        self._begun = time.monotonic()
 
     def __enter__(self) -> "Bars":
         """Show the bars."""
@@ -89,11 +116,13 @@ class Bars:
         """Finish the bar of the last stage and begin one."""
         self._finish()
         self._task = self._display.add_task(title, total=None, what="")
+        self._begun = time.monotonic()
 
     def step(self, done: int, total: int, what: str = "") -> None:
         """Move the bar."""
         if self._task is not None:
-            self._display.update(self._task, completed=done, total=total, what=what)
+            left = remaining(done, total, time.monotonic() - self._begun)
+            self._display.update(self._task, completed=done, total=total, what=", ".join(part for part in (what, left) if part))
 
     def note(self, text: str) -> None:
         """Print the note over the bars."""

@@ -9,7 +9,7 @@ from fnet_runtime.pipelines import Pipeline
 
 from fnet_export.calibrate import bounds_from_graph
 from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import Layers, int8_from_graph, products_from_graph
+from fnet_export.int8 import Layers, int8_from_graph, products_from_graph, steps_from_bounds
 from fnet_export.manifest import manifest_from_plan
 from fnet_export.plan import CHOICES_PROFILE, Plan
 from fnet_export.progress import Progress
@@ -19,8 +19,10 @@ from fnet_export.texts import Texts
 
 def int8_from_plan(
     plan: Plan, data: Texts, graph: ir.Model, layers: Layers, *, float32: Path, progress: Progress
-) -> tuple[ir.Model, Sensitivity | None]:
+) -> tuple[ir.Model, Sensitivity | None, dict[str, float]]:
     """Calibrate a float32 graph, which is in a file, and quantise its linear layers, but for what the accuracy asks to be kept.
+
+    Also return the steps of what is quantised, by module, for the emulation (see `steps_from_bounds`).
 
     Raises SessionError when the graph cannot be run, EvaluationError for data that the model cannot take.
     """
@@ -54,4 +56,5 @@ def int8_from_plan(
                 on_progress=progress.step,
             )
     keep = sensitivity.kept if sensitivity is not None else ()
-    return int8_from_graph(graph, bounds, layers, target=plan.options.target, keep=keep), sensitivity
+    steps = steps_from_bounds(graph, bounds, layers, keep)
+    return int8_from_graph(graph, bounds, layers, target=plan.options.target, keep=keep), sensitivity, steps

@@ -4,10 +4,12 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.agreement import points_of, text_of_agreement, text_of_few
 from fnet_export.headroom import TENSORS, Headroom
-from fnet_export.parity import ParityReport
+from fnet_export.parity_report import ParityReport
 from fnet_export.status import styled
 from fnet_export.timing import Latency
+from fnet_export.wording import QUICK
 
 
 def table_from_report(report: ParityReport) -> Table:
@@ -21,23 +23,25 @@ def table_from_report(report: ParityReport) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("runtime", min_width=24)
+    table.add_column("runtime", min_width=16)
     table.add_column("status", no_wrap=True)
     table.add_column("output", overflow="fold")
-    for name in ("max abs", "of limit", "agree"):
+    for name in ("inputs", "max abs", "of limit", "agree", "ties"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.rows:
         status = styled(row.status)
         if not row.outputs:
             table.add_row(escape(row.name), status)
         for i, (output, found) in enumerate(row.outputs.items()):
-            agreement = found.difference.decision_agreement
+            agreement = found.difference.agreement
             table.add_row(
                 *((escape(row.name), status) if i == 0 else ("", "")),
                 output,
+                f"{row.inputs}/{report.inputs}" if i == 0 else "",
                 f"{found.difference.max_abs:.1e}",
                 _share(found.share_of_limit),
-                "" if agreement is None else f"{agreement:.1%}",
+                "" if agreement is None else points_of(agreement.share).replace(" ", ""),
+                "" if agreement is None else str(agreement.ties),
             )
     return table
 
@@ -47,8 +51,9 @@ def _share(share: float) -> str:
 
 
 def lines_from_report(report: ParityReport) -> list[str]:
-    """Say what of a precision really runs, how long a run takes beside float32, and plainly when it is not the faster one."""
-    lines = []
+    """Say how quick the check was, what is decided otherwise, what of a precision really runs, and how long that takes."""
+    lines = [QUICK] if report.quick else []
+    lines += _lines_from_agreement(report)
     if report.proof is not None:
         proof = report.proof
         lines.append(
@@ -64,6 +69,18 @@ def lines_from_report(report: ParityReport) -> list[str]:
     if report.latency is not None:
         lines += _lines_from_latency(report.latency)
     return lines
+
+
+def _lines_from_agreement(report: ParityReport) -> list[str]:
+    """Say of the shipped row how many decisions differ, where any does, and plainly where they are too many."""
+    row = next((row for row in report.rows if row.name == report.shipped), None)
+    agreements = {} if row is None else {name: found.difference.agreement for name, found in row.outputs.items()}
+    counted = {name: found.values() for name, found in agreements.items() if found is not None and found.differ}
+    lines = [f"{report.shipped}, {name}: {text_of_agreement(values, 'decisions')}" for name, values in counted.items()]
+    if counted and row is not None and row.answers is not None:
+        lines.append(f"{report.shipped}: {text_of_agreement(row.answers.values(), 'whole answers')}")
+    few = (text_of_few(values, name) for name, values in counted.items())
+    return [*lines, *(f"Attention: {line}." for line in few if line is not None)]
 
 
 def _lines_from_latency(latency: Latency) -> list[str]:

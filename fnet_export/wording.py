@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 NOT_FINITE = "not finite"
+QUICK = (
+    "This was a quick check (--quick): few inputs, and only the reference, torch and what is shipped. It is not the full verdict."
+)
 
 
 def figure(value: float | None) -> str:

@@ -94,6 +94,10 @@ def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str
 @click.option("--atol", type=float, metavar="X", help="Allow errors of X, and what --rtol adds, in place of the measured limits.")
 @click.option("--rtol", type=float, metavar="X", help="Allow errors of X times an output's largest reference, added to --atol.")
 @click.option(
+    "--min-agreement", type=float, metavar="POINTS", help="Exit 3 when fewer decisions of the bundle are the reference's, of 100."
+)
+@click.option("--quick", is_flag=True, help="Prove parity on 16 inputs: the reference, torch and what is shipped alone.")
+@click.option(
     "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
 )
 @click.option(
@@ -135,6 +139,8 @@ def export(
     samples: Path | None,
     atol: float | None,
     rtol: float | None,
+    min_agreement: float | None,
+    quick: bool,
     predict_positions: int | None,
     sequence_length: int | None,
     accept_drift: bool,
@@ -168,6 +174,8 @@ def export(
             samples=samples,
             atol=atol,
             rtol=rtol,
+            min_agreement=min_agreement,
+            quick=quick,
             predict_positions=predict_positions,
             sequence_length=sequence_length,
             accept_drift=accept_drift,
@@ -186,6 +194,8 @@ def export(
             exported = bundle_from_plan(plan, progress)
     except ParityError as error:
         console.print(table_from_report(error.report))
+        for line in lines_from_report(error.report):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         _show_lengths(error.values, console)
         fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": error.values})
     except OptionError as error:

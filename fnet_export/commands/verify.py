@@ -15,6 +15,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.agreement import points_of
 from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json
 from fnet_export.environment import environment_of_host
 from fnet_export.errors import FNetExportError, OptionError
@@ -70,7 +71,7 @@ def table_from_verification(found: Verification) -> Table:
     )
     table.add_column("runtime", no_wrap=True)
     table.add_column("output", overflow="fold")
-    for name in ("max abs", "limit", "max rel", "1 - cos"):
+    for name in ("max abs", "limit", "max rel", "1 - cos", "agree", "ties"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for row in found.rows:
@@ -82,12 +83,14 @@ def table_from_verification(found: Verification) -> Table:
 def _lines(row: RuntimeResult) -> list[tuple[str, ...]]:
     name = escape(f"{row.runtime} {row.version}" if row.version else row.runtime)
     if not row.outputs:
-        return [(name, "", "", "", "", "", styled(row.status))]
+        return [(name, "", "", "", "", "", "", "", styled(row.status))]
     lines: list[tuple[str, ...]] = []
     for output, result in row.outputs.items():
         check = result.check
         numbers = (check.max_abs, result.limit_max_abs, check.max_rel, max(0.0, 1 - check.cosine))
         figures = (f"{number:.1e}" for number in numbers)
-        lines.append((name, escape(output), *figures, styled(PASSED if result.passed else FAILED)))
+        agreement = result.agreement
+        decided = ("", "") if agreement is None else (points_of(agreement.share).replace(" ", ""), str(agreement.ties))
+        lines.append((name, escape(output), *figures, *decided, styled(PASSED if result.passed else FAILED)))
         name = ""
     return lines

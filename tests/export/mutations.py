@@ -1,4 +1,4 @@
-"""Ten damages of an exported graph: what a parity check must refuse and `bisect` must place."""
+"""Ten damages of an exported graph: what a parity check must refuse and `bisect` must place; and five of an int8 graph."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -139,6 +139,68 @@ MUTATIONS = {
     "last position wrong": Mutation(last_position_wrong, "fnet.embeddings.position_embeddings", "Add"),
     "fp16 DC overflow": Mutation(dc_overflows, f"{LAYER}.0.fourier.self", "MatMul", overflows=True),
 }
+
+
+def _dequantised(graph, index):
+    """The activations or the weights that linear layers read: nodes DequantizeLinear of a clone, and the clone."""
+    model = graph.clone()
+    products = [node for node in model.graph if node.op_type == "MatMul"]
+    given = (node.inputs[index].producer() for node in products if node.inputs[index] is not None)
+    return model, [node for node in given if node is not None and node.op_type == "DequantizeLinear"]
+
+
+def _with_input(model, node, index, change):
+    value = node.inputs[index]
+    name = f"{value.name}_damaged_{len(model.graph.initializers)}"
+    node.replace_input_with(index, _constant(model, name, change(value.const_value.numpy())))
+
+
+def weight_scale_doubled(graph, layer):
+    """The weight of one product is twice as large."""
+    model, found = _dequantised(graph, 1)
+    _with_input(model, found[layer], 1, lambda scale: scale * np.float32(2))
+    return model
+
+
+def activation_scale_doubled(graph, layer):
+    """What one product reads is rounded by steps twice as long."""
+    return _with_activation_scale(graph, layer, 2.0)
+
+
+def activation_scale_halved(graph, layer):
+    """What one product reads is cut off at half of its bound."""
+    return _with_activation_scale(graph, layer, 0.5)
+
+
+def zero_point_off_by_one(graph, layer):
+    """What one product reads is read back one step lower."""
+    model, found = _dequantised(graph, 0)
+    _with_input(model, found[layer], 2, lambda zero: zero + np.int8(1))
+    return model
+
+
+def zero_point_of_uint8(graph, layer):
+    """What one product reads is read back as if it were half of the range away."""
+    model, found = _dequantised(graph, 0)
+    _with_input(model, found[layer], 2, lambda zero: zero + np.int8(64))
+    return model
+
+
+def _with_activation_scale(graph, layer, factor):
+    model, found = _dequantised(graph, 0)
+    for node in (found[layer].inputs[0].producer(), found[layer]):
+        _with_input(model, node, 1, lambda scale: scale * np.float32(factor))
+    return model
+
+
+INT8_MUTATIONS = {
+    "weight scale doubled": weight_scale_doubled,
+    "activation scale doubled": activation_scale_doubled,
+    "activation scale halved": activation_scale_halved,
+    "zero point off by one": zero_point_off_by_one,
+    "zero point off by half the range": zero_point_of_uint8,
+}
+"""Each takes the number of a linear layer, in the order of the graph: from an int8 graph to a damaged clone."""
 
 
 def _node(graph, module, operator):

@@ -12,7 +12,7 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import bundle_folder, check_output, files_from_folder, tensors_from_task, write_graph
 from fnet_export.errors import OutputError, ParityError
-from fnet_export.parity import ParityReport
+from fnet_export.parity_report import ParityReport
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.trace import graph_from_model
 
@@ -90,7 +90,7 @@ def test_failed_files_never_replace_what_is_there(tmp_path, kind):
     mine.write_text("mine")
     expected = r"parity failed: x; the files are in .*b\.failed-2, which is no bundle; fnet-export bisect .* looks for the place"
     with pytest.raises(ParityError, match=expected), bundle_folder(tmp_path / "b", force=False):
-        raise ParityError("parity failed: x", ParityReport(rows=(), expected={}), {})
+        raise ParityError("parity failed: x", ParityReport(rows=(), inputs=0, expected={}), {})
     assert mine.read_text() == "mine"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.failed", "b.failed-2"]
 

@@ -15,7 +15,7 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import calibrate
 from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.calibrate import bounds_from_graph, default_cache
+from fnet_export.calibrate import bounds_from_graph, calibration_cache
 from fnet_export.emails import emails
 from fnet_export.inputs import samples_from_texts
 from fnet_export.int8 import layers_from_model, products_from_graph
@@ -142,15 +142,15 @@ def test_a_damaged_file_is_computed_again(file, tensors, tmp_path, runs, text):
 
 def test_where_bounds_are_kept(file, tensors, tmp_path, monkeypatch):
     monkeypatch.setenv("FNET_EXPORT_CACHE", str(tmp_path / "own"))
-    assert default_cache() == tmp_path / "own" / "calibration"
+    assert calibration_cache() == tmp_path / "own" / "calibration"
     bounds_from_graph(file, tensors, INPUTS, samples(), "minmax")
     assert len(list((tmp_path / "own" / "calibration").iterdir())) == 1
     monkeypatch.delenv("FNET_EXPORT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache() == tmp_path / "xdg" / "fnet-export" / "calibration"
+    assert calibration_cache() == tmp_path / "xdg" / "fnet-export" / "calibration"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert default_cache() == tmp_path / "home" / ".cache" / "fnet-export" / "calibration"
+    assert calibration_cache() == tmp_path / "home" / ".cache" / "fnet-export" / "calibration"
 
 
 def test_a_cache_that_cannot_be_written_is_named_and_ends_nothing(file, tensors, tmp_path):

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from fnet_export.agreement import Agreement
 from fnet_export.compare import LOG10_EDGES, Comparison
 from fnet_export.errors import CompareError
 from fnet_export.tolerance import Limit
@@ -26,19 +27,21 @@ def test_batches_count_as_one_array():
         comparison.add(got[None], want[None])
     found = comparison.difference(TIGHT)
     assert found == compared(output, reference)
-    assert (found.max_rel, found.mean_abs, found.decision_agreement) == (pytest.approx(0.4 / 3), pytest.approx(0.125), 0.5)
+    assert (found.max_rel, found.mean_abs, found.agreement.share) == (pytest.approx(0.4 / 3), pytest.approx(0.125), 0.5)
     assert comparison.row_errors == pytest.approx([0.4, 0.1])
-    assert comparison.rows_decided_otherwise(TIGHT) == {0}
+    assert comparison.otherwise(TIGHT) == ({0}, frozenset())
+    assert (comparison.median_abs(), comparison.median_abs({1})) == (pytest.approx(0.125), pytest.approx(0.05))
+    assert comparison.errors({1}).max_abs == pytest.approx(0.1)
     with pytest.raises(CompareError, match="nothing was compared"):
         Comparison(decides=True).difference(TIGHT)
 
 
 def test_equal_arrays():
     same = compared(WANT)
-    assert (same.max_abs, same.max_rel, same.decision_agreement, same.nonfinite_count) == (0.0, 0.0, 1.0, 0)
+    assert (same.max_abs, same.max_rel, same.agreement.share, same.nonfinite_count) == (0.0, 0.0, 1.0, 0)
     assert (same.cosine, same.kl, same.top5) == (pytest.approx(1.0), 0.0, None)
     assert same.within(NOUGHT)
-    assert compared(WANT, decides=False).decision_agreement is None
+    assert compared(WANT, decides=False).agreement is None
     assert compared(WANT, decides=False).kl is None
 
 
@@ -50,14 +53,29 @@ def test_errors_are_within_both_limits():
     assert not off.within(Limit(max_abs=0.5, mean_abs=0.08))
 
 
-def test_a_flipped_decision_fails_whatever_the_limit():
-    flipped = compared([[2.0, 1.0, -4.0], [3.0, 1.0, 0.0]])
-    assert flipped.decision_agreement == 0.5
-    assert not flipped.within(LOOSE)
+def test_a_flipped_decision_is_counted_whatever_the_limit():
+    flipped = compared([[2.0, 1.0, -4.0], [3.0, 1.0, 0.0]], limit=Limit(max_abs=0.4, mean_abs=0.4))
+    assert flipped.agreement == Agreement(decisions=2, differ=1, ties=0)
 
 
-def test_a_tie_is_no_decision():
-    assert compared([[1.0, 2.0]], [[2.0, 2.0 - 1e-9]]).decision_agreement == 1.0
+def test_a_tie_differs_and_is_counted_apart():
+    tie = [[1.0, 2.0], [2.0, 1.0]], [[2.0, 2.0 - 1e-9], [2.0, 1.0]]
+    assert compared(*tie).agreement == Agreement(decisions=2, differ=1, ties=1)
+    rounded = Comparison(decides=True, ties=False)  # in other precisions than float32 nothing is forgiven
+    rounded.add(*map(np.asarray, tie))
+    assert rounded.difference(LOOSE).agreement == Agreement(decisions=2, differ=1, ties=0)
+    assert rounded.otherwise(LOOSE) == ({0}, frozenset())
+
+
+def test_long_outputs_are_compared_in_slices(monkeypatch):
+    draw = np.random.default_rng(0)
+    output, reference = draw.normal(size=(2, 3, 7, 150)).astype(np.float32)
+    whole = compared(output, reference)
+    monkeypatch.setattr("fnet_export.compare.PART", 300)
+    sliced = compared(output, reference)
+    assert sliced.agreement == whole.agreement
+    figures = ("max_abs", "mean_abs", "max_rel", "cosine", "kl", "top5")
+    assert [getattr(sliced, name) for name in figures] == pytest.approx([getattr(whole, name) for name in figures], rel=1e-12)
 
 
 def test_the_distribution_is_compared():
@@ -88,7 +106,8 @@ def test_nan_and_inf_never_agree(bad):
     assert not difference.within(Limit(max_abs=math.inf, mean_abs=math.inf))
     comparison = Comparison(decides=True)
     comparison.add(output, WANT)
-    assert comparison.rows_decided_otherwise(TIGHT) == {0, 1}
+    assert comparison.otherwise(TIGHT) == ({1}, frozenset())
+    assert comparison.median_abs() == math.inf
     assert comparison.row_errors == [0.0, math.inf]
 
 

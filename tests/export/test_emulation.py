@@ -1,19 +1,21 @@
 import numpy as np
 import pytest
 import torch
-from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
-from fnet_runtime.manifest import MODEL
+from conftest import LENGTH, VOCABULARY, tiny_config
 from fnet_runtime.tokenizer import Tokenizer
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.emails import emails
-from fnet_export.emulation import BITS, expected_model, half_model, scales_from_file
+from fnet_export.emulation import BITS, expected_model, half_model
 from fnet_export.inputs import parity_samples
-from fnet_export.int8 import TABLE
+from fnet_export.int8 import TABLE, layers_from_model, products_from_graph, steps_from_bounds
 from fnet_export.layers import layers_from_models
+from fnet_export.lower import lowered_from_model
+from fnet_export.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.tolerance import UNIT
 from fnet_export.torch_session import TorchSession
+from fnet_export.trace import graph_from_model
 
 TASK = TASKS["sequence-classification"]
 
@@ -39,17 +41,21 @@ def test_a_half_is_off_by_about_its_unit(precision):
     assert np.abs(TorchSession(model).run(samples().inputs)["logits"] - wanted).max() < 1e-6  # the model given is as it was
 
 
-def test_fp32_is_the_model_itself(tmp_path):
+def test_fp32_is_the_model_itself():
     model = model_of()
-    assert expected_model(model, "fp32", tmp_path) is model
+    assert expected_model(model, "fp32", {}) is model
 
 
-def test_int8_steps_are_those_of_the_graph(tmp_path):
-    folder = export(save_tiny(tmp_path / "c", "masked-lm"), tmp_path / "b", task="masked-lm", precision="int8").folder
-    scales = scales_from_file(folder / MODEL)
-    assert scales[TABLE] == 0.0
-    assert {"encoder.blocks.1.intermediate", "encoder.blocks.0.output", "encoder.embeddings.projection"} < set(scales)
-    assert all(step > 0 for name, step in scales.items() if name != TABLE)
+def test_int8_steps_are_those_of_the_bounds_and_of_no_graph():
+    graph = optimized_from_graph(graph_from_model(lowered_from_model(model_of(), "folded")), QUANTISABLE)
+    layers = layers_from_model(model_of())
+    bounds = {str(product.activation.name): 12.7 for product in products_from_graph(graph, layers)}
+    steps = steps_from_bounds(graph, bounds, layers, keep=["encoder.blocks.0.output"])
+    assert steps.pop(TABLE) == 0.0
+    assert {"encoder.blocks.1.intermediate", "encoder.embeddings.projection"} < set(steps)
+    assert list(steps.values()) == pytest.approx([0.1] * len(steps))
+    assert "encoder.blocks.0.output" not in steps
+    assert TABLE not in steps_from_bounds(graph, bounds, layers, keep=[TABLE])
 
 
 def test_errors_by_layer():

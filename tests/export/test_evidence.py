@@ -3,11 +3,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import export, save_tiny
-from fnet_runtime.manifest import EVIDENCE, PARITY, PARITY_PAGE, manifest_from_folder
+from click.testing import CliRunner
+from conftest import LENGTH, export, save_tiny
+from fnet_runtime.manifest import EVIDENCE, PARITY, PARITY_JUNIT, PARITY_PAGE, manifest_from_folder
 
 from fnet_core.tasks import TASKS
 from fnet_export import evidence
+from fnet_export.cli import main
 
 SCHEMA = json.loads((Path(evidence.__file__).parent / "parity.schema.json").read_text())
 
@@ -49,3 +51,37 @@ def test_own_samples_and_a_tolerance_are_told(checkpoint, tmp_path):
     assert {worst["text"] for worst in values["worst"]} <= {"", "a letter", "another one, of more words"}
     assert values["rows"][0]["outputs"]["logits"]["limit_max_abs"] == 0.5
     assert values["rule"][-1] == "replaced here by atol + rtol * scale: atol 0.5, rtol 0.0"
+
+
+def test_a_quick_check_says_so(checkpoint, tmp_path):
+    folder = export(checkpoint, tmp_path / "b", quick=True).folder
+    values = evidence_of(folder)
+    assert (values["quick"], values["samples"]["inputs"], values["samples"]["texts"]) == (True, 16, 10)
+    assert [row["name"] for row in values["rows"]] == ["torch float32, fft", "ONNX Runtime, final graph, optimised"]
+    assert [row["inputs"] for row in values["rows"]] == [12, 16]
+    assert "This was a quick check (--quick)" in (folder / PARITY_PAGE).read_text()
+    assert '<property name="quick" value="True" />' in (folder / PARITY_JUNIT).read_text()
+
+
+def test_every_row_says_how_many_inputs_it_ran_on(whole_bundle):
+    rows = {row["name"]: row for row in evidence_of(whole_bundle)["rows"]}
+    total = json.loads((whole_bundle / PARITY).read_text())["samples"]["inputs"]
+    ran = {name: row["inputs"] for name, row in rows.items() if row["status"] != "not run"}
+    assert ran.pop("ONNX Runtime, final graph, optimised") == total == 77
+    assert set(ran.values()) == {12}
+
+
+def test_too_few_equal_decisions_are_exit_3(tmp_path):
+    folder = str(save_tiny(tmp_path / "c", "masked-lm"))
+    arguments = ["--task", "masked-lm", "--target", "onnx", "--precision", "int8", "--model", folder, "--quick"]
+    shown = CliRunner().invoke(main, [*arguments, "--output", str(tmp_path / "b"), "--min-agreement", "100"])
+    (folder,) = tmp_path.glob("b.failed")
+    values = evidence_of(folder)
+    agreement = values["rows"][-1]["outputs"]["logits"]["agreement"]
+    assert (shown.exit_code, values["passed"], agreement["ties"]) == (3, False, 0)
+    assert 0 < agreement["differ"] < agreement["decisions"] == 16 * LENGTH
+    assert f"{agreement['differ']} of {agreement['decisions']} differ, 0 of them ties" in shown.output
+    assert "--min-agreement asks for 100.00 %" in values["rows"][-1]["reason"]
+    assert "--min-agreement asks for 100.00 %" in (folder / PARITY_JUNIT).read_text()
+    bad = CliRunner().invoke(main, [*arguments, "--output", str(tmp_path / "b"), "--min-agreement", "101"])
+    assert (bad.exit_code, "--min-agreement: expected points of 100" in bad.output) == (2, True)

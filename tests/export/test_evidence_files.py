@@ -43,7 +43,7 @@ def test_examples_are_of_the_format(values):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 1}, "2 was expected"),
+        ({"format": 2}, "3 was expected"),
         ({"more": 1}, "Additional properties are not allowed ('more' was unexpected)"),
         ({"rows": []}, "[] should be non-empty"),
         ({"samples": FULL["samples"] | {"sha256": "abc"}}, "'abc' does not match"),

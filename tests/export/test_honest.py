@@ -1,26 +1,35 @@
-"""The tolerance is no alarm: a hundred honest models pass, each with other weights."""
+"""The tolerance is no alarm: a hundred honest models pass, each with other weights, and some of them in every other precision."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from conftest import LENGTH, VOCABULARY, tiny_config
+from fnet_runtime.manifest import OPENVINO
+from fnet_runtime.openvino_session import OpenVinoSession, precision_on_cpu
 from fnet_runtime.ort_session import OrtSession
 from fnet_runtime.tokenizer import Tokenizer
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import tensors_from_task, write_graph
+from fnet_export.calibrate import bounds_from_graph
+from fnet_export.emulation import half_model, int8_model
 from fnet_export.inputs import parity_samples
+from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
 from fnet_export.lower import lowered_from_model
-from fnet_export.optimize import optimized_from_graph
+from fnet_export.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.parity import Candidate, parity_from_candidates
+from fnet_export.precision import HALVES, half_from_graph
+from fnet_export.reference import reference_from_model
 from fnet_export.texts import texts_from_file
 from fnet_export.torch_session import TorchSession
 from fnet_export.trace import graph_from_model
 
 TASK = TASKS["sequence-classification"]
 CONFIG = tiny_config(hidden_size=24, intermediate_size=40)
-SEEDS = 100
+SEEDS, SEEDS_OF_OTHERS = 100, 15
 
 
 def model_of(seed, dtype=torch.float32):
@@ -43,17 +52,28 @@ def traced():
 
 
 @pytest.fixture(scope="module")
+def scaled():
+    """The same for half precision."""
+    lowered = lowered_from_model(model_of(0), "folded", scaled=True)
+    return lowered, graph_from_model(lowered)
+
+
+@pytest.fixture(scope="module")
 def samples():
     texts, tokenizer = texts_from_file(None).texts, Tokenizer.from_file(VOCABULARY)
     return parity_samples(TASK, tokenizer, CONFIG, texts, sequence_length=LENGTH, choices=1)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_honest_exports_pass(seed, traced, samples, tmp_path):
-    lowered, graph = traced
+def fill(lowered, seed):
     with torch.no_grad():
         for mine, other in zip(lowered.parameters(), lowered_from_model(model_of(seed), "folded").parameters(), strict=True):
             mine.copy_(other)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_honest_exports_pass(seed, traced, samples, tmp_path):
+    lowered, graph = traced
+    fill(lowered, seed)
     write_graph(optimized_from_graph(graph), tmp_path / "model.onnx")
     inputs = tensors_from_task(TASK, CONFIG, LENGTH)[0]
     candidates = [
@@ -61,6 +81,52 @@ def test_honest_exports_pass(seed, traced, samples, tmp_path):
         Candidate(name="lowered", open=lambda: TorchSession(lowered)),
         Candidate(name="ONNX Runtime", open=lambda: OrtSession(tmp_path / "model.onnx", inputs)),
     ]
-    report = parity_from_candidates(model_of(seed, torch.float64), candidates, samples)
+    reference = reference_from_model(model_of(seed, torch.float64), samples)
+    report = parity_from_candidates(reference, candidates, samples)
     found = report.rows[2].outputs["logits"]
     assert report.passed, (report.rows, np.divide(found.difference.max_abs, found.limit.max_abs))
+
+
+def passing(seed, samples, precision, expected, sessions):
+    """Check sessions of a precision beside the model that says what to expect; raise where one does not pass."""
+    candidates = [Candidate(name="emulated", open=lambda: TorchSession(expected), expected=True, precision=precision)]
+    candidates += [Candidate(name=name, open=lambda it=it: it, precision=precision) for name, it in sessions.items()]
+    report = parity_from_candidates(reference_from_model(model_of(seed, torch.float64), samples), candidates, samples)
+    assert report.passed, [(row.name, row.outputs["logits"].share_of_limit, row.outputs) for row in report.rows]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS_OF_OTHERS))
+def test_honest_int8_passes(seed, traced, samples, tmp_path):
+    lowered, graph = traced
+    fill(lowered, seed)
+    float32 = optimized_from_graph(graph, QUANTISABLE)
+    layers = layers_from_model(model_of(seed))
+    inputs = tensors_from_task(TASK, CONFIG, LENGTH)[0]
+    write_graph(float32, tmp_path / "model.onnx")
+    tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32, layers)))
+    bounds = bounds_from_graph(tmp_path / "model.onnx", tensors, inputs, samples, "minmax")
+    sessions = {}
+    for target, session in (("onnx", OrtSession), (OPENVINO, partial(OpenVinoSession, precision="int8"))):
+        path = tmp_path / target / "model.onnx"
+        path.parent.mkdir()
+        write_graph(int8_from_graph(float32, bounds, layers, target=target), path)
+        sessions[target] = session(path, inputs)
+    passing(seed, samples, "int8", int8_model(model_of(seed), steps_from_bounds(float32, bounds, layers)), sessions)
+
+
+@pytest.mark.parametrize("precision", HALVES)
+@pytest.mark.parametrize("seed", range(SEEDS_OF_OTHERS))
+def test_honest_halves_pass(seed, precision, scaled, samples, tmp_path):
+    lowered, graph = scaled
+    with torch.no_grad():
+        own = lowered_from_model(model_of(seed), "folded", scaled=True)
+        for mine, other in zip(lowered.parameters(), own.parameters(), strict=True):
+            mine.copy_(other)
+    write_graph(half_from_graph(optimized_from_graph(graph), precision), tmp_path / "model.onnx")
+    inputs = tensors_from_task(TASK, CONFIG, LENGTH)[0]
+    sessions = {"ONNX Runtime": OrtSession(tmp_path / "model.onnx", inputs)} if precision == "fp16" else {}
+    if precision_on_cpu(precision) == precision:
+        sessions["OpenVINO"] = OpenVinoSession(tmp_path / "model.onnx", inputs, precision=precision)
+    if not sessions:
+        pytest.skip(f"nothing here runs {precision}")
+    passing(seed, samples, precision, half_model(model_of(seed), precision), sessions)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fnet_export.agreement import Agreement
 from fnet_export.figures import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
 from fnet_export.page import html_from_values, share_of_limit, verdict_from_values
-from fnet_export.wording import counted, figure, milliseconds, percent, size
+from fnet_export.wording import QUICK, counted, figure, milliseconds, percent, size
 
 EXAMPLES = Path(__file__).parent / "parity"
 FULL, FAILED = (json.loads((EXAMPLES / f"{name}.json").read_text()) for name in ("full", "failed"))
@@ -57,10 +58,31 @@ def test_all_of_a_full_report_is_on_the_page():
 
 def test_a_failure_is_said_in_words_and_figures():
     text = text_of(html_from_values(FAILED))
-    assert "Failed What is shipped, ONNX Runtime, final graph, failed: it gives values that are not finite, and 25 %" in text
+    assert (
+        "Failed What is shipped, ONNX Runtime, final graph, failed: it gives values that are not finite. Of logits, 25.00 % of"
+        in text
+    )
     assert "Outside the limits: ONNX Runtime, final graph." in text
     assert "not finite limit 2.1e-05" in text
     assert "1 input: 1 text of mine.txt" in text
+
+
+def test_the_verdict_says_how_many_decisions_are_the_references_and_that_a_check_was_quick():
+    def sentences(differ, decisions, ties=0, quick=False):
+        values = copy.deepcopy(FULL) | {"quick": quick}
+        row = next(row for row in values["rows"] if row["name"] == FULL["shipped"])
+        row["outputs"]["logits"]["agreement"] = Agreement(decisions=decisions, differ=differ, ties=ties).values()
+        row["answers"] = Agreement(decisions=200, differ=min(200, differ), ties=0).values()
+        return verdict_from_values(values).sentences
+
+    (shipped, few, _) = sentences(250, 12052, ties=3)
+    assert "Of logits, 97.92 % of its decisions are the reference's (250 of 12,052 differ, 3 of them ties)." in shipped
+    assert few.startswith("Its logits decide otherwise than the reference more often than once in a hundred: 97.92 % of 12,052")
+    assert len(sentences(116, 12052)) == 2  # 99.04 %: said, with no warning
+    assert "116 of 12,052 differ" in sentences(116, 12052)[0]
+    assert len(sentences(2, 77)) == 2  # so few decisions may be of 99 %
+    assert "all of its 77 decisions are the reference's" in sentences(0, 77)[0]
+    assert sentences(0, 77, quick=True)[0] == QUICK
 
 
 def test_the_length_and_what_is_assumed_of_it_are_said():
@@ -161,7 +183,10 @@ def test_columns_without_figures_are_left_out():
     ],
 )
 def test_the_share_of_a_limit_is_the_larger_of_two(figures, share):
-    assert share_of_limit(dict(zip(("max_abs", "mean_abs", "limit_max_abs", "limit_mean_abs"), figures, strict=True))) == share
+    output = dict(zip(("max_abs", "mean_abs", "limit_max_abs", "limit_mean_abs"), figures, strict=True))
+    assert share_of_limit(output | {"from_emulation": None}) == share
+    apart = {"median_abs": 0.0, "mean_abs": 3.0, "limit_median_abs": 0.0, "limit_mean_abs": 1.0}
+    assert share_of_limit(output | {"from_emulation": apart}) == (None if share is None else 3.0)
 
 
 def test_what_a_logarithm_cannot_show_is_said():

@@ -18,8 +18,10 @@ from fnet_export.emails import emails
 from fnet_export.errors import CompareError
 from fnet_export.headroom import Headroom
 from fnet_export.inputs import EDGES, RANDOM, parity_samples
-from fnet_export.parity import Candidate, ParityReport, Row, parity_from_candidates, row_from_headroom
+from fnet_export.parity import Candidate, Judgement, parity_from_candidates, runs_of
+from fnet_export.parity_report import ParityReport, Row, row_from_headroom
 from fnet_export.proof import PrecisionProof
+from fnet_export.reference import reference_from_model
 from fnet_export.report import lines_from_report, table_from_report
 from fnet_export.texts import texts_from_file
 from fnet_export.timing import Latency, Timing
@@ -35,13 +37,19 @@ def samples(task="sequence-classification", choices=3, texts=TEXTS):
     return parity_samples(TASKS[task], TOKENIZER, tiny_config(), texts, sequence_length=LENGTH, choices=choices)
 
 
-def reference(dtype=torch.float64):
+def model_of(dtype=torch.float64):
     torch.manual_seed(0)
     return FNet(tiny_config(), TASKS["sequence-classification"], mixing="fft", dtype=torch.float32).eval().to(dtype)
 
 
+def checked(candidates, model=None, **options):
+    """Check candidates on all samples, against a float64 model."""
+    given = samples()
+    return parity_from_candidates(reference_from_model(model or model_of(), given), candidates, given, **options)
+
+
 def yardstick():
-    return Candidate(name="torch float32", open=lambda: TorchSession(reference(torch.float32)), expected=True)
+    return Candidate(name="torch float32", open=lambda: TorchSession(model_of(torch.float32)), expected=True)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -75,7 +83,7 @@ class DyingSession(TorchSession):
 
 
 def test_what_runs_and_what_does_not():
-    model, seen = reference(), []
+    seen = []
 
     def nothing():
         raise NoDeviceError("no NVIDIA GPU on this host")
@@ -89,33 +97,33 @@ def test_what_runs_and_what_does_not():
         Candidate(name="x", open="why"),
         Candidate(name="guest", open=broken, needed=False),
     ]
-    report = parity_from_candidates(model, candidates, samples(), on_progress=lambda done, total: seen.append((done, total)))
+    report = checked(candidates, on_step=lambda runs, what: seen.append(runs))
     assert [(row.name, row.status, row.reason) for row in report.rows] == [
         ("torch float32", "passed", None),
         ("engine", "not run", "no NVIDIA GPU on this host"),
         ("x", "not run", "why"),
         ("guest", "not run", "it broke"),
     ]
-    assert (report.passed, seen[0], seen[-1]) == (True, (1, 4 * ROWS), (4 * ROWS, 4 * ROWS))
-    assert (report.rows[0].answers_agree, report.rows[1].answers_agree, report.rows[1].median_ms) == (1.0, None, None)
+    assert (report.passed, seen[0]) == (True, 1)
+    assert sum(seen) <= runs_of(candidates, part=ROWS, whole=ROWS) == 3 * ROWS
+    assert (report.rows[0].answers.share, report.rows[1].answers, report.rows[1].median_ms) == (1.0, None, None)
+    assert [row.inputs for row in report.rows] == [ROWS, 0, 0, 0]
     assert report.rows[0].median_ms > 0
-    assert not ParityReport(rows=report.rows[1:], expected={}).passed  # nothing ran: nothing proved
+    assert not ParityReport(rows=report.rows[1:], inputs=ROWS, expected={}).passed  # nothing ran: nothing proved
     with pytest.raises(SessionError, match="it broke"):
-        parity_from_candidates(model, [yardstick(), Candidate(name="engine", open=broken)], samples())
+        checked([yardstick(), Candidate(name="engine", open=broken)])
 
 
 def test_a_guest_that_dies_in_the_middle_has_failed_and_a_needed_one_ends_the_check():
-    model = reference()
-    report = parity_from_candidates(
-        model, [yardstick(), Candidate(name="guest", open=lambda: DyingSession(model), needed=False)], samples()
-    )
+    model = model_of()
+    report = checked([yardstick(), Candidate(name="guest", open=lambda: DyingSession(model), needed=False)])
     assert [(row.name, row.status, row.reason) for row in report.rows] == [
         ("torch float32", "passed", None),
         ("guest", "failed", "it died"),
     ]
     assert not report.passed
     with pytest.raises(SessionError, match="it died"):
-        parity_from_candidates(model, [yardstick(), Candidate(name="engine", open=lambda: DyingSession(model))], samples())
+        checked([yardstick(), Candidate(name="engine", open=lambda: DyingSession(model))])
 
 
 def untimed(report):
@@ -123,22 +131,25 @@ def untimed(report):
 
 
 def test_large_outputs_are_compared_a_part_at_a_time(monkeypatch):
-    model, opened = reference(), []
+    opened = []
 
     def again():
         opened.append(1)
-        return TorchSession(reference(torch.float32))
+        return TorchSession(model_of(torch.float32))
 
     candidates = [Candidate(name="other", open=again, expected=True, shipped=True)]
-    whole = parity_from_candidates(model, candidates, samples())
-    monkeypatch.setattr(parity, "KEPT_BYTES", 1)
-    assert untimed(parity_from_candidates(model, candidates, samples())) == untimed(whole)
-    assert len(opened) == 1 + 1 + math.ceil((ROWS - 1) / 4)
+    whole = checked(candidates)
+    assert len(opened) == parity.ROUNDS
+    monkeypatch.setattr(parity, "KEPT_BYTES", 10 * 3 * 8)
+    again = untimed(checked(candidates))
+    assert len(opened) == parity.ROUNDS + math.ceil(ROWS / 10)
+    for one, other in zip(again.rows, untimed(whole).rows, strict=True):  # batches of other sizes round otherwise
+        assert (one.inputs, one.status, one.answers) == (other.inputs, other.status, other.answers)
 
 
 @pytest.mark.parametrize(("change", "status"), [(1e-8, "passed"), (1e-5, "failed"), (math.nan, "failed")])
 def test_what_is_off_fails(change, status):
-    model = reference()
+    model = model_of()
 
     class Off(TorchSession):
         batch = AxisProfile(min=2, opt=3, max=3)
@@ -148,7 +159,7 @@ def test_what_is_off_fails(change, status):
             return {name: a + change * np.abs(a).max() for name, a in super().run(inputs).items()}
 
     candidates = [yardstick(), Candidate(name="off", open=lambda: Off(model), shipped=True)]
-    report = parity_from_candidates(model, candidates, samples())
+    report = checked(candidates)
     assert (report.rows[1].status, report.passed) == (status, status == "passed")
     logits = report.rows[1].outputs["logits"]
     assert logits.passed == report.passed
@@ -158,25 +169,81 @@ def test_what_is_off_fails(change, status):
     shares = [worst.share_of_limit for worst in report.shown.worst]
     assert shares == sorted(shares, reverse=True)
     if math.isnan(change):
-        assert (logits.difference.nonfinite_count, report.rows[1].answers_agree) == (ROWS * 3, 0.0)
+        assert (logits.difference.nonfinite_count, report.rows[1].answers.share) == (ROWS * 3, 0.0)
         assert report.shown.worst[0].answer == "not finite"
-    allowed = parity_from_candidates(model, candidates, samples(), tolerance=Tolerance(rtol=1e-4))
+    allowed = checked(candidates, judgement=Judgement(tolerance=Tolerance(rtol=1e-4)))
     assert allowed.passed != math.isnan(change)
+
+
+def test_the_shipped_row_runs_on_all_inputs_and_the_others_on_a_part():
+    part = samples().part(12)
+    names = [samples().names[i] for i in part]
+    assert (len(part), set(EDGES) <= set(names), "random 0" in names, "text 0" in names) == (12, True, True, True)
+    assert samples().part(1000) == tuple(range(ROWS))
+    turns = []
+
+    def opened(name):
+        turns.append(name)
+        return TorchSession(model_of(torch.float32))
+
+    candidates = [yardstick()]
+    candidates += [Candidate(name=name, open=lambda name=name: opened(name), shipped=name != "a") for name in ("a", "b", "c")]
+    report = checked(candidates, part=part)
+    assert [row.inputs for row in report.rows] == [12, 12, 12, ROWS]
+    assert turns == ["a", "b", "c", "c", "b", "a", "c"]  # in turns, so that what the host does falls on all alike
+    assert (report.inputs, report.shipped, report.shown.row) == (ROWS, "c", "c")
+    assert report.rows[3].answers.decisions == ROWS
+    halves = [*candidates, Candidate(name="half", open=lambda: opened("half"), precision="bf16", expected=True, shipped=True)]
+    assert [row.inputs for row in checked(halves, part=part).rows] == [12, 12, 12, 12, ROWS]
+
+
+class Flipping(TorchSession):
+    """Decides some inputs otherwise, by an error as large as that takes."""
+
+    def __init__(self, model, some):
+        super().__init__(model)
+        self._some = some
+
+    def run(self, inputs):
+        logits = super().run(inputs)["logits"].astype(np.float64)
+        for row, ids in zip(logits, inputs["input_ids"], strict=True):
+            if any(np.array_equal(ids, other) for other in self._some):
+                row[row.argmax()] = row.min() - 1e-3
+        return {"logits": logits}
+
+
+def test_what_int8_decides_otherwise_is_no_tie_and_may_be_held_to_a_limit():
+    some = samples().inputs["input_ids"][[0, 5, 64, 70]]
+    emulated = Candidate(name="emulated", open=lambda: Flipping(model_of(torch.float32), some), precision="int8", expected=True)
+    shipped = dataclasses.replace(emulated, name="shipped", expected=False, shipped=True)
+    report = checked([yardstick(), emulated, shipped], part=samples().part(12))
+    found = report.rows[2].outputs["logits"]
+    assert (report.rows[2].status, found.difference.agreement.differ, found.difference.agreement.ties) == ("passed", 4, 0)
+    assert (report.rows[2].answers.differ, report.rows[2].answers.ties) == (4, 0)
+    assert found.from_emulation.median_abs == 0
+    few, *_, attention = lines_from_report(report)
+    assert few == "shipped, logits: 94.80 % of its decisions are the reference's (4 of 77 differ, 0 of them ties)"
+    assert attention.startswith(
+        "Attention: Its logits decide otherwise than the reference more often than once in a hundred: 94.80 %"
+    )
+    asked = checked([yardstick(), emulated, shipped], judgement=Judgement(min_agreement=0.99))
+    assert [row.status for row in asked.rows] == ["passed", "passed", "failed"]
+    assert asked.rows[2].reason == "logits: 94.80 % of the decisions agree; --min-agreement asks for 99.00 %"
 
 
 def test_nothing_is_judged_without_something_to_expect():
     with pytest.raises(CompareError, match="expected a candidate that says what to expect of int8; found none"):
-        parity_from_candidates(reference(), [yardstick(), Candidate(name="x", open="why", precision="int8")], samples())
+        checked([yardstick(), Candidate(name="x", open="why", precision="int8")])
 
 
 def test_a_checkpoint_that_its_precision_cannot_hold():
-    broken = reference(torch.float32)
+    broken = model_of(torch.float32)
     broken.head.classifier.bias.data[:] = torch.inf
     candidates = [Candidate(name="torch float32", open=lambda: TorchSession(broken), expected=True)]
     with pytest.raises(
         CompareError, match="logits: torch float32 gives NaN or infinite values for this checkpoint; expected finite"
     ):
-        parity_from_candidates(reference(), candidates, samples())
+        checked(candidates)
 
 
 @pytest.mark.parametrize(
@@ -197,12 +264,13 @@ def test_the_table_names_reasons():
         precision="fp32",
         status="not run",
         reason="no NVIDIA GPU [on this host]",
+        inputs=0,
         median_ms=None,
-        answers_agree=None,
+        answers=None,
         outputs={},
     )
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(table_from_report(ParityReport(rows=(row,), expected={})))
+    console.print(table_from_report(ParityReport(rows=(row,), inputs=1, expected={})))
     assert "engine: not run: no NVIDIA GPU [on this host]" in console.export_text()
 
 
@@ -213,7 +281,7 @@ def latency(not_timed=None, **rows):
 
 def test_the_lines_say_what_runs_and_what_is_not_faster():
     proof = PrecisionProof(precision="int8", read_from="a graph", share=0.96, share_of_all=0.875, stayed=("x",))
-    plain = ParityReport(rows=(), expected={})
+    plain = ParityReport(rows=(), inputs=0, expected={})
     assert lines_from_report(plain) == []
     slower = dataclasses.replace(plain, proof=proof, latency=latency(float32=2.0, other=5.0, int8=3.04))
     assert lines_from_report(slower) == [

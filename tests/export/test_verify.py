@@ -69,6 +69,23 @@ def test_a_whole_bundle_passes(whole_bundle):
     assert 0 < logits["max_abs"] <= logits["limit_max_abs"]
     assert logits["cosine"] == pytest.approx(1)
     assert logits["passed"]
+    assert (logits["agreement"]["share"], logits["agreement"]["decisions"], logits["agreement"]["ties"]) == (1.0, 4, 0)
+
+
+def test_decisions_that_differ_are_counted_and_ties_apart(bundle):
+    path = bundle / "golden.safetensors"
+    with safetensors.safe_open(path, "numpy") as file:
+        limit = float(file.metadata()["limit.logits"])
+        metadata = file.metadata()
+    tensors = safetensors.numpy.load(path.read_bytes())
+    logits = tensors["reference.logits"]
+    best = logits.argmax(axis=-1)
+    logits[0, (best[0] + 1) % 3] = logits[0, best[0]] + limit  # a tie, and beyond the limit on the way there
+    logits[1, (best[1] + 1) % 3] = logits[1, best[1]] + 10 * limit
+    bundle = replaced(bundle, path.name, safetensors.numpy.save(tensors, metadata))
+    values = json.loads(run(bundle, "--json").stdout)["rows"][0]["outputs"]["logits"]["agreement"]
+    assert (values["decisions"], values["differ"], values["ties"], values["share"]) == (4, 2, 1, 0.5)
+    assert "50.00%" in run(bundle).stdout
 
 
 def test_references_that_it_misses_are_exit_3(bundle):
