@@ -32,8 +32,8 @@ class Task:
     """One task: what people and transformers call it, its head, and its tensors.
 
     `outputs` maps each output's name to its axes, in the head's order. `pooled` tells that the head reads the pooler,
-    `paired` that an input is two texts, `labelled` that the outputs are the configuration's labels, `decides` that the
-    highest score along an output's last axis is an answer. `attends` tells that the model has attention, hence a mask.
+    `paired` that an input is two texts, `labelled` that the outputs are the configuration's labels.
+    `attends` tells that the model has attention, hence a mask.
     `predict_positions` is how many tokens masked-lm predicts, which it is told; None means every token.
     """
 
@@ -46,7 +46,6 @@ class Task:
     pooled: bool = False
     paired: bool = False
     labelled: bool = False
-    decides: bool = True
     attends: bool = False
     predict_positions: int | None = None
 
@@ -68,7 +67,6 @@ TASKS: Mapping[str, Task] = {
             outputs={"last_hidden_state": (BATCH, SEQUENCE, HIDDEN), "pooler_output": (BATCH, HIDDEN)},
             aliases=("embeddings", "embedding", "feature_extraction"),
             pooled=True,
-            decides=False,
         ),
         Task(
             name="pretraining",

@@ -6,9 +6,10 @@ from fnet_runtime.session import Outputs
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import LABELS, SEQUENCE, Task
+from fnet_export.decisions import SIGN, decision_of_task, decisions
 
 SHOWN = 8
-"""Of the tokens, how many are told of."""
+"""Of the tokens or labels, how many are told of."""
 
 
 def texts_from_outputs(task: Task, config: FNetConfig, outputs: Outputs) -> list[str]:
@@ -21,16 +22,24 @@ def _said(task: Task, config: FNetConfig, name: str, scores: npt.NDArray[np.floa
     label = f"{name.removesuffix('_logits')} " if len(task.outputs) > 1 else ""
     if not np.isfinite(scores).all():
         return f"{label}not finite"
-    if not task.decides:
+    decision = decision_of_task(task.name, config.problem_type, config.num_labels)
+    if task.name == "sequence-classification" and (decision is None or scores.shape[-1] == 1):
+        return _listed([f"{float(score):.6g}" for score in scores])
+    if decision is None:
         return f"{label}length {float(np.linalg.norm(scores)):.6g}"
+    if decision == SIGN:
+        return _listed([config.labels[i] for i in np.flatnonzero(decisions(scores, decision))]) or "no label"
     if scores.ndim > 1:
-        shown = ", ".join(_name(task, config, name, int(i)) for i in scores[:SHOWN].argmax(axis=-1))
-        return f"{label}{shown}{', ...' if len(scores) > SHOWN else ''}"
+        return f"{label}{_listed([_name(task, config, name, int(i)) for i in scores.argmax(axis=-1)])}"
     best = scores.argmax()
     if scores.shape[-1] == 1:
         return f"{label}{float(scores[0]):.6g}"
     shifted = np.exp(scores.astype(np.float64) - float(scores.max()))
     return f"{label}{_name(task, config, name, int(best))} {float(shifted[best] / shifted.sum()):.4f}"
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(words[:SHOWN]) + (", ..." if len(words) > SHOWN else "")
 
 
 def _name(task: Task, config: FNetConfig, name: str, index: int) -> str:

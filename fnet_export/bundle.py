@@ -20,7 +20,7 @@ from onnx.helper import find_min_ir_version_for, make_opsetid
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
-from fnet_export.errors import AccuracyError, OutputError, ParityError
+from fnet_export.errors import AccuracyError, AgreementError, OutputError, ParityError
 from fnet_export.working import check_free, check_place, held, new_folder, set_aside
 
 
@@ -81,7 +81,7 @@ def _kept_as_failed(folder: Path, output: Path, why: ParityError) -> str:
     except OSError as error:
         return f"the files could not be kept ({error.strerror})"
     kept = f"the files are in {failed}, which is no bundle"
-    return kept if isinstance(why, AccuracyError) else f"{kept}; fnet-export bisect {failed} looks for the place"
+    return kept if isinstance(why, AccuracyError | AgreementError) else f"{kept}; fnet-export bisect {failed} looks for the place"
 
 
 def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Path:
@@ -183,10 +183,11 @@ def lowest_ir_version(graph: ir.Model) -> int:
 def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, limits: Mapping[str, float], task: Task) -> None:
     """Write golden.safetensors from `float64` references; outputs per token keep their first 16 tokens. Raises OSError.
 
-    `limits` are the largest absolute errors, by output.
+    Where the answer is a token, all of them are kept: a part would decide otherwise. `limits` are the largest absolute errors, by
+    output.
     """
     kept = {
-        name: reference[:, :GOLDEN_POSITIONS] if SEQUENCE in task.outputs[name] else reference
+        name: reference[:, :GOLDEN_POSITIONS] if SEQUENCE in task.outputs[name][:-1] else reference
         for name, reference in references.items()
     }
     tensors = {INPUT + name: array for name, array in inputs.items()} | {REFERENCE + name: array for name, array in kept.items()}

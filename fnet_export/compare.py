@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fnet_export.agreement import Agreement
+from fnet_export.decisions import HIGHEST, differing
 from fnet_export.errors import CompareError
 from fnet_export.tolerance import Errors, Limit
 
@@ -33,10 +34,10 @@ class Difference:
     """How far an output is from its reference.
 
     max_abs, mean_abs: largest and mean absolute error; max_rel: the largest over the reference's largest magnitude; cosine: the
-    smallest over the last axis. Where the output decides something, else None: kl, the mean Kullback-Leibler divergence of its
-    softmax from the reference's, in nats; agreement, how many decisions are equal; top5, the mean share of the five best choices in
-    common, where there are 100 or more. nonfinite_count: NaN and infinite values of the output, any of which makes the other
-    figures infinite, cosine and top5 nought, and every decision of that input one that differs.
+    smallest over the last axis. agreement: how many decisions are equal, None where nothing is decided. Where the highest score is
+    the decision, else None: kl, the mean Kullback-Leibler divergence of the softmax from the reference's, in nats; top5, the mean
+    share of the five best choices in common, where there are 100 or more. nonfinite_count: NaN and infinite values of the output,
+    any of which makes the other figures infinite, cosine and top5 nought, and every decision of that input one that differs.
     """
 
     max_abs: float
@@ -64,28 +65,28 @@ class _Input:
     cosine: float = math.inf
     nonfinite: int = 0
     decisions: int = 0
-    margins: list[Tensor] = field(default_factory=list)
-    """Of the decisions that differ, how much worse the reference holds the choice taken."""
+    margins: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    """Of the decisions that differ, how large an error of each score that takes."""
     kl: list[float] = field(default_factory=list)
     top5: list[float] = field(default_factory=list)
 
     def differing(self, limit: Limit) -> tuple[int, int]:
-        """Return how many decisions differ, and how many of these the reference scores within twice the limit: ties."""
+        """Return how many decisions differ, and how many of these an error within the limit makes: ties."""
         if self.nonfinite:
             return self.decisions, 0
-        return sum(len(found) for found in self.margins), sum(int((found <= 2 * limit.max_abs).sum()) for found in self.margins)
+        return sum(len(found) for found in self.margins), sum(int((found <= limit.max_abs).sum()) for found in self.margins)
 
 
 @dataclass
 class Comparison:
     """Compares an output with its reference input by input, as if all were one array.
 
-    `decides` tells that the highest score along the last axis is an answer. `ties` tells that a decision between two choices that
-    the reference scores closer than twice the limit is a tie: in float32 alone, where rounding makes ties. `histogram` has the
-    number of absolute errors between LOG10_EDGES; it is filled where `counts` is set.
+    `decision` is what the last axis decides (decisions.py), if anything. `ties` tells that a decision that differs is a tie where
+    an error within the limit makes it differ: in float32 alone, where rounding makes ties. `histogram` has the number of absolute
+    errors between LOG10_EDGES; it is filled where `counts` is set.
     """
 
-    decides: bool
+    decision: str | None
     ties: bool = True
     counts: bool = False
     histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LOG10_EDGES) - 1, np.int64))
@@ -108,7 +109,7 @@ class Comparison:
             whole_got, whole_want = torch.from_numpy(np.array(got, order="C")), torch.from_numpy(np.array(want, order="C"))
             for part in _parts(whole_got.shape):
                 self._add(found, whole_got[part].double(), whole_want[part].double())
-            if self.decides and not found.nonfinite:
+            if self.decision == HIGHEST and not found.nonfinite:
                 _add_distributions(found, whole_got, whole_want)
 
     def _add(self, found: _Input, got: Tensor, want: Tensor) -> None:
@@ -117,8 +118,8 @@ class Comparison:
         if not math.isfinite(largest):
             raise CompareError("the reference holds NaN or infinite values; expected finite ones")
         found.scale = max(found.scale, largest)
-        if self.decides:
-            found.decisions += want[..., 0].numel()
+        if self.decision is not None:
+            found.decisions += want[..., 0].numel() if self.decision == HIGHEST else want.numel()
         error = (got - want).abs_()
         worst, total = float(error.max()), float(error.sum())
         found.max = max(found.max, worst if math.isfinite(worst) else math.inf)
@@ -131,11 +132,10 @@ class Comparison:
         if self.counts:
             places = error.clamp_min_(10 ** LOG10_EDGES[0]).log10_().sub_(LOG10_EDGES[0]).mul_(1 / LOG10_STEP).long().flatten()
             self.histogram += torch.bincount(places.clamp_(max=len(self.histogram) - 1), minlength=len(self.histogram)).numpy()
-        if self.decides:
-            chosen, right = got.argmax(dim=-1, keepdim=True), want.argmax(dim=-1, keepdim=True)
-            differs = chosen != right
+        if self.decision is not None:
+            differs, margins = differing(got.numpy(), want.numpy(), self.decision)
             if differs.any():
-                found.margins.append((want.gather(-1, right) - want.gather(-1, chosen))[differs])
+                found.margins.append(margins[differs])
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -180,7 +180,7 @@ class Comparison:
         """Return what was found so far; the limit tells ties apart. Raises CompareError when nothing was compared."""
         errors = self.errors()
         agreement = None
-        if self.decides:
+        if self.decision is not None:
             counted = [self._differing(found, limit) for found in self._inputs.values()]
             agreement = Agreement(
                 decisions=sum(found.decisions for found in self._inputs.values()),
@@ -196,7 +196,7 @@ class Comparison:
                 mean_abs=math.inf,
                 max_rel=math.inf,
                 cosine=0.0,
-                kl=math.inf if self.decides else None,
+                kl=math.inf if self.decision == HIGHEST else None,
                 agreement=agreement,
                 top5=0.0 if top5 else None,
                 nonfinite_count=nonfinite,

@@ -9,7 +9,8 @@ FNetExportError
 ├── OptionError      options that do not go together, or a value that is none
 ├── OutputError      the bundle cannot be written where it was asked for
 ├── ParityError      a runtime disagrees with the reference
-│   └── AccuracyError  a bundle that agrees is less accurate on labelled data than was asked for
+│   ├── AgreementError  a bundle within its limits decides otherwise more often than was asked for
+│   └── AccuracyError   a bundle that agrees is less accurate on labelled data than was asked for
 ├── BenchError       a bundle cannot be measured
 ├── EvaluationError  labelled data and bundles do not fit each other
 ├── SourceError      the checkpoint of a bundle cannot be found, or is another
@@ -91,6 +92,10 @@ class ParityError(FNetExportError):
         """Take the message and the report that it is about."""
         super().__init__(message)
         self.report, self.values = report, values
+
+
+class AgreementError(ParityError):
+    """A bundle is within the limits of its reference, but decides otherwise more often than was asked for."""
 
 
 class AccuracyError(ParityError):

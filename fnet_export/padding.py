@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from fnet_runtime.scores import BINARY, MULTI_LABEL, REGRESSION, problem_of_labels
 from fnet_runtime.session import Ids
 from fnet_runtime.tokenizer import Tokenizer
 from torch import Tensor
@@ -21,6 +20,7 @@ from fnet_core.checkpoint import Checkpoint, model_from_checkpoint
 from fnet_core.config import SIZED_MIXINGS, FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, VOCAB, Task, task_named
+from fnet_export.decisions import HIGHEST, decision_of_task, decisions
 from fnet_export.emails import emails
 from fnet_export.errors import CompareError, GraphError
 from fnet_export.inputs import samples_from_texts, spread
@@ -144,6 +144,7 @@ def drift_from_model(
     its masked ones. Raises CompareError when an output is not finite.
     """
     task, trained_tokens = model.task, trained.length
+    decision = decision_of_task(task.name, model.config.problem_type, model.config.num_labels)
     every = (trained_tokens, *lengths)
     masked = replace(task, attends=True)  # the mask says which tokens there are, whether or not the model reads it
     samples = {length: samples_from_texts(masked, tokenizer, texts, sequence_length=length, choices=choices) for length in every}
@@ -172,7 +173,7 @@ def drift_from_model(
                         continue
                     tokens = _compared_tokens(inputs, tokenizer.mask_id if VOCAB in axes else None)
                     pair = (pair[0][tokens], pair[1][tokens])
-                changes[name] = _change(*map(torch.from_numpy, pair), name=name, decision=_decision(task, model.config))
+                changes[name] = _change(*map(torch.from_numpy, pair), name=name, decision=decision)
             (fitting if fits else cut)[length].append(changes)
         on_progress(row + 1, len(texts))
     return Drift(
@@ -226,26 +227,7 @@ def _compared_tokens(inputs: Mapping[str, Ids], mask_id: int | None) -> Ids:
     return found if len(found) else np.zeros(1, np.int64)
 
 
-Decision = Callable[[Tensor], Tensor]
-
-
-def _decision(task: Task, config: FNetConfig) -> Decision | None:
-    """What an output's last axis decides, None where nothing."""
-    problem = problem_of_labels(config.problem_type, config.num_labels) if task.name == "sequence-classification" else None
-    if problem in (MULTI_LABEL, BINARY):
-        return _each_label
-    return _highest if task.decides and problem != REGRESSION else None
-
-
-def _highest(output: Tensor) -> Tensor:
-    return output.argmax(dim=-1)
-
-
-def _each_label(output: Tensor) -> Tensor:
-    return output > 0
-
-
-def _change(output: Tensor, trained: Tensor, *, name: str, decision: Decision | None) -> _Change:
+def _change(output: Tensor, trained: Tensor, *, name: str, decision: str | None) -> _Change:
     """Compare one output of one text, `float32[n]` or `float32[tokens, n]`."""
     got, want = output.double(), trained.double()
     if not (got.isfinite().all() and want.isfinite().all()):
@@ -253,8 +235,8 @@ def _change(output: Tensor, trained: Tensor, *, name: str, decision: Decision | 
     return _Change(
         cosine=float(functional.cosine_similarity(got, want, dim=-1).min()),
         max_rel=float((got - want).abs().max() / want.abs().max().clamp(min=torch.finfo(torch.float32).tiny)),
-        agreement=None if decision is None else float((decision(got) == decision(want)).double().mean()),
-        kl=_divergence(got, want) if decision is _highest else None,
+        agreement=None if decision is None else float((decisions(got, decision) == decisions(want, decision)).double().mean()),
+        kl=_divergence(got, want) if decision == HIGHEST else None,
     )
 
 

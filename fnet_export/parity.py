@@ -15,6 +15,7 @@ from fnet_runtime.session import Outputs, Session, run_in_batches
 from fnet_export.agreement import Agreement, points_of
 from fnet_export.answer_text import texts_from_outputs
 from fnet_export.compare import Comparison
+from fnet_export.decisions import decision_of_task
 from fnet_export.errors import CompareError
 from fnet_export.inputs import Samples
 from fnet_export.parity_report import Distance, OutputRow, ParityReport, Row, Shown, WorstInput
@@ -202,12 +203,13 @@ class _Run:
 
     def __init__(self, candidate: Candidate, reference: Reference) -> None:
         self.candidate, self._task, self._config = candidate, reference.task, reference.config
+        self._decision = decision_of_task(self._task.name, self._config.problem_type, self._config.num_labels)
         self.reason = candidate.open if isinstance(candidate.open, str) else None
         self.failed = False
         self._found = {
             name: _Found(
-                Comparison(decides=self._task.decides, ties=candidate.precision == FP32, counts=candidate.shipped),
-                Comparison(decides=False),
+                Comparison(decision=self._decision, ties=candidate.precision == FP32, counts=candidate.shipped),
+                Comparison(decision=None),
             )
             for name in self._task.outputs
         }
@@ -283,13 +285,12 @@ class _Run:
     def row(self, model: "_Run", judgement: Judgement) -> Row:
         """Judge what was found; `model` says what to expect of the precision."""
         outputs: dict[str, OutputRow] = {}
-        answers, reasons = None, []
+        answers = None
         if self.reason is None:
             limits, distances = self._limits(model, judgement)
             for name, found in self._found.items():
-                outputs[name], reason = self._output(name, found, limits[name], distances[name], judgement)
-                reasons += [] if reason is None else [reason]
-            if self._task.decides:
+                outputs[name] = self._output(name, found, limits[name], distances[name], judgement)
+            if self._decision is not None:
                 unlike = [found.reference.otherwise(limits[name]) for name, found in self._found.items()]
                 differ = frozenset[int]().union(*(one for one, _ in unlike))
                 tied = {i for i in differ if all(i not in one or i in ties for one, ties in unlike)}
@@ -301,31 +302,28 @@ class _Run:
             name=self.candidate.name,
             precision=self.candidate.precision,
             status=status,
-            reason=self.reason if self.reason is not None else "; ".join(reasons) or None,
+            reason=self.reason if self.reason is not None else "; ".join(o.too_few for o in outputs.values() if o.too_few) or None,
             inputs=len(self._inputs()),
             median_ms=statistics.median(self._times) if self._times else None,
             answers=answers,
             outputs=outputs,
         )
 
-    def _output(
-        self, name: str, found: _Found, limit: Limit, distance: DistanceLimit, judgement: Judgement
-    ) -> tuple[OutputRow, str | None]:
-        """Judge one output, and say why when too few of its decisions are the reference's."""
+    def _output(self, name: str, found: _Found, limit: Limit, distance: DistanceLimit, judgement: Judgement) -> OutputRow:
+        """Judge one output, and say so when too few of its decisions are the reference's."""
         difference = found.reference.difference(limit)
-        passed, agreement = difference.within(limit), difference.agreement
+        held, agreement = difference.within(limit), difference.agreement
         emulation = None
         if found.emulation.inputs:
             apart = found.emulation
             emulation = Distance(median_abs=apart.median_abs(), mean_abs=apart.errors().mean_abs, limit=distance)
-            passed = passed and emulation.within
+            held = held and emulation.within
         if agreement is not None and self.candidate.precision == FP32:
-            passed = passed and agreement.differ == agreement.ties
-        reason, least = None, judgement.min_agreement
+            held = held and agreement.differ == agreement.ties
+        too_few, least = None, judgement.min_agreement
         if agreement is not None and self.candidate.shipped and least is not None and agreement.share < least:
-            passed = False
-            reason = f"{name}: {points_of(agreement.share)} of the decisions agree; --min-agreement asks for {points_of(least)}"
-        return OutputRow(difference=difference, limit=limit, passed=passed, from_emulation=emulation), reason
+            too_few = f"{name}: {points_of(agreement.share)} of the decisions agree; --min-agreement asks for {points_of(least)}"
+        return OutputRow(difference=difference, limit=limit, held=held, too_few=too_few, from_emulation=emulation)
 
     def shown(self, names: Sequence[str], reference: Reference, model: "_Run", judgement: Judgement) -> Shown:
         """Show the row closer."""

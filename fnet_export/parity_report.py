@@ -33,12 +33,21 @@ class Distance:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputRow:
-    """One output of one row: how it compared, its limit, and whether that holds; in int8 also its distance from the emulation."""
+    """One output of one row: how it compared, its limit, and whether that holds; in int8 also its distance from the emulation.
+
+    `too_few` says that fewer of its decisions are the reference's than --min-agreement asks for.
+    """
 
     difference: Difference
     limit: Limit
-    passed: bool
+    held: bool
+    too_few: str | None = None
     from_emulation: Distance | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether its limit holds, and enough of its decisions are the reference's."""
+        return self.held and self.too_few is None
 
     @property
     def share_of_limit(self) -> float:
@@ -65,6 +74,16 @@ class Row:
     median_ms: float | None
     answers: Agreement | None
     outputs: Mapping[str, OutputRow]
+
+    @property
+    def too_few(self) -> tuple[str, ...]:
+        """Say which of its outputs have fewer decisions of the reference's than --min-agreement asks for."""
+        return tuple(output.too_few for output in self.outputs.values() if output.too_few is not None)
+
+    @property
+    def disagrees(self) -> bool:
+        """Tell whether it failed by more than --min-agreement."""
+        return self.status == FAILED and not (self.too_few and all(output.held for output in self.outputs.values()))
 
 
 @dataclass(frozen=True, kw_only=True)

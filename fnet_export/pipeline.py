@@ -29,7 +29,7 @@ from fnet_export.accuracy import Accuracy, accuracy_from_plan, check_records
 from fnet_export.bundle import bundle_folder, files_from_folder, tensors_from_task, write_golden
 from fnet_export.candidates import candidates_from_plan, trained_model
 from fnet_export.emulation import expected_model
-from fnet_export.errors import AccuracyError, ParityError
+from fnet_export.errors import AccuracyError, AgreementError, ParityError
 from fnet_export.evidence import values_from_report
 from fnet_export.evidence_files import write_evidence
 from fnet_export.graphs import Graphs, graphs_from_plan, lowered_from_plan
@@ -53,7 +53,6 @@ from fnet_export.proof import (
 )
 from fnet_export.reference import reference_cache, reference_from_model
 from fnet_export.rivals import latency_from_plan
-from fnet_export.status import FAILED
 from fnet_export.tensorrt import Engine, engine_from_graph
 from fnet_export.tokenizer_config import write_tokenizer
 from fnet_export.tolerance import limit_from_expected
@@ -77,9 +76,9 @@ class Export:
 def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
     """Export: checkpoint, model, graph, engine, parity, bundle.
 
-    Raises ParityError when a runtime disagrees with the reference, and AccuracyError when the bundle is less accurate on labelled
-    data than was asked for; the files are then in `OUTPUT.failed`. Raises EvaluationError, OutputError, GraphError, EngineError,
-    CheckpointError and SessionError as the stages do.
+    Raises ParityError when a runtime disagrees with the reference, AgreementError below --min-agreement, and AccuracyError
+    when the bundle is less accurate on labelled data than was asked for; the files are then in `OUTPUT.failed`. Raises
+    EvaluationError, OutputError, GraphError, EngineError, CheckpointError and SessionError as the stages do.
     """
     options = plan.options
     for note in plan.notes:
@@ -160,13 +159,16 @@ def _proved(
 
 
 def _check(report: ParityReport, accuracy: Accuracy | None, values: Mapping[str, Any]) -> None:
-    """Raise ParityError for a row that failed, and AccuracyError for a limit that was missed."""
-    missed = "; ".join(accuracy.missed) if accuracy is not None else ""
-    if not report.passed:
-        failed = ", ".join(row.name for row in report.rows if row.status == FAILED)
-        raise ParityError("; ".join(filter(None, [f"parity failed: {failed or 'nothing ran'}", missed])), report, values)
+    """Raise ParityError for a row that failed, AgreementError for too few equal decisions, AccuracyError for a limit missed."""
+    too_few = [f"{row.name}: {text}" for row in report.rows for text in row.too_few]
+    missed = [*too_few, *(accuracy.missed if accuracy is not None else ())]
+    failed = ", ".join(row.name for row in report.rows if row.disagrees)
+    if failed or not (report.passed or too_few):
+        raise ParityError("; ".join([f"parity failed: {failed or 'nothing ran'}", *missed]), report, values)
+    if too_few:
+        raise AgreementError("; ".join(missed), report, values)
     if missed:
-        raise AccuracyError(missed, report, values)
+        raise AccuracyError("; ".join(missed), report, values)
 
 
 def _samples(plan: Plan) -> Samples:

@@ -38,6 +38,7 @@ from fnet_export.agreement import check_min_agreement
 from fnet_export.bundle import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
 from fnet_export.calibrate import METHODS, MINMAX
 from fnet_export.choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
+from fnet_export.decisions import decision_of_task
 from fnet_export.emails import EMAILS
 from fnet_export.errors import GraphError, OptionError, OutputError, PrecisionError
 from fnet_export.evaluate import Limits
@@ -185,6 +186,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     config = checkpoint.config
     task = task_of_config(task, config)
     _check_token_types(task, checkpoint)
+    _check_decides(options, task, config)
     random_head = head_is_drawn(checkpoint, task, random_head=options.random_head)
     trained = trained_length_from_checkpoint(checkpoint, options.sequence_length)
     if options.sequence_length is None or not options.accept_drift:
@@ -229,6 +231,13 @@ def plan_from_options(options: ExportOptions) -> Plan:
         notes=tuple(notes),
         expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
     )
+
+
+def _check_decides(options: ExportOptions, task: Task, config: FNetConfig) -> None:
+    """Refuse --min-agreement where nothing is decided."""
+    if options.min_agreement is not None and decision_of_task(task.name, config.problem_type, config.num_labels) is None:
+        what = config.problem_type if task.name == "sequence-classification" else task.name
+        raise OptionError(f"--min-agreement: {what} decides nothing that could agree; leave it out, parity.json has the errors")
 
 
 def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
@@ -318,9 +327,9 @@ def _expected_bytes(
     rows = len(GOLDEN_ROWS)
     golden = rows * 8 * len(task.inputs) * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)
     for output in task.outputs.values():
-        count = rows
+        count, kept = rows, axes | ({SEQUENCE: length} if output[-1] == SEQUENCE else {})
         for axis in output[1:]:
-            count *= axis if isinstance(axis, int) else axes.get(axis, config.hidden_size)
+            count *= axis if isinstance(axis, int) else kept.get(axis, config.hidden_size)
         golden += 8 * count
     bytes_of = {name: 1 if options.precision == INT8 and is_quantised(name, layers) else size for name, _ in weights}
     graph = sum(weight.numel() * bytes_of[name] for name, weight in weights) + size * matrices

@@ -4,7 +4,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.agreement import points_of, text_of_agreement, text_of_few
+from fnet_export.agreement import attentions, points_of, text_of_agreement
 from fnet_export.headroom import TENSORS, Headroom
 from fnet_export.parity_report import ParityReport
 from fnet_export.status import styled
@@ -79,8 +79,7 @@ def _lines_from_agreement(report: ParityReport) -> list[str]:
     lines = [f"{report.shipped}, {name}: {text_of_agreement(values, 'decisions')}" for name, values in counted.items()]
     if counted and row is not None and row.answers is not None:
         lines.append(f"{report.shipped}: {text_of_agreement(row.answers.values(), 'whole answers')}")
-    few = (text_of_few(values, name) for name, values in counted.items())
-    return [*lines, *(f"Attention: {line}." for line in few if line is not None)]
+    return [*lines, *attentions(agreements)]
 
 
 def _lines_from_latency(latency: Latency) -> list[str]:

@@ -30,7 +30,8 @@ RULE = (
     f"be {FROM_EMULATION_MEDIAN:g} of the median error of the emulation and {MULTIPLE} units of float32, and over all inputs "
     f"{FROM_EMULATION_MEAN:g} of the expected mean error",
     "an output passes when it is finite and its errors are within their limits; in fp32 every decision must be the reference's as "
-    "well, but for ties: decisions whose two choices the reference scores within twice the limit of each other",
+    "well, but for ties: decisions between two choices that the reference scores within twice the limit of each other, or by the "
+    "sign of a score that is within the limit of zero",
     "in other precisions a decision that differs differs: it is counted, and fails the shipped row below --min-agreement",
 )
 """The tolerance in spec form."""

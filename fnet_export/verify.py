@@ -14,14 +14,13 @@ from fnet_runtime.manifest import FP32, GOLDEN, AxisProfile, Manifest, manifest_
 from fnet_runtime.pipelines import load, runtimes_from_manifest
 from fnet_runtime.session import Ids, Outputs, run_in_batches
 
-from fnet_export.agreement import Agreement
+from fnet_export.agreement import Agreement, attentions
+from fnet_export.decisions import SIGN, decision_of_task, differing
 from fnet_export.environment import environment_of_host
 from fnet_export.status import FAILED, NOT_RUN, PASSED
 from fnet_export.tolerance import Tolerance
 
 Floats = npt.NDArray[np.float64]
-DECIDES = "logits"
-"""Ends the name of an output of which the highest is an answer."""
 REFERENCE = "the float64 references of golden.safetensors"
 
 
@@ -44,6 +43,11 @@ class RuntimeResult:
     status: str
     reason: str | None
     outputs: Mapping[str, OutputResult]
+
+    @property
+    def attentions(self) -> list[str]:
+        """Say of which outputs too few decisions are the reference's."""
+        return attentions({name: output.agreement for name, output in self.outputs.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ class Verification:
             "samples": self.samples,
             "rows": [
                 {"runtime": row.runtime, "version": row.version, "status": row.status, "reason": row.reason}
-                | {"outputs": {name: _output_values(output) for name, output in row.outputs.items()}}
+                | {"outputs": {name: _output_values(output) for name, output in row.outputs.items()}, "attention": row.attentions}
                 for row in self.rows
             ],
         }
@@ -88,23 +92,31 @@ def verification_from_bundle(folder: Path, *, runtime: str = "auto", tolerance: 
     golden = golden_from_file(folder / GOLDEN)
     names = runtimes_from_manifest(manifest) if runtime == "auto" else (runtime,)
     installed = environment_of_host().libraries
-    ties = manifest.precision == FP32
-    rows = tuple(_row(folder, name, installed.get(name.replace("-", "_")), golden, tolerance, ties=ties) for name in names)
+    rows = tuple(_row(folder, name, installed.get(name.replace("-", "_")), golden, tolerance) for name in names)
     return Verification(manifest=manifest, samples=len(next(iter(golden.inputs.values()))), rows=rows)
 
 
-def _row(
-    folder: Path, runtime: str, version: str | None, golden: Golden, tolerance: Tolerance | None, *, ties: bool
-) -> RuntimeResult:
-    status, reason, outputs = NOT_RUN, None, {}
+def _row(folder: Path, runtime: str, version: str | None, golden: Golden, tolerance: Tolerance | None) -> RuntimeResult:
+    status, reason = NOT_RUN, None
+    outputs: dict[str, OutputResult] = {}
     try:
-        session = load(folder, runtime=runtime).session
+        pipeline = load(folder, runtime=runtime)
         status = FAILED
-        answered = _Answered(run_in_batches(session, golden.inputs))
-        outputs = {
-            check.output: _result(check, golden.references[check.output], answered.run({}).get(check.output), tolerance, ties=ties)
-            for check in checks_from_session(answered, golden)
-        }
+        answered = _Answered(run_in_batches(pipeline.session, golden.inputs))
+        manifest = pipeline.manifest
+        decision = decision_of_task(manifest.task, pipeline.problem_type, len(manifest.labels))
+        ties = manifest.precision == FP32
+        for check in checks_from_session(answered, golden):
+            name, limit = check.output, check.limit
+            reference, output = golden.references[name], answered.run({}).get(name)
+            if tolerance is not None:
+                limit = tolerance.limit(float(np.abs(reference).max()))
+            outputs[name] = OutputResult(
+                check=check,
+                limit_max_abs=limit,
+                passed=check.passed if tolerance is None else check.max_abs <= limit,
+                agreement=None if output is None else _agreement(output, reference, limit, decision, ties=ties),
+            )
         status = PASSED if all(output.passed for output in outputs.values()) else FAILED
     except SessionError as error:
         reason = str(error)
@@ -124,26 +136,19 @@ class _Answered:
         return self._outputs
 
 
-def _result(
-    check: Check, reference: Floats, output: npt.NDArray[np.floating] | None, tolerance: Tolerance | None, *, ties: bool
-) -> OutputResult:
-    limit = check.limit if tolerance is None else tolerance.limit(float(np.abs(reference).max()))
-    passed = check.passed if tolerance is None else check.max_abs <= limit
-    agreement = None if output is None else _agreement(check.output, output, reference, limit, ties=ties)
-    return OutputResult(check=check, limit_max_abs=limit, passed=passed, agreement=agreement)
-
-
-def _agreement(name: str, output: npt.NDArray[np.floating], reference: Floats, limit: float, *, ties: bool) -> Agreement | None:
-    """Count equal decisions; None where an output decides nothing, or its reference holds some of the choices only."""
-    if not name.endswith(DECIDES) or output.ndim != reference.ndim or output.shape[-1] != reference.shape[-1]:
+def _agreement(
+    output: npt.NDArray[np.floating], reference: Floats, limit: float, decision: str | None, *, ties: bool
+) -> Agreement | None:
+    """Count equal decisions; None where nothing is decided, or the reference holds some of the choices only."""
+    if decision is None or output.ndim != reference.ndim or output.shape[-1] != reference.shape[-1]:
         return None
     kept = output[tuple(slice(n) for n in reference.shape)]
     if kept.shape != reference.shape:
         return None
-    chosen, right = kept.argmax(axis=-1)[..., None], reference.argmax(axis=-1)[..., None]
-    margins = np.take_along_axis(reference, right, axis=-1) - np.take_along_axis(reference, chosen, axis=-1)
-    differs = (chosen != right) | ~np.isfinite(kept).all(axis=-1, keepdims=True)
-    tied = differs & (margins <= 2 * limit) & np.isfinite(kept).all(axis=-1, keepdims=True)
+    finite = np.isfinite(kept) if decision == SIGN else np.isfinite(kept).all(axis=-1)
+    differs, margins = differing(kept, reference, decision)
+    differs |= ~finite
+    tied = differs & finite & (margins <= limit)
     return Agreement(decisions=differs.size, differ=int(differs.sum()), ties=int(tied.sum()) if ties else 0)
 
 

@@ -52,6 +52,8 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
         for row in found.rows:
             if row.reason is not None:
                 console.print(f"{row.runtime}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
+            for line in row.attentions:
+                console.print(f"{row.runtime}: {line}", highlight=False, markup=False, soft_wrap=True)
     if not found.ran:
         click.echo(f"error: {bundle}: nothing could run on this host, so nothing was checked", err=True)
         sys.exit(NOTHING_RAN)

@@ -31,3 +31,16 @@ def test_a_vector_and_a_number():
     assert text == "last_hidden_state length 2; pooler_output length 5"
     (text,) = texts_from_outputs(TASKS["sequence-classification"], tiny_config(labels=("x",)), {"logits": np.array([[1.5]])})
     assert text == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("problem", "logits", "said"),
+    [
+        ("multi_label_classification", [1.0, -1.0, 2.0], "A, C"),
+        ("multi_label_classification", [-1.0, -1.0, -2.0], "no label"),
+        ("regression", [1.5, -1.0, 2.0], "1.5, -1, 2"),
+    ],
+)
+def test_labels_one_by_one_and_several_numbers(problem, logits, said):
+    config = tiny_config(problem_type=problem)
+    assert texts_from_outputs(TASKS["sequence-classification"], config, {"logits": np.array([logits])}) == [said]

@@ -11,7 +11,7 @@ from fnet_runtime.ort_session import OrtSession
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.bundle import bundle_folder, check_output, files_from_folder, tensors_from_task, write_graph
-from fnet_export.errors import OutputError, ParityError
+from fnet_export.errors import AgreementError, OutputError, ParityError
 from fnet_export.parity_report import ParityReport
 from fnet_export.progress import Bars, Lines, Progress, Quiet
 from fnet_export.trace import graph_from_model
@@ -93,6 +93,14 @@ def test_failed_files_never_replace_what_is_there(tmp_path, kind):
         raise ParityError("parity failed: x", ParityReport(rows=(), inputs=0, expected={}), {})
     assert mine.read_text() == "mine"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.failed", "b.failed-2"]
+
+
+def test_too_few_equal_decisions_have_no_place_to_look_for(tmp_path):
+    with (
+        pytest.raises(AgreementError, match="^x; the files are in .*which is no bundle$"),
+        bundle_folder(tmp_path / "b", force=False),
+    ):
+        raise AgreementError("x", ParityReport(rows=(), inputs=0, expected={}), {})
 
 
 def test_a_name_that_the_disk_cannot_hold(tmp_path):

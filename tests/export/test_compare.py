@@ -5,6 +5,7 @@ import pytest
 
 from fnet_export.agreement import Agreement
 from fnet_export.compare import LOG10_EDGES, Comparison
+from fnet_export.decisions import HIGHEST, SIGN
 from fnet_export.errors import CompareError
 from fnet_export.tolerance import Limit
 
@@ -13,8 +14,8 @@ TIGHT, LOOSE = Limit(max_abs=1e-5, mean_abs=1e-5), Limit(max_abs=1.0, mean_abs=1
 NOUGHT = Limit(max_abs=0.0, mean_abs=0.0)
 
 
-def compared(output, reference=WANT, decides=True, limit=TIGHT):
-    comparison = Comparison(decides=decides)
+def compared(output, reference=WANT, decision=HIGHEST, limit=TIGHT):
+    comparison = Comparison(decision=decision)
     comparison.add(np.asarray(output), np.asarray(reference))
     return comparison.difference(limit)
 
@@ -22,7 +23,7 @@ def compared(output, reference=WANT, decides=True, limit=TIGHT):
 def test_batches_count_as_one_array():
     reference = np.array([[2.0, 1.9], [1.0, 3.0]])
     output = reference + np.array([[0, 0.4], [0.1, 0]])
-    comparison = Comparison(decides=True)
+    comparison = Comparison(decision=HIGHEST)
     for got, want in zip(output, reference, strict=True):
         comparison.add(got[None], want[None])
     found = comparison.difference(TIGHT)
@@ -33,7 +34,7 @@ def test_batches_count_as_one_array():
     assert (comparison.median_abs(), comparison.median_abs({1})) == (pytest.approx(0.125), pytest.approx(0.05))
     assert comparison.errors({1}).max_abs == pytest.approx(0.1)
     with pytest.raises(CompareError, match="nothing was compared"):
-        Comparison(decides=True).difference(TIGHT)
+        Comparison(decision=HIGHEST).difference(TIGHT)
 
 
 def test_equal_arrays():
@@ -41,8 +42,8 @@ def test_equal_arrays():
     assert (same.max_abs, same.max_rel, same.agreement.share, same.nonfinite_count) == (0.0, 0.0, 1.0, 0)
     assert (same.cosine, same.kl, same.top5) == (pytest.approx(1.0), 0.0, None)
     assert same.within(NOUGHT)
-    assert compared(WANT, decides=False).agreement is None
-    assert compared(WANT, decides=False).kl is None
+    assert compared(WANT, decision=None).agreement is None
+    assert compared(WANT, decision=None).kl is None
 
 
 def test_errors_are_within_both_limits():
@@ -61,10 +62,24 @@ def test_a_flipped_decision_is_counted_whatever_the_limit():
 def test_a_tie_differs_and_is_counted_apart():
     tie = [[1.0, 2.0], [2.0, 1.0]], [[2.0, 2.0 - 1e-9], [2.0, 1.0]]
     assert compared(*tie).agreement == Agreement(decisions=2, differ=1, ties=1)
-    rounded = Comparison(decides=True, ties=False)  # in other precisions than float32 nothing is forgiven
+    rounded = Comparison(decision=HIGHEST, ties=False)  # in other precisions than float32 nothing is forgiven
     rounded.add(*map(np.asarray, tie))
     assert rounded.difference(LOOSE).agreement == Agreement(decisions=2, differ=1, ties=0)
     assert rounded.otherwise(LOOSE) == ({0}, frozenset())
+
+
+def test_a_sign_decides_each_score_and_its_tie_is_within_the_limit_of_zero():
+    want = np.array([[1.0, -1e-6], [-2.0, 3.0], [4.0, 5.0]])
+    flipped = compared([[1.0, 1e-6], [2.0, 3.0], [4.0, 5.0]], want, decision=SIGN)
+    assert flipped.agreement == Agreement(decisions=6, differ=2, ties=1)
+    assert (flipped.kl, flipped.top5) == (None, None)
+    one = np.array([[0.5], [-0.5]])
+    assert compared(-one, one, decision=SIGN).agreement == Agreement(decisions=2, differ=2, ties=0)
+    comparison = Comparison(decision=SIGN)
+    comparison.add(np.array([[1.0, 1e-6], [2.0, 3.0], [math.nan, 5.0]]), want)
+    assert comparison.otherwise(TIGHT) == ({0, 1, 2}, {0})  # an input answers by all of its labels
+    broken = comparison.difference(TIGHT)
+    assert (broken.agreement, broken.kl) == (Agreement(decisions=6, differ=4, ties=1), None)
 
 
 def test_long_outputs_are_compared_in_slices(monkeypatch):
@@ -91,7 +106,7 @@ def test_the_five_best_of_many():
 
 
 def test_errors_are_counted_by_size():
-    comparison = Comparison(decides=False, counts=True)
+    comparison = Comparison(decision=None, counts=True)
     comparison.add(np.array([[0.0, 3e-7, 5e3]]), np.zeros((1, 3)))
     counted = {edge: int(n) for edge, n in zip(LOG10_EDGES, comparison.histogram, strict=False) if n}
     assert counted == {LOG10_EDGES[0]: 1, -7.0: 1, LOG10_EDGES[-2]: 1}
@@ -104,7 +119,7 @@ def test_nan_and_inf_never_agree(bad):
     difference = compared(output)
     assert (difference.nonfinite_count, difference.max_abs, difference.cosine) == (1, math.inf, 0.0)
     assert not difference.within(Limit(max_abs=math.inf, mean_abs=math.inf))
-    comparison = Comparison(decides=True)
+    comparison = Comparison(decision=HIGHEST)
     comparison.add(output, WANT)
     assert comparison.otherwise(TIGHT) == ({1}, frozenset())
     assert comparison.median_abs() == math.inf

@@ -83,5 +83,9 @@ def test_too_few_equal_decisions_are_exit_3(tmp_path):
     assert f"{agreement['differ']} of {agreement['decisions']} differ, 0 of them ties" in shown.output
     assert "--min-agreement asks for 100.00 %" in values["rows"][-1]["reason"]
     assert "--min-agreement asks for 100.00 %" in (folder / PARITY_JUNIT).read_text()
+    error = next(line for line in shown.stderr.splitlines() if line.startswith("error: "))
+    share = values["rows"][-1]["reason"]
+    assert error.startswith(f"error: ONNX Runtime, final graph, optimised: {share}; the files are in ")
+    assert "bisect" not in error
     bad = CliRunner().invoke(main, [*arguments, "--output", str(tmp_path / "b"), "--min-agreement", "101"])
     assert (bad.exit_code, "--min-agreement: expected points of 100" in bad.output) == (2, True)

@@ -8,13 +8,14 @@ import pytest
 import safetensors
 import safetensors.numpy
 from click.testing import CliRunner
-from conftest import export, replaced
+from conftest import export, replaced, save_tiny
 from fnet_runtime.errors import SessionError
-from fnet_runtime.manifest import MANIFEST
+from fnet_runtime.manifest import MANIFEST, manifest_from_folder
 from fnet_runtime.session import ANY_BATCH
 
 from fnet_export import verify
 from fnet_export.cli import main
+from fnet_export.errors import OptionError
 from fnet_export.verify import verification_from_bundle
 
 ENGINE = {"file": "model.engine", "library": "tensorrt_rtx", "version": "1.7", "compute_capabilities": ["1.0"], "batch_profile": {}}
@@ -50,6 +51,10 @@ def off_by(bundle, error):
     tensors = safetensors.numpy.load(path.read_bytes())
     tensors |= {name: a + error * np.abs(a).max() for name, a in tensors.items() if name.startswith("reference.")}
     return replaced(bundle, path.name, safetensors.numpy.save(tensors, metadata))
+
+
+def pipeline_of(session, bundle):
+    return SimpleNamespace(session=session, manifest=manifest_from_folder(bundle), problem_type=None)
 
 
 def test_a_whole_bundle_passes(whole_bundle):
@@ -88,6 +93,50 @@ def test_decisions_that_differ_are_counted_and_ties_apart(bundle):
     assert "50.00%" in run(bundle).stdout
 
 
+def verified(folder, task="sequence-classification", **changes):
+    """Export a small model, then verify it: its outputs of the terminal and of the JSON, and those of the export."""
+    bundle = export(save_tiny(folder / "c", task, **changes), folder / "b", task=task, quick=True).folder
+    (row,) = json.loads(run(bundle, "--json").stdout)["rows"]
+    return bundle, row, json.loads((bundle / "parity.json").read_text())["rows"][-1]
+
+
+def test_an_answer_that_is_a_token_is_counted_whole(tmp_path):
+    _, row, proved = verified(tmp_path, "question-answering")
+    for name in ("start_logits", "end_logits"):
+        assert (row["outputs"][name]["agreement"]["decisions"], row["outputs"][name]["agreement"]["differ"]) == (4, 0)
+        assert proved["outputs"][name]["agreement"]["decisions"] == 16
+
+
+def test_labels_one_by_one_are_counted_by_sign_and_too_few_are_said_in_words(tmp_path):
+    bundle, row, proved = verified(tmp_path, problem_type="multi_label_classification")
+    counts = [found["outputs"]["logits"]["agreement"]["decisions"] for found in (row, proved)]
+    assert (counts, proved["answers"]["decisions"], row["attention"]) == ([4 * 3, 16 * 3], 16, [])
+    path = bundle / "golden.safetensors"
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors = safetensors.numpy.load(path.read_bytes())
+    tensors["reference.logits"] = -tensors["reference.logits"]
+    replaced(bundle, path.name, safetensors.numpy.save(tensors, metadata))
+    (row,) = json.loads(run(bundle, "--json").stdout)["rows"]
+    assert row["outputs"]["logits"]["agreement"]["differ"] == 12
+    (attention,) = row["attention"]
+    assert attention.startswith(
+        "Attention: Its logits decide otherwise than the reference more often than once in a hundred: 0.00 %"
+    )
+    assert attention in run(bundle).stdout
+
+
+def test_a_regression_decides_nothing(tmp_path):
+    _, row, proved = verified(tmp_path, problem_type="regression", labels=("grade",))
+    assert (row["outputs"]["logits"]["agreement"], proved["outputs"]["logits"]["agreement"], proved["answers"]) == (
+        None,
+        None,
+        None,
+    )
+    with pytest.raises(OptionError, match="--min-agreement: regression decides nothing that could agree; leave it out"):
+        export(tmp_path / "c", tmp_path / "d", min_agreement=99)
+
+
 def test_references_that_it_misses_are_exit_3(bundle):
     shown = run(off_by(bundle, 0.1))
     assert (shown.exit_code, "failed" in shown.stdout) == (3, True)
@@ -119,7 +168,7 @@ def test_one_that_opens_and_then_fails_has_failed(whole_bundle, monkeypatch):
     def fail(inputs):
         raise SessionError("ONNX Runtime failed: out of memory")
 
-    monkeypatch.setattr(verify, "load", lambda *_, **__: SimpleNamespace(session=SimpleNamespace(batch=ANY_BATCH, run=fail)))
+    monkeypatch.setattr(verify, "load", lambda *_, **__: pipeline_of(SimpleNamespace(batch=ANY_BATCH, run=fail), whole_bundle))
     shown = run(whole_bundle)
     assert (shown.exit_code, "onnxruntime: failed: ONNX Runtime failed: out of memory" in shown.stdout) == (3, True)
 
@@ -127,7 +176,7 @@ def test_one_that_opens_and_then_fails_has_failed(whole_bundle, monkeypatch):
 def test_other_shapes_and_nan_fail_any_limit(whole_bundle, monkeypatch):
     for output in (np.full((4, 3), np.nan, np.float32), np.zeros((4, 1), np.float32)):
         session = SimpleNamespace(batch=ANY_BATCH, run=lambda _, output=output: {"logits": output})
-        monkeypatch.setattr(verify, "load", lambda *_, session=session, **__: SimpleNamespace(session=session))
+        monkeypatch.setattr(verify, "load", lambda *_, session=session, **__: pipeline_of(session, whole_bundle))
         shown = run(whole_bundle, "--atol", 1e9, "--json")
         logits = json.loads(shown.stdout)["rows"][0]["outputs"]["logits"]
         assert (shown.exit_code, logits["max_abs"], logits["cosine"], logits["passed"]) == (3, None, 0.0, False)
