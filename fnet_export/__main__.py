@@ -2,4 +2,5 @@
 
 from fnet_export.cli import main
 
-main(prog_name="fnet-export")
+if __name__ == "__main__":
+    main(prog_name="fnet-export")

@@ -1,5 +1,6 @@
 """Correctness: what the device computes against the float64 reference on the CPU, by the rules of docs/parity.md."""
 
+import json
 import math
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from fnet_runtime.manifest import BF16
 from fnet_runtime.ort_session import OrtSession
 
 from on_gpu.engine import engine_session
-from on_gpu.graphs import GraphSet, all_sets, fnet, is_path, random_inputs
+from on_gpu.graphs import STEPS, GraphSet, all_sets, fnet, is_path, random_inputs
 from on_gpu.sessions import DeviceSession, fallen_back
 
 ROWS = 6
@@ -35,18 +36,21 @@ def checked(scale, wanted, builders, rtx_opens):
     from fnet_export.emulation import expected_model
     from fnet_export.inputs import Samples
     from fnet_export.parity import Candidate, parity_from_candidates
+    from fnet_export.reference import reference_from_model
     from fnet_export.torch_session import TorchSession
 
-    model, reference = (fnet(scale.small if wanted.small else scale.base, wanted.length, wanted.task) for _ in range(2))
-    reference.double()
+    model, exact = (fnet(scale.small if wanted.small else scale.base, wanted.length, wanted.task) for _ in range(2))
     samples = Samples(tuple(f"random {i}" for i in range(ROWS)), random_inputs(model.task, model.config, wanted.length, ROWS))
+    reference = reference_from_model(exact.double(), samples)
     inputs = tensors_from_task(model.task, model.config, wanted.length)[0]
     case = {"task": wanted.task, "transform": wanted.transform, "tokens": wanted.length}
     for precision, path in builders.paths(wanted).items():
         if not is_path(path):
             yield case | {"precision": precision, "row": "graph", "status": "not run", "reason": path}
             continue
-        expected = expected_model(model, precision, Path(path))
+        file = Path(path).with_name(STEPS)
+        steps = json.loads(file.read_text()) if file.exists() else {}
+        expected = expected_model(model, precision, steps)
         candidates = [
             Candidate(name="torch, as expected", open=partial(TorchSession, expected), precision=precision, expected=True),
         ]

@@ -24,6 +24,8 @@ STD = 0.05
 CALIBRATION_ROWS = 2
 NUM_CHOICES = 3
 BUILT, PART = "built.json", "built.json.part"
+STEPS = "steps.json"
+"""Beside an int8 graph: what calibration says that its activations are rounded by, which the expected error is measured with."""
 POLL_S = 0.1
 WAIT_S = 100.0
 """A step waits at most so long for a graph."""
@@ -127,7 +129,7 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
     from fnet_export.calibrate import MINMAX, bounds_from_graph
     from fnet_export.errors import FNetExportError
     from fnet_export.inputs import Samples
-    from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
+    from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
     from fnet_export.lower import lowered_from_model
     from fnet_export.optimize import QUANTISABLE, optimized_from_graph
     from fnet_export.precision import half_from_graph
@@ -158,6 +160,7 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
                 bounds = bounds_from_graph(paths["fp32"], names, inputs, samples, MINMAX, cache=folder)
                 float32 = onnx_ir.load(paths["fp32"])
                 paths[precision] = write(int8_from_graph(float32, bounds, layers, target=target), precision)
+                (folder / precision / STEPS).write_text(json.dumps(steps_from_bounds(float32, bounds, layers)))
             else:
                 paths[precision] = write(
                     half_from_graph(traced(scaled=True) if precision == "fp16" else plain, precision), precision

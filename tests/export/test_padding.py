@@ -241,7 +241,7 @@ def widest_drift(*outputs):
         cut_agreement={outputs[0]: 0.984},
         median_ms=8.0,
     )
-    return Drift(trained_length=16_384, trained_ms=1_000.0, lengths=(length,))
+    return Drift(trained=TrainedLength(length=16_384), trained_ms=1_000.0, lengths=(length,))
 
 
 def test_all_columns_fit_80_characters_whatever_the_figures_are():

@@ -2,4 +2,5 @@
 
 from fnet_runtime.cli import main
 
-main(prog_name="fnet-run")
+if __name__ == "__main__":
+    main(prog_name="fnet-run")
