@@ -106,7 +106,7 @@ class Comparison:
         first = len(self._inputs)
         for got, want, number in zip(output, reference, inputs or range(first, first + len(output)), strict=True):
             found = self._inputs[number] = _Input()
-            whole_got, whole_want = (torch.from_numpy(np.require(array, requirements="CW")) for array in (got, want))
+            whole_got, whole_want = (torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in (got, want))
             with _one_thread():
                 for part in _parts(whole_got.shape):
                     self._add(found, whole_got[part].double(), whole_want[part].double())
