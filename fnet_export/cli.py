@@ -9,6 +9,7 @@ from typing import Any, cast
 import click
 from click.shell_completion import CompletionItem
 from fnet_runtime.ending import end_on_signals, ended_in_words
+from fnet_runtime.standard_output import guarded_standard_output, prepare_standard_output
 
 from fnet_export.errors import is_out_of_memory
 
@@ -45,6 +46,11 @@ NO_LOG = logging.NullHandler()
 
 class Commands(click.Group):
     """Commands by name; arguments that begin with an option are those of `export`."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program; standard output that cannot be written ends it in words."""
+        with guarded_standard_output():
+            return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names."""
@@ -108,7 +114,5 @@ class Commands(click.Group):
 @click.version_option(package_name="fnet-export")
 def main() -> None:
     """From a trained FNet to a verified bundle, and what is asked of one."""
-    from fnet_runtime.standard_output import prepare_standard_output  # as late as the commands, which import the runtime
-
     prepare_standard_output()
     end_on_signals()

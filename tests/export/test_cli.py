@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -107,6 +108,24 @@ def test_every_command_is_quiet_and_prints_one_json_object(name, whole_bundle, c
     told = json.loads(failed.stdout)
     assert (failed.exit_code, told["exit_code"]) == (1, 1)
     assert failed.stderr == f"error: {told['error']}\n"
+
+
+@pytest.mark.parametrize("words", [["inspect", "BUNDLE"], ["inspect", "BUNDLE", "--json"], ["inspect", "--help"], ["--help"]])
+def test_output_that_cannot_be_written(whole_bundle, words):
+    command = [sys.executable, "-m", "fnet_export", *(str(whole_bundle) if word == "BUNDLE" else word for word in words)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: cannot be written (No space left on device)\n")
+
+
+def test_output_that_nobody_reads(whole_bundle):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "fnet_export", "inspect", str(whole_bundle)], stdout=closed, stderr=subprocess.PIPE
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def test_json_is_one_line_without_what_json_lacks(monkeypatch, whole_bundle):
