@@ -40,6 +40,8 @@ EPILOG = (
     "Exit codes of every command: 0 ok; 1 bad input; 2 usage; 3 a check failed; 4 an engine could not be built or run, or memory "
     "ran out; 130 interrupted."
 )
+AS_JSON = "fnet_export.as_json"
+"""Where a context keeps whether --json is among the arguments."""
 NO_LOG = logging.NullHandler()
 """Where libraries log to: without a handler, Python prints their warnings to standard error, where only ours belong."""
 
@@ -71,6 +73,7 @@ class Commands(click.Group):
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         if args and args[0].startswith("-") and args[0] not in own:
             args = [EXPORT, *args]
+        ctx.meta[AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -100,6 +103,12 @@ class Commands(click.Group):
         with ended_in_words("; stop other programs, or use a host with more memory"):
             try:
                 return super().invoke(ctx)
+            except click.ClickException as error:  # click says it on standard error, and ends the program
+                if ctx.meta[AS_JSON]:
+                    from fnet_export.commands.outcome import print_json  # as late as the commands
+
+                    print_json({"error": error.format_message(), "exit_code": error.exit_code})
+                raise
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise MemoryError from error

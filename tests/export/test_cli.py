@@ -17,6 +17,8 @@ from fnet_export import cli
 from fnet_export.commands import inspect as inspect_module
 from fnet_export.errors import is_out_of_memory
 
+EXPORT = ["--task", "sequence-classification", "--target", "onnx"]
+
 
 def run(*arguments):
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
@@ -126,6 +128,24 @@ def test_output_that_nobody_reads(whole_bundle):
             [sys.executable, "-m", "fnet_export", "inspect", str(whole_bundle)], stdout=closed, stderr=subprocess.PIPE
         )
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json"], "Missing option '--task'."),
+        (["verify", "--json"], "Missing argument 'BUNDLE'."),
+        (["veriffy", "--json"], "No such command 'veriffy'. Did you mean 'verify'?"),
+        (["bench", "x", "--threads", "0", "--json"], "Invalid value for '--threads': 0 is not in the range 1<=x<=1024."),
+        (["eval", "x", "--data", "y", "--max-accuracy-drop", "1", "--json"], "--max-accuracy-drop: expected --baseline as well"),
+        ([*EXPORT, "--min-accuracy", "nan", "--json"], "--min-accuracy: expected points of 100, 0 to 100; found nan"),
+        ([*EXPORT, "--min-agreement", "nan", "--json"], "--min-agreement: expected points of 100, from 0 to 100; found nan"),
+    ],
+)
+def test_errors_of_usage_are_json_as_well(words, message):
+    shown = run(*words)
+    values = json.loads(shown.stdout)
+    assert (shown.exit_code, values["exit_code"], message in values["error"], message in shown.stderr) == (2, 2, True, True)
 
 
 def test_json_is_one_line_without_what_json_lacks(monkeypatch, whole_bundle):
