@@ -16,9 +16,9 @@ from fnet_core.errors import CheckpointError
 from fnet_core.flax import write_flax
 from fnet_export.bundle import FolderKind, bundle_folder
 from fnet_export.errors import OutputError
-from fnet_export.tokenizer import FLAVOUR, V5_KEY, TokenizerChoice, check_flavour, tokenizer_from_folder
+from fnet_export.tokenizer import FLAVOUR, V5_KEY, TokenizerChoice, check_flavour, tokenizer_of_checkpoint
 from fnet_export.tokenizer_config import config_from_options
-from fnet_export.trained_length import config_with_length
+from fnet_export.trained_length import config_with_length, tokenizer_config_with_cut
 
 HUGGINGFACE, FLAX = "huggingface", "flax"
 FORMATS = (HUGGINGFACE, FLAX)
@@ -64,7 +64,7 @@ def folder_from_options(options: ConvertOptions, *, on_note: Callable[[str], Non
     Raises FNetError for a checkpoint that cannot be read or that the other format cannot hold, and OutputError.
     """
     checkpoint = checkpoint_from_name(options.model, revision=options.revision)
-    choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
+    choice = tokenizer_of_checkpoint(checkpoint, options.tokenizer)
     tokenizer_files, config = _tokenizer_files(checkpoint, choice), config_with_length(checkpoint)
     notes = [*choice.notes, *checkpoint.notes, *(_notes_of_tokenizer(choice) if options.to == HUGGINGFACE else ())]
     for note in notes:
@@ -97,6 +97,7 @@ def _tokenizer_files(checkpoint: Checkpoint, choice: TokenizerChoice) -> dict[st
     made = json.loads(config_from_options(choice.tokenizer.options, sequence_length=checkpoint.config.max_position_embeddings))
     made.pop("model_max_length")  # a statement of the length that a model was trained at, which nothing here makes
     told.pop(V5_KEY, None)  # is written beside another tokenizer.json
+    told = tokenizer_config_with_cut(checkpoint, told)
     files[TOKENIZER_CONFIG] = json.dumps(told | made | {FLAVOUR: choice.flavour}, ensure_ascii=False).encode() + b"\n"
     return files
 

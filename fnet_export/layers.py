@@ -13,7 +13,7 @@ from fnet_export.inputs import Samples
 from fnet_export.lower import AtPositions
 from fnet_export.torch_session import TorchSession
 
-ROWS = 4
+ROWS = 2
 """Inputs that layers are compared on."""
 EMBEDDINGS = "embeddings"
 AnyFNet = FNet | AtPositions

@@ -18,14 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from fnet_core.checkpoint import Checkpoint, model_from_checkpoint
-from fnet_core.config import SIZED_MIXINGS, FNetConfig
+from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, VOCAB, Task, task_named
 from fnet_export.emails import emails
 from fnet_export.errors import CompareError, GraphError
 from fnet_export.inputs import samples_from_texts, spread
 from fnet_export.torch_session import TorchSession
-from fnet_export.trained_length import MIN_LENGTH, TrainedLength
+from fnet_export.trained_length import MIN_LENGTH, TrainedLength, possible_lengths
 
 LENGTHS = (64, 128, 256, 384)
 """Compared unless others are named: those of them below the model's position embeddings."""
@@ -105,10 +105,11 @@ class _Change:
 def check_length(config: FNetConfig, length: int) -> None:
     """Raise GraphError for a length that a model cannot be run at."""
     most = config.max_position_embeddings
+    if length in possible_lengths(config):
+        return
     if not MIN_LENGTH <= length <= most:
         raise GraphError(f"sequence length: expected {MIN_LENGTH} to {most}, the model's position embeddings; found {length}")
-    if length != most and set(SIZED_MIXINGS) & set(config.mixings):
-        raise GraphError(f"sequence length: expected {most}, of which the {config.mixing} mixing has matrices; found {length}")
+    raise GraphError(f"sequence length: expected {most}, of which the {config.mixing} mixing has matrices; found {length}")
 
 
 def lengths_of_config(config: FNetConfig, trained: TrainedLength, asked: Sequence[int], own: int) -> tuple[int, ...]:

@@ -58,7 +58,7 @@ from fnet_export.tensorrt import Engine, engine_from_graph
 from fnet_export.tokenizer_config import write_tokenizer
 from fnet_export.tolerance import limit_from_expected
 
-PART, QUICK = 12, 16
+PART, QUICK = 10, 16
 """Inputs that rows run on which are not shipped; inputs of a quick check, in all."""
 REFERENCE_RUNS = 3
 """A run of the float64 reference takes as long as so many of the others, for a bar."""

@@ -52,7 +52,7 @@ from fnet_export.precision import HALVES
 from fnet_export.scoring import SCORINGS, kind_from_task
 from fnet_export.tensorrt import library_for_target
 from fnet_export.texts import Texts, texts_from_file
-from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_from_folder
+from fnet_export.tokenizer import TokenizerChoice, check_flavour, tokenizer_of_checkpoint
 from fnet_export.tolerance import Tolerance, tolerance_from_options
 from fnet_export.trace import TraceOptions
 from fnet_export.trained_length import TrainedLength, trained_length_from_checkpoint
@@ -193,7 +193,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     check_length(config, length)
     if (options.predict_positions or 0) > length:
         raise GraphError(f"predict positions: expected at most the {length} tokens there are, found {options.predict_positions}")
-    choice = tokenizer_from_folder(checkpoint.folder, options.tokenizer, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
+    choice = tokenizer_of_checkpoint(checkpoint, options.tokenizer)
     if choice.tokenizer.vocab_size > config.vocab_size or choice.tokenizer.pad_id != config.pad_token_id:
         raise CheckpointError(
             f"{choice.path}: {choice.tokenizer.vocab_size} pieces with <pad> at {choice.tokenizer.pad_id}; "

@@ -1,17 +1,18 @@
 """Which tokenizer a checkpoint means: read off the files of its folder, or asked for."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tokenizers
-from fnet_runtime.encoding import SPECIAL_TOKENS
+from fnet_runtime.encoding import PAD, SPECIAL_TOKENS
 from fnet_runtime.manifest import TOKENIZER_CONFIG
 from fnet_runtime.tokenizer import FLAVOURS, SLOW, SPIECE, TOKENIZER_JSON, Tokenizer, TokenizerOptions
 from fnet_runtime.tokenizers_backend import FAST, flavour_from_pipeline
 
+from fnet_core.checkpoint import Checkpoint
 from fnet_core.errors import CheckpointError
 from fnet_export.emails import emails
 from fnet_export.errors import OutputError
@@ -24,7 +25,10 @@ FLAVOUR = "flavour"
 KERAS_KEY = "registered_name"
 """What tells keras-hub's tokenizer.json, which holds no pipeline."""
 ADDED_TOKENS = "added_tokens.json"
-SIDES = ("padding_side", "truncation_side")
+SPECIAL_TOKENS_MAP = "special_tokens_map.json"
+PAD_TOKEN = "pad_token"
+SIDES = {"padding_side": "padding", "truncation_side": "truncation"}
+"""Keys of tokenizer_config.json, and the objects of tokenizer.json whose `direction` states the same."""
 RULES = ("do_lower_case", "keep_accents", "remove_space")
 PROBES = (
     "The quick brown fox jumps over the lazy dog.",
@@ -72,6 +76,23 @@ class TokenizerChoice:
         return self.tokenizer.options.file
 
 
+def tokenizer_of_checkpoint(checkpoint: Checkpoint, flavour: str | None = None) -> TokenizerChoice:
+    """Choose a checkpoint's tokenizer as `tokenizer_from_folder` does, and refuse files that state another padding than <pad>.
+
+    Raises CheckpointError, and BundleError for a damaged file.
+    """
+    choice = tokenizer_from_folder(checkpoint.folder, flavour, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
+    pad_id = choice.tokenizer.pad_id
+    for file, key, expected, found in _stated_pads(checkpoint.folder, pad_id):
+        if found != expected or isinstance(found, bool):
+            raise CheckpointError(
+                f"{checkpoint.folder / file}: {key}: expected {expected!r}, found {found!r}; {checkpoint.origin} says pad_token_id "
+                f"{checkpoint.config.pad_token_id}, and the runtimes pad with {PAD} of type 0 only. Correct the file if training "
+                f"padded with {PAD}; otherwise train the model with {PAD}"
+            )
+    return choice
+
+
 def tokenizer_from_folder(
     folder: Path, flavour: str | None = None, *, spiece: Path | None = None, own: str | None = None
 ) -> TokenizerChoice:
@@ -103,12 +124,40 @@ def check_flavour(flavour: str | None) -> None:
 
 def _check_sides(folder: Path) -> None:
     """Refuse a folder whose texts were padded or cut on the left: every flavour does both on the right."""
-    for side in SIDES:
-        if _config(folder).get(side, "right") != "right":
-            raise CheckpointError(
-                f"{folder / TOKENIZER_CONFIG}: {side}: expected 'right', found {_config(folder)[side]!r}; the runtimes pad and cut "
-                "on the right only, and padding is part of FNet's meaning"
-            )
+    for side, name in SIDES.items():
+        stated = (
+            (TOKENIZER_CONFIG, side, "right", _config(folder).get(side, "right")),
+            (TOKENIZER_JSON, f"{name}.direction", "Right", part(_pipeline_values(folder), name).get("direction", "Right")),
+        )
+        for file, key, expected, found in stated:
+            if found != expected:
+                raise CheckpointError(
+                    f"{folder / file}: {key}: expected {expected!r}, found {found!r}; the runtimes pad and cut on the right only, "
+                    "and padding is part of FNet's meaning"
+                )
+
+
+def _stated_pads(folder: Path, pad_id: int) -> Iterator[tuple[str, str, str | int, object]]:
+    """What the files say that texts were padded with: the file, the key, what the runtimes pad with, and what is stated."""
+    padding = part(_pipeline_values(folder), "padding")
+    for name, expected in (("pad_id", pad_id), (PAD_TOKEN, PAD), ("pad_type_id", 0)):
+        if name in padding:
+            yield TOKENIZER_JSON, f"padding.{name}", expected, padding[name]
+    config = _config(folder)
+    beside = object_from_file(folder / SPECIAL_TOKENS_MAP) if (folder / SPECIAL_TOKENS_MAP).is_file() else {}
+    for file, values in ((TOKENIZER_CONFIG, config), (SPECIAL_TOKENS_MAP, {} if PAD_TOKEN in config else beside)):
+        token = values.get(PAD_TOKEN)
+        if token is not None:
+            yield file, PAD_TOKEN, PAD, token.get("content") if isinstance(token, dict) else token
+    if config.get("pad_token_type_id") is not None:
+        yield TOKENIZER_CONFIG, "pad_token_type_id", 0, config["pad_token_type_id"]
+
+
+def _pipeline_values(folder: Path) -> Mapping[str, Any]:
+    """The values of the folder's tokenizer.json; none where there is no such file or it holds no pipeline."""
+    path = folder / TOKENIZER_JSON
+    values = object_from_file(path) if path.is_file() else {}
+    return {} if KERAS_KEY in values else values
 
 
 def _pipeline(folder: Path) -> bytes | None:
@@ -210,6 +259,12 @@ def object_from_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a JSON object ({error})") from error
     return values
+
+
+def part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return an object of an object; an empty one where there is none."""
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _ids(tokenizer: Tokenizer) -> IdsOf:

@@ -14,10 +14,12 @@ from fnet_core.checkpoint import Checkpoint
 from fnet_core.config import FOURIER, SIZED_MIXINGS, FNetConfig
 from fnet_core.errors import CheckpointError
 from fnet_core.keras import PREPROCESSOR, TASK, is_keras_preset
-from fnet_export.tokenizer import object_from_file
+from fnet_export.tokenizer import object_from_file, part
 
 OWN_KEY = "trained_sequence_length"
 """Our own key of config.json, for checkpoints whose tokenizer has no place to state the length."""
+CUT_KEY = "max_length"
+"""tokenizer_config.json's key of the length that texts were cut to."""
 MIN_LENGTH = 4
 """No model runs at fewer tokens."""
 TPU_LIMIT = 4096
@@ -42,14 +44,17 @@ class Statement:
 class TrainedLength:
     """The padded length in tokens that a checkpoint was trained at, and how that is known.
 
-    `statements` are those of this length, and `others` those that contradict them. Without a statement the length is assumed to be
-    `max_position_embeddings`. `unpadded` names the file whose tokenizer does not pad to a fixed length, if there is one.
+    `statements` are those of this length, and `others` those that contradict them, of which the user may have overruled some by a
+    choice: `settled`. Without a statement the length is assumed to be `max_position_embeddings`. `possible` are the lengths that
+    the model takes, None for any. `unpadded` names the file whose tokenizer does not pad to a fixed length, if there is one.
     `matters` tells whether a layer mixes padding into the outputs.
     """
 
     length: int
     statements: tuple[Statement, ...] = ()
     others: tuple[Statement, ...] = ()
+    settled: bool = False
+    possible: range | None = None
     unpadded: str | None = None
     matters: bool = True
 
@@ -75,8 +80,8 @@ class TrainedLength:
 
     @property
     def contradiction(self) -> str | None:
-        """Say which statements contradict each other; None where they agree."""
-        if not self.others:
+        """Say which statements contradict each other; None where they agree, or where the user chose one of them."""
+        if not self.others or self.settled:
             return None
         listed = ", ".join(f"{each.file} ({each.key}) says {each.length}" for each in (*self.statements, *self.others))
         return f"the files state several lengths that the model was trained at: {listed}"
@@ -87,19 +92,33 @@ class TrainedLength:
             return self.source
         return f"asked for; the checkpoint's is {self.length}: {self.source}"
 
-    def check(self, name: str) -> None:
-        """Refuse statements that contradict each other; `name` is what the error calls the checkpoint. Raises CheckpointError."""
-        if self.contradiction is not None:
-            lengths = sorted({statement.length for statement in (*self.statements, *self.others)})
-            raise CheckpointError(
-                f"{name}: {self.contradiction}. Expected one length. Choose the right one: --sequence-length "
-                f"{' or '.join(map(str, lengths))}"
-            )
+    def check(self, name: str, *, option: str | None = "--sequence-length") -> None:
+        """Refuse statements that contradict each other. Raises CheckpointError.
+
+        `name` is what the error calls the checkpoint; `option` chooses a length, None where the command has no such option.
+        """
+        if self.contradiction is None:
+            return
+        stated = sorted({statement.length for statement in (*self.statements, *self.others)})
+        lengths = [length for length in stated if self.possible is None or length in self.possible]
+        if option is None or not lengths:
+            advice = "Correct the files that are wrong"
+        elif len(lengths) == 1:
+            advice = f"The model takes only one of them: {option} {lengths[0]}"
+        else:
+            advice = f"Choose the right one: {option} {' or '.join(map(str, lengths))}"
+        raise CheckpointError(f"{name}: {self.contradiction}. Expected one length. {advice}")
 
     def caution(self, sequence_length: int) -> str | None:
         """Say in one sentence what is assumed of a bundle that pads to a length; None where nothing is."""
         if self.padded or not self.matters:
             return None
+        overruled = next((each for each in self.others if each.padded), None)
+        if overruled is not None:
+            return (
+                f"{overruled.file} ({overruled.key}) states that training padded every text to {overruled.length} tokens, but the "
+                f"bundle pads to {sequence_length}; {ADVICE}"
+            )
         if self.unpadded is not None:
             return (
                 f"{self.unpadded} pads to no fixed length, so training probably padded to each batch's longest text, but the "
@@ -143,25 +162,42 @@ def trained_length_from_checkpoint(checkpoint: Checkpoint, chosen: int | None = 
         telling.append(Statement(length=most, file=CONFIG, key="max_position_embeddings", padded=False))
     lengths = [each.length for each in telling]
     length = chosen if chosen in lengths else next(iter(lengths), most)
-    settled = chosen in lengths
     return TrainedLength(
         length=length,
         statements=tuple(each for each in telling if each.length == length),
-        others=() if settled else tuple(each for each in telling if each.length != length),
+        others=tuple(each for each in telling if each.length != length),
+        settled=chosen in lengths,
+        possible=possible_lengths(config),
         unpadded=_unpadded(checkpoint),
         matters=FOURIER in config.mixings,
     )
 
 
+def possible_lengths(config: FNetConfig) -> range:
+    """Return the lengths in tokens that a model takes."""
+    most = config.max_position_embeddings
+    return range(most if set(SIZED_MIXINGS) & set(config.mixings) else MIN_LENGTH, most + 1)
+
+
 def config_with_length(checkpoint: Checkpoint) -> FNetConfig:
     """Return a checkpoint's configuration, in which our own key states the length where a file states that training padded to it.
 
-    Another format has no place for the statements of this one.
+    Another format has no place for the statements of this one. Raises CheckpointError for statements that contradict each other.
     """
     config, trained = checkpoint.config, trained_length_from_checkpoint(checkpoint)
-    if not trained.padded or trained.contradiction is not None:
-        return config
-    return replace(config, extra={**config.extra, OWN_KEY: trained.length})
+    trained.check(checkpoint.source.id, option=None)
+    return replace(config, extra={**config.extra, OWN_KEY: trained.length}) if trained.padded else config
+
+
+def tokenizer_config_with_cut(checkpoint: Checkpoint, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tokenizer_config.json's values for a folder without the checkpoint's tokenizer.json, whose cut they state.
+
+    transformers 5 keeps the cut as `max_length`. An older one stays only where tokenizer.json states nothing, as it is read.
+    """
+    stated = [] if is_keras_preset(checkpoint.folder) else [*_tokenizer_statements(checkpoint)]
+    kept = {key: value for key, value in values.items() if key != CUT_KEY or not stated}
+    cuts = [each.length for each in stated if not each.padded]
+    return kept | ({CUT_KEY: cuts[0]} if cuts else {})
 
 
 def _statements(checkpoint: Checkpoint) -> Iterator[Statement]:
@@ -195,7 +231,7 @@ def _keras_statements(checkpoint: Checkpoint) -> Iterator[Statement]:
         path = checkpoint.folder / name
         values: Any = object_from_file(path) if path.is_file() else {}
         for key in keys:
-            values = _part(values, key)
+            values = part(values, key)
         length = _length(values.get("sequence_length"))
         if length is not None:
             yield Statement(length=length, file=name, key="sequence_length", padded=True)
@@ -207,12 +243,12 @@ def _tokenizer_statements(checkpoint: Checkpoint) -> Iterator[Statement]:
     if not path.is_file():
         return
     values = object_from_file(path)
-    padding = _part(values, "padding")
-    fixed = _length(_part(padding, "strategy").get("Fixed"))
+    padding = part(values, "padding")
+    fixed = _length(part(padding, "strategy").get("Fixed"))
     if fixed is not None:
         multiple = _length(padding.get("pad_to_multiple_of")) or 1
         yield Statement(length=-(-fixed // multiple) * multiple, file=TOKENIZER_JSON, key="padding.strategy.Fixed", padded=True)
-    cut = _length(_part(values, "truncation").get("max_length"))
+    cut = _length(part(values, "truncation").get("max_length"))
     if cut is not None:
         yield Statement(length=cut, file=TOKENIZER_JSON, key="truncation.max_length", padded=False)
 
@@ -224,7 +260,7 @@ def _tokenizer_config_statements(checkpoint: Checkpoint, *, resaved: bool) -> It
     """
     path = checkpoint.folder / TOKENIZER_CONFIG
     values = object_from_file(path) if path.is_file() else {}
-    for key in ("model_max_length", *(() if resaved else ("max_length",))):
+    for key in ("model_max_length", *(() if resaved else (CUT_KEY,))):
         length = _length(values.get(key))
         if length is not None:
             yield Statement(length=length, file=TOKENIZER_CONFIG, key=key, padded=False)
@@ -235,13 +271,7 @@ def _unpadded(checkpoint: Checkpoint) -> str | None:
     path = checkpoint.folder / TOKENIZER_JSON
     if not path.is_file() or is_keras_preset(checkpoint.folder):
         return None
-    return None if "Fixed" in _part(_part(object_from_file(path), "padding"), "strategy") else TOKENIZER_JSON
-
-
-def _part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return an object of an object; an empty one where there is none."""
-    part = values.get(key)
-    return part if isinstance(part, dict) else {}
+    return None if "Fixed" in part(part(object_from_file(path), "padding"), "strategy") else TOKENIZER_JSON
 
 
 def _length(value: object) -> int | None:

@@ -59,7 +59,7 @@ def test_an_old_spelling_of_the_same_pipeline(folder):
 def test_truncation_and_padding_of_a_tokenizer_json_are_ignored(folder):
     cutting = tokenizers.Tokenizer.from_str(pipeline("bpe", "fnet-fast").decode())
     cutting.enable_truncation(4)
-    cutting.enable_padding(length=9, direction="left")
+    cutting.enable_padding(length=9)
     (folder / TOKENIZER_JSON).write_text(cutting.to_str())
     tokenizer = tokenizer_from_folder(folder).tokenizer
     text = "the quick brown fox, 10,000 times"
@@ -128,7 +128,7 @@ def test_a_flavour_that_is_named_beside_a_tokenizer_json_of_another(folder):
 def test_a_tokenizer_json_of_no_flavour_is_compared_as_it_is(folder):
     cutting = tokenizers.Tokenizer.from_str(pipeline("bpe", "fnet-fast").replace(b'"always"', b'"never"').decode())
     cutting.enable_truncation(4)
-    cutting.enable_padding(length=9, direction="left")
+    cutting.enable_padding(length=9)
     (folder / TOKENIZER_JSON).write_text(cutting.to_str())
     assert tokenizer_from_folder(folder, "fnet-fast").disagreement == (
         "fnet-fast and fnet-slow give different ids, first for 'It cost $1,000, then 20, then 5,'"

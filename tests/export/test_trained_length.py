@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from conftest import LENGTH, save_tiny
 from export.trained_toys import LENGTH as TRAINED
 from export.trained_toys import POSITIONS, accuracy_of_transformers, labelled_texts, trained
+from golden_tokenizer import pipeline
 
 from fnet_core.checkpoint import checkpoint_from_name
 from fnet_core.errors import CheckpointError
@@ -139,12 +140,115 @@ def test_f_net_and_keras_hub_pad_every_text(tmp_path):
 def test_a_conversion_keeps_the_length(tmp_path):
     save_tiny(tmp_path / "c", use_tpu_fourier_optimizations=True, tpu_short_seq_length=16)
     for to in ("flax", "huggingface"):
-        folder = folder_from_options(ConvertOptions(to=to, model=str(tmp_path / "c"), output=tmp_path / to))
+        folder = folder_from_options(ConvertOptions(to=to, model=str(tmp_path / "c"), output=tmp_path / to), on_note=[].append)
         found = trained_length_from_checkpoint(checkpoint_from_name(str(folder)))
         assert (found.length, found.padded, found.contradiction) == (16, True, None)
     save_tiny(tmp_path / "d")
-    folder = folder_from_options(ConvertOptions(to="flax", model=str(tmp_path / "d"), output=tmp_path / "assumed"))
-    assert not trained_length_from_checkpoint(checkpoint_from_name(str(folder))).stated
+    assert not trained_length_from_checkpoint(checkpoint_from_name(str(converted(tmp_path / "d", "flax")))).stated
+
+
+def converted(folder, to, **options):
+    made = ConvertOptions(to=to, model=str(folder), output=folder.with_name(f"{folder.name}-{to}"), **options)
+    return folder_from_options(made, on_note=[].append)
+
+
+@pytest.mark.parametrize("to", ["flax", "huggingface"])
+@pytest.mark.parametrize(
+    ("stated", "config", "expected"),
+    [
+        ({"max_length": 16}, {}, (16, False, "tokenizer_config.json (max_length)")),
+        ({"max_length": 16}, {"max_length": 8}, (16, False, "tokenizer_config.json (max_length)")),
+        (None, {"max_length": 8}, (8, False, "tokenizer_config.json (max_length)")),
+        (None, {"model_max_length": 8}, (8, False, "tokenizer_config.json (model_max_length)")),
+    ],
+)
+def test_a_conversion_without_the_tokenizer_json_keeps_where_texts_were_cut(tmp_path, to, stated, config, expected):
+    folder = save_pipeline(tmp_path / "c", truncation=stated and CUT | stated)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    there = converted(folder, to, tokenizer="fnet-slow")
+    assert not (there / "tokenizer.json").exists()
+    found = trained_length_from_checkpoint(checkpoint_from_name(str(there)))
+    assert (found.length, found.padded, found.source) == expected
+    assert found.contradiction is None
+
+
+def test_a_conversion_without_the_tokenizer_json_keeps_what_texts_were_padded_to(tmp_path):
+    folder = save_pipeline(tmp_path / "c", truncation=CUT | {"max_length": 16}, padding=PADDING | {"strategy": {"Fixed": 16}})
+    (folder / "tokenizer_config.json").write_text('{"max_length": 8}')
+    found = trained_length_from_checkpoint(checkpoint_from_name(str(converted(folder, "flax", tokenizer="fnet-slow"))))
+    assert (found.length, found.padded, found.contradiction) == (16, True, None)
+
+
+def test_a_conversion_settles_no_contradiction(tmp_path):
+    folder = save_pipeline(tmp_path / "c", padding=PADDING | {"strategy": {"Fixed": 16}})
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 24}')
+    for tokenizer in (None, "fnet-slow"):
+        with pytest.raises(CheckpointError, match=r"says 16, .* says 24\. Expected one length\. Correct the files that are wrong$"):
+            converted(folder, "huggingface", tokenizer=tokenizer)
+
+
+# ---- padding that the runtimes do not have
+
+
+PADDING = {
+    "strategy": "BatchLongest",
+    "direction": "Right",
+    "pad_to_multiple_of": None,
+    "pad_id": 3,
+    "pad_type_id": 0,
+    "pad_token": "<pad>",
+}
+CUT = {"direction": "Right", "max_length": 16, "strategy": "LongestFirst", "stride": 0}
+FOR_PAD = (
+    "config.json says pad_token_id 3, and the runtimes pad with <pad> of type 0 only. Correct the file if training padded with"
+)
+ON_THE_RIGHT = "the runtimes pad and cut on the right only, and padding is part of FNet's meaning"
+
+
+def save_pipeline(folder, **values):
+    """A tiny checkpoint beside what transformers 4 writes, with the padding and truncation of the last call."""
+    save_tiny(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(json.loads(pipeline("bpe", "fnet-fast")) | values))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "message"),
+    [
+        ("tokenizer.json", {"padding": PADDING | {"direction": "Left"}},
+         f"padding.direction: expected 'Right', found 'Left'; {ON_THE_RIGHT}"),
+        ("tokenizer.json", {"truncation": CUT | {"direction": "Left"}},
+         f"truncation.direction: expected 'Right', found 'Left'; {ON_THE_RIGHT}"),
+        ("tokenizer.json", {"padding": PADDING | {"pad_id": 2}}, f"padding.pad_id: expected 3, found 2; {FOR_PAD}"),
+        ("tokenizer.json", {"padding": PADDING | {"pad_token": "</s>"}},
+         f"padding.pad_token: expected '<pad>', found '</s>'; {FOR_PAD}"),
+        ("tokenizer.json", {"padding": PADDING | {"pad_type_id": 1}}, f"padding.pad_type_id: expected 0, found 1; {FOR_PAD}"),
+        ("tokenizer_config.json", {"pad_token": "</s>"}, f"pad_token: expected '<pad>', found '</s>'; {FOR_PAD}"),
+        ("tokenizer_config.json", {"pad_token": {"content": "</s>"}}, f"pad_token: expected '<pad>', found '</s>'; {FOR_PAD}"),
+        ("tokenizer_config.json", {"pad_token_type_id": 1}, f"pad_token_type_id: expected 0, found 1; {FOR_PAD}"),
+        ("special_tokens_map.json", {"pad_token": "</s>"}, f"pad_token: expected '<pad>', found '</s>'; {FOR_PAD}"),
+    ],
+)  # fmt: skip
+def test_padding_that_the_runtimes_do_not_have_is_refused(tmp_path, file, values, message):
+    folder = save_pipeline(tmp_path / "c", **(values if file == "tokenizer.json" else {}))
+    if file != "tokenizer.json":
+        (folder / file).write_text(json.dumps(values))
+    for refuses in (plan_of, lambda folder: converted(folder, "flax"), lambda folder: converted(folder, "huggingface")):
+        with pytest.raises(CheckpointError) as refused:
+            refuses(folder)
+        assert str(refused.value).startswith(f"{folder / file}: {message}")
+
+
+def test_padding_that_the_runtimes_have(tmp_path):
+    folder = save_pipeline(tmp_path / "c", padding=PADDING, truncation=CUT | {"max_length": 32})
+    stated = {"pad_token": {"content": "<pad>"}, "pad_token_type_id": 0, "padding_side": "right"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(stated))
+    (folder / "special_tokens_map.json").write_text('{"pad_token": "</s>"}')  # tokenizer_config.json counts
+    plan = plan_of(folder)
+    assert plan.sequence_length == 32
+    (folder / "tokenizer_config.json").write_text('{"pad_token": null}')
+    (folder / "special_tokens_map.json").unlink()
+    assert plan_of(folder).sequence_length == 32
 
 
 # ---- contradictions
@@ -169,9 +273,23 @@ def test_contradicting_statements_are_refused_until_the_user_chooses(tmp_path):
     for chosen in (16, 24):
         found = length_of(tmp_path, CONTRADICTING, chosen)
         assert (found.length, found.contradiction) == (chosen, None)
+        found.check("tiny")
+    assert length_of(tmp_path, CONTRADICTING, 16).caution(16) is None
+    assert length_of(tmp_path, CONTRADICTING, 24).caution(24) == (
+        "tokenizer.json (padding.strategy.Fixed) states that training padded every text to 16 tokens, but the bundle pads to 24; "
+        "check it with --evaluation FILE"
+    )
     assert length_of(tmp_path, CONTRADICTING, 8).contradiction is not None
     too_long = length_of(tmp_path / "long", {"tokenizer.json": tokenizer_json(fixed=64)})
     assert "says 64, config.json (max_position_embeddings) says 32" in str(too_long.contradiction)
+    with pytest.raises(CheckpointError, match="The model takes only one of them: --sequence-length 32$"):
+        too_long.check("tiny")
+    both = length_of(tmp_path / "long", {"tokenizer.json": tokenizer_json(fixed=64, cut=16)})
+    with pytest.raises(CheckpointError, match="Choose the right one: --sequence-length 16 or 32$"):
+        both.check("tiny")
+    sized = length_of(tmp_path / "sized", {"tokenizer_config.json": {"model_max_length": 16}}, mixing="linear")
+    with pytest.raises(CheckpointError, match="The model takes only one of them: --sequence-length 32$"):
+        sized.check("tiny")
 
 
 def test_a_plan_takes_a_stated_length_for_its_own(tmp_path):
