@@ -65,7 +65,7 @@ def notes_of_flat_intervals(evaluation: Mapping[str, Any]) -> list[str]:
         note = note_of_flat_intervals(run["metrics"])
         if note is not None:
             names.setdefault(note, []).append(run["name"])
-    return [f"{', '.join(runs)}: {note}" for note, runs in names.items()]
+    return [f"{'; '.join(runs)}: {note}" for note, runs in names.items()]
 
 
 def _plain(value: float | None, form: str) -> str:
