@@ -18,7 +18,7 @@ from fnet_core.hub import folder_from_hub
 from fnet_core.keras import is_keras_preset, keras_contents
 from fnet_core.renames import AS_IT_IS, Contents, Stored, check_sizes, stored_shape
 from fnet_core.tasks import TASKS, Task
-from fnet_core.weights import WEIGHT_FILES, text_from_file, weight_files_from_folder
+from fnet_core.weights import WEIGHT_FILES, WeightFile, text_from_file, weight_files_from_folder
 
 BUILT_IN = Path(__file__).parent / "pretrained"
 BUILT_IN_ID = "built-in"
@@ -162,7 +162,7 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
                     f"{file.path}: tensor {key} is left over: an FNet with {config.num_hidden_layers} layers has none of that name"
                 )
             if name in tensors:
-                raise CheckpointError(f"{file.path}: tensor {key} stands in {tensors[name].file.path.name} as well")
+                raise CheckpointError(_held_twice(file, key, tensors[name]))
             tensors[name] = Stored(file, key, change)
     _add_shared(tensors, contents)
     _check_whole(tensors, contents)
@@ -175,6 +175,16 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
         tensors=tensors,
         vocabulary=contents.vocabulary,
         tokenizer=contents.tokenizer,
+    )
+
+
+def _held_twice(file: WeightFile, key: str, other: Stored) -> str:
+    """Say which tensor two files, or two names of one file, hold, and what to do."""
+    if key == other.key:
+        return f"{file.path}: tensor {key} is in {other.file.path.name} as well; remove it from one of the files"
+    where = "" if file is other.file else f" of {other.file.path.name}"
+    return (
+        f"{file.path}: tensors {key} and {other.key}{where} are two names of one tensor; remove that which training did not write"
     )
 
 

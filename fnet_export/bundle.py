@@ -164,11 +164,17 @@ def _unwritable(output: Path, error: OSError) -> OutputError:
 
 
 def write_graph(graph: ir.Model, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
-    """Write a checked graph at the lowest IR version; large weights beside it, in `model.onnx.data`. Raises OSError."""
-    graph.ir_version = lowest_ir_version(graph)
+    """Write a checked graph at the lowest IR version; large weights beside it, in `model.onnx.data`. Raises OSError.
+
+    The graph given stays as it is.
+    """
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = MODEL_DATA if size > external_above_bytes else None
-    ir.save(graph, path, external_data=external, size_threshold_bytes=1024)
+    traced_at, graph.ir_version = graph.ir_version, lowest_ir_version(graph)
+    try:
+        ir.save(graph, path, external_data=external, size_threshold_bytes=1024)
+    finally:
+        graph.ir_version = traced_at
 
 
 def lowest_ir_version(graph: ir.Model) -> int:

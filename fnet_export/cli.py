@@ -9,6 +9,7 @@ from typing import Any, cast
 import click
 from click.shell_completion import CompletionItem
 from fnet_runtime.ending import end_on_signals, ended_in_words
+from fnet_runtime.standard_output import guarded_standard_output, prepare_standard_output
 
 from fnet_export.errors import is_out_of_memory
 
@@ -39,12 +40,19 @@ EPILOG = (
     "Exit codes of every command: 0 ok; 1 bad input; 2 usage; 3 a check failed; 4 an engine could not be built or run, or memory "
     "ran out; 130 interrupted."
 )
+AS_JSON = "fnet_export.as_json"
+"""Where a context keeps whether --json is among the arguments."""
 NO_LOG = logging.NullHandler()
 """Where libraries log to: without a handler, Python prints their warnings to standard error, where only ours belong."""
 
 
 class Commands(click.Group):
     """Commands by name; arguments that begin with an option are those of `export`."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program; standard output that cannot be written ends it in words."""
+        with guarded_standard_output():
+            return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names."""
@@ -65,6 +73,7 @@ class Commands(click.Group):
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         if args and args[0].startswith("-") and args[0] not in own:
             args = [EXPORT, *args]
+        ctx.meta[AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -94,6 +103,12 @@ class Commands(click.Group):
         with ended_in_words("; stop other programs, or use a host with more memory"):
             try:
                 return super().invoke(ctx)
+            except click.ClickException as error:  # click says it on standard error, and ends the program
+                if ctx.meta[AS_JSON]:
+                    from fnet_export.commands.outcome import print_json  # as late as the commands
+
+                    print_json({"error": error.format_message(), "exit_code": error.exit_code})
+                raise
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise MemoryError from error
@@ -108,7 +123,5 @@ class Commands(click.Group):
 @click.version_option(package_name="fnet-export")
 def main() -> None:
     """From a trained FNet to a verified bundle, and what is asked of one."""
-    from fnet_runtime.standard_output import prepare_standard_output  # as late as the commands, which import the runtime
-
     prepare_standard_output()
     end_on_signals()

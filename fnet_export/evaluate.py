@@ -10,7 +10,7 @@ import numpy as np
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipelines import Pipeline
 
-from fnet_export.errors import EvaluationError
+from fnet_export.errors import EvaluationError, OptionError
 from fnet_export.labelled import Record, records_from_file
 from fnet_export.metrics import Figure, Floats, Metric, figure_from_values, figure_of_metric, resampled_sums
 from fnet_export.scoring import SCORINGS, kind_from_pipeline
@@ -67,7 +67,7 @@ class Change:
 class Limits:
     """What the main metric must reach, and by how much it may fall below a baseline's; both in points of 100.
 
-    Raises EvaluationError for a limit that is none.
+    Raises OptionError for an invalid limit.
     """
 
     min_accuracy: float | None = None
@@ -76,7 +76,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value is not None and not 0 <= value <= 100:
-                raise EvaluationError(f"--{name.replace('_', '-')}: expected points of 100, 0 to 100; found {value:g}")
+                raise OptionError(f"--{name.replace('_', '-')}: expected points of 100, 0 to 100; found {value:g}")
 
 
 def records_of_pipeline(path: Path, pipeline: Pipeline, *, limit: int | None = None) -> tuple[Record, ...]:

@@ -47,6 +47,7 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         percent=wording.percent,
         size=wording.size,
         interval=wording.interval,
+        flat_intervals=wording.notes_of_flat_intervals,
         missing=_missing,
         share_of_limit=share_of_limit,
         points=points_of,

@@ -11,21 +11,25 @@ from fnet_export.status import styled
 from fnet_export.timing import Latency
 from fnet_export.wording import QUICK
 
+BROKEN = {"intermediate": "inter-\nmediate", "feed-forward": "feed-\nforward"}
+"""Names of tensors as headings of two lines; the others are broken at the space."""
+
 
 def table_from_report(report: ParityReport) -> Table:
-    """Return a table of a parity report, one line per runtime and output."""
+    """Return a table of a parity report, one line per runtime and output; all columns fit a terminal of 80 characters."""
     unfinished = (f"{row.name}: {row.status}: {row.reason}" for row in report.rows if row.reason)
     table = Table(
         title="Parity with the float64 torch.fft reference",
         caption=escape("\n".join(unfinished)) or None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
+        show_edge=False,
     )
     table.add_column("runtime", min_width=16)
     table.add_column("status", no_wrap=True)
-    table.add_column("output", overflow="fold")
+    table.add_column("output", overflow="fold", min_width=12)
     for name in ("inputs", "max abs", "of limit", "agree", "ties"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.rows:
@@ -97,7 +101,10 @@ def _lines_from_latency(latency: Latency) -> list[str]:
 
 
 def table_from_headroom(headroom: Headroom) -> Table:
-    """Return a table of the largest magnitudes, one line per layer; those of embeddings and head stand below it."""
+    """Return a table of the largest magnitudes, one line per layer; those of embeddings and head stand below it.
+
+    Headings are broken, so that all columns fit a terminal of 80 characters.
+    """
     blocks = {layer: tensors for layer, tensors in headroom.layers.items() if layer.isdigit()}
     others = {layer: tensors for layer, tensors in headroom.layers.items() if layer not in blocks}
     lines = (f"{layer}: {', '.join(f'{name} {value:.3g}' for name, value in tensors.items())}" for layer, tensors in others.items())
@@ -106,11 +113,13 @@ def table_from_headroom(headroom: Headroom) -> Table:
         caption=escape("\n".join(lines)),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
+        show_edge=False,
     )
     for name in ("layer", *TENSORS):
-        table.add_column(name, justify="right")
+        heading = BROKEN.get(name, name.replace(" ", "\n"))
+        table.add_column(heading, justify="right", no_wrap=True)
     for layer, tensors in blocks.items():
         table.add_row(layer, *(f"{tensors[name]:.3g}" for name in TENSORS))
     return table

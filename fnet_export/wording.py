@@ -1,6 +1,6 @@
 """What is written alike in several places: figures of a parity report, and what a head without weights means."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NOT_FINITE = "not finite"
@@ -50,6 +50,22 @@ def interval(metric: Mapping[str, Any]) -> str:
     """Write a metric's value with its interval: two decimals where it has a unit, points of 100, else four digits."""
     value, low, high = (_plain(metric[key], "%.2f" if metric["unit"] is not None else "%.4g") for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
+
+
+def note_of_flat_intervals(metrics: Iterable[Mapping[str, Any]]) -> str | None:
+    """Say which metrics have an interval without width, so that nobody takes them for certain; None where all have one."""
+    flat = [metric["name"] for metric in metrics if metric["low"] is not None and metric["low"] == metric["high"]]
+    return f"the bootstrap has no interval for {', '.join(flat)}: no resample differs from the records" if flat else None
+
+
+def notes_of_flat_intervals(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say the same of `evaluation` of parity.json, once for all the runs that it is true of."""
+    names: dict[str, list[str]] = {}
+    for run in evaluation["runs"]:
+        note = note_of_flat_intervals(run["metrics"])
+        if note is not None:
+            names.setdefault(note, []).append(run["name"])
+    return [f"{'; '.join(runs)}: {note}" for note, runs in names.items()]
 
 
 def _plain(value: float | None, form: str) -> str:

@@ -33,6 +33,7 @@ from fnet_export.evaluate import (
 from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
 from fnet_export.progress import Progress
 from fnet_export.scoring import SCORINGS
+from fnet_export.wording import note_of_flat_intervals
 
 BAD_INPUT, LIMIT_MISSED, NO_ENGINE = 1, 3, 4
 BOOTSTRAP = f"percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
@@ -159,10 +160,9 @@ def _notes_of_intervals(result: Result) -> Iterator[str]:
     kinds = [f"Wilson's for {', '.join(proportions)}"] if proportions else []
     kinds += [f"{BOOTSTRAP}, for {', '.join(resampled)}"] if resampled else []
     yield f"{LEVEL:.0%} intervals: {'; '.join(kinds)}"
-    figures = evaluation.figures()
-    flat = [name for name in resampled if name in figures and figures[name].low == figures[name].high]
-    if flat:
-        yield f"the bootstrap has no interval for {', '.join(flat)}: no resample differs from the records"
+    flat = note_of_flat_intervals(values_from_figures(evaluation, evaluation.figures()))
+    if flat is not None:
+        yield flat
 
 
 def _shown(figure: Figure, metric: Metric) -> str:

@@ -28,6 +28,7 @@ from fnet_export.pipeline import Export, bundle_from_plan
 from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
 from fnet_export.report import lines_from_report, table_from_headroom, table_from_report
 from fnet_export.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
+from fnet_export.wording import notes_of_flat_intervals
 
 BAD_INPUT, USAGE, PARITY_FAILED, ENGINE_FAILED = 1, 2, 3, 4
 
@@ -235,7 +236,7 @@ def _show_lengths(values: Mapping[str, Any], console: Console) -> None:
     lines += [] if trained["caution"] is None else [f"note: {trained['caution']}"]
     if evaluation is not None:
         console.print(table_from_evaluation(evaluation))
-        lines += evaluation["findings"]
+        lines += [*notes_of_flat_intervals(evaluation), *evaluation["findings"]]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

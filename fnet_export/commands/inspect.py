@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from fnet_runtime.answer_text import escaped
 from fnet_runtime.errors import BundleError
 from fnet_runtime.manifest import Manifest
 from fnet_runtime.pipelines import runtimes_from_manifest
@@ -41,12 +42,12 @@ def inspect(bundle: Path, as_json: bool, quiet: bool) -> None:
 
 
 def table_from_description(found: Description) -> Table:
-    """Return a table of two columns: what, and what it is."""
+    """Return a table of two columns: what, and what it is, where characters that do not print are escaped as fnet-run does it."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in _entries(found):
-        table.add_row(name, escape(text))
+        table.add_row(name, escape(escaped(text)))
     return table
 
 

@@ -64,15 +64,16 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
 
 
 def table_from_verification(found: Verification) -> Table:
-    """Return a table, one line per runtime and output."""
+    """Return a table, one line per runtime and output; all columns fit a terminal of 80 characters."""
     table = Table(
         title=f"{found.manifest.precision} against {REFERENCE}, {found.samples} inputs",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
+        show_edge=False,
     )
-    table.add_column("runtime", no_wrap=True)
-    table.add_column("output", overflow="fold")
+    for name in ("runtime", "output"):
+        table.add_column(name, overflow="fold", min_width=12)
     for name in ("max abs", "limit", "max rel", "1 - cos", "agree", "ties"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)

@@ -108,7 +108,13 @@ def test_old_names_of_layer_norm_are_read(folder):
     assert any(key.endswith("LayerNorm.gamma") for key in load_file(folder / "model.safetensors"))
     found = opened(folder).state_dict()
     assert all(torch.equal(found[key], value) for key, value in expected.items())
-    changed_weights(folder, lambda w: w.pop("fnet.embeddings.LayerNorm.gamma"))
+    name = "fnet.embeddings.LayerNorm"
+    changed_weights(folder, lambda w: w.update({f"{name}.weight": w[f"{name}.gamma"].clone()}))
+    twice = r"LayerNorm\.weight and fnet\.embeddings\.LayerNorm\.gamma are two names of one tensor; remove that which training"
+    with pytest.raises(CheckpointError, match=twice):
+        opened(folder)
+    changed_weights(folder, lambda w: w.pop(f"{name}.weight"))
+    changed_weights(folder, lambda w: w.pop(f"{name}.gamma"))
     with pytest.raises(CheckpointError, match=r"tensor fnet\.embeddings\.LayerNorm\.weight is missing"):
         opened(folder)
 
@@ -349,5 +355,5 @@ def test_one_tensor_in_two_files(folder):
         save_file(weights, folder / name)
     index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match=r"b\.safetensors: tensor .* stands in a\.safetensors as well"):
+    with pytest.raises(CheckpointError, match=r"b\.safetensors: tensor .* is in a\.safetensors as well; remove it from one"):
         checkpoint_from_folder(folder, id="x")

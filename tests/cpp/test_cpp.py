@@ -150,9 +150,10 @@ def test_an_answer_comes_before_the_input_ends(built, whole_bundle):
     assert process.returncode == 128 + signal.SIGPIPE
 
 
-def test_output_that_cannot_be_written(built, whole_bundle):
+@pytest.mark.parametrize("words", [["--text", "fox"], ["--help"], ["--version"]])
+def test_output_that_cannot_be_written(built, whole_bundle, words):
     with Path("/dev/full").open("wb") as full:
-        command = [built.folder / "fnet-run", whole_bundle, "--text", "fox"]
+        command = [built.folder / "fnet-run", whole_bundle, *words]
         done = subprocess.run(command, env=built.environment, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "error: standard output: cannot be written (No space left on device)\n")
 
@@ -343,7 +344,8 @@ def test_the_c_interface_answers_as_python_does(built, library, bundles):
     assert library.fnet_task(pipeline) == b"multiple-choice"
     answer = load(bundle)("a\0b", ["one", "two"])
     assert c_answer(library, pipeline, "a\0b", "one", "two") == (0, {**vars(answer), "scores": list(answer.scores)})
-    assert c_answer(library, pipeline, "a") == (2, "multiple-choice: expected a list of choices (pair), each a text")
+    refused = "multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)"
+    assert c_answer(library, pipeline, "a") == (2, refused)
     assert c_answer(library, pipeline, "a", "b", top_k=-1) == (2, "top_k: expected an integer from 1, found -1")
     assert library.fnet_run(pipeline, None, None) == 2
     assert b"found null" in library.fnet_last_error()
@@ -352,7 +354,7 @@ def test_the_c_interface_answers_as_python_does(built, library, bundles):
     library.fnet_close(pipeline)
     config.max_text_bytes = 3
     assert library.fnet_open(os.fsencode(bundle), ctypes.byref(config), ctypes.byref(pipeline)) == 0
-    refused = "expected a text of at most 3 bytes of UTF-8, found 4; max_text_bytes sets the bound"
+    refused = "expected a text of at most 3 bytes of UTF-8, found 4; max_text_bytes (fnet-run: --max-text-bytes) sets the bound"
     assert c_answer(library, pipeline, "a", "one", "four") == c_answer(library, pipeline, "four", "one") == (2, refused)
     library.fnet_close(pipeline)
     assert library.fnet_open(b"/no", None, ctypes.byref(pipeline)) == 1

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from fnet_core.tasks import TASKS
 from fnet_export import cli
 from fnet_export.commands import inspect as inspect_module
 from fnet_export.errors import is_out_of_memory
+
+EXPORT = ["--task", "sequence-classification", "--target", "onnx"]
 
 
 def run(*arguments):
@@ -107,6 +110,42 @@ def test_every_command_is_quiet_and_prints_one_json_object(name, whole_bundle, c
     told = json.loads(failed.stdout)
     assert (failed.exit_code, told["exit_code"]) == (1, 1)
     assert failed.stderr == f"error: {told['error']}\n"
+
+
+@pytest.mark.parametrize("words", [["inspect", "BUNDLE"], ["inspect", "BUNDLE", "--json"], ["inspect", "--help"], ["--help"]])
+def test_output_that_cannot_be_written(whole_bundle, words):
+    command = [sys.executable, "-m", "fnet_export", *(str(whole_bundle) if word == "BUNDLE" else word for word in words)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: cannot be written (No space left on device)\n")
+
+
+def test_output_that_nobody_reads(whole_bundle):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "fnet_export", "inspect", str(whole_bundle)], stdout=closed, stderr=subprocess.PIPE
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json"], "Missing option '--task'."),
+        (["verify", "--json"], "Missing argument 'BUNDLE'."),
+        (["veriffy", "--json"], "No such command 'veriffy'. Did you mean 'verify'?"),
+        (["bench", "x", "--threads", "0", "--json"], "Invalid value for '--threads': 0 is not in the range 1<=x<=1024."),
+        (["eval", "x", "--data", "y", "--max-accuracy-drop", "1", "--json"], "--max-accuracy-drop: expected --baseline as well"),
+        ([*EXPORT, "--min-accuracy", "nan", "--json"], "--min-accuracy: expected points of 100, 0 to 100; found nan"),
+        ([*EXPORT, "--min-agreement", "nan", "--json"], "--min-agreement: expected points of 100, from 0 to 100; found nan"),
+    ],
+)
+def test_errors_of_usage_are_json_as_well(words, message):
+    shown = run(*words)
+    values = json.loads(shown.stdout)
+    assert (shown.exit_code, values["exit_code"], message in values["error"], message in shown.stderr) == (2, 2, True, True)
 
 
 def test_json_is_one_line_without_what_json_lacks(monkeypatch, whole_bundle):

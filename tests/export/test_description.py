@@ -6,7 +6,7 @@ from collections import Counter
 import onnx
 import pytest
 from click.testing import CliRunner
-from conftest import replaced
+from conftest import export, replaced, save_tiny
 from fnet_runtime.errors import BundleError
 from fnet_runtime.manifest import MANIFEST, manifest_from_folder
 
@@ -62,6 +62,13 @@ def test_operators_are_those_of_the_graph(whole_bundle):
     found = description_from_bundle(whole_bundle).operators
     assert found == Counter(node.op_type for node in onnx.load(whole_bundle / "model.onnx").graph.node)
     assert f"operators {sum(found.values())} in model.onnx: " in words(run(whole_bundle).stdout)
+
+
+def test_labels_that_do_not_print_are_escaped_as_fnet_run_does_it(tmp_path):
+    labels = ("a\tb", "c\nd\x1b[31m", "e\\")
+    checkpoint = save_tiny(tmp_path / "c", "sequence-classification", labels=labels)
+    said = words(run(export(checkpoint, tmp_path / "b", task="sequence-classification").folder).stdout)
+    assert r"labels a\tb, c\nd\x1b[31m, e\\ source" in said
 
 
 def test_json_has_the_whole_manifest(whole_bundle):

@@ -20,7 +20,7 @@ from fnet_core.checkpoint import checkpoint_from_folder, model_from_checkpoint
 from fnet_core.tasks import TASKS
 from fnet_export import cli
 from fnet_export.emails import EMAILS, emails
-from fnet_export.errors import EvaluationError
+from fnet_export.errors import EvaluationError, OptionError
 from fnet_export.evaluate import (
     Limits,
     change_from_evaluations,
@@ -423,7 +423,7 @@ def test_usage(bundles):
     for value in (101, "nan"):
         result = run(bundle, "--data", EMAILS, "--min-accuracy", value)
         assert (result.exit_code, f"points of 100, 0 to 100; found {value}" in result.stderr) == (2, True)
-    with pytest.raises(EvaluationError, match="--max-accuracy-drop: expected points of 100, 0 to 100; found -1"):
+    with pytest.raises(OptionError, match="--max-accuracy-drop: expected points of 100, 0 to 100; found -1"):
         Limits(max_accuracy_drop=-1)
     assert run("--help").exit_code == 0
 

@@ -112,6 +112,11 @@ def test_the_accuracy_is_a_table_and_its_findings_are_part_of_the_verdict():
     assert "checkpoint onnxruntime not finite (48.33 to 65.00) -41.67 (-50.00 to -33.00)" in text
     assert "third onnxruntime not run –" in text
     assert "third: not run: no GPU" in text
+    assert "no interval" not in text
+    flat = {"name": "macro F1", "unit": "points of 100", "value": 0.0, "low": 0.0, "high": 0.0}
+    evaluation["runs"] = [run | {"metrics": [metric, flat]}, other | {"metrics": [metric, flat]}]
+    text = text_of(html_from_values(FULL | {"passed": False, "evaluation": evaluation}))
+    assert "bundle; checkpoint: the bootstrap has no interval for macro F1: no resample differs from the records." in text
 
 
 def test_what_did_not_run_is_never_called_compared():

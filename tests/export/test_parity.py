@@ -14,6 +14,7 @@ from rich.console import Console
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export import parity
+from fnet_export.agreement import Agreement
 from fnet_export.emails import emails
 from fnet_export.errors import CompareError
 from fnet_export.headroom import Headroom
@@ -272,6 +273,21 @@ def test_the_table_names_reasons():
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(table_from_report(ParityReport(rows=(row,), inputs=1, expected={})))
     assert "engine: not run: no NVIDIA GPU [on this host]" in console.export_text()
+
+
+def test_the_table_of_two_outputs_fits_80_columns():
+    (row,) = checked([yardstick()]).rows
+    (output,) = row.outputs.values()
+    ties = dataclasses.replace(output.difference, agreement=Agreement(decisions=40_000, differ=12_345, ties=12_345))
+    output = dataclasses.replace(output, difference=ties)
+    wide = dict.fromkeys(("prediction_logits", "seq_relationship_logits"), output)
+    row = dataclasses.replace(row, name="ONNX Runtime, simplified graph, unoptimised", status="not run", outputs=wide)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table_from_report(ParityReport(rows=(row,), inputs=77, expected={})))
+    lines = console.export_text().splitlines()
+    assert lines[1].split() == ["runtime", "status", "output", "inputs", "max", "abs", "of", "limit", "agree", "ties"]
+    assert sum(line.endswith(" 69.13% 12345") for line in lines) == 2
+    assert any("prediction_logits" in line for line in lines)
 
 
 def latency(not_timed=None, **rows):

@@ -1,5 +1,7 @@
 """A bundle checked again from its own references, whole and damaged in each way that the check tells apart."""
 
+import dataclasses
+import io
 import json
 from types import SimpleNamespace
 
@@ -12,9 +14,12 @@ from conftest import export, replaced, save_tiny
 from fnet_runtime.errors import SessionError
 from fnet_runtime.manifest import MANIFEST, manifest_from_folder
 from fnet_runtime.session import ANY_BATCH
+from rich.console import Console
 
 from fnet_export import verify
+from fnet_export.agreement import Agreement
 from fnet_export.cli import main
+from fnet_export.commands.verify import table_from_verification
 from fnet_export.errors import OptionError
 from fnet_export.verify import verification_from_bundle
 
@@ -75,6 +80,25 @@ def test_a_whole_bundle_passes(whole_bundle):
     assert logits["cosine"] == pytest.approx(1)
     assert logits["passed"]
     assert (logits["agreement"]["share"], logits["agreement"]["decisions"], logits["agreement"]["ties"]) == (1.0, 4, 0)
+
+
+@pytest.mark.parametrize("task", ["question-answering", "pretraining"])
+def test_two_outputs_fit_80_columns(task, tmp_path, monkeypatch):
+    bundle = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task).folder
+    found = verification_from_bundle(bundle)
+    (row,) = found.rows
+    agreement = Agreement(decisions=40_000, differ=12_345, ties=12_345)
+    outputs = {name: dataclasses.replace(output, agreement=agreement) for name, output in row.outputs.items()}
+    row = dataclasses.replace(row, runtime="tensorrt-rtx", outputs=outputs)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table_from_verification(dataclasses.replace(found, rows=(row,))))
+    lines = console.export_text().splitlines()
+    assert any(
+        line.split() == ["runtime", "output", "max", "abs", "limit", "max", "rel", "1", "-", "cos", "agree", "ties", "status"]
+        for line in lines
+    )
+    assert sum(line.endswith(" 69.13% 12345 passed") for line in lines) == 2
+    assert {name[:12] for name in outputs} <= {word[:12] for line in lines for word in line.split()}
 
 
 def test_decisions_that_differ_are_counted_and_ties_apart(bundle):

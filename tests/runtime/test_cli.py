@@ -83,7 +83,7 @@ def test_a_failed_self_test_is_exit_3(tmp_path):
         (["--text", "a", "--runtime", "tensorrt"], 1, "has no engine for tensorrt"),
         (["--text", "a", "--top-k", "0"], 2, "top-k"),
         (["--text", "a", "--max-text-bytes", "0"], 2, "--max-text-bytes"),
-        (["--text", "é", "--max-text-bytes", "1"], 1, "expected a text of at most 1 bytes of UTF-8, found 2; max_text_bytes sets"),
+        (["--text", "é", "--max-text-bytes", "1"], 1, "UTF-8, found 2; max_text_bytes (fnet-run: --max-text-bytes) sets the bound"),
     ],
 )
 def test_bad_usage(bundle, arguments, code, message):
@@ -268,9 +268,10 @@ def test_memory_does_not_grow_with_the_lines(whole_bundle):
     assert peak_kb(5000) - peak_kb(100) < 8_000
 
 
-def test_output_that_cannot_be_written(whole_bundle):
+@pytest.mark.parametrize("words", [["--text", "fox"], ["--help"], ["--version"]])
+def test_output_that_cannot_be_written(whole_bundle, words):
     with Path("/dev/full").open("wb") as full:
-        command = [*RUN, str(whole_bundle), "--text", "fox"]
+        command = [*RUN, str(whole_bundle), *words]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True)
     assert (done.returncode, done.stderr) == (1, "error: standard output: cannot be written (No space left on device)\n")
 

@@ -11,7 +11,7 @@ namespace {
 Result<std::u32string> text_from_caller(const Model& model, const std::string& bytes) {
   if (bytes.size() <= model.max_text_bytes) return text_from_utf8(bytes);
   return input_error("expected a text of at most " + std::to_string(model.max_text_bytes) + " bytes of UTF-8, found " +
-                     std::to_string(bytes.size()) + "; max_text_bytes sets the bound");
+                     std::to_string(bytes.size()) + "; max_text_bytes (fnet-run: --max-text-bytes) sets the bound");
 }
 
 Result<Asked> asked_from_request(const TaskPipeline& task, const Model& model, const Request& request, std::size_t top_k) {

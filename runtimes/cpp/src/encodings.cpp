@@ -8,11 +8,6 @@ namespace {
 
 constexpr std::size_t WINDOW_OVERLAP = 128;  // tokens that neighbouring windows share, where the length allows it
 
-// Python's name for what stands in place of a second text.
-const char* type_of_second(const Asked& asked) {
-  return std::holds_alternative<std::monostate>(asked.second) ? "NoneType" : "list";
-}
-
 std::size_t length_of(const Model& model) { return static_cast<std::size_t>(model.manifest.sequence_length); }
 
 Error question_fault(const std::string& taken) {
@@ -35,7 +30,7 @@ Result<std::vector<Encoding>> encode_single(const Model& model, const Asked& ask
 
 Result<std::vector<Encoding>> encode_single_or_pair(const Model& model, const Asked& asked) {
   if (std::holds_alternative<Texts>(asked.second))
-    return input_error(model.manifest.task + ": expected the second text as a str, found " + type_of_second(asked));
+    return input_error(model.manifest.task + ": expected the second text as a str, found list");
   return encoded(model, asked.text, std::get_if<std::u32string>(&asked.second));
 }
 
@@ -60,14 +55,16 @@ Result<std::vector<Encoding>> encode_masked(const Model& model, const Asked& ask
 }
 
 Result<std::vector<Encoding>> encode_pair(const Model& model, const Asked& asked) {
-  if (!std::holds_alternative<std::u32string>(asked.second))
-    return input_error(model.manifest.task + ": expected a second text (pair), found " + type_of_second(asked));
+  if (std::holds_alternative<std::monostate>(asked.second))
+    return input_error(model.manifest.task + ": the task needs a second text; give it as pair (fnet-run: --pair)");
+  if (std::holds_alternative<Texts>(asked.second))
+    return input_error(model.manifest.task + ": expected one second text (pair), found list");
   return encode_single_or_pair(model, asked);
 }
 
 Result<std::vector<Encoding>> encode_choices(const Model& model, const Asked& asked) {
   const auto* choices = std::get_if<Texts>(&asked.second);
-  if (!choices || choices->empty()) return input_error("multiple-choice: expected a list of choices (pair), each a text");
+  if (!choices || choices->empty()) return input_error("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)");
   std::vector<Encoding> encodings;
   for (const auto& choice : *choices) {
     auto encoding = model.tokenizer.encode(asked.text, &choice, length_of(model));
@@ -80,8 +77,9 @@ Result<std::vector<Encoding>> encode_choices(const Model& model, const Asked& as
 // Question and context; a context that does not fit is cut into overlapping windows, so that no part of it goes unread.
 Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& asked) {
   const auto* second = std::get_if<std::u32string>(&asked.second);
-  if (!second)
-    return input_error(std::string("question-answering: expected the context (pair) as a text, found ") + type_of_second(asked));
+  if (std::holds_alternative<std::monostate>(asked.second))
+    return input_error("question-answering: the task needs a context; give it as pair (fnet-run: --pair)");
+  if (!second) return input_error("question-answering: expected the context (pair) as a text, found list");
   const std::size_t length = length_of(model);
   const auto question = model.tokenizer.first_tokens(asked.text, length);
   if (!question) return question.error();

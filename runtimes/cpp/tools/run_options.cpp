@@ -41,8 +41,7 @@ Options:
   --max-text-bytes INTEGER RANGE  Longest text that is taken, in bytes of
                                   UTF-8.  [default: 33554432; x>=1]
   --version                       Show the version and exit.
-  -h, --help                      Show this message and exit.
-)";
+  -h, --help                      Show this message and exit.)";
 
 struct Option {
   const char* name;
@@ -166,8 +165,8 @@ Options options_from_line(const std::vector<std::string>& line) {
   const Words words = words_from_line(line);
   Options options;
   for (const auto& [name, value] : words.options) {
-    if (name == "--help") std::cout << HELP, std::exit(0);
-    if (name == "--version") std::cout << "fnet-run, version " FNET_VERSION "\n", std::exit(0);
+    if (name == "--help") write_line(HELP), std::exit(0);
+    if (name == "--version") write_line("fnet-run, version " FNET_VERSION), std::exit(0);
   }
   std::map<std::string, std::string> last;  // of an option that is given twice the last value counts, at the place of the first
   for (const auto& [name, value] : words.options) last[name] = value;

@@ -8,7 +8,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -19,13 +19,22 @@ from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, Ses
 from fnet_runtime.model import Second
 from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, Pipeline, load
 from fnet_runtime.printer import Printer
-from fnet_runtime.standard_output import prepare_standard_output, write_line
+from fnet_runtime.standard_output import guarded_standard_output, prepare_standard_output, write_line
 from fnet_runtime.tokenizer import MAX_TEXT_BYTES
 
 BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+class Program(click.Command):
+    """A command whose help, too, ends in words where standard output cannot be written."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program."""
+        with guarded_standard_output():
+            return super().main(*args, **options)
+
+
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("source", required=False, type=click.Choice(["-"]))
 @click.option("--text", "texts", multiple=True, help="A text to answer; may be given several times.")

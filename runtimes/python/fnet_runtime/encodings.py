@@ -54,15 +54,17 @@ def encode_masked(model: Model, text: str, second: Second) -> tuple[Encoding, ..
 
 def encode_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
     """Encode two texts. Raises InputError."""
+    if second is None:
+        raise InputError(f"{model.manifest.task}: the task needs a second text; give it as pair (fnet-run: --pair)")
     if not isinstance(second, str):
-        raise InputError(f"{model.manifest.task}: expected a second text (pair), found {type(second).__name__}")
+        raise InputError(f"{model.manifest.task}: expected one second text (pair), found {type(second).__name__}")
     return encode_single_or_pair(model, text, second)
 
 
 def encode_choices(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
     """Encode a row for each choice. Raises InputError."""
     if not isinstance(second, Sequence) or isinstance(second, str) or not second or not all(isinstance(c, str) for c in second):
-        raise InputError("multiple-choice: expected a list of choices (pair), each a text")
+        raise InputError("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)")
     length = model.manifest.sequence_length
     return tuple(model.tokenizer.encode(text, choice, length=length) for choice in second)
 
@@ -72,6 +74,8 @@ def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, .
 
     Raises InputError for a question that leaves too few tokens for the context: nothing is truncated.
     """
+    if second is None:
+        raise InputError("question-answering: the task needs a context; give it as pair (fnet-run: --pair)")
     if not isinstance(second, str):
         raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
     length = model.manifest.sequence_length

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
 
 from fnet_runtime.errors import InputError
 
@@ -16,8 +18,9 @@ ESCAPED = "fnet_runtime.escaped"
 def prepare_standard_output(*, utf8: bool = False) -> None:
     """Escape characters that the encoding of standard output lacks as JSON does, so that JSON stays JSON; `utf8` sets UTF-8."""
     codecs.register_error(ESCAPED, _escaped)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a service may close it
-        sys.stdout.reconfigure(encoding="utf-8" if utf8 else None, errors=ESCAPED)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # a service may close standard output
+    if reconfigure is not None:
+        reconfigure(encoding="utf-8" if utf8 else None, errors=ESCAPED)
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
@@ -25,13 +28,58 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
     return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
+class GuardedOutput:
+    """Standard output for libraries that print: they end the program, or raise InputError, as `write_line` does."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write text. An empty one is how click asks whether text can be written, and it takes an error for a no."""
+        if text == "":
+            return 0
+        with _written():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Write what is left in buffers."""
+        with _written():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def guarded_standard_output() -> Iterator[None]:
+    """Guard what any library prints. Exits with 1 and a sentence when standard output cannot be written."""
+    stream = sys.stdout
+    if stream is not None:  # a service may close it
+        sys.stdout = cast(TextIO, GuardedOutput(stream))
+    try:
+        yield
+    except InputError as error:
+        with contextlib.suppress(OSError):  # whoever read standard error may be gone
+            sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    finally:
+        sys.stdout = stream
+
+
 def write_line(text: str) -> None:
     """Write a line, or several, and flush. Exits as SIGPIPE does when nobody reads. Raises InputError when it cannot be written."""
     if sys.stdout is None:
         return
-    try:
+    with _written():
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    """Exit as SIGPIPE does when nobody reads. Raises InputError when standard output cannot be written."""
+    try:
+        yield
     except BrokenPipeError:
         _let_go()
         sys.exit(128 + signal.SIGPIPE)

@@ -200,7 +200,8 @@ def check_size(text: object, bound: int) -> None:
         return
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > bound:
-        raise InputError(f"expected a text of at most {bound} bytes of UTF-8, found {size}; max_text_bytes sets the bound")
+        found = f"expected a text of at most {bound} bytes of UTF-8, found {size}"
+        raise InputError(f"{found}; max_text_bytes (fnet-run: --max-text-bytes) sets the bound")
 
 
 def _backend(data: bytes, options: TokenizerOptions, name: str) -> Backend:
