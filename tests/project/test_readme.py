@@ -32,7 +32,10 @@ def test_the_commands_run(tmp_path):
 
 def test_links_and_make_targets_exist():
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+        file, _, heading = target.partition("#")
+        assert (ROOT / file).exists(), target
+        headings = re.findall(r"^#+ (.+)$", (ROOT / file).read_text(), re.MULTILINE) if heading else []
+        assert not heading or heading in [title.lower().replace(" ", "-") for title in headings], target
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make (demo|test)`?", README):
         assert f"\n{target}:" in makefile, target
