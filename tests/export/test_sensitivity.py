@@ -87,8 +87,8 @@ def test_the_export_tells_what_it_kept(tmp_path):
     ("options", "error", "text"),
     [
         ({"max_accuracy_drop": 1.0}, OptionError, "--max-accuracy-drop: is for int8; found precision fp32"),
-        ({"min_accuracy": 101.0}, EvaluationError, "--min-accuracy: expected points of 100, 0 to 100; found 101"),
-        ({"max_accuracy_drop": 101.0, "precision": "int8"}, EvaluationError, "expected points of 100, 0 to 100; found 101"),
+        ({"min_accuracy": 101.0}, OptionError, "--min-accuracy: expected points of 100, 0 to 100; found 101"),
+        ({"max_accuracy_drop": 101.0, "precision": "int8"}, OptionError, "expected points of 100, 0 to 100; found 101"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(options, error, text):
