@@ -26,10 +26,10 @@ import onnxruntime
 from peers import transformers_model
 from turns import MIN_ROUNDS, PAUSE_S, RESULTS, host
 
-from fnet_core.checkpoint import BUILT_IN
+from fnet_core.checkpoint.open import BUILT_IN
 from fnet_export.bench.child import Child, child_from_arguments
-from fnet_export.emails import emails
-from fnet_export.timing import in_turns
+from fnet_export.engine.sessions.timing import in_turns
+from fnet_export.texts.emails import emails
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).parent / "cpp_worker.py"
@@ -65,12 +65,12 @@ CHECKPOINTS = {
 
 def bundle_from_name(name: str, folder: Path) -> Path:
     """Write a bundle as the export does, but for its proof, which takes minutes; golden.safetensors is empty."""
-    from fnet_export.bundle import files_from_folder
-    from fnet_export.graphs import graphs_from_plan
-    from fnet_export.manifest import manifest_from_plan
-    from fnet_export.plan import ExportOptions, plan_from_options
-    from fnet_export.progress import Quiet
-    from fnet_export.tokenizer_config import write_tokenizer
+    from fnet_export.base.progress import Quiet
+    from fnet_export.bundle.folder import files_from_folder
+    from fnet_export.export.graphs import graphs_from_plan
+    from fnet_export.export.manifest import manifest_from_plan
+    from fnet_export.export.plan import ExportOptions, plan_from_options
+    from fnet_export.texts.tokenizer.config import write_tokenizer
 
     bundle = folder / name
     checkpoint = CHECKPOINTS[name](folder / f"{name} checkpoint")
@@ -87,7 +87,7 @@ def bundle_from_name(name: str, folder: Path) -> Path:
 
 def tokenizer_file(flavour: str, folder: Path) -> Path:
     """The built-in vocabulary as a flavour reads it."""
-    from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
+    from fnet_export.texts.tokenizer.from_spiece import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
     spiece = BUILT_IN / "spiece.model"
     if flavour in ("f_net", "sentencepiece", "fnet-slow"):

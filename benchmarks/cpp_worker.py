@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.pipelines import load
-from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 
 Job = dict[str, Any]
 

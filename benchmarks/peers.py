@@ -34,11 +34,11 @@ def build_ours(task_name="sequence-classification", mixing="auto", positions=Non
 
         from fnet_core.fnet import FNet
         from fnet_core.tasks import TASKS, task_at_positions
-        from fnet_export.bundle import write_graph
-        from fnet_export.choice import choice_from_name
-        from fnet_export.lower import lowered_from_model
-        from fnet_export.optimize import optimized_from_graph
-        from fnet_export.trace import graph_from_model
+        from fnet_export.bundle.folder import write_graph
+        from fnet_export.export.transform_choice import choice_from_name
+        from fnet_export.graph.lower import lowered_from_model
+        from fnet_export.graph.optimize import optimized_from_graph
+        from fnet_export.graph.trace import graph_from_model
 
         config = our_config(case.length, **(variant or {}))
         task = TASKS[task_name] if positions is None else task_at_positions(TASKS[task_name], positions)
@@ -53,8 +53,8 @@ def build_ours(task_name="sequence-classification", mixing="auto", positions=Non
 
 def open_ours(positions=None, *, attends=False):
     def opened(path, case):
-        from fnet_runtime.manifest import TensorInfo
-        from fnet_runtime.ort_session import OrtSession
+        from fnet_runtime.bundle.manifest import TensorInfo
+        from fnet_runtime.sessions.ort_session import OrtSession
 
         fed = {"input_ids": lambda ids: ids, "token_type_ids": np.zeros_like}
         fed |= {"attention_mask": np.ones_like} if attends else {}
@@ -172,7 +172,7 @@ def open_openvino(path, case):
     return lambda ids: compiled([ids, ids * 0])
 
 
-OURS, TORCH, ORT, OPENVINO = ("fnet_runtime.ort_session",), ("torch", "transformers"), ("onnxruntime",), ("openvino",)
+OURS, TORCH, ORT, OPENVINO = ("fnet_runtime.sessions.ort_session",), ("torch", "transformers"), ("onnxruntime",), ("openvino",)
 SUBJECTS = {
     "ours": Subject(build_ours(), open_ours(), OURS),
     "ours, mixing removed (floor)": Subject(build_ours(variant={"mixing": "identity"}), open_ours(), OURS),

@@ -18,7 +18,7 @@ CALIBRATION_ROWS = 2
 
 
 def inputs_of(case):
-    from fnet_runtime.manifest import TensorInfo
+    from fnet_runtime.bundle.manifest import TensorInfo
 
     return [TensorInfo(name=name, dtype="int64", axes=("batch_size", case.length)) for name in ("input_ids", "token_type_ids")]
 
@@ -29,13 +29,13 @@ def build_int8(target):
 
         from fnet_core.fnet import FNet
         from fnet_core.tasks import TASKS
-        from fnet_export.bundle import write_graph
-        from fnet_export.calibrate import MINMAX, bounds_from_graph
-        from fnet_export.inputs import Samples
-        from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
-        from fnet_export.lower import lowered_from_model
-        from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-        from fnet_export.trace import graph_from_model
+        from fnet_export.bundle.folder import write_graph
+        from fnet_export.graph.lower import lowered_from_model
+        from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+        from fnet_export.graph.trace import graph_from_model
+        from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
+        from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
+        from fnet_export.texts.samples import Samples
 
         torch.manual_seed(0)
         model = FNet(our_config(case.length), TASKS["sequence-classification"], sequence_length=case.length).eval()
@@ -51,7 +51,7 @@ def build_int8(target):
         write(int8_from_graph(graph, bounds, layers, target=target), path)
 
     def write(graph, path):
-        from fnet_export.bundle import write_graph
+        from fnet_export.bundle.folder import write_graph
 
         if target == "onnx":
             write_graph(graph, path)
@@ -67,8 +67,8 @@ def build_openvino(precision):
     def build(path, case):
         import onnx_ir
 
-        from fnet_export.bundle import write_graph
-        from fnet_export.precision import HALVES, half_from_graph
+        from fnet_export.bundle.folder import write_graph
+        from fnet_export.precision.half import HALVES, half_from_graph
 
         with tempfile.TemporaryDirectory() as scratch:
             graph = Path(scratch) / "model.onnx"
@@ -81,14 +81,14 @@ def build_openvino(precision):
 
 
 def convert(graph, path):
-    from fnet_export.openvino import ir_from_graph, openvino_library
+    from fnet_export.engine.openvino import ir_from_graph, openvino_library
 
     ir_from_graph(graph, path.parent, library=openvino_library())
 
 
 def open_openvino(precision):
     def opened(path, case):
-        from fnet_runtime.openvino_session import OpenVinoSession
+        from fnet_runtime.sessions.openvino_session import OpenVinoSession
 
         session = OpenVinoSession(path, inputs_of(case), precision=precision, threads=case.threads)
         return lambda ids: session.run({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})

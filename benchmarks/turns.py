@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from fnet_export.base.errors import BenchError
 from fnet_export.bench.child import child_from_arguments
-from fnet_export.errors import BenchError
 
 RESULTS = Path(__file__).parent / "results"
 WARM_BELOW_MS = 2000
@@ -124,7 +124,7 @@ def started(action, name, folder, case):
 
 def measured(case, names, rounds, folder):
     """Build what is missing, open everything, take turns; one result by name, with a reason where there is no time."""
-    from fnet_export.timing import in_turns  # its imports are not to be in the workers' memory
+    from fnet_export.engine.sessions.timing import in_turns  # its imports are not to be in the workers' memory
 
     with contextlib.ExitStack() as stack:
         results, opened = {}, {}

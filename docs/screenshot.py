@@ -10,11 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fnet_runtime.manifest import PARITY_PAGE
+from fnet_runtime.bundle.manifest import PARITY_PAGE
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from fnet_export.evidence_files import write_evidence
+from fnet_export.parity.report.files import write_evidence
 
 WIDTH = 1200
 

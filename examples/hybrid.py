@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 
 import fnet_runtime
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.console import Console
 from rich.table import Table
 
 from fnet_core.config import attention_layers
-from fnet_export.pipeline import bundle_from_plan
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.progress import Lines
+from fnet_export.base.progress import Lines
+from fnet_export.export.pipeline import bundle_from_plan
+from fnet_export.export.plan import ExportOptions, plan_from_options
 
 sys.path.insert(0, str(Path(__file__).parent / "spam_filter"))
 from corpus import PACKAGE, Message, prepared

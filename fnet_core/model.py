@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fnet_core.config import FOURIER, FNetConfig
-from fnet_core.mixing import Mixing, natural_mixing
+from fnet_core.transform import Mixing, natural_mixing
 from fnet_core.variants import VARIANTS
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

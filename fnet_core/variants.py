@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fnet_core.config import FNetConfig
-from fnet_core.mixing import Mixing
+from fnet_core.transform import Mixing
 
 
 class LinearMixing(Mixing):

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from fnet_runtime.manifest import MANIFEST, file_info
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.bundle.manifest import MANIFEST, file_info
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import save_file
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-from fnet_core.checkpoint import module_names
+from fnet_core.checkpoint.open import module_names
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.cpp_session import PROGRAM_VARIABLE
-from fnet_export.pipeline import bundle_from_plan
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.progress import Quiet
+from fnet_export.base.progress import Quiet
+from fnet_export.engine.sessions.cpp_session import PROGRAM_VARIABLE
+from fnet_export.export.pipeline import bundle_from_plan
+from fnet_export.export.plan import ExportOptions, plan_from_options
 
 CPP_ROW = "C++ runtime, final graph"
 VOCABULARY = Path(__file__).parent / "golden" / "bpe.model"

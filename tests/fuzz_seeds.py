@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.manifest import GOLDEN, MANIFEST
+from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST
 from golden_tokenizer import pipeline
 
 FLAVOURS = ("fnet-fast", "fnet-v5")

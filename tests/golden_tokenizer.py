@@ -7,9 +7,9 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 
-from fnet_runtime.tokenizer import TOKENIZER_JSON, Tokenizer, TokenizerOptions
+from fnet_runtime.tokenizer.tokenizer import TOKENIZER_JSON, Tokenizer, TokenizerOptions
 
-from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
+from fnet_export.texts.tokenizer.from_spiece import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
 GOLDEN = Path(__file__).parent / "golden"
 PAD = 3

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from conftest import replaced
+from fnet_runtime.bundle.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, TOKENIZER_CONFIG, file_info
 from fnet_runtime.errors import BundleError, FNetRuntimeError, InputError, SessionError
-from fnet_runtime.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, TOKENIZER_CONFIG, file_info
 from golden_tokenizer import pipeline
 
 Damage = Callable[[Path], object]

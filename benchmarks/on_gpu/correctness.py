@@ -5,8 +5,8 @@ import math
 from functools import partial
 from pathlib import Path
 
-from fnet_runtime.manifest import BF16
-from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.bundle.manifest import BF16
+from fnet_runtime.sessions.ort_session import OrtSession
 
 from on_gpu.engine import engine_session
 from on_gpu.graphs import STEPS, GraphSet, all_sets, fnet, is_path, random_inputs
@@ -32,12 +32,12 @@ def base_model(scale, builders, rtx_opens):
 
 def checked(scale, wanted, builders, rtx_opens):
     """Run the graphs of a set on the device, and give a result per row of the parity report."""
-    from fnet_export.bundle import tensors_from_task
-    from fnet_export.emulation import expected_model
-    from fnet_export.inputs import Samples
-    from fnet_export.parity import Candidate, parity_from_candidates
-    from fnet_export.reference import reference_from_model
-    from fnet_export.torch_session import TorchSession
+    from fnet_export.bundle.folder import tensors_from_task
+    from fnet_export.engine.sessions.torch_session import TorchSession
+    from fnet_export.parity.check import Candidate, parity_from_candidates
+    from fnet_export.parity.reference import reference_from_model
+    from fnet_export.precision.emulation import expected_model
+    from fnet_export.texts.samples import Samples
 
     model, exact = (fnet(scale.small if wanted.small else scale.base, wanted.length, wanted.task) for _ in range(2))
     samples = Samples(tuple(f"random {i}" for i in range(ROWS)), random_inputs(model.task, model.config, wanted.length, ROWS))

@@ -12,11 +12,11 @@ ROWS = 2
 
 def built_engine(path, rows, folder, capabilities=None):
     """Build an engine of a graph for 1 to `rows` rows; write it to `folder` and return it. Raises EngineError."""
-    from fnet_runtime.manifest import ENGINE, AxisProfile
+    from fnet_runtime.bundle.manifest import ENGINE, AxisProfile
 
     from fnet_core.tasks import BATCH
-    from fnet_export.library import library_from_name
-    from fnet_export.tensorrt import engine_from_graph
+    from fnet_export.engine.library import library_from_name
+    from fnet_export.engine.tensorrt import engine_from_graph
 
     engine = engine_from_graph(
         path,
@@ -33,8 +33,8 @@ def engine_session(path, inputs, rows, folder):
     """Build an engine and open it, whatever the manifest would say of the card. Raises EngineError or SessionError."""
     from dataclasses import replace
 
-    from fnet_runtime.manifest import ENGINE
-    from fnet_runtime.trt_session import TrtSession
+    from fnet_runtime.bundle.manifest import ENGINE
+    from fnet_runtime.sessions.trt_session import TrtSession
 
     engine = built_engine(path, rows, folder)
     return TrtSession(folder / ENGINE, replace(engine.info, compute_capabilities=()), inputs)
@@ -42,10 +42,10 @@ def engine_session(path, inputs, rows, folder):
 
 def probe(scale, scratch):
     """Build for what the library offers, open, run, and compare with ONNX Runtime's CPU; each answer is a result."""
-    from fnet_runtime.ort_session import OrtSession
+    from fnet_runtime.sessions.ort_session import OrtSession
 
-    from fnet_export.bundle import tensors_from_task
-    from fnet_export.library import library_from_name
+    from fnet_export.bundle.folder import tensors_from_task
+    from fnet_export.engine.library import library_from_name
 
     library = library_from_name("tensorrt_rtx")
     offered = [name for name in dir(library.module.ComputeCapability) if re.fullmatch(r"SM\d+|CURRENT", name)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fnet_runtime.manifest import MODEL
+from fnet_runtime.bundle.manifest import MODEL
 
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
@@ -125,15 +125,15 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
     """Write a model's graph at some precisions, below `folder`; return their paths, or why there is none, by precision."""
     import onnx_ir
 
-    from fnet_export.bundle import tensors_from_task, write_graph
-    from fnet_export.calibrate import MINMAX, bounds_from_graph
-    from fnet_export.errors import FNetExportError
-    from fnet_export.inputs import Samples
-    from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
-    from fnet_export.lower import lowered_from_model
-    from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-    from fnet_export.precision import half_from_graph
-    from fnet_export.trace import graph_from_model
+    from fnet_export.base.errors import FNetExportError
+    from fnet_export.bundle.folder import tensors_from_task, write_graph
+    from fnet_export.graph.lower import lowered_from_model
+    from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+    from fnet_export.graph.trace import graph_from_model
+    from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
+    from fnet_export.precision.half import half_from_graph
+    from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
+    from fnet_export.texts.samples import Samples
 
     def write(graph, precision):
         place = folder / precision
@@ -175,9 +175,9 @@ def bert_graphs(model, length, precisions, folder):
     import onnx_ir
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-    from fnet_export.bundle import write_graph
-    from fnet_export.precision import half_from_graph
-    from fnet_export.trace import quiet
+    from fnet_export.bundle.folder import write_graph
+    from fnet_export.graph.trace import quiet
+    from fnet_export.precision.half import half_from_graph
 
     class Rows(CalibrationDataReader):
         def __init__(self):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 from fnet_runtime.errors import SessionError
-from fnet_runtime.session import ANY_BATCH
+from fnet_runtime.sessions.session import ANY_BATCH
 
 ON_CPU = "CPUExecutionProvider"
 AT_THE_EDGES = {"MemcpyToHost", "MemcpyFromHost"}
@@ -38,7 +38,7 @@ class DeviceSession:
         self._outputs = [output.name for output in self.session.get_outputs()]
 
     def run(self, inputs):
-        """Run the graph; see fnet_runtime.session.Session."""
+        """Run the graph; see fnet_runtime.sessions.session.Session."""
         try:
             found = self.session.run(self._outputs, dict(inputs))
         except Exception as error:

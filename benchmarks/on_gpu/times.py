@@ -9,7 +9,7 @@ import torch
 from fnet_runtime.errors import SessionError
 
 from fnet_core.config import FNetConfig
-from fnet_export.errors import FNetExportError
+from fnet_export.base.errors import FNetExportError
 from on_gpu.clock import set_tf32, timed_ms
 from on_gpu.engine import engine_session
 from on_gpu.graphs import TRANSFORMS, GraphSet, bert, fnet, is_path, random_inputs
@@ -109,7 +109,7 @@ def _torch_times(scale, kind, subject, run_as, batches, *, compiled):
 
 def engine_times(scale, length, builders, scratch):
     """Time TensorRT-RTX engines, where it opens them here; copies of ids to the card and of logits back are included."""
-    from fnet_export.bundle import tensors_from_task
+    from fnet_export.bundle.folder import tensors_from_task
 
     model = fnet({**scale.base, "num_hidden_layers": 1}, length)
     inputs = tensors_from_task(model.task, model.config, length)[0]
@@ -164,7 +164,7 @@ def _measured(subject, batch, found, flops):
 
 def _flops_of_graph(path):
     """Count the operations of the products of a graph for one text: two for a multiply-add."""
-    from fnet_export.proof import products_from_file
+    from fnet_export.precision.proof import products_from_file
 
     with contextlib.suppress(Exception):
         return 2 * sum(product.multiply_adds for product in products_from_file(Path(path))) or None

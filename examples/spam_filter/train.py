@@ -18,14 +18,14 @@ import sentencepiece
 import torch
 from baseline import baseline
 from corpus import LABELS, PACKAGE, Message, prepared
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.progress import track
 from safetensors.torch import save_file
 from score import Score, score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fnet_core.checkpoint import checkpoint_from_folder, model_from_checkpoint, module_names
+from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint, module_names
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS

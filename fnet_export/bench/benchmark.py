@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.manifest import BATCH, Manifest, manifest_from_folder
-from fnet_runtime.pipelines import ONNXRUNTIME, runtime_from_name
+from fnet_runtime.bundle.manifest import BATCH, Manifest, manifest_from_folder
+from fnet_runtime.pipeline.pipelines import ONNXRUNTIME, runtime_from_name
 
+from fnet_export.base.errors import BenchError, OptionError
 from fnet_export.bench.child import Child, child_from_arguments
 from fnet_export.bench.requests import requests_from_texts
-from fnet_export.errors import BenchError, OptionError
-from fnet_export.timing import in_turns
+from fnet_export.engine.sessions.timing import in_turns
 
 WORKER = ("-P", "-m", "fnet_export.bench.worker")
 """-P: what lies in the folder that a user happens to stand in is no module of ours."""

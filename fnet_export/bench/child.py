@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from fnet_export.errors import BenchError
+from fnet_export.base.errors import BenchError
 
 SAID = 300
 """Characters of the last line of standard error that a reason takes."""

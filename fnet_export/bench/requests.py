@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from fnet_runtime.encoding import MASK
 from fnet_runtime.errors import InputError
+from fnet_runtime.tokenizer.encoding import MASK
 
-from fnet_export.emails import emails
+from fnet_export.texts.emails import emails
 
 Request = tuple[str, str | list[str] | None]
 """The text, and its pair, as `Pipeline` takes them."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipelines import Pipeline, load
+from fnet_runtime.pipeline.pipelines import Pipeline, load
 
 STATUS = Path("/proc/self/status")
 WARM_UP_TURNS = 2

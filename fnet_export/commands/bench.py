@@ -9,16 +9,16 @@ from pathlib import Path
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES
+from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES
 from rich.console import Console
 
+from fnet_export.base.environment import environment_of_host
+from fnet_export.base.errors import OptionError, OutputError
 from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_options, result_from_case, subjects_from_bundles
 from fnet_export.bench.latency import PERCENTILES, rounds_needed
 from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
 from fnet_export.bench.requests import timed_texts
-from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown, write_text
-from fnet_export.environment import environment_of_host
-from fnet_export.errors import OptionError, OutputError
+from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown, write_text
 
 BAD_INPUT, USAGE, NOT_MEASURED = 1, 2, 4
 

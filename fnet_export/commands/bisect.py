@@ -9,30 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import click
+from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.golden import golden_from_file
-from fnet_runtime.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.pipeline.golden import golden_from_file
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from fnet_core.errors import FNetError
-from fnet_export.bisect import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
-from fnet_export.bundle import FAILED_MANIFEST, check_output
-from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown
-from fnet_export.departures import Departure
-from fnet_export.errors import FNetExportError, OptionError, ParityError
-from fnet_export.fresh import kept_in_float32, options_of_manifest
-from fnet_export.inputs import Samples, samples_from_texts, spread
-from fnet_export.keep import Proposal, proposal_from_graph
-from fnet_export.pipeline import Export, bundle_from_plan
-from fnet_export.plan import READ, plan_from_options
-from fnet_export.precision import HALVES
-from fnet_export.source import checkpoint_from_bundle
-from fnet_export.status import FAILED, PASSED, styled
-from fnet_export.texts import Texts, texts_from_file
-from fnet_export.tolerance import MULTIPLE
+from fnet_export.base.errors import FNetExportError, OptionError, ParityError
+from fnet_export.base.status import FAILED, PASSED, styled
+from fnet_export.bundle.checkpoint import checkpoint_from_bundle
+from fnet_export.bundle.folder import FAILED_MANIFEST, check_output
+from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown
+from fnet_export.export.pipeline import Export, bundle_from_plan
+from fnet_export.export.plan import READ, plan_from_options
+from fnet_export.parity.bisect.bisection import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
+from fnet_export.parity.bisect.keep_float32 import Proposal, proposal_from_graph
+from fnet_export.parity.bisect.node_errors import Departure
+from fnet_export.parity.bisect.rebuilt import kept_in_float32, options_of_manifest
+from fnet_export.parity.tolerance import MULTIPLE
+from fnet_export.precision.half import HALVES
+from fnet_export.texts.samples import Samples, samples_from_texts, spread
+from fnet_export.texts.text_files import Texts, texts_from_file
 
 BAD_INPUT, USAGE, FOUND = 1, 2, 3
 TEXTS, CHOICES = 7, 2

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.tokenizer import FLAVOURS
+from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 
 from fnet_core.errors import FNetError
-from fnet_export.commands.outcome import fail, output_options, print_json
-from fnet_export.convert import FORMATS, ConvertOptions, folder_from_options
-from fnet_export.errors import FNetExportError
-from fnet_export.progress import Lines, Quiet
+from fnet_export.base.errors import FNetExportError
+from fnet_export.base.progress import Lines, Quiet
+from fnet_export.bundle.convert import FORMATS, ConvertOptions, folder_from_options
+from fnet_export.commands.shared import fail, output_options, print_json
 
 BAD_INPUT = 1
 tokenizer_option = click.option(

@@ -11,15 +11,16 @@ from typing import Any
 
 import click
 from fnet_runtime.errors import FNetRuntimeError, SessionError
-from fnet_runtime.pipelines import MAX_THREADS, RUNTIMES, load
+from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES, load
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown
-from fnet_export.description import verdict_from_bundle
-from fnet_export.errors import FNetExportError
-from fnet_export.evaluate import (
+from fnet_export.base.errors import FNetExportError
+from fnet_export.base.progress import Progress
+from fnet_export.bundle.description import verdict_from_bundle
+from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown
+from fnet_export.evaluate.evaluation import (
     Change,
     Evaluation,
     Limits,
@@ -30,10 +31,9 @@ from fnet_export.evaluate import (
     records_of_pipeline,
     values_from_figures,
 )
-from fnet_export.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
-from fnet_export.progress import Progress
-from fnet_export.scoring import SCORINGS
-from fnet_export.wording import note_of_flat_intervals
+from fnet_export.evaluate.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
+from fnet_export.evaluate.scoring import SCORINGS
+from fnet_export.parity.report.wording import note_of_flat_intervals
 
 BAD_INPUT, LIMIT_MISSED, NO_ENGINE = 1, 3, 4
 BOOTSTRAP = f"percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"

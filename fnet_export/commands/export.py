@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import click
+from fnet_runtime.bundle.manifest import FP32, PARITY_PAGE, PRECISIONS, TARGETS, AxisProfile
 from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
-from fnet_runtime.manifest import FP32, PARITY_PAGE, PRECISIONS, TARGETS, AxisProfile
 from rich.console import Console
 from rich.filesize import decimal
 
-from fnet_core.checkpoint import BUILT_IN_ID
+from fnet_core.checkpoint.open import BUILT_IN_ID
 from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
-from fnet_export.accuracy import check_records
-from fnet_export.accuracy_report import table_from_evaluation
-from fnet_export.calibrate import METHODS, MINMAX
-from fnet_export.choice import AUTO, MIXING_NAMES
+from fnet_export.base.errors import EngineError, FNetExportError, OptionError, ParityError, PrecisionError
 from fnet_export.commands.convert import tokenizer_option
-from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown
-from fnet_export.errors import EngineError, FNetExportError, OptionError, ParityError, PrecisionError
-from fnet_export.pipeline import Export, bundle_from_plan
-from fnet_export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
-from fnet_export.report import lines_from_report, table_from_headroom, table_from_report
-from fnet_export.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
-from fnet_export.wording import notes_of_flat_intervals
+from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown
+from fnet_export.evaluate.accuracy import check_records
+from fnet_export.export.pipeline import Export, bundle_from_plan
+from fnet_export.export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
+from fnet_export.export.transform_choice import AUTO, MIXING_NAMES
+from fnet_export.graph.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
+from fnet_export.parity.report.accuracy import table_from_evaluation
+from fnet_export.parity.report.terminal import lines_from_report, table_from_headroom, table_from_report
+from fnet_export.parity.report.wording import notes_of_flat_intervals
+from fnet_export.precision.calibrate import METHODS, MINMAX
 
 BAD_INPUT, USAGE, PARITY_FAILED, ENGINE_FAILED = 1, 2, 3, 4
 

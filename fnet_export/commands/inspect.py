@@ -6,18 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from fnet_runtime.answer_text import escaped
+from fnet_runtime.bundle.manifest import Manifest
 from fnet_runtime.errors import BundleError
-from fnet_runtime.manifest import Manifest
-from fnet_runtime.pipelines import runtimes_from_manifest
-from fnet_runtime.tokenizer import SLOW, TokenizerOptions
+from fnet_runtime.pipeline.answer_text import escaped
+from fnet_runtime.pipeline.pipelines import runtimes_from_manifest
+from fnet_runtime.tokenizer.tokenizer import SLOW, TokenizerOptions
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json
-from fnet_export.description import Description, description_from_bundle, padding_from_manifest, tensor_shown
-from fnet_export.wording import note_of_random_head
+from fnet_export.bundle.description import Description, description_from_bundle, padding_from_manifest, tensor_shown
+from fnet_export.commands.shared import console_of_result, fail, output_options, print_json
+from fnet_export.parity.report.wording import note_of_random_head
 
 BAD_INPUT = 1
 HASH_SHOWN = 12

@@ -7,25 +7,25 @@ from typing import Any
 
 import click
 import torch
+from fnet_runtime.bundle.manifest import Manifest, manifest_from_folder
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.manifest import Manifest, manifest_from_folder
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.table import Table
 
-from fnet_core.checkpoint import model_from_checkpoint
+from fnet_core.checkpoint.open import model_from_checkpoint
 from fnet_core.errors import FNetError
 from fnet_core.tasks import task_named
-from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json, progress_shown, write_text
-from fnet_export.errors import FNetExportError
-from fnet_export.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
-from fnet_export.padding_chart import svg_from_drift
-from fnet_export.plan import CHOICES_PROFILE, READ
-from fnet_export.progress import Progress
-from fnet_export.source import checkpoint_from_bundle
-from fnet_export.texts import Texts, texts_from_file
-from fnet_export.trained_length import trained_length_from_checkpoint
-from fnet_export.wording import note_of_random_head
+from fnet_export.base.errors import FNetExportError
+from fnet_export.base.progress import Progress
+from fnet_export.bundle.checkpoint import checkpoint_from_bundle
+from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown, write_text
+from fnet_export.evaluate.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
+from fnet_export.evaluate.padding_chart import svg_from_drift
+from fnet_export.export.plan import CHOICES_PROFILE, READ
+from fnet_export.parity.report.wording import note_of_random_head
+from fnet_export.texts.text_files import Texts, texts_from_file
+from fnet_export.texts.tokenizer.trained_length import trained_length_from_checkpoint
 
 BAD_INPUT = 1
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipelines import RUNTIMES
+from fnet_runtime.pipeline.pipelines import RUNTIMES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.agreement import points_of
-from fnet_export.commands.outcome import console_of_result, fail, output_options, print_json
-from fnet_export.environment import environment_of_host
-from fnet_export.errors import FNetExportError, OptionError
-from fnet_export.status import FAILED, PASSED, styled
-from fnet_export.tolerance import tolerance_from_options
-from fnet_export.verify import REFERENCE, RuntimeResult, Verification, verification_from_bundle
+from fnet_export.base.environment import environment_of_host
+from fnet_export.base.errors import FNetExportError, OptionError
+from fnet_export.base.status import FAILED, PASSED, styled
+from fnet_export.bundle.verify import REFERENCE, RuntimeResult, Verification, verification_from_bundle
+from fnet_export.commands.shared import console_of_result, fail, output_options, print_json
+from fnet_export.parity.agreement import points_of
+from fnet_export.parity.tolerance import tolerance_from_options
 
 BAD_INPUT, USAGE, CHECK_FAILED, NOTHING_RAN = 1, 2, 3, 4
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
 from fnet_core.errors import CheckpointError, ConfigError, FNetError, TaskError
 from fnet_core.tasks import TASKS
 

@@ -8,9 +8,9 @@ from conftest import save_tiny
 from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
-from fnet_core.checkpoint import checkpoint_from_folder, checkpoint_from_name
+from fnet_core.checkpoint.hub import folder_from_hub
+from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name
 from fnet_core.errors import CheckpointError
-from fnet_core.hub import folder_from_hub
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 COMMIT = "0123456789012345678901234567890123456789"

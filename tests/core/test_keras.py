@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fnet_core.checkpoint import checkpoint_from_folder, model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
 from fnet_core.errors import CheckpointError, ConfigError
 from fnet_core.tasks import TASKS
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fnet_core.dft import dft_matrices, factored_matrices, factors, folded_matrices, folded_order
-from fnet_core.mixing import MIXINGS, fourier_scale, natural_mixing
+from fnet_core.transform import MIXINGS, fourier_scale, natural_mixing
 
 LENGTHS = [1, 2, 3, 7, 8, 12, 17, 128, 512, 768, 1000, 4096]
 EXACT = [name for name in MIXINGS if name != "fft"]

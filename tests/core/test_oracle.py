@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from fnet_core.checkpoint import checkpoint_from_folder, model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
 from fnet_core.tasks import TASKS
 
 SIZES = {"7x12": (7, 12), "8x3": (8, 3), "12x7": (12, 7)}

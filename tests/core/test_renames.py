@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fnet_core.renames import AS_IT_IS, FIRST, HEADS_BIAS, HEADS_IN, HEADS_OUT, TRANSPOSED
+from fnet_core.checkpoint.names import AS_IT_IS, FIRST, HEADS_BIAS, HEADS_IN, HEADS_OUT, TRANSPOSED
 
 IN, HEADS, SIZE, OUT = 5, 3, 2, 4
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import export, save_tiny
 from cpp_build import built_from_preset
 
-from fnet_export.cpp_session import PROGRAM, PROGRAM_VARIABLE
+from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from conftest import export
-from fnet_runtime.cli import main
-from fnet_runtime.tokenizer import TOKENIZER_JSON, TokenizerOptions
+from fnet_runtime.command.cli import main
+from fnet_runtime.tokenizer.tokenizer import TOKENIZER_JSON, TokenizerOptions
 from golden_tokenizer import COLUMNS, GOLDEN, LINES, pipeline
 
 CPP = Path(__file__).parents[2] / "runtimes" / "cpp"

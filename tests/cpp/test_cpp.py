@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import replaced
 from cpp_build import CPP, LIBRARY
-from fnet_runtime.cli import main
+from fnet_runtime.bundle.manifest import MANIFEST
+from fnet_runtime.command.cli import main
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.manifest import MANIFEST
-from fnet_runtime.pipelines import load
+from fnet_runtime.pipeline.pipelines import load
 from hostile import HOSTILE
 from network import Network
 
@@ -34,7 +34,7 @@ CONTEXT = "the second text, 1,000 times."
 
 def python_run(built, *words, **options):
     environment = built.environment | {"PYTHONPATH": str(ROOT / "runtimes" / "python"), "COLUMNS": "80"}
-    command = [sys.executable, "-c", "from fnet_runtime.cli import main; main(prog_name='fnet-run')", *words]
+    command = [sys.executable, "-c", "from fnet_runtime.command.cli import main; main(prog_name='fnet-run')", *words]
     return subprocess.run(command, env=environment, capture_output=True, **options)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fnet_runtime.errors import BundleError
-from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from fuzz_texts import RULED, hard_texts, long_texts, random_texts, ruled_texts
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from trained_models import MORE, TRAINED, trained

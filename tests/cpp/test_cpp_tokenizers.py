@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tokenizers
 from fnet_runtime.errors import BundleError
-from fnet_runtime.tokenizers_backend import TokenizersBackend
+from fnet_runtime.tokenizer.tokenizers_backend import TokenizersBackend
 from fuzz_texts import CHARACTERS, hard_texts, random_texts
 from golden_tokenizer import COLUMNS, LINES, pipeline
 

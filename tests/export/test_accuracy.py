@@ -11,29 +11,29 @@ import torch
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
 from fnet_runtime.errors import SessionError
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 import fnet_export
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, TASKS
-from fnet_export import cli
-from fnet_export.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_plan, check_records
-from fnet_export.accuracy_report import table_from_evaluation, values_from_accuracy
-from fnet_export.emails import emails
-from fnet_export.errors import AccuracyError, EvaluationError, OptionError, ParityError
-from fnet_export.evaluate import Evaluation, Limits
-from fnet_export.evidence_files import html_from_values
-from fnet_export.graphs import graphs_from_plan
-from fnet_export.junit import junit_from_values
-from fnet_export.metrics import share
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.progress import Quiet
-from fnet_export.unpadded_session import UnpaddedSession
+from fnet_export.base.errors import AccuracyError, EvaluationError, OptionError, ParityError
+from fnet_export.base.progress import Quiet
+from fnet_export.commands import cli
+from fnet_export.engine.sessions.unpadded_session import UnpaddedSession
+from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_plan, check_records
+from fnet_export.evaluate.evaluation import Evaluation, Limits
+from fnet_export.evaluate.metrics import share
+from fnet_export.export.graphs import graphs_from_plan
+from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.parity.report.accuracy import table_from_evaluation, values_from_accuracy
+from fnet_export.parity.report.files import html_from_values
+from fnet_export.parity.report.junit import junit_from_values
+from fnet_export.texts.emails import emails
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 TEXTS = [" ".join(text.split()[: 3 + i % 9]) for i, text in enumerate(emails()[:24])]
 FULL = json.loads((Path(__file__).parent / "parity" / "full.json").read_text())
-SCHEMA = json.loads((Path(fnet_export.__file__).parent / "parity.schema.json").read_text())
+SCHEMA = json.loads((Path(fnet_export.__file__).parent / "parity" / "report" / "parity.schema.json").read_text())
 
 
 def records_of(task):
@@ -177,7 +177,7 @@ def test_numbers_that_overflow_are_a_reason_and_not_the_end(tmp_path, monkeypatc
         raise SessionError("the model answers with scores that are not finite")
 
     save_tiny(tmp_path)
-    monkeypatch.setattr("fnet_runtime.ort_session.OrtSession.run", fails)
+    monkeypatch.setattr("fnet_runtime.sessions.ort_session.OrtSession.run", fails)
     values = evaluation_of(plan_of(tmp_path, min_accuracy=0))
     reason = "the model answers with scores that are not finite"
     assert values["runs"][0]["reason"] == reason

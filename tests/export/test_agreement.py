@@ -1,7 +1,7 @@
 import pytest
 
-from fnet_export.agreement import Agreement, check_min_agreement, points_of, text_of_few
-from fnet_export.errors import OptionError
+from fnet_export.base.errors import OptionError
+from fnet_export.parity.agreement import Agreement, check_min_agreement, points_of, text_of_few
 
 
 def test_an_agreement_has_an_interval_even_when_all_agree():

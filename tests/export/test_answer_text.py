@@ -3,7 +3,7 @@ import pytest
 from conftest import tiny_config
 
 from fnet_core.tasks import TASKS
-from fnet_export.answer_text import texts_from_outputs
+from fnet_export.parity.answers import texts_from_outputs
 
 CONFIG = tiny_config()
 HALVES = np.log(np.array([[0.25, 0.75]]))

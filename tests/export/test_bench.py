@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import export, replaced, save_tiny
+from fnet_runtime.bundle.manifest import MANIFEST, Manifest
 from fnet_runtime.errors import InputError
-from fnet_runtime.manifest import MANIFEST, Manifest
 
 from fnet_core.tasks import TASKS
+from fnet_export.base.errors import BenchError, OptionError
 from fnet_export.bench import benchmark
 from fnet_export.bench.benchmark import Case, cases_from_options, result_from_case, subjects_from_bundles
 from fnet_export.bench.child import child_from_arguments
@@ -19,8 +20,7 @@ from fnet_export.bench.latency import percentiles_ms, rounds_needed, speed_ratio
 from fnet_export.bench.report import notes_from_benchmark
 from fnet_export.bench.requests import requests_from_texts, timed_texts
 from fnet_export.bench.worker import peak_bytes
-from fnet_export.cli import main
-from fnet_export.errors import BenchError, OptionError
+from fnet_export.commands.cli import main
 
 ENGINE = {
     "file": "model.engine",
@@ -33,7 +33,7 @@ ENGINE = {
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr("fnet_export.timing.time.sleep", lambda _: None)
+    monkeypatch.setattr("fnet_export.engine.sessions.timing.time.sleep", lambda _: None)
 
 
 def run(*arguments):

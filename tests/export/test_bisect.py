@@ -11,30 +11,30 @@ import torch
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, replaced, save_tiny
 from export.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
-from fnet_runtime.golden import Golden
-from fnet_runtime.manifest import MODEL, manifest_from_folder
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.bundle.manifest import MODEL, manifest_from_folder
+from fnet_runtime.pipeline.golden import Golden
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 
-from fnet_export.bisect import bisection_from_subject, subject_from_bundle
-from fnet_export.bundle import write_graph
-from fnet_export.cli import main
-from fnet_export.departures import MULTIPLE
-from fnet_export.errors import GraphError, OptionError, ParityError
-from fnet_export.fresh import kept_in_float32
-from fnet_export.graphs import lowered_from_plan, trained_from_plan
-from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
-from fnet_export.keep import proposal_from_graph
-from fnet_export.manifest import manifest_from_plan
-from fnet_export.optimize import optimized_from_graph
-from fnet_export.part import OrtPart, part_from_graph, part_of_node
-from fnet_export.places import check_names, module_of_name, module_of_place, steps_from_graph
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.precision import HALVES, half_from_graph
-from fnet_export.source import checkpoint_from_bundle
-from fnet_export.torch_session import TorchSession
-from fnet_export.trace import graph_from_model
+from fnet_export.base.errors import GraphError, OptionError, ParityError
+from fnet_export.bundle.checkpoint import checkpoint_from_bundle
+from fnet_export.bundle.folder import write_graph
+from fnet_export.commands.cli import main
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.export.graphs import lowered_from_plan, trained_from_plan
+from fnet_export.export.manifest import manifest_from_plan
+from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.graph.optimize import optimized_from_graph
+from fnet_export.graph.parts import OrtPart, part_from_graph, part_of_node
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.parity.bisect.bisection import bisection_from_subject, subject_from_bundle
+from fnet_export.parity.bisect.keep_float32 import proposal_from_graph
+from fnet_export.parity.bisect.node_errors import MULTIPLE
+from fnet_export.parity.bisect.rebuilt import kept_in_float32
+from fnet_export.precision.half import HALVES, half_from_graph
+from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
+from fnet_export.precision.steps import check_names, module_of_name, module_of_place, steps_from_graph
+from fnet_export.texts.samples import samples_from_texts
 
 TEXTS = ["the quick fox\n\njumps", "a dog", "the lazy dog jumps over the quick brown fox " * 4, ""]
 

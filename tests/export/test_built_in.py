@@ -7,12 +7,12 @@ import fnet_runtime
 import pytest
 import torch
 from click.testing import CliRunner
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
-from fnet_core.checkpoint import BUILT_IN, checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.open import BUILT_IN, checkpoint_from_name, model_from_checkpoint
 from fnet_core.tasks import TASKS
-from fnet_export.cli import main
-from fnet_export.emails import EMAILS
+from fnet_export.commands.cli import main
+from fnet_export.texts.emails import EMAILS
 
 MAILS = Path(__file__).parents[2] / "examples" / "emails"
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import onnx_ir as ir
 import pytest
 from conftest import LENGTH, tiny_config
-from fnet_runtime.manifest import MODEL, MODEL_DATA, TensorInfo
-from fnet_runtime.ort_session import OrtSession
+from fnet_runtime.bundle.manifest import MODEL, MODEL_DATA, TensorInfo
+from fnet_runtime.sessions.ort_session import OrtSession
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import bundle_folder, check_output, files_from_folder, tensors_from_task, write_graph
-from fnet_export.errors import AgreementError, OutputError, ParityError
-from fnet_export.parity_report import ParityReport
-from fnet_export.progress import Bars, Lines, Progress, Quiet
-from fnet_export.trace import graph_from_model
+from fnet_export.base.errors import AgreementError, OutputError, ParityError
+from fnet_export.base.progress import Bars, Lines, Progress, Quiet
+from fnet_export.bundle.folder import bundle_folder, check_output, files_from_folder, tensors_from_task, write_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.parity.result import ParityReport
 
 
 def test_weights_that_pass_the_limit_stand_in_a_file_of_their_own(tmp_path):
@@ -169,7 +169,7 @@ def test_a_file_system_without_locks_refuses_and_removes_nothing(tmp_path, monke
     def no_locks(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("fnet_export.working.fcntl.flock", no_locks)
+    monkeypatch.setattr("fnet_export.base.writable.fcntl.flock", no_locks)
     left = left_by_a_dead_process(tmp_path / "b", "partial")
     with bundle_folder(tmp_path / "b", force=False):
         pass

@@ -7,21 +7,21 @@ import onnxruntime
 import pytest
 import torch
 from conftest import LENGTH, VOCABULARY, tiny_config
+from fnet_runtime.bundle.manifest import MODEL
 from fnet_runtime.errors import SessionError
-from fnet_runtime.manifest import MODEL
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export import calibrate
-from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.calibrate import bounds_from_graph, calibration_cache
-from fnet_export.emails import emails
-from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import layers_from_model, products_from_graph
-from fnet_export.lower import lowered_from_model
-from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-from fnet_export.trace import graph_from_model
+from fnet_export.bundle.folder import tensors_from_task, write_graph
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.precision import calibrate
+from fnet_export.precision.calibrate import bounds_from_graph, calibration_cache
+from fnet_export.precision.int8 import layers_from_model, products_from_graph
+from fnet_export.texts.emails import emails
+from fnet_export.texts.samples import samples_from_texts
 
 TASK = TASKS["sequence-classification"]
 INPUTS, _ = tensors_from_task(TASK, tiny_config(), LENGTH)

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib
 from matplotlib.figure import Figure
 
-from fnet_export.chart import STYLE, svg_from_figure
+from fnet_export.base.svg import STYLE, svg_from_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 

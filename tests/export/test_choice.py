@@ -1,8 +1,8 @@
 import pytest
 from conftest import LENGTH, tiny_config
 
-from fnet_export.choice import CANDIDATES, choice_from_name, choice_from_times, mixing_times_ms
-from fnet_export.errors import GraphError
+from fnet_export.base.errors import GraphError
+from fnet_export.export.transform_choice import CANDIDATES, choice_from_name, choice_from_times, mixing_times_ms
 
 
 @pytest.mark.parametrize(

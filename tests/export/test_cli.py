@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from fnet_runtime import cli as runtime_cli
+from fnet_runtime.command import cli as runtime_cli
 
 from fnet_core.tasks import TASKS
-from fnet_export import cli
+from fnet_export.base.errors import is_out_of_memory
+from fnet_export.commands import cli
 from fnet_export.commands import inspect as inspect_module
-from fnet_export.errors import is_out_of_memory
 
 EXPORT = ["--task", "sequence-classification", "--target", "onnx"]
 
@@ -181,7 +181,7 @@ def test_torchs_own_word_for_too_little_memory(monkeypatch, checkpoint, tmp_path
     def too_much(*_args, **_options):
         torch.empty(10**15)
 
-    monkeypatch.setattr("fnet_export.trace.torch.onnx.export", too_much)
+    monkeypatch.setattr("fnet_export.graph.trace.torch.onnx.export", too_much)
     arguments = ["--task", "sequence-classification", "--target", "onnx", "--model", checkpoint, "--output", tmp_path / "b"]
     shown = run(*arguments, "--quiet")
     assert (shown.exit_code, shown.stderr.startswith("error: out of memory; "), shown.stderr.count("\n")) == (4, True, 1)

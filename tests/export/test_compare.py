@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from fnet_export.agreement import Agreement
-from fnet_export.compare import LOG10_EDGES, Comparison
-from fnet_export.decisions import HIGHEST, SIGN
-from fnet_export.errors import CompareError
-from fnet_export.tolerance import Limit
+from fnet_export.base.errors import CompareError
+from fnet_export.evaluate.decisions import HIGHEST, SIGN
+from fnet_export.parity.agreement import Agreement
+from fnet_export.parity.compare import LOG10_EDGES, Comparison
+from fnet_export.parity.tolerance import Limit
 
 WANT = np.array([[1.0, 2.0, -4.0], [3.0, 1.0, 0.0]])
 TIGHT, LOOSE = Limit(max_abs=1e-5, mean_abs=1e-5), Limit(max_abs=1.0, mean_abs=1.0)
@@ -86,7 +86,7 @@ def test_long_outputs_are_compared_in_slices(monkeypatch):
     draw = np.random.default_rng(0)
     output, reference = draw.normal(size=(2, 3, 7, 150)).astype(np.float32)
     whole = compared(output, reference)
-    monkeypatch.setattr("fnet_export.compare.PART", 300)
+    monkeypatch.setattr("fnet_export.parity.compare.PART", 300)
     sliced = compared(output, reference)
     assert sliced.agreement == whole.agreement
     figures = ("max_abs", "mean_abs", "max_rel", "cosine", "kl", "top5")

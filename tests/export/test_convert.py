@@ -12,22 +12,22 @@ import torch
 import transformers
 from click.testing import CliRunner
 from conftest import VOCABULARY, export, save_tiny
-from fnet_runtime.tokenizer import FLAVOURS
+from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 from golden_tokenizer import pipeline
 from safetensors.torch import load_file, save_file
 from transformers import FNetConfig as TheirConfig
 
-from fnet_core import flax_file
-from fnet_core.checkpoint import checkpoint_from_folder
+from fnet_core.checkpoint import flax_file
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.errors import CheckpointError
-from fnet_export import cli
-from fnet_export.convert import ConvertOptions, folder_from_options
-from fnet_export.emails import emails
-from fnet_export.errors import OutputError
-from fnet_export.manifest import manifest_from_plan
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.source import checkpoint_from_bundle
-from fnet_export.tokenizer import COMPARED_TOKENS, PROBES, tokenizer_from_folder
+from fnet_export.base.errors import OutputError
+from fnet_export.bundle.checkpoint import checkpoint_from_bundle
+from fnet_export.bundle.convert import ConvertOptions, folder_from_options
+from fnet_export.commands import cli
+from fnet_export.export.manifest import manifest_from_plan
+from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.texts.emails import emails
+from fnet_export.texts.tokenizer.choice import COMPARED_TOKENS, PROBES, tokenizer_from_folder
 
 TEXTS = (*PROBES, *emails()[:20])
 GOLDEN = Path(__file__).parents[1] / "golden"

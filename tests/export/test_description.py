@@ -7,11 +7,11 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from conftest import export, replaced, save_tiny
+from fnet_runtime.bundle.manifest import MANIFEST, manifest_from_folder
 from fnet_runtime.errors import BundleError
-from fnet_runtime.manifest import MANIFEST, manifest_from_folder
 
-from fnet_export.cli import main
-from fnet_export.description import description_from_bundle
+from fnet_export.bundle.description import description_from_bundle
+from fnet_export.commands.cli import main
 
 ENGINE = {
     "file": "model.engine",

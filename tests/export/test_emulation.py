@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 import torch
 from conftest import LENGTH, VOCABULARY, tiny_config
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.emails import emails
-from fnet_export.emulation import BITS, expected_model, half_model
-from fnet_export.inputs import parity_samples
-from fnet_export.int8 import TABLE, layers_from_model, products_from_graph, steps_from_bounds
-from fnet_export.layers import layers_from_models
-from fnet_export.lower import lowered_from_model
-from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-from fnet_export.tolerance import UNIT
-from fnet_export.torch_session import TorchSession
-from fnet_export.trace import graph_from_model
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.parity.layers import layers_from_models
+from fnet_export.parity.tolerance import UNIT
+from fnet_export.precision.emulation import BITS, expected_model, half_model
+from fnet_export.precision.int8 import TABLE, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.texts.emails import emails
+from fnet_export.texts.samples import parity_samples
 
 TASK = TASKS["sequence-classification"]
 

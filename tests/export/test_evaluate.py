@@ -12,16 +12,15 @@ import torch
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, save_tiny
 from fnet_runtime.errors import SessionError
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from sklearn import metrics as oracle
 
-from fnet_core.checkpoint import checkpoint_from_folder, model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
 from fnet_core.tasks import TASKS
-from fnet_export import cli
-from fnet_export.emails import EMAILS, emails
-from fnet_export.errors import EvaluationError, OptionError
-from fnet_export.evaluate import (
+from fnet_export.base.errors import EvaluationError, OptionError
+from fnet_export.commands import cli
+from fnet_export.evaluate.evaluation import (
     Limits,
     change_from_evaluations,
     check_comparable,
@@ -29,8 +28,9 @@ from fnet_export.evaluate import (
     missed_limits,
     records_of_pipeline,
 )
-from fnet_export.masking import guesses_from_record, masks_from_encoding
-from fnet_export.metrics import wilson_interval
+from fnet_export.evaluate.masking import guesses_from_record, masks_from_encoding
+from fnet_export.evaluate.metrics import wilson_interval
+from fnet_export.texts.emails import EMAILS, emails
 
 TEXTS = [" ".join(text.split()[:25]) for text in emails()[::5]]
 ENTITY_LABELS = ("O", "B-A", "I-A", "B-B")

@@ -5,11 +5,11 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 from conftest import LENGTH, export, save_tiny
-from fnet_runtime.manifest import EVIDENCE, PARITY, PARITY_JUNIT, PARITY_PAGE, manifest_from_folder
+from fnet_runtime.bundle.manifest import EVIDENCE, PARITY, PARITY_JUNIT, PARITY_PAGE, manifest_from_folder
 
 from fnet_core.tasks import TASKS
-from fnet_export import evidence
-from fnet_export.cli import main
+from fnet_export.commands.cli import main
+from fnet_export.parity.report import evidence
 
 SCHEMA = json.loads((Path(evidence.__file__).parent / "parity.schema.json").read_text())
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from fnet_runtime.manifest import PARITY, PARITY_JUNIT, PARITY_PAGE
+from fnet_runtime.bundle.manifest import PARITY, PARITY_JUNIT, PARITY_PAGE
 
 import fnet_export
-from fnet_export.evidence_files import write_evidence
+from fnet_export.parity.report.files import write_evidence
 
 ROOT = Path(__file__).parents[2]
 FULL, FAILED = (json.loads((Path(__file__).parent / "parity" / f"{name}.json").read_text()) for name in ("full", "failed"))
-SCHEMA = json.loads((Path(fnet_export.__file__).parent / "parity.schema.json").read_text())
+SCHEMA = json.loads((Path(fnet_export.__file__).parent / "parity" / "report" / "parity.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 SENSITIVITY = {"damages": {"pooler": 0.1}, "kept": ["pooler"], "float32": 96.0, "wanted": 95.5, "reached": 95.5}
 

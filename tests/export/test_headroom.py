@@ -10,10 +10,10 @@ from rich.console import Console
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.headroom import TENSORS, headroom_from_model
-from fnet_export.inputs import Samples
-from fnet_export.lower import lowered_from_model
-from fnet_export.report import table_from_headroom
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.parity.report.terminal import table_from_headroom
+from fnet_export.precision.headroom import TENSORS, headroom_from_model
+from fnet_export.texts.samples import Samples
 
 LENGTH = 8
 

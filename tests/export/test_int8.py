@@ -8,18 +8,18 @@ import onnxruntime
 import pytest
 import torch
 from conftest import LENGTH, tiny_config
-from fnet_runtime.manifest import INT8, AxisProfile
+from fnet_runtime.bundle.manifest import INT8, AxisProfile
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import CHOICES, TASKS, task_at_positions, task_of_config
-from fnet_export.bundle import write_graph
-from fnet_export.errors import GraphError
-from fnet_export.int8 import LARGEST, TABLE, int8_from_graph, layers_from_model, products_from_graph
-from fnet_export.lower import lowered_from_model
-from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-from fnet_export.precision import FORMS
-from fnet_export.tensorrt import engine_from_graph, library_for_target
-from fnet_export.trace import graph_from_model
+from fnet_export.base.errors import GraphError
+from fnet_export.bundle.folder import write_graph
+from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.precision.half import FORMS
+from fnet_export.precision.int8 import LARGEST, TABLE, int8_from_graph, layers_from_model, products_from_graph
 
 HYBRID = {"attention_layers": (1,), "num_attention_heads": 4}
 LAYERS = [

@@ -2,7 +2,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from fnet_export.junit import junit_from_values
+from fnet_export.parity.report.junit import junit_from_values
 
 EXAMPLES = Path(__file__).parent / "parity"
 FULL, FAILED = (json.loads((EXAMPLES / f"{name}.json").read_text()) for name in ("full", "failed"))

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from fnet_export.errors import EvaluationError
-from fnet_export.labelled import records_from_file
-from fnet_export.scoring import SCORINGS
+from fnet_export.base.errors import EvaluationError
+from fnet_export.evaluate.labelled import records_from_file
+from fnet_export.evaluate.scoring import SCORINGS
 
 PAIR = {"text": "a", "text_pair": "b"}
 CHOICES = {"text": "a", "choices": ["b", "c"]}

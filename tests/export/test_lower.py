@@ -10,12 +10,12 @@ from conftest import tiny_config
 from fnet_core.config import FNetConfig
 from fnet_core.errors import TaskError
 from fnet_core.fnet import FNet
-from fnet_core.mixing import MIXINGS, fourier_scale
 from fnet_core.model import ACTIVATIONS
 from fnet_core.tasks import TASKS, task_at_positions
-from fnet_export.lower import AtPositions, Scale, lowered_from_model
-from fnet_export.optimize import optimized_from_graph
-from fnet_export.trace import graph_from_model
+from fnet_core.transform import MIXINGS, fourier_scale
+from fnet_export.graph.lower import AtPositions, Scale, lowered_from_model
+from fnet_export.graph.optimize import optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
 
 VARIANTS = (
     {"mixing": "linear"},

@@ -4,24 +4,24 @@ import pytest
 import torch
 from conftest import save_tiny
 from export.mutations import INT8_MUTATIONS, MUTATIONS, save_overflowing
-from fnet_runtime.ort_session import OrtSession
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 
-from fnet_core.checkpoint import checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_name, model_from_checkpoint
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.calibrate import bounds_from_graph
-from fnet_export.emulation import half_model, int8_model
-from fnet_export.inputs import parity_samples
-from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
-from fnet_export.lower import lowered_from_model
-from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-from fnet_export.parity import Candidate, parity_from_candidates
-from fnet_export.reference import reference_from_model
-from fnet_export.texts import texts_from_file
-from fnet_export.torch_session import TorchSession
-from fnet_export.trace import graph_from_model
+from fnet_export.bundle.folder import tensors_from_task, write_graph
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.parity.check import Candidate, parity_from_candidates
+from fnet_export.parity.reference import reference_from_model
+from fnet_export.precision.calibrate import bounds_from_graph
+from fnet_export.precision.emulation import half_model, int8_model
+from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.texts.samples import parity_samples
+from fnet_export.texts.text_files import texts_from_file
 
 TASK = TASKS["sequence-classification"]
 

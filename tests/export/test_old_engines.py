@@ -9,15 +9,15 @@ import onnx_ir as ir
 import pytest
 from conftest import export, tiny_config
 from environments import ROOT, python_of
-from fnet_runtime.golden import golden_from_file
-from fnet_runtime.manifest import GOLDEN, INT8, MODEL
+from fnet_runtime.bundle.manifest import GOLDEN, INT8, MODEL
+from fnet_runtime.pipeline.golden import golden_from_file
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, SEQUENCE, TASKS
-from fnet_export.bundle import lowest_ir_version, write_graph
-from fnet_export.graphs import lowered_for_target
-from fnet_export.optimize import optimized_from_graph
-from fnet_export.trace import TraceOptions, graph_from_model
+from fnet_export.bundle.folder import lowest_ir_version, write_graph
+from fnet_export.export.graphs import lowered_for_target
+from fnet_export.graph.optimize import optimized_from_graph
+from fnet_export.graph.trace import TraceOptions, graph_from_model
 
 SCRIPT = ROOT / "tests" / "golden" / "old_engine.py"
 OLDEST = {18: ("onnxruntime-1.16", "onnxruntime-1.17", "openvino-2024.6"), 20: ("onnxruntime-1.17", "openvino-2024.6")}

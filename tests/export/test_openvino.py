@@ -8,13 +8,13 @@ import openvino
 import pytest
 from click.testing import CliRunner
 from conftest import CPP_ROW, export, save_tiny
-from fnet_runtime.manifest import ALWAYS, EVIDENCE, IR, IR_DATA, MANIFEST, MODEL, EngineInfo, manifest_from_folder
-from fnet_runtime.openvino_session import OpenVinoSession
+from fnet_runtime.bundle.manifest import ALWAYS, EVIDENCE, IR, IR_DATA, MANIFEST, MODEL, EngineInfo, manifest_from_folder
+from fnet_runtime.sessions.openvino_session import OpenVinoSession
 
 from fnet_core.tasks import TASKS
-from fnet_export import cli
-from fnet_export.errors import EngineError
-from fnet_export.openvino import ir_from_graph, openvino_library
+from fnet_export.base.errors import EngineError
+from fnet_export.commands import cli
+from fnet_export.engine.openvino import ir_from_graph, openvino_library
 
 LIBRARY = openvino_library()
 
@@ -66,7 +66,7 @@ def test_names_axes_and_weights_survive(whole_bundle, tmp_path):
 
 
 def test_weights_beside_the_graph(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("fnet_export.bundle.write_graph.__kwdefaults__", {"external_above_bytes": 1000})
+    monkeypatch.setattr("fnet_export.bundle.folder.write_graph.__kwdefaults__", {"external_above_bytes": 1000})
     folder = export(checkpoint, tmp_path / "b", target="openvino").folder
     assert {"model.onnx.data", IR, IR_DATA} <= set(manifest_from_folder(folder).files)
     assert all(check.passed for check in fnet_runtime.load(folder).self_test())

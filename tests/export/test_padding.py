@@ -11,23 +11,23 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
-from fnet_runtime.manifest import manifest_from_folder
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.bundle.manifest import manifest_from_folder
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.console import Console
 from scipy.special import log_softmax
 
-from fnet_core.checkpoint import checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_name, model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.cli import main
+from fnet_export.base.errors import CompareError, GraphError, OptionError, SourceError
+from fnet_export.bundle.checkpoint import checkpoint_from_bundle
+from fnet_export.commands.cli import main
 from fnet_export.commands.padding import table_from_drift
-from fnet_export.errors import CompareError, GraphError, OptionError, SourceError
-from fnet_export.inputs import MASKED_EVERY
-from fnet_export.padding import Drift, Figures, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
-from fnet_export.padding_chart import svg_from_drift
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.source import checkpoint_from_bundle
-from fnet_export.trained_length import Statement, TrainedLength
+from fnet_export.evaluate.padding import Drift, Figures, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
+from fnet_export.evaluate.padding_chart import svg_from_drift
+from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.texts.samples import MASKED_EVERY
+from fnet_export.texts.tokenizer.trained_length import Statement, TrainedLength
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 SHORT, PAIR, LONG = "the quick fox", "a dog\n\nthe fox", "the lazy dog jumps over the quick brown fox " * 4

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fnet_export.agreement import Agreement
-from fnet_export.figures import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
-from fnet_export.page import html_from_values, share_of_limit, verdict_from_values
-from fnet_export.wording import QUICK, counted, figure, milliseconds, percent, size
+from fnet_export.parity.agreement import Agreement
+from fnet_export.parity.report.charts import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
+from fnet_export.parity.report.page import html_from_values, share_of_limit, verdict_from_values
+from fnet_export.parity.report.wording import QUICK, counted, figure, milliseconds, percent, size
 
 EXAMPLES = Path(__file__).parent / "parity"
 FULL, FAILED = (json.loads((EXAMPLES / f"{name}.json").read_text()) for name in ("full", "failed"))

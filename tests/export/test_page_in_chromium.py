@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fnet_runtime.manifest import PARITY_PAGE
+from fnet_runtime.bundle.manifest import PARITY_PAGE
 from playwright.sync_api import sync_playwright
 
-from fnet_export.evidence_files import write_evidence
+from fnet_export.parity.report.files import write_evidence
 
 EXAMPLES = Path(__file__).parent / "parity"
 HEADS = "table.matrix thead th"

@@ -6,28 +6,28 @@ import numpy as np
 import pytest
 import torch
 from conftest import LENGTH, VOCABULARY, tiny_config
+from fnet_runtime.bundle.manifest import AxisProfile
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.manifest import AxisProfile
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.console import Console
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export import parity
-from fnet_export.agreement import Agreement
-from fnet_export.emails import emails
-from fnet_export.errors import CompareError
-from fnet_export.headroom import Headroom
-from fnet_export.inputs import EDGES, RANDOM, parity_samples
-from fnet_export.parity import Candidate, Judgement, parity_from_candidates, runs_of
-from fnet_export.parity_report import ParityReport, Row, row_from_headroom
-from fnet_export.proof import PrecisionProof
-from fnet_export.reference import reference_from_model
-from fnet_export.report import lines_from_report, table_from_report
-from fnet_export.texts import texts_from_file
-from fnet_export.timing import Latency, Timing
-from fnet_export.tolerance import MULTIPLE, Tolerance
-from fnet_export.torch_session import TorchSession
+from fnet_export.base.errors import CompareError
+from fnet_export.engine.sessions.timing import Latency, Timing
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.parity import check as parity
+from fnet_export.parity.agreement import Agreement
+from fnet_export.parity.check import Candidate, Judgement, parity_from_candidates, runs_of
+from fnet_export.parity.reference import reference_from_model
+from fnet_export.parity.report.terminal import lines_from_report, table_from_report
+from fnet_export.parity.result import ParityReport, Row, row_from_headroom
+from fnet_export.parity.tolerance import MULTIPLE, Tolerance
+from fnet_export.precision.headroom import Headroom
+from fnet_export.precision.proof import PrecisionProof
+from fnet_export.texts.emails import emails
+from fnet_export.texts.samples import EDGES, RANDOM, parity_samples
+from fnet_export.texts.text_files import texts_from_file
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 TEXTS = texts_from_file(None).texts

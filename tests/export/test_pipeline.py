@@ -11,17 +11,18 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import CPP_ROW, LENGTH, export, save_tiny
+from fnet_runtime.bundle.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_folder
 from fnet_runtime.errors import InputError
-from fnet_runtime.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_folder
 from safetensors.torch import load_file, save_file
 
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
-from fnet_export import candidates, cli
-from fnet_export.bundle import bundle_folder
-from fnet_export.errors import GraphError, OutputError, ParityError
-from fnet_export.graphs import lowered_from_plan
-from fnet_export.plan import ExportOptions, plan_from_options
+from fnet_export.base.errors import GraphError, OutputError, ParityError
+from fnet_export.bundle.folder import bundle_folder
+from fnet_export.commands import cli
+from fnet_export.export import candidates
+from fnet_export.export.graphs import lowered_from_plan
+from fnet_export.export.plan import ExportOptions, plan_from_options
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 
@@ -169,7 +170,7 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
     for name, expected in plan["expected_bytes"].items():
         found = (tmp_path / "b" / name).stat().st_size
         assert 0.4 * expected < found < expected + 40_000, name
-    monkeypatch.setattr("fnet_export.plan.EXTERNAL_DATA_ABOVE_BYTES", 1000)
+    monkeypatch.setattr("fnet_export.export.plan.EXTERNAL_DATA_ABOVE_BYTES", 1000)
     sizes = plan_from_options(ExportOptions(task="ner", target="onnx", model=str(checkpoint), random_head=True)).expected_bytes
     assert sizes["model.onnx.data"] > 1000
     shown = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "c", "--dry-run")
@@ -274,7 +275,8 @@ def test_existing_output_is_kept(bundle, checkpoint):
 def test_a_failure_while_forcing_keeps_the_old_bundle(bundle, checkpoint, monkeypatch):
     before = manifest_from_folder(bundle)
     monkeypatch.setattr(
-        "fnet_export.pipeline.files_from_folder", lambda folder: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        "fnet_export.export.pipeline.files_from_folder",
+        lambda folder: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
     with pytest.raises(OutputError, match="the disk is full; free some space"):
         export(checkpoint, bundle, force=True)
@@ -287,7 +289,7 @@ def test_a_full_disk_leaves_nothing(checkpoint, tmp_path):
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000));"
-        "from fnet_export.cli import main; main()"
+        "from fnet_export.commands.cli import main; main()"
     )
     arguments = [*SHORT, "--model", str(checkpoint), "--output", str(tmp_path / "b")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)

@@ -16,20 +16,20 @@ import onnxruntime
 import openvino
 import pytest
 import torch
-from fnet_runtime.manifest import AxisProfile
+from fnet_runtime.bundle.manifest import AxisProfile
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import write_graph
-from fnet_export.errors import GraphError
-from fnet_export.lower import lowered_from_model
-from fnet_export.optimize import optimized_from_graph
-from fnet_export.precision import HALVES, MASKED, half_from_graph
-from fnet_export.tensorrt import engine_from_graph, library_for_target
-from fnet_export.trace import TraceOptions, graph_from_model
+from fnet_export.base.errors import GraphError
+from fnet_export.bundle.folder import write_graph
+from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import optimized_from_graph
+from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.precision.half import HALVES, MASKED, half_from_graph
 
 LENGTH, HIDDEN, VOCAB = 48, 40, 60
 COSINE = {"fp16": 0.9999, "bf16": 0.998}

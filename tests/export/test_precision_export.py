@@ -8,19 +8,30 @@ import openvino
 import pytest
 from click.testing import CliRunner
 from conftest import CPP_ROW, export, save_fresh, save_tiny, tiny_config
+from fnet_runtime.bundle.manifest import (
+    ENGINE,
+    IR,
+    MANIFEST,
+    MODEL,
+    PARITY,
+    AxisProfile,
+    Quantization,
+    file_info,
+    manifest_from_folder,
+)
 from fnet_runtime.errors import SessionError
-from fnet_runtime.manifest import ENGINE, IR, MANIFEST, MODEL, PARITY, AxisProfile, Quantization, file_info, manifest_from_folder
 from safetensors.torch import load_file, save_file
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export import cli, rivals
-from fnet_export.emails import EMAILS
-from fnet_export.errors import EngineError, OptionError
-from fnet_export.int8 import layers_from_model
-from fnet_export.plan import CALIBRATE, ExportOptions, plan_from_options
-from fnet_export.proof import ENOUGH, products_from_file
-from fnet_export.texts import BUILT_IN, COUNT, texts_from_file
+from fnet_export.base.errors import EngineError, OptionError
+from fnet_export.commands import cli
+from fnet_export.export import rivals
+from fnet_export.export.plan import CALIBRATE, ExportOptions, plan_from_options
+from fnet_export.precision.int8 import layers_from_model
+from fnet_export.precision.proof import ENOUGH, products_from_file
+from fnet_export.texts.emails import EMAILS
+from fnet_export.texts.text_files import BUILT_IN, COUNT, texts_from_file
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 

@@ -1,4 +1,4 @@
-from fnet_export.progress import Lines, remaining
+from fnet_export.base.progress import Lines, remaining
 
 
 def test_a_log_says_every_15_seconds_how_far_a_stage_is(capsys):

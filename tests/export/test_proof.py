@@ -6,19 +6,21 @@ import onnx_ir as ir
 import pytest
 import torch
 from conftest import LENGTH, tiny_config
-from fnet_runtime.manifest import IR, MODEL, AxisProfile
-from fnet_runtime.openvino_session import OpenVinoSession, Operation
+from fnet_runtime.bundle.manifest import IR, MODEL, AxisProfile
+from fnet_runtime.sessions.openvino_session import OpenVinoSession, Operation
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import tensors_from_task, write_graph
-from fnet_export.errors import PrecisionError
-from fnet_export.int8 import int8_from_graph, layers_from_model, products_from_graph
-from fnet_export.lower import lowered_from_model
-from fnet_export.openvino import ir_from_graph, openvino_library
-from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-from fnet_export.precision import half_from_graph
-from fnet_export.proof import (
+from fnet_export.base.errors import PrecisionError
+from fnet_export.bundle.folder import tensors_from_task, write_graph
+from fnet_export.engine.openvino import ir_from_graph, openvino_library
+from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.precision.half import half_from_graph
+from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
+from fnet_export.precision.proof import (
     NOT_FOUND,
     Product,
     precisions_from_inspector,
@@ -27,8 +29,6 @@ from fnet_export.proof import (
     products_from_file,
     proof_from_precisions,
 )
-from fnet_export.tensorrt import engine_from_graph, library_for_target
-from fnet_export.trace import graph_from_model
 
 TASK = TASKS["masked-lm"]
 ENGINE_RANGES = {"batch_size": AxisProfile(min=1, opt=1, max=2)}

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import LENGTH, VOCABULARY, tiny_config
-from fnet_runtime.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export import reference
-from fnet_export.cache import DIGEST_BYTES, Remembered
-from fnet_export.emails import emails
-from fnet_export.inputs import parity_samples
-from fnet_export.reference import reference_from_model
-from fnet_export.torch_session import TorchSession
+from fnet_export.base.cache import DIGEST_BYTES, Remembered
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.parity import reference
+from fnet_export.parity.reference import reference_from_model
+from fnet_export.texts.emails import emails
+from fnet_export.texts.samples import parity_samples
 
 
 def model_of(task="sequence-classification", seed=0, **changes):

@@ -5,25 +5,25 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from fnet_runtime.manifest import MODEL
-from fnet_runtime.ort_session import OrtSession
-from fnet_runtime.pipelines import Pipeline
+from fnet_runtime.bundle.manifest import MODEL
+from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.sessions.ort_session import OrtSession
 
-from fnet_export.bundle import write_graph
-from fnet_export.calibrate import MINMAX, bounds_from_graph
-from fnet_export.cli import main
-from fnet_export.emails import EMAILS
-from fnet_export.errors import EvaluationError, OptionError
-from fnet_export.evaluate import records_of_pipeline
-from fnet_export.graphs import lowered_from_plan
-from fnet_export.inputs import samples_from_texts
-from fnet_export.int8 import TABLE, layers_from_model, products_from_graph
-from fnet_export.manifest import manifest_from_plan
-from fnet_export.optimize import QUANTISABLE, optimized_from_graph
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.sensitivity import sensitivity_from_graph
-from fnet_export.texts import texts_from_file
-from fnet_export.trace import graph_from_model
+from fnet_export.base.errors import EvaluationError, OptionError
+from fnet_export.bundle.folder import write_graph
+from fnet_export.commands.cli import main
+from fnet_export.evaluate.evaluation import records_of_pipeline
+from fnet_export.export.graphs import lowered_from_plan
+from fnet_export.export.manifest import manifest_from_plan
+from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
+from fnet_export.precision.int8 import TABLE, layers_from_model, products_from_graph
+from fnet_export.precision.sensitivity import sensitivity_from_graph
+from fnet_export.texts.emails import EMAILS
+from fnet_export.texts.samples import samples_from_texts
+from fnet_export.texts.text_files import texts_from_file
 
 CLASSIFY = {"task": "sequence-classification", "target": "onnx"}
 SPOILT = "encoder.embeddings.projection"

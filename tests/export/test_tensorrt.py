@@ -5,17 +5,17 @@ import onnx
 import pytest
 import tensorrt_rtx
 import torch
+from fnet_runtime.bundle.manifest import AxisProfile
 from fnet_runtime.errors import InputError
-from fnet_runtime.manifest import AxisProfile
 
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.bundle import write_graph
-from fnet_export.errors import EngineError, ProfileError
-from fnet_export.simplify import simplified_from_graph
-from fnet_export.tensorrt import engine_from_graph, library_for_target, profile_shapes
-from fnet_export.trace import graph_from_model
+from fnet_export.base.errors import EngineError, ProfileError
+from fnet_export.bundle.folder import write_graph
+from fnet_export.engine.tensorrt import engine_from_graph, library_for_target, profile_shapes
+from fnet_export.graph.simplify import simplified_from_graph
+from fnet_export.graph.trace import graph_from_model
 
 RTX = library_for_target("tensorrt-rtx")
 BATCH = AxisProfile(min=1, opt=2, max=4)

@@ -1,9 +1,9 @@
 import pytest
-from fnet_runtime.manifest import file_info
+from fnet_runtime.bundle.manifest import file_info
 
-from fnet_export.emails import EMAILS, emails
-from fnet_export.errors import TextError
-from fnet_export.texts import BUILT_IN, COUNT, texts_from_file
+from fnet_export.base.errors import TextError
+from fnet_export.texts.emails import EMAILS, emails
+from fnet_export.texts.text_files import BUILT_IN, COUNT, texts_from_file
 
 
 def test_the_built_in_data():

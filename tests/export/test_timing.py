@@ -1,8 +1,8 @@
 import pytest
-from fnet_runtime.session import ANY_BATCH
+from fnet_runtime.sessions.session import ANY_BATCH
 
-from fnet_export import timing
-from fnet_export.timing import times_ms
+from fnet_export.engine.sessions import timing
+from fnet_export.engine.sessions.timing import times_ms
 
 
 class Fake:

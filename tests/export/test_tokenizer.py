@@ -8,15 +8,15 @@ import sentencepiece
 import tokenizers
 from conftest import export, save_tiny
 from fnet_runtime.errors import BundleError
-from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer
+from fnet_runtime.tokenizer.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer
 from golden_tokenizer import GOLDEN, pipeline
 
-from fnet_core.checkpoint import checkpoint_from_folder
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.errors import CheckpointError
-from fnet_export.errors import OutputError
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.tokenizer import tokenizer_from_folder
-from fnet_export.tokenizer_json import proto_from_bytes
+from fnet_export.base.errors import OutputError
+from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.texts.tokenizer.choice import tokenizer_from_folder
+from fnet_export.texts.tokenizer.from_spiece import proto_from_bytes
 
 
 @pytest.fixture

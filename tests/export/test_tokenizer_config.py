@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from environments import ROOT, python_of
-from fnet_runtime.manifest import TOKENIZER_CONFIG, manifest_from_folder
-from fnet_runtime.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer, TokenizerOptions
+from fnet_runtime.bundle.manifest import TOKENIZER_CONFIG, manifest_from_folder
+from fnet_runtime.tokenizer.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer, TokenizerOptions
 from golden_tokenizer import GOLDEN, LINES, pipeline
 
-from fnet_export.emails import emails
-from fnet_export.tokenizer import PROBES, TokenizerChoice
-from fnet_export.tokenizer_config import write_tokenizer
+from fnet_export.texts.emails import emails
+from fnet_export.texts.tokenizer.choice import PROBES, TokenizerChoice
+from fnet_export.texts.tokenizer.config import write_tokenizer
 
 ORACLE = ROOT / "tests" / "golden" / "tokenizer_oracle.py"
 LENGTH = 32

@@ -1,8 +1,8 @@
 import pytest
-from fnet_runtime.manifest import PRECISIONS
+from fnet_runtime.bundle.manifest import PRECISIONS
 
-from fnet_export.errors import OptionError
-from fnet_export.tolerance import (
+from fnet_export.base.errors import OptionError
+from fnet_export.parity.tolerance import (
     MULTIPLE,
     MULTIPLES,
     RULE,

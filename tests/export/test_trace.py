@@ -7,10 +7,10 @@ import torch
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES, TASKS
-from fnet_export.errors import GraphError
-from fnet_export.lower import lowered_from_model
-from fnet_export.optimize import optimized_from_graph
-from fnet_export.trace import TraceOptions, graph_from_model
+from fnet_export.base.errors import GraphError
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import optimized_from_graph
+from fnet_export.graph.trace import TraceOptions, graph_from_model
 
 LENGTH = 7
 

@@ -12,13 +12,13 @@ from export.trained_toys import LENGTH as TRAINED
 from export.trained_toys import POSITIONS, accuracy_of_transformers, labelled_texts, trained
 from golden_tokenizer import pipeline
 
-from fnet_core.checkpoint import checkpoint_from_name
+from fnet_core.checkpoint.open import checkpoint_from_name
 from fnet_core.errors import CheckpointError
-from fnet_export import cli
-from fnet_export.convert import ConvertOptions, folder_from_options
-from fnet_export.errors import OptionError
-from fnet_export.plan import ExportOptions, plan_from_options
-from fnet_export.trained_length import trained_length_from_checkpoint
+from fnet_export.base.errors import OptionError
+from fnet_export.bundle.convert import ConvertOptions, folder_from_options
+from fnet_export.commands import cli
+from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.texts.tokenizer.trained_length import trained_length_from_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HUGE = 1000000000000000019884624838656

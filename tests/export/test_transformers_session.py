@@ -7,7 +7,7 @@ from fnet_runtime.errors import SessionError
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.transformers_session import TransformersSession
+from fnet_export.engine.sessions.transformers_session import TransformersSession
 
 
 def test_a_mixing_that_transformers_has_not():
@@ -23,7 +23,7 @@ def test_transformers_is_not_installed(monkeypatch):
 
 
 def test_weights_that_ours_do_not_fill(monkeypatch):
-    monkeypatch.setattr("fnet_export.transformers_session.module_names", lambda config, task: {})
+    monkeypatch.setattr("fnet_export.engine.sessions.transformers_session.module_names", lambda config, task: {})
     with pytest.raises(SessionError, match=r"has weights that ours do not fill: .*classifier\.bias"):
         TransformersSession(FNet(tiny_config(), TASKS["sequence-classification"]))
 

@@ -11,17 +11,17 @@ import safetensors
 import safetensors.numpy
 from click.testing import CliRunner
 from conftest import export, replaced, save_tiny
+from fnet_runtime.bundle.manifest import MANIFEST, manifest_from_folder
 from fnet_runtime.errors import SessionError
-from fnet_runtime.manifest import MANIFEST, manifest_from_folder
-from fnet_runtime.session import ANY_BATCH
+from fnet_runtime.sessions.session import ANY_BATCH
 from rich.console import Console
 
-from fnet_export import verify
-from fnet_export.agreement import Agreement
-from fnet_export.cli import main
+from fnet_export.base.errors import OptionError
+from fnet_export.bundle import verify
+from fnet_export.bundle.verify import verification_from_bundle
+from fnet_export.commands.cli import main
 from fnet_export.commands.verify import table_from_verification
-from fnet_export.errors import OptionError
-from fnet_export.verify import verification_from_bundle
+from fnet_export.parity.agreement import Agreement
 
 ENGINE = {"file": "model.engine", "library": "tensorrt_rtx", "version": "1.7", "compute_capabilities": ["1.0"], "batch_profile": {}}
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 from conftest import VOCABULARY
 
-from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes
+from fnet_export.texts.tokenizer.from_spiece import fast_from_spiece, proto_from_bytes
 
 MARKERS, FILLERS = ("fox", "dog", "quick"), ["the", "lazy", "brown", "over", "jumps", "a"]
 LENGTH, POSITIONS = 64, 512

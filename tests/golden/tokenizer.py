@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sentencepiece
-from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from tokenizer_texts import texts_from_seed, training_texts
 
 HERE = Path(__file__).parent

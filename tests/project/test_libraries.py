@@ -6,13 +6,13 @@ import pytest
 from network import Network
 
 ANSWER = "import fnet_runtime, sys; fnet_runtime.load(sys.argv[1], runtime=sys.argv[2])('a')"
-MAIN = "from fnet_export.cli import main; main()"
+MAIN = "from fnet_export.commands.cli import main; main()"
 IMPORTS = (
     "import fnet_runtime, openvino",
     "import fnet_export, openvino",
-    "import fnet_export.openvino as o; o.openvino_library()",
-    "import fnet_export.cpp_session",
-    "import fnet_core.hub; from huggingface_hub import constants; assert constants.HF_HUB_DISABLE_TELEMETRY",
+    "import fnet_export.engine.openvino as o; o.openvino_library()",
+    "import fnet_export.engine.sessions.cpp_session",
+    "import fnet_core.checkpoint.hub; from huggingface_hub import constants; assert constants.HF_HUB_DISABLE_TELEMETRY",
 )
 OF_MATPLOTLIB = {".cache", ".config"}
 UNWRITABLE = ("/dev/null/home", "/proc")

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from conftest import LENGTH, export, replaced, save_tiny
-from fnet_runtime.answer_text import text_from_answer
-from fnet_runtime.answers import (
+from fnet_runtime.bundle.manifest import MANIFEST
+from fnet_runtime.command.asked_texts import Place, batches_of_lines
+from fnet_runtime.command.cli import _standard_input, main
+from fnet_runtime.errors import InputError
+from fnet_runtime.pipeline.answer_text import text_from_answer
+from fnet_runtime.pipeline.answers import (
     Answer,
     Choice,
     Classification,
@@ -25,14 +29,10 @@ from fnet_runtime.answers import (
     TokenLabel,
     TokenLabels,
 )
-from fnet_runtime.asked_texts import Place, batches_of_lines
-from fnet_runtime.cli import _standard_input, main
-from fnet_runtime.errors import InputError
-from fnet_runtime.manifest import MANIFEST
 
-from fnet_export import cli as fnet_export_cli
+from fnet_export.commands import cli as fnet_export_cli
 
-RUN = [sys.executable, "-c", "from fnet_runtime.cli import main; main(prog_name='fnet-run')"]
+RUN = [sys.executable, "-c", "from fnet_runtime.command.cli import main; main(prog_name='fnet-run')"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "runtimes" / "python")}
 CP1252 = {"PYTHONIOENCODING": "cp1252"}
 PLAIN_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -208,7 +208,7 @@ class Arriving:
 
 def test_lines_are_batched_as_they_arrive(monkeypatch):
     def numbers(*parts, more):
-        monkeypatch.setattr("fnet_runtime.asked_texts._has_more", lambda file: more)
+        monkeypatch.setattr("fnet_runtime.command.asked_texts._has_more", lambda file: more)
         batches = batches_of_lines(Arriving(*parts), "-", 3)
         return [[(place.number, text) for place, text in batch] for batch in batches]
 
@@ -307,7 +307,7 @@ def test_fnet_export_prints_where_standard_output_cannot_hold_it(foreign, surrou
         words = ["--task", "ner", "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "Ω"), *words]
     else:
         words = [*words, str(foreign)]
-    command = [sys.executable, "-c", "from fnet_export.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from fnet_export.commands.cli import main; main()", *words]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | surroundings
     done = subprocess.run(command, env=environment, capture_output=True, cwd=Path(fnet_export_cli.__file__).parents[1])
     assert (done.returncode, done.stderr.count(b"Error")) == (0, 0), done.stderr

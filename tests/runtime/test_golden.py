@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from fnet_runtime.errors import BundleError, SessionError
-from fnet_runtime.golden import checks_from_session, golden_from_file
-from fnet_runtime.session import ANY_BATCH
+from fnet_runtime.pipeline.golden import checks_from_session, golden_from_file
+from fnet_runtime.sessions.session import ANY_BATCH
 from hostile import NO_GOLDENS
 
 INPUTS = {"input.ids": np.arange(6, dtype=np.int64).reshape(2, 3)}

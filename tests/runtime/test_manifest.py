@@ -2,8 +2,8 @@ import dataclasses
 import json
 
 import pytest
+from fnet_runtime.bundle.manifest import MANIFEST, MODEL, Manifest, Quantization, file_info, manifest_from_folder
 from fnet_runtime.errors import BundleError
-from fnet_runtime.manifest import MANIFEST, MODEL, Manifest, Quantization, file_info, manifest_from_folder
 from hostile import ENGINE, FORMAT, NO_MANIFESTS, OUTSIDE, QUANTIZATION, altered
 
 

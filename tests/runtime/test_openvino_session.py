@@ -7,12 +7,12 @@ import openvino
 import pytest
 from click.testing import CliRunner
 from conftest import export, save_tiny
-from fnet_runtime.cli import main
+from fnet_runtime.bundle.manifest import IR, IR_DATA, MODEL, TensorInfo, manifest_from_folder
+from fnet_runtime.command.cli import main
 from fnet_runtime.errors import InputError, SessionError
-from fnet_runtime.manifest import IR, IR_DATA, MODEL, TensorInfo, manifest_from_folder
-from fnet_runtime.openvino_session import OpenVinoSession
-from fnet_runtime.ort_session import OrtSession
-from fnet_runtime.pipelines import load, session_from_bundle
+from fnet_runtime.pipeline.pipelines import load, session_from_bundle
+from fnet_runtime.sessions.openvino_session import OpenVinoSession
+from fnet_runtime.sessions.ort_session import OrtSession
 from threads import differing
 
 CPU_HAS = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

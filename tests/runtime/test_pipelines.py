@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import replaced
-from fnet_runtime.answers import Choice, NextSentence
+from fnet_runtime.bundle.manifest import FORMAT_VERSION, MANIFEST, Manifest, Source, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.manifest import FORMAT_VERSION, MANIFEST, Manifest, Source, TensorInfo, manifest_from_folder
-from fnet_runtime.pipelines import PIPELINES, Pipeline, load
-from fnet_runtime.session import ANY_BATCH
-from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from fnet_runtime.pipeline.answers import Choice, NextSentence
+from fnet_runtime.pipeline.pipelines import PIPELINES, Pipeline, load
+from fnet_runtime.sessions.session import ANY_BATCH
+from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from hostile import HOSTILE, TASK, altered
 from transformers.pipelines.text_classification import TextClassificationPipeline
 

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 from fnet_runtime.errors import SessionError
-from fnet_runtime.pool import Pool
+from fnet_runtime.sessions.pool import Pool
 from threads import differing
 
 SECONDS = 30

@@ -3,17 +3,17 @@
 import random
 
 import pytest
-from fnet_runtime import tokenizer as tokenizer_module
 from fnet_runtime.errors import BundleError
-from fnet_runtime.prefix import place_to_cut, sentencepiece_lookahead
-from fnet_runtime.sentencepiece_backend import SentencePieceBackend
-from fnet_runtime.tokenizer import FLAVOURS, RAW, Tokenizer, TokenizerOptions
+from fnet_runtime.tokenizer import tokenizer as tokenizer_module
+from fnet_runtime.tokenizer.prefix import place_to_cut, sentencepiece_lookahead
+from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend
+from fnet_runtime.tokenizer.tokenizer import FLAVOURS, RAW, Tokenizer, TokenizerOptions
 from fuzz_texts import long_texts
 from golden_tokenizer import COLUMNS, opened
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from trained_models import LONGEST_KEY, MORE, TRAINED, trained
 
-from fnet_export.tokenizer_json import fast_from_spiece, proto_from_bytes, v5_from_spiece
+from fnet_export.texts.tokenizer.from_spiece import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
 EVERY = {flavour: opened(next(c for c in COLUMNS if c["flavour"] == flavour)) for flavour in FLAVOURS}
 RULES = {

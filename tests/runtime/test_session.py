@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from fnet_runtime.bundle.manifest import MODEL, AxisProfile, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import InputError, SessionError
-from fnet_runtime.manifest import MODEL, AxisProfile, TensorInfo, manifest_from_folder
-from fnet_runtime.ort_session import OrtSession
-from fnet_runtime.session import ANY_BATCH, checked_inputs, run_in_batches
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.session import ANY_BATCH, checked_inputs, run_in_batches
 
 EXPECTED = [TensorInfo(name=n, dtype="int64", axes=("batch_size", 4)) for n in ("input_ids", "token_type_ids")]
 

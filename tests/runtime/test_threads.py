@@ -2,8 +2,8 @@
 
 import golden_tokenizer
 import pytest
-from fnet_runtime.pipelines import load
-from fnet_runtime.tokenizer import Tokenizer, TokenizerOptions
+from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from threads import differing
 
 TEXTS = [f"My {i} costs {i * 7},000 euros, isn't it ``fine''? Ünïcödé 😀 " * (1 + i % 3) for i in range(40)]

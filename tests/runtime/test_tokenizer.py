@@ -1,10 +1,10 @@
 import pytest
 import sentencepiece
-from fnet_runtime.encoding import truncated_lengths
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.sentencepiece_backend import SentencePieceBackend
-from fnet_runtime.tokenizer import FLAVOURS, Tokenizer, TokenizerOptions
-from fnet_runtime.tokenizers_backend import TokenizersBackend
+from fnet_runtime.tokenizer.encoding import truncated_lengths
+from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend
+from fnet_runtime.tokenizer.tokenizer import FLAVOURS, Tokenizer, TokenizerOptions
+from fnet_runtime.tokenizer.tokenizers_backend import TokenizersBackend
 from fuzz_texts import random_texts
 from golden_tokenizer import COLUMNS, GOLDEN, LINES, opened, pipeline
 from hypothesis import given

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorrt_rtx
+from fnet_runtime.bundle.manifest import AxisProfile, EngineInfo, TensorInfo
 from fnet_runtime.errors import InputError, NoDeviceError, SessionError
-from fnet_runtime.manifest import AxisProfile, EngineInfo, TensorInfo
-from fnet_runtime.trt_session import CONTEXTS, TrtSession
+from fnet_runtime.sessions.trt_session import CONTEXTS, TrtSession
 from threads import differing
 
 INPUTS = [TensorInfo(name="x", dtype="int64", axes=("batch_size", 2))]

@@ -86,7 +86,7 @@ NextSentence follows_from_logits(const Asked& asked, const Floats& logits) {
   return {score > 0.5, score, asked.truncated()};
 }
 
-// Scores of labels, by the rule of fnet_runtime/scores.py: plain, a sigmoid of each, or a softmax.
+// Scores of labels, by the rule of fnet_runtime/pipeline/scores.py: plain, a sigmoid of each, or a softmax.
 std::vector<double> scores_of_labels(const float* logits, std::size_t count, const std::string& problem_type) {
   if (problem_type != REGRESSION && problem_type != MULTI_LABEL && count > 1) return softmax(logits, count);
   std::vector<double> scores(logits, logits + count);

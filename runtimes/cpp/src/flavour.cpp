@@ -1,4 +1,4 @@
-// Which of FNet's two pipelines a tokenizer.json is; fnet_runtime/tokenizers_backend.py asks the same.
+// Which of FNet's two pipelines a tokenizer.json is; fnet_runtime/tokenizer/tokenizers_backend.py asks the same.
 #include <algorithm>
 #include <initializer_list>
 #include <map>

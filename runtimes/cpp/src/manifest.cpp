@@ -176,10 +176,10 @@ Manifest manifest(const Json& value, const std::string& where) {
           object.get("mixing", text),
           object.get("mixing_reason", text),
           object.get("precision", text),
-          object.get_optional("quantization", "fnet_runtime.manifest.Quantization | None", &Json::is_object, quantization),
+          object.get_optional("quantization", "fnet_runtime.bundle.manifest.Quantization | None", &Json::is_object, quantization),
           object.get("source", source),
           object.get_mapping("tools", text),
-          object.get_optional("engine", "fnet_runtime.manifest.EngineInfo | None", &Json::is_object, engine),
+          object.get_optional("engine", "fnet_runtime.bundle.manifest.EngineInfo | None", &Json::is_object, engine),
           object.get_mapping("files", file)};
 }
 

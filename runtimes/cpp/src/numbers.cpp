@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t LANES = 8, BLOCK = 128;  // numpy/_core/src/umath/loops_utils.h.src
 
-// fnet_runtime/exponential.py has the same constants.
+// fnet_runtime/pipeline/exponential.py has the same constants.
 constexpr double PER_LN2 = 0x1.71547652b82fep+0, LN2_HIGH = 0x1.62e42feep-1, LN2_LOW = 0x1.a39ef35793c76p-33;
 constexpr double LOWEST = -746, HIGHEST = 710;
 constexpr int TERMS = 13;

@@ -8,7 +8,7 @@ namespace fnet {
 
 // numpy's sum along a contiguous axis: pairwise, in eight accumulators of blocks of 128.
 double pairwise_sum(const double* values, std::size_t count);
-// e to the power x, by operations that round alike everywhere; see fnet_runtime/exponential.py.
+// e to the power x, by operations that round alike everywhere; see fnet_runtime/pipeline/exponential.py.
 double exponential(double x);
 // Probabilities of logits, in float64.
 std::vector<double> softmax(const double* logits, std::size_t count);

@@ -69,7 +69,7 @@ TEST_CASE("what the format does not have is refused in the Python reader's words
   CHECK(fault("/source/revision", 1) == "manifest.json: source: revision: expected str | None, found 1");
   CHECK(fault("/source", 1).find("source: expected an object with the keys id, revision, sha256, random_head; found int") != std::string::npos);
   CHECK(fault("/source/more", 1).find("found ['id', 'more', 'random_head', 'revision', 'sha256']") != std::string::npos);
-  CHECK(fault("/engine", 1) == "manifest.json: engine: expected fnet_runtime.manifest.EngineInfo | None, found 1");
+  CHECK(fault("/engine", 1) == "manifest.json: engine: expected fnet_runtime.bundle.manifest.EngineInfo | None, found 1");
   CHECK(fault("/engine", ENGINE) == "manifest.json: engine: a bundle for onnx must not have one");
   CHECK(fault("/target", "openvino") == "manifest.json: engine: a bundle for openvino must have one");
   CHECK(fault("/target", "x") == "manifest.json: target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found 'x'");

@@ -9,6 +9,6 @@ import os
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported, which would send usage data
 
 from fnet_runtime.errors import BundleError, FNetRuntimeError, InputError, SessionError
-from fnet_runtime.pipelines import Pipeline, load
+from fnet_runtime.pipeline.pipelines import Pipeline, load
 
 __all__ = ["BundleError", "FNetRuntimeError", "InputError", "Pipeline", "SessionError", "load"]

@@ -1,6 +1,6 @@
 """The program: `python -m fnet_runtime` is `fnet-run`."""
 
-from fnet_runtime.cli import main
+from fnet_runtime.command.cli import main
 
 if __name__ == "__main__":
     main(prog_name="fnet-run")

@@ -1,0 +1,97 @@
+"""What a bundle is, from its own files; every hash is checked on the way, and nothing is run."""
+
+import importlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from fnet_runtime.bundle.manifest import ATTENTION_MASK, MODEL, PARITY, Manifest, TensorInfo, manifest_from_folder
+from fnet_runtime.errors import BundleError
+from fnet_runtime.pipeline.pipelines import runtimes_from_manifest
+
+Importer = Callable[[str], ModuleType]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityVerdict:
+    """What parity.json says: whether the export passed, and the status of each way of running the model, by name.
+
+    `caution` is what the export assumed of the length that the checkpoint was trained at, or None.
+    """
+
+    passed: bool
+    rows: Mapping[str, str]
+    caution: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A whole, unaltered bundle: its manifest, and what the other files tell.
+
+    `parity` is None without parity.json; `operators` counts the nodes of model.onnx by type, and is None without the library onnx.
+    """
+
+    manifest: Manifest
+    parity: ParityVerdict | None
+    operators: Mapping[str, int] | None
+
+    def values(self) -> dict[str, Any]:
+        """Return JSON's own types."""
+        return {
+            "hashes": "all match",
+            "runtimes": list(runtimes_from_manifest(self.manifest)),
+            "padding": padding_from_manifest(self.manifest),
+            "parity": self.parity and asdict(self.parity),
+            "operators": self.operators,
+            "manifest": json.loads(self.manifest.to_json()),
+        }
+
+
+def description_from_bundle(folder: Path, *, importer: Importer = importlib.import_module) -> Description:
+    """Check and read a bundle. Raises BundleError, naming the file, when one is missing, altered or none of its kind."""
+    manifest = manifest_from_folder(folder)
+    return Description(manifest=manifest, parity=verdict_from_bundle(folder), operators=_operators(folder / MODEL, importer))
+
+
+def padding_from_manifest(manifest: Manifest) -> str:
+    """Say in words what the model makes of the end of a text."""
+    length, pad = manifest.sequence_length, manifest.pad_token_id
+    contract = f"every input is cut or filled with id {pad} to exactly {length} tokens"
+    if ATTENTION_MASK in {tensor.name for tensor in manifest.inputs}:
+        return f"{contract}; {ATTENTION_MASK} hides the filling from attention alone: another length or id, other answers"
+    return f"{contract}; no mask hides the filling: another length or id, other answers"
+
+
+def verdict_from_bundle(folder: Path) -> ParityVerdict | None:
+    """Read parity.json of a bundle; None where there is none. Raises BundleError for one that is damaged."""
+    path = folder / PARITY
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        rows = {row["name"]: row["status"] for row in values["rows"]}
+        return ParityVerdict(passed=values["passed"], rows=rows, caution=values["trained_length"]["caution"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path}: not a bundle's parity report ({error!r}); copy the whole bundle again") from error
+
+
+def _operators(path: Path, importer: Importer) -> dict[str, int] | None:
+    """Count nodes by type, the most frequent first; weights beside the graph are not read."""
+    try:
+        onnx: Any = importer("onnx")
+    except ImportError:
+        return None
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:  # protobuf's errors have no common base
+        raise BundleError(f"{path}: onnx {onnx.__version__} cannot read it ({error}); copy the whole bundle again") from error
+    return dict(Counter(node.op_type for node in graph.node).most_common())
+
+
+def tensor_shown(tensor: TensorInfo) -> str:
+    """Return a tensor as `input_ids int64[batch_size, 512]`."""
+    return f"{tensor.name} {tensor.dtype}[{', '.join(map(str, tensor.axes))}]"

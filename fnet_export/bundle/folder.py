@@ -1,0 +1,223 @@
+"""The bundle's folder: written beside where it belongs, renamed when whole. The format is docs/bundle.md."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import safetensors.numpy
+from fnet_runtime.bundle.manifest import EVIDENCE, MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
+from fnet_runtime.errors import BundleError
+from fnet_runtime.pipeline.golden import INPUT, LIMIT, REFERENCE
+from fnet_runtime.sessions.session import Ids, Outputs
+from onnx.helper import find_min_ir_version_for, make_opsetid
+
+from fnet_core.config import FNetConfig
+from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
+from fnet_export.base.errors import AccuracyError, AgreementError, OutputError, ParityError
+from fnet_export.base.writable import check_free, check_place, held, new_folder, set_aside
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderKind:
+    """A kind of folder that is written whole, and that --force may replace by another of its kind.
+
+    `files` names all files of one from the text of its index; it raises BundleError or ValueError when it is none.
+    """
+
+    noun: str
+    index: str
+    files: Callable[[str], Collection[str]]
+
+
+BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST, *EVIDENCE})
+FAILED_SUFFIX, FAILED_MANIFEST = ".failed", "manifest.failed.json"
+EXTERNAL_DATA_ABOVE_BYTES = 64_000_000
+"""Weights of larger graphs stand in a file of their own, which ONNX Runtime maps instead of holding them twice while it opens
+one (fnet-base: 288 MB at the peak instead of 479)."""
+GOLDEN_POSITIONS = 16
+"""Of outputs per token, golden.safetensors keeps the first tokens; mixing makes each depend on all."""
+
+
+@contextmanager
+def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `output` when the block ends well and vanishes when it does not.
+
+    After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), its manifest by another name: no bundle.
+    Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, is written by another
+    process, or cannot be written.
+    """
+    output = check_output(output, force=force, kind=kind)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with held(output):
+            _check_replaceable(output, force=force, kind=kind)  # another process may have ended meanwhile
+            folder = new_folder(output)
+            try:
+                yield folder
+                _replace(folder, output)
+            except ParityError as error:
+                raise type(error)(f"{error}; {_kept_as_failed(folder, output, error)}", error.report, error.values) from error
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def _kept_as_failed(folder: Path, output: Path, why: ParityError) -> str:
+    """Move what was written to the first free `OUTPUT.failed`, `OUTPUT.failed-2`, ...; say where it is, or that it is not kept."""
+    try:
+        if (folder / MANIFEST).exists():
+            (folder / MANIFEST).rename(folder / FAILED_MANIFEST)
+        names = (output.name + FAILED_SUFFIX + (f"-{i}" if i > 1 else "") for i in count(1))
+        failed = next(path for path in map(output.with_name, names) if not path.exists() and not path.is_symlink())
+        folder.rename(failed)
+    except OSError as error:
+        return f"the files could not be kept ({error.strerror})"
+    kept = f"the files are in {failed}, which is no bundle"
+    return kept if isinstance(why, AccuracyError | AgreementError) else f"{kept}; fnet-export bisect {failed} looks for the place"
+
+
+def check_output(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Path:
+    """Return the absolute path to write a bundle to.
+
+    Raises OutputError when one may not be written there: no name, no writable place, something not to be replaced, or another
+    process that is writing it.
+    """
+    named = Path.cwd() / output
+    if named.name == "..":
+        raise OutputError(f"{output}: expected the name of a folder at the end, found '..'; write {named.resolve()}")
+    output = named.parent.resolve() / named.name  # NEW/../NAME must not make NEW
+    try:
+        _check_replaceable(output, force=force, kind=kind)
+        place = closed_place(output.parent)
+        if place is not None:
+            raise OutputError(f"{output}: cannot be written: {place} is not a folder that this user may write to")
+        check_free(output)
+        check_place(output)
+    except OSError as error:  # a name that the disk cannot hold, for one
+        raise _unwritable(output, error) from error
+    return output
+
+
+def _check_replaceable(output: Path, *, force: bool, kind: FolderKind) -> None:
+    """Raise OutputError where something is in the way, unless it may be replaced. Raises OSError."""
+    if not output.exists() and not output.is_symlink():
+        return
+    if not force:
+        raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a {kind.noun}")
+    found = "this is none" if output.is_symlink() or not output.is_dir() else _in_the_way(output, kind)
+    if found is not None:
+        raise OutputError(
+            f"{output}: --force replaces {kind.noun}s only: a folder with a {kind.noun}'s {kind.index} and no file that it does "
+            f"not list; {found}. Remove it yourself"
+        )
+
+
+def closed_place(folder: Path) -> Path | None:
+    """Return what keeps this user from making or filling a folder: the nearest place that exists, or None.
+
+    Raises OSError.
+    """
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return None if place.is_dir() and os.access(place, os.W_OK | os.X_OK) else place
+
+
+def _in_the_way(folder: Path, kind: FolderKind) -> str | None:
+    """Say what makes a folder neither empty nor one of its kind and nothing else; None where it is."""
+    names = {path.name for path in folder.iterdir()}
+    if not names:
+        return None
+    try:
+        strange = names - set(kind.files((folder / kind.index).read_text("utf-8")))
+    except (OSError, ValueError, BundleError):
+        return "this is none"
+    return f"here is {', '.join(sorted(strange))}" if strange else None
+
+
+def _replace(folder: Path, output: Path) -> None:
+    if not output.exists():
+        folder.rename(output)
+        return
+    old = set_aside(output)
+    try:
+        folder.rename(output)
+    except OSError:
+        old.rename(output)
+        raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def _unwritable(output: Path, error: OSError) -> OutputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = (
+        "the disk is full; free some space or choose another --output" if full else f"cannot be written ({error.strerror or error})"
+    )
+    return OutputError(f"{output}: {what}. Nothing was left there")
+
+
+def write_graph(graph: ir.Model, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
+    """Write a checked graph at the lowest IR version; large weights beside it, in `model.onnx.data`. Raises OSError.
+
+    The graph given stays as it is.
+    """
+    size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
+    external = MODEL_DATA if size > external_above_bytes else None
+    traced_at, graph.ir_version = graph.ir_version, lowest_ir_version(graph)
+    try:
+        ir.save(graph, path, external_data=external, size_threshold_bytes=1024)
+    finally:
+        graph.ir_version = traced_at
+
+
+def lowest_ir_version(graph: ir.Model) -> int:
+    """Return the IR version of the first ONNX release that has a graph's operator sets.
+
+    An engine refuses a version newer than its own. The types in our graphs (bfloat16, int8) are older than any of these releases.
+    """
+    operator_sets = [make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
+    return int(find_min_ir_version_for(operator_sets, ignore_unknown=True))
+
+
+def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, limits: Mapping[str, float], task: Task) -> None:
+    """Write golden.safetensors from `float64` references; outputs per token keep their first 16 tokens. Raises OSError.
+
+    Where the answer is a token, all of them are kept: a part would decide otherwise. `limits` are the largest absolute errors, by
+    output.
+    """
+    kept = {
+        name: reference[:, :GOLDEN_POSITIONS] if SEQUENCE in task.outputs[name][:-1] else reference
+        for name, reference in references.items()
+    }
+    tensors = {INPUT + name: array for name, array in inputs.items()} | {REFERENCE + name: array for name, array in kept.items()}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    path.write_bytes(safetensors.numpy.save(contiguous, metadata={LIMIT + name: repr(limit) for name, limit in limits.items()}))
+
+
+def tensors_from_task(
+    task: Task, config: FNetConfig, sequence_length: int
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Inputs and outputs of a task, as a manifest has them."""
+    lengths = {SEQUENCE: sequence_length, HIDDEN: config.hidden_size, VOCAB: config.vocab_size, LABELS: config.num_labels}
+
+    def info(name: str, dtype: str, axes: tuple[Axis, ...]) -> TensorInfo:
+        sizes = (axis if isinstance(axis, int) or axis in DYNAMIC_AXES else lengths[axis] for axis in axes)
+        return TensorInfo(name=name, dtype=dtype, axes=tuple(sizes))
+
+    return (
+        tuple(info(name, "int64", axes) for name, axes in task.inputs.items()),
+        tuple(info(name, "float32", axes) for name, axes in task.outputs.items()),
+    )
+
+
+def files_from_folder(folder: Path) -> dict[str, FileInfo]:
+    """Hash every file of a folder but the manifest and the evidence, by name, in the order of names. Raises OSError."""
+    apart = (MANIFEST, *EVIDENCE)
+    return {path.name: file_info(path) for path in sorted(folder.iterdir()) if path.name not in apart}

@@ -1,0 +1,159 @@
+"""A bundle checked again on this host, by the shipped runtime, with the references that it carries: no torch needed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from fnet_runtime.bundle.manifest import FP32, GOLDEN, AxisProfile, Manifest, manifest_from_folder
+from fnet_runtime.errors import SessionError
+from fnet_runtime.pipeline.golden import Check, Golden, checks_from_session, golden_from_file
+from fnet_runtime.pipeline.pipelines import load, runtimes_from_manifest
+from fnet_runtime.sessions.session import Ids, Outputs, run_in_batches
+
+from fnet_export.base.environment import environment_of_host
+from fnet_export.base.status import FAILED, NOT_RUN, PASSED
+from fnet_export.evaluate.decisions import SIGN, decision_of_task, differing
+from fnet_export.parity.agreement import Agreement, attentions
+from fnet_export.parity.tolerance import Tolerance
+
+Floats = npt.NDArray[np.float64]
+REFERENCE = "the float64 references of golden.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputResult:
+    """How one output compared, the limit of its `max_abs`, and whether that holds; where it decides something, how often alike."""
+
+    check: Check
+    limit_max_abs: float
+    passed: bool
+    agreement: Agreement | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeResult:
+    """One runtime: how its outputs compared, or why it did not run, or failed."""
+
+    runtime: str
+    version: str | None
+    status: str
+    reason: str | None
+    outputs: Mapping[str, OutputResult]
+
+    @property
+    def attentions(self) -> list[str]:
+        """Say of which outputs too few decisions are the reference's."""
+        return attentions({name: output.agreement for name, output in self.outputs.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Every runtime that the bundle has a file for, or the one that was asked for."""
+
+    manifest: Manifest
+    samples: int
+    rows: tuple[RuntimeResult, ...]
+
+    @property
+    def ran(self) -> bool:
+        """Tell whether any runtime ran."""
+        return any(row.status != NOT_RUN for row in self.rows)
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether something ran and nothing that ran failed."""
+        return self.ran and all(row.status != FAILED for row in self.rows)
+
+    def values(self) -> dict[str, Any]:
+        """Return JSON's own types; an infinite figure is null."""
+        return {
+            "passed": self.passed,
+            "reference": REFERENCE,
+            "samples": self.samples,
+            "rows": [
+                {"runtime": row.runtime, "version": row.version, "status": row.status, "reason": row.reason}
+                | {"outputs": {name: _output_values(output) for name, output in row.outputs.items()}, "attention": row.attentions}
+                for row in self.rows
+            ],
+        }
+
+
+def verification_from_bundle(folder: Path, *, runtime: str = "auto", tolerance: Tolerance | None = None) -> Verification:
+    """Run the golden inputs by every runtime that the bundle has a file for, or the one named, and compare.
+
+    A runtime that cannot be opened here is a row "not run" with the reason; one that opens and then fails is a row "failed".
+    Raises BundleError for a folder that is not a whole, unaltered bundle, InputError for a runtime that it has no file for.
+    """
+    manifest = manifest_from_folder(folder)
+    golden = golden_from_file(folder / GOLDEN)
+    names = runtimes_from_manifest(manifest) if runtime == "auto" else (runtime,)
+    installed = environment_of_host().libraries
+    rows = tuple(_row(folder, name, installed.get(name.replace("-", "_")), golden, tolerance) for name in names)
+    return Verification(manifest=manifest, samples=len(next(iter(golden.inputs.values()))), rows=rows)
+
+
+def _row(folder: Path, runtime: str, version: str | None, golden: Golden, tolerance: Tolerance | None) -> RuntimeResult:
+    status, reason = NOT_RUN, None
+    outputs: dict[str, OutputResult] = {}
+    try:
+        pipeline = load(folder, runtime=runtime)
+        status = FAILED
+        answered = _Answered(run_in_batches(pipeline.session, golden.inputs))
+        manifest = pipeline.manifest
+        decision = decision_of_task(manifest.task, pipeline.problem_type, len(manifest.labels))
+        ties = manifest.precision == FP32
+        for check in checks_from_session(answered, golden):
+            name, limit = check.output, check.limit
+            reference, output = golden.references[name], answered.run({}).get(name)
+            if tolerance is not None:
+                limit = tolerance.limit(float(np.abs(reference).max()))
+            outputs[name] = OutputResult(
+                check=check,
+                limit_max_abs=limit,
+                passed=check.passed if tolerance is None else check.max_abs <= limit,
+                agreement=None if output is None else _agreement(output, reference, limit, decision, ties=ties),
+            )
+        status = PASSED if all(output.passed for output in outputs.values()) else FAILED
+    except SessionError as error:
+        reason = str(error)
+    return RuntimeResult(runtime=runtime, version=version, status=status, reason=reason, outputs=outputs)
+
+
+class _Answered:
+    """A session that has answered already."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        rows = len(next(iter(outputs.values())))
+        self.batch = AxisProfile(min=rows, opt=rows, max=rows)
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Return the outputs, whatever the inputs."""
+        return self._outputs
+
+
+def _agreement(
+    output: npt.NDArray[np.floating], reference: Floats, limit: float, decision: str | None, *, ties: bool
+) -> Agreement | None:
+    """Count equal decisions; None where nothing is decided, or the reference holds some of the choices only."""
+    if decision is None or output.ndim != reference.ndim or output.shape[-1] != reference.shape[-1]:
+        return None
+    kept = output[tuple(slice(n) for n in reference.shape)]
+    if kept.shape != reference.shape:
+        return None
+    finite = np.isfinite(kept) if decision == SIGN else np.isfinite(kept).all(axis=-1)
+    differs, margins = differing(kept, reference, decision)
+    differs |= ~finite
+    tied = differs & finite & (margins <= limit)
+    return Agreement(decisions=differs.size, differ=int(differs.sum()), ties=int(tied.sum()) if ties else 0)
+
+
+def _output_values(output: OutputResult) -> dict[str, Any]:
+    found = {name: getattr(output.check, name) for name in ("max_abs", "max_rel", "cosine")}
+    finite = {name: value if math.isfinite(value) else None for name, value in found.items()}
+    agreement = None if output.agreement is None else output.agreement.values()
+    return finite | {"limit_max_abs": output.limit_max_abs, "agreement": agreement, "passed": output.passed}

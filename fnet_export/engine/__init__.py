@@ -1,0 +1,1 @@
+"""The libraries that make an engine from a graph."""

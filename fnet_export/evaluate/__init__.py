@@ -1,0 +1,1 @@
+"""What a bundle scores on labelled data, and what padding does to it."""

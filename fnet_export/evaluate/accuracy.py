@@ -1,0 +1,227 @@
+"""The accuracy of an export on labelled data: the shipped bundle next to the checkpoint in torch at its own lengths.
+
+A bundle that pads to another length than training did agrees with its reference in every digit and is wrong. Only labels show it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fnet_runtime.bundle.manifest import GOLDEN, EngineInfo, Manifest
+from fnet_runtime.errors import NoDeviceError, SessionError
+from fnet_runtime.pipeline.pipelines import ONNXRUNTIME, Pipeline, runtime_from_name, session_from_bundle
+from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
+
+from fnet_core.checkpoint.open import model_from_checkpoint
+from fnet_core.config import SIZED_MIXINGS
+from fnet_core.fnet import FNet
+from fnet_core.tasks import Task, task_named, task_of_config
+from fnet_export.bundle.folder import tensors_from_task
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.engine.sessions.unpadded_session import UnpaddedSession
+from fnet_export.evaluate.evaluation import (
+    Evaluation,
+    Limits,
+    check_record,
+    differences_from_evaluations,
+    evaluation_from_pipeline,
+    missed_limits,
+)
+from fnet_export.evaluate.labelled import LabelledData
+from fnet_export.evaluate.masking import masks_from_record
+from fnet_export.evaluate.metrics import Figure, Metric
+from fnet_export.evaluate.scoring import SCORINGS, guessed, kind_from_task
+from fnet_export.export.manifest import manifest_from_plan
+from fnet_export.export.plan import Plan
+
+BUNDLE, OWN_LENGTHS = "bundle", "checkpoint, each text at its own length"
+TORCH = "torch float32"
+"""What runs the checkpoint."""
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One way of answering the data: its name and runtime, and what it scored, or the reason why it did not run."""
+
+    name: str
+    runtime: str
+    evaluation: Evaluation | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """The main metric of the bundle less that of one measurement of the checkpoint, on the same records."""
+
+    metric: Metric
+    difference: Figure
+    bundle: Figure
+    checkpoint: Figure
+    better: bool
+
+    @property
+    def significant(self) -> bool:
+        """Tell whether chance does not explain it: the two intervals lie apart, or that of the paired difference has no zero."""
+        apart = self.bundle.high < self.checkpoint.low or self.checkpoint.high < self.bundle.low
+        return apart or self.difference.low > 0 or self.difference.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """What the shipped bundle scored on labelled data, and the checkpoint in torch; `missed` has a sentence per missed limit."""
+
+    data: LabelledData
+    limits: Limits
+    bundle: Measurement
+    checkpoints: tuple[Measurement, ...]
+    missed: tuple[str, ...]
+
+    def gap(self, checkpoint: Measurement) -> Gap | None:
+        """Compare the bundle with a measurement of the checkpoint; None where one of them did not run."""
+        bundle, other = self.bundle.evaluation, checkpoint.evaluation
+        return None if bundle is None or other is None else gap_from_evaluations(bundle, other)
+
+
+def gap_from_evaluations(bundle: Evaluation, checkpoint: Evaluation) -> Gap:
+    """Compare the main metrics of two evaluations of the same records; an error is better when it is lower."""
+    metric = bundle.metrics[0]
+    difference = differences_from_evaluations(bundle, checkpoint)[metric.name]
+    return Gap(
+        metric=metric,
+        difference=difference,
+        bundle=bundle.figures()[metric.name],
+        checkpoint=checkpoint.figures()[metric.name],
+        better=(difference.value > 0) == SCORINGS[bundle.kind].limited,
+    )
+
+
+def check_records(plan: Plan) -> None:
+    """Encode every record at every length that it will be answered at, before any work is done.
+
+    Raises EvaluationError for the first record that cannot be answered.
+    """
+    if plan.evaluation is None:
+        return
+    config = plan.checkpoint.config
+    masked = SCORINGS[kind_from_task(plan.task.name, config.problem_type, config.num_labels)].answer is guessed
+    for way in _ways(plan):
+        pipeline = _pipeline(plan, way, _Unopened())
+        for record in plan.evaluation.records:
+            check_record(pipeline, record)
+            if masked:
+                masks_from_record(pipeline, record)
+
+
+def accuracy_from_plan(
+    plan: Plan, folder: Path, engine: EngineInfo | None, *, on_progress: OnProgress = lambda done, total: None
+) -> Accuracy | None:
+    """Answer the plan's labelled data with the files in a folder, and with the checkpoint; None where the plan has no such data."""
+    data = plan.evaluation
+    if data is None:
+        return None
+    bundle, *others = _ways(plan)
+    found: list[Measurement] = []
+
+    def step(done: int, of: int) -> None:
+        on_progress(len(found) * of + done, (1 + len(others)) * of)
+
+    def shipped() -> Measurement:  # its session ends with it: one model at a time
+        runtime, opened = _shipped(folder, manifest_from_plan(plan, engine=engine))
+        way = replace(bundle, runtime=runtime, open=opened if isinstance(opened, str) else lambda: opened)
+        return _measurement(plan, way, data, step)
+
+    found.append(shipped())
+    for way in others:
+        found.append(_measurement(plan, way, data, step))
+    limits = Limits(min_accuracy=plan.options.min_accuracy)
+    return Accuracy(data=data, limits=limits, bundle=found[0], checkpoints=tuple(found[1:]), missed=_missed(limits, found[0]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """One way of answering: its name and runtime, its task and padded length, and what opens its session, or why none does."""
+
+    name: str
+    runtime: str
+    task: Task
+    length: int
+    open: Callable[[], Session] | str
+
+
+class _Unopened:
+    """A session of records that are only encoded."""
+
+    batch = ANY_BATCH
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Refuse."""
+        raise SessionError("nothing is open to run the records; expected them to be encoded only")
+
+
+def _ways(plan: Plan) -> list[_Way]:
+    """List the bundle, then the checkpoint at each text's own length and, where a length is stated, padded to that."""
+    config, trained = plan.checkpoint.config, plan.trained_length
+    task = task_of_config(task_named(plan.task.name), config)  # a checkpoint predicts every token of a masked-lm
+
+    def model() -> FNet:
+        return model_from_checkpoint(plan.checkpoint, task, random_head=plan.random_head)
+
+    sized = f"the {config.mixing} mixing has matrices of {config.max_position_embeddings} tokens; no other length runs"
+    unpadded = sized if set(SIZED_MIXINGS) & set(config.mixings) else lambda: UnpaddedSession(model())
+    ways = [
+        _Way(name=BUNDLE, runtime="", task=plan.task, length=plan.sequence_length, open="not opened"),
+        _Way(name=OWN_LENGTHS, runtime=TORCH, task=replace(task, attends=True), length=trained.length, open=unpadded),
+    ]
+    if trained.stated:
+        padded = f"checkpoint, padded to {trained.length} tokens"
+        ways.append(_Way(name=padded, runtime=TORCH, task=task, length=trained.length, open=lambda: TorchSession(model())))
+    return ways
+
+
+def _shipped(folder: Path, manifest: Manifest) -> tuple[str, Session | str]:
+    """Open what the bundle is opened with, or model.onnx where its engine needs another device; else say why nothing opens."""
+    runtime = runtime_from_name("auto", manifest, folder)
+    try:
+        return runtime, session_from_bundle(folder, manifest)
+    except NoDeviceError as error:
+        instead = f"{ONNXRUNTIME} on model.onnx, because this host has no device for the engine"
+        reason = str(error)
+    except SessionError as error:
+        return runtime, str(error)
+    try:
+        return instead, session_from_bundle(folder, manifest, runtime=ONNXRUNTIME)
+    except SessionError as error:
+        return runtime, f"{reason}; {error}"
+
+
+def _pipeline(plan: Plan, way: _Way, session: Session) -> Pipeline:
+    inputs, outputs = tensors_from_task(way.task, plan.checkpoint.config, way.length)
+    return Pipeline(
+        manifest=replace(manifest_from_plan(plan), inputs=inputs, outputs=outputs, sequence_length=way.length),
+        tokenizer=plan.tokenizer.tokenizer,
+        session=session,
+        golden=Path(GOLDEN),
+        problem_type=plan.checkpoint.config.problem_type,
+    )
+
+
+def _measurement(plan: Plan, way: _Way, data: LabelledData, on_progress: OnProgress) -> Measurement:
+    """Answer the data one way; a session that fails, or gives scores that are not finite, is a reason and not the end."""
+    if isinstance(way.open, str):
+        on_progress(len(data.records), len(data.records))
+        return Measurement(name=way.name, runtime=way.runtime, reason=way.open)
+    try:
+        evaluation = evaluation_from_pipeline(_pipeline(plan, way, way.open()), data.records, on_progress=on_progress)
+    except SessionError as error:
+        return Measurement(name=way.name, runtime=way.runtime, reason=str(error))
+    return Measurement(name=way.name, runtime=way.runtime, evaluation=evaluation)
+
+
+def _missed(limits: Limits, bundle: Measurement) -> tuple[str, ...]:
+    """Say which limits the bundle misses; one that was not measured misses all of them."""
+    if bundle.evaluation is not None:
+        return tuple(missed_limits(limits, bundle.evaluation, None))
+    if limits == Limits():
+        return ()
+    return (f"the accuracy of the bundle was not measured, and at least {limits.min_accuracy:g} was asked for: {bundle.reason}",)

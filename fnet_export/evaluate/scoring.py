@@ -1,0 +1,260 @@
+"""How each kind of task is scored: what a record holds, how it is answered, and the counts and decisions that come of an answer."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fnet_runtime.errors import SessionError
+from fnet_runtime.pipeline.answers import Answer, Choice, Classification, NextSentence, TokenLabel
+from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.scores import BINARY, MULTI_LABEL, REGRESSION, problem_of_labels
+
+from fnet_export.base.errors import EvaluationError
+from fnet_export.evaluate import labelled
+from fnet_export.evaluate.labelled import Fields, Parts, Record
+from fnet_export.evaluate.masking import Guesses, guesses_from_record
+from fnet_export.evaluate.metrics import (
+    Metric,
+    entities_from_tags,
+    f1,
+    label_counts,
+    macro_f1,
+    mean_error,
+    micro_f1,
+    normalised,
+    perplexity,
+    root_mean_square_error,
+    share,
+    words_f1,
+)
+
+OUTSIDE = "O"
+FOLLOWS = ("does not follow", "follows")
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one answer decided, and its counts, which the metrics read from sums; `unread`: words past the sequence length."""
+
+    decisions: tuple[Hashable, ...]
+    counts: tuple[float, ...]
+    unread: int = 0
+
+
+def asked(pipeline: Pipeline, records: Sequence[Record]) -> list[Any]:
+    """Answer records with the shipped pipeline."""
+    answers: list[Any] = pipeline([record.text for record in records], [record.second for record in records], top_k=1)
+    return answers
+
+
+def guessed(pipeline: Pipeline, records: Sequence[Record]) -> list[Any]:
+    """Guess masked tokens of records, one record at a time: vocabulary logits are large."""
+    return [guesses_from_record(pipeline, record) for record in records]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """One kind of task. `metrics` are made for the model's labels, the main one first; `decision` says what one decision is.
+
+    `limited` tells that the main metric is a share, of which a limit in points can be asked.
+    """
+
+    read: Callable[[Fields], Parts]
+    score: Callable[[Record, Any, Labels], Score]
+    metrics: Callable[[Labels], tuple[Metric, ...]]
+    decision: str
+    answer: Callable[[Pipeline, Sequence[Record]], list[Any]] = asked
+    limited: bool = True
+
+
+def kind_from_pipeline(pipeline: Pipeline) -> str:
+    """Return the key of SCORINGS. Raises EvaluationError for a task that has nothing to score."""
+    return kind_from_task(pipeline.manifest.task, pipeline.problem_type, len(pipeline.manifest.labels))
+
+
+def kind_from_task(task: str, problem_type: str | None, labels: int) -> str:
+    """Return the key of SCORINGS, of a task and a configuration's problem_type and number of labels.
+
+    Raises EvaluationError as above.
+    """
+    problem = problem_of_labels(problem_type, labels) if task == "sequence-classification" else None
+    if problem is not None:
+        return problem
+    if task not in SCORINGS:
+        raise EvaluationError(
+            f"{task}: its vectors have no right answer that data could hold, so there is nothing to evaluate; parity.json of the "
+            f"bundle says how close they are to the reference. Expected a bundle of {', '.join(SCORINGS)}"
+        )
+    return task
+
+
+# ---- counts and decisions of one answer; the metrics below name the places of the counts
+
+
+def _classification(record: Record, answer: Classification, labels: Labels) -> Score:
+    _check_finite(record, answer.score)
+    return _label_score(answer.label, record.truth, labels)
+
+
+def _next_sentence(record: Record, answer: NextSentence, labels: Labels) -> Score:
+    _check_finite(record, answer.score)
+    return _label_score(FOLLOWS[answer.follows], FOLLOWS[record.truth], FOLLOWS)
+
+
+def _label_score(found: str, truth: str, labels: Labels) -> Score:
+    counts = label_counts([name == found for name in labels], [name == truth for name in labels])
+    return Score((found,), (float(found == truth), 1.0, *counts))
+
+
+def _label_metrics(labels: Labels) -> tuple[Metric, ...]:
+    """Accuracy, macro F1 and, for two labels, the F1 of the second, the positive one."""
+    metrics = (share("accuracy", 0, 1), macro_f1(2, len(labels)))
+    return (*metrics, f1(f"F1 of {labels[1]}", 3, 5, 7)) if len(labels) == 2 else metrics
+
+
+def _binary(record: Record, answer: Classification, labels: Labels) -> Score:
+    """One label, which a text has where its score is above 0.5."""
+    _check_finite(record, answer.score)
+    names = _absent_and_present(labels)
+    return _label_score(names[answer.score > 0.5], names[record.truth], names)
+
+
+def _absent_and_present(labels: Labels) -> Labels:
+    return f"not {labels[0]}", labels[0]
+
+
+def _multi_label(record: Record, answer: Classification, labels: Labels) -> Score:
+    scores = {entry.label: entry.score for entry in answer.scores}
+    _check_finite(record, *scores.values())
+    chosen = [scores[name] > 0.5 for name in labels]
+    actual = [name in record.truth for name in labels]
+    return Score(tuple(chosen), (float(chosen == actual), 1.0, *label_counts(chosen, actual)))
+
+
+def _multi_label_metrics(labels: Labels) -> tuple[Metric, ...]:
+    return share("accuracy", 0, 1), micro_f1(2, len(labels)), macro_f1(2, len(labels))
+
+
+def _regression(record: Record, answer: Classification, labels: Labels) -> Score:
+    scores = {entry.label: entry.score for entry in answer.scores}
+    _check_finite(record, *scores.values())
+    errors = np.array([scores[name] for name in labels]) - record.truth
+    return Score((), (float(np.abs(errors).sum()), float((errors**2).sum()), float(len(labels))))
+
+
+def _regression_metrics(labels: Labels) -> tuple[Metric, ...]:
+    return mean_error(0, 2), root_mean_square_error(1, 2)
+
+
+def _question(record: Record, answers: tuple[Answer, ...], labels: Labels) -> Score:
+    best = answers[0] if answers else None
+    _check_finite(record, best.score if best else 0.0)
+    text = best.text if best else ""
+    exact = max(normalised(text) == normalised(wanted) for wanted in record.truth)
+    overlap = max(words_f1(text, wanted) for wanted in record.truth)
+    return Score(((best.start, best.end) if best else None,), (float(exact), overlap, 1.0))
+
+
+def _question_metrics(labels: Labels) -> tuple[Metric, ...]:
+    return share("exact match", 0, 2), share("F1", 1, 2)
+
+
+def _tagged(record: Record, pieces: tuple[TokenLabel, ...], labels: Labels) -> Score:
+    """A word has the label of its first piece, as models are trained; past the sequence length there is none, which is outside."""
+    _check_finite(record, *(piece.score for piece in pieces))
+    actual, spans = record.truth
+    found = [_label_of_word(pieces, span) for span in spans]
+    tags = tuple(OUTSIDE if tag is None else tag for tag in found)
+    predicted, wanted = entities_from_tags(tags), entities_from_tags(actual)
+    right = sum(tag == truth for tag, truth in zip(tags, actual, strict=True))
+    counts = (len(predicted & wanted), len(predicted), len(wanted), right, len(actual))
+    return Score(tags, tuple(float(count) for count in counts), unread=found.count(None))
+
+
+def _label_of_word(pieces: Sequence[TokenLabel], span: tuple[int, int]) -> str | None:
+    """Label of the first piece that is not wholly before or after the word; one of nothing but the space before it counts."""
+    start, end = span
+    return next((piece.label for piece in pieces if piece.start < end and (piece.end > start or piece.start >= start)), None)
+
+
+def _tagged_metrics(labels: Labels) -> tuple[Metric, ...]:
+    return f1("entity F1", 0, 1, 2), share("word accuracy", 3, 4)
+
+
+def _choice(record: Record, answer: Choice, labels: Labels) -> Score:
+    _check_finite(record, *answer.scores)
+    return Score((answer.index,), (float(answer.index == record.truth), 1.0))
+
+
+def _choice_metrics(labels: Labels) -> tuple[Metric, ...]:
+    return (share("accuracy", 0, 1),)
+
+
+def _masked(record: Record, guesses: Guesses, labels: Labels) -> Score:
+    _check_finite(record, *guesses.nats)
+    right = float((guesses.tokens == guesses.guesses).sum())
+    return Score(tuple(guesses.guesses.tolist()), (right, float(guesses.nats.sum()), float(len(guesses.tokens))))
+
+
+def _masked_metrics(labels: Labels) -> tuple[Metric, ...]:
+    return share("masked token accuracy", 0, 2), perplexity(1, 2)
+
+
+def _pretraining(record: Record, guesses: Guesses, labels: Labels) -> Score:
+    masked = _masked(record, guesses, labels)
+    assert guesses.follows is not None
+    _check_finite(record, *guesses.follows)
+    follows = bool(guesses.follows[0] > guesses.follows[1])
+    return Score((*masked.decisions, follows), (*masked.counts, float(follows == record.truth), 1.0))
+
+
+def _pretraining_metrics(labels: Labels) -> tuple[Metric, ...]:
+    return (*_masked_metrics(labels), share("next sentence accuracy", 3, 4))
+
+
+def _check_finite(record: Record, *scores: float) -> None:
+    if not np.isfinite(scores).all():
+        raise SessionError(f"{record.where}: the model answers with scores that are not finite; its numbers overflow")
+
+
+SCORINGS: Mapping[str, Scoring] = {
+    "sequence-classification": Scoring(
+        read=labelled.classification, score=_classification, metrics=_label_metrics, decision="the label of a text"
+    ),
+    BINARY: Scoring(
+        read=labelled.binary,
+        score=_binary,
+        metrics=lambda labels: _label_metrics(_absent_and_present(labels)),
+        decision="whether a text has the label",
+    ),
+    MULTI_LABEL: Scoring(
+        read=labelled.multi_label, score=_multi_label, metrics=_multi_label_metrics, decision="whether a text has a label"
+    ),
+    REGRESSION: Scoring(
+        read=labelled.regression, score=_regression, metrics=_regression_metrics, decision="none in a regression", limited=False
+    ),
+    "question-answering": Scoring(
+        read=labelled.question, score=_question, metrics=_question_metrics, decision="the span that answers a question"
+    ),
+    "token-classification": Scoring(read=labelled.tagged, score=_tagged, metrics=_tagged_metrics, decision="the label of a word"),
+    "masked-lm": Scoring(
+        read=labelled.plain, score=_masked, metrics=_masked_metrics, decision="the guess at a masked token", answer=guessed
+    ),
+    "next-sentence-prediction": Scoring(
+        read=labelled.next_sentence,
+        score=_next_sentence,
+        metrics=lambda labels: _label_metrics(FOLLOWS),
+        decision="whether a text follows another",
+    ),
+    "pretraining": Scoring(
+        read=labelled.next_sentence,
+        score=_pretraining,
+        metrics=_pretraining_metrics,
+        decision="the guess at a masked token, or whether a text follows another",
+        answer=guessed,
+    ),
+    "multiple-choice": Scoring(read=labelled.choice, score=_choice, metrics=_choice_metrics, decision="the choice taken"),
+}

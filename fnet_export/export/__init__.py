@@ -1,0 +1,1 @@
+"""One export, from its options to a verified bundle."""

@@ -1,0 +1,124 @@
+"""Every way of running an exported model on this host: torch, transformers, and the runtimes on every graph and engine."""
+
+from collections.abc import Callable
+from functools import partial
+from importlib import util
+from pathlib import Path
+
+import torch
+from fnet_runtime.bundle.manifest import BF16, FP32, OPENVINO, EngineInfo, TensorInfo
+from fnet_runtime.install import install_line
+from fnet_runtime.sessions.openvino_session import OpenVinoSession
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.session import Session
+from fnet_runtime.sessions.trt_session import TrtSession
+
+from fnet_core.fnet import FNet
+from fnet_export.engine.sessions.cpp_session import CppSession
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.engine.sessions.transformers_session import TransformersSession
+from fnet_export.export.graphs import Graphs, lowered_from_plan, trained_from_plan
+from fnet_export.export.plan import Plan
+from fnet_export.graph.lower import AtPositions
+from fnet_export.parity.check import Candidate, Opener
+from fnet_export.precision.emulation import expected_model
+
+LEVELS = {"unoptimised": False, "optimised": True}
+"""ONNX Runtime's graph optimisations, none or all."""
+NO_BF16 = "ONNX Runtime has no bf16 products on this CPU"
+AnyFNet = FNet | AtPositions
+
+
+def trained_model(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") -> AnyFNet:
+    """Read the model as trained: nothing of it is lowered."""
+    model = trained_from_plan(plan, dtype, mixing=mixing)
+    return model if plan.task.predict_positions is None else AtPositions(model, plan.task)
+
+
+def candidates_from_plan(
+    plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None, inputs: tuple[TensorInfo, ...]
+) -> list[Candidate]:
+    """List them, those of the bundle's own files last. None of them holds a model before it is opened."""
+    precision = plan.options.precision
+    rows = [
+        Candidate(name="torch float32, fft", open=lambda: TorchSession(trained_model(plan, torch.float32)), expected=True),
+        Candidate(name="torch float32, dft", open=lambda: TorchSession(trained_model(plan, torch.float32, mixing="dft"))),
+        Candidate(name=f"torch float32, lowered, {plan.mixing.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
+        Candidate(name="transformers", open=_transformers(plan), needed=False),
+    ]
+    if precision != FP32:
+        rows.append(
+            Candidate(
+                name=f"torch, {precision} emulated",
+                open=lambda: TorchSession(expected_model(trained_model(plan, torch.float32), precision, graphs.steps)),
+                precision=precision,
+                expected=True,
+            )
+        )
+    rows += _onnx_rows("traced graph", graphs.traced, inputs, shipped=not plan.options.simplify)
+    final = graphs.shipped == graphs.float32
+    if plan.options.simplify:
+        rows += _onnx_rows("final graph" if final else "simplified graph", graphs.float32, inputs, shipped=final)
+    else:
+        rows.append(Candidate(name="ONNX Runtime, simplified graph", open="--no-simplify: model.onnx is the traced graph"))
+    if not final:
+        rows += _onnx_rows("final graph", graphs.shipped, inputs, precision=precision, shipped=True)
+    rows.append(
+        Candidate(
+            name="C++ runtime, final graph",
+            open=NO_BF16 if precision == BF16 else partial(CppSession, graphs.shipped, inputs),
+            precision=precision,
+            needed=False,
+        )
+    )
+    if engine is None or engine.library != OPENVINO:
+        rows.append(
+            Candidate(name="OpenVINO, final graph", open=_openvino(plan, graphs.shipped, inputs), precision=precision, needed=False)
+        )
+    elif not final:
+        rows.append(Candidate(name="OpenVINO, simplified graph", open=partial(OpenVinoSession, graphs.float32, inputs)))
+    if engine is None:
+        return _asked_for(plan, rows)
+    file = folder / engine.file
+    run: Opener = partial(TrtSession, file, engine, inputs)
+    if engine.library == OPENVINO:
+        run = partial(OpenVinoSession, file, inputs, precision=precision)
+    name = "OpenVINO, model.xml" if engine.library == OPENVINO else f"{engine.library} engine"
+    return _asked_for(plan, [*rows, Candidate(name=name, open=run, precision=precision, shipped=True)])
+
+
+def _asked_for(plan: Plan, rows: list[Candidate]) -> list[Candidate]:
+    """Leave out of a quick check what is neither shipped nor says what to expect of the bundle's precision."""
+    if not plan.options.quick:
+        return rows
+    return [row for row in rows if row.shipped or (row.expected and row.precision == plan.options.precision)]
+
+
+def _onnx_rows(
+    graph: str, path: Path, inputs: tuple[TensorInfo, ...], *, precision: str = FP32, shipped: bool = False
+) -> list[Candidate]:
+    """ONNX Runtime on one graph, by optimisation level."""
+
+    def opener(optimize: bool) -> Callable[[], Session] | str:
+        if precision == BF16:
+            return NO_BF16
+        return partial(OrtSession, path, inputs, optimize=optimize)
+
+    return [
+        Candidate(name=f"ONNX Runtime, {graph}, {level}", open=opener(optimize), precision=precision, shipped=shipped and optimize)
+        for level, optimize in LEVELS.items()
+    ]
+
+
+def _openvino(plan: Plan, path: Path, inputs: tuple[TensorInfo, ...]) -> Opener | str:
+    if util.find_spec("openvino") is None:
+        return f"openvino is not installed; {install_line(OPENVINO)}"
+    if plan.mixing.name == "fft":
+        return "OpenVINO computes ONNX's operator DFT wrongly (2026.4: off by the size of the outputs)"
+    return partial(OpenVinoSession, path, inputs, precision=plan.options.precision)
+
+
+def _transformers(plan: Plan) -> Opener | str:
+    if plan.task.predict_positions is not None:
+        return "transformers' masked-lm takes no positions"
+    return lambda: TransformersSession(trained_from_plan(plan, torch.float32))

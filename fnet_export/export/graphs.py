@@ -1,0 +1,108 @@
+"""The graphs of an export, written one after the other: as traced, optimized in float32, and at the bundle's precision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx_ir as ir
+import torch
+from fnet_runtime.bundle.manifest import FP16, FP32, INT8, MODEL
+
+from fnet_core.checkpoint.open import model_from_checkpoint
+from fnet_core.fnet import FNet
+from fnet_core.tasks import Task
+from fnet_export.base.progress import Progress
+from fnet_export.bundle.folder import write_graph
+from fnet_export.export.int8 import int8_from_plan
+from fnet_export.export.plan import CALIBRATE, READ, SIMPLIFY, TRACE, Plan
+from fnet_export.graph.lower import LoweredFNet, lowered_from_model
+from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.precision.half import half_from_graph
+from fnet_export.precision.int8 import layers_from_model
+from fnet_export.precision.sensitivity import Sensitivity
+from fnet_export.precision.steps import module_of_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graphs:
+    """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32.
+
+    `int8_layers` are the model's linear layers that were to become int8, by module; None in another precision. `steps` are what
+    int8 is to quantise activations by, from the calibrated bounds and not from a graph (int8.py).
+    """
+
+    traced: Path
+    float32: Path
+    shipped: Path
+    int8_layers: tuple[str, ...] | None = None
+    sensitivity: Sensitivity | None = None
+    steps: Mapping[str, float] = field(default_factory=dict)
+
+
+def trained_from_plan(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") -> FNet:
+    """Read the model as trained, in a float dtype, with a mixing of MIXINGS in the checkpoint's order."""
+    return model_from_checkpoint(
+        plan.checkpoint,
+        plan.task,
+        mixing=mixing,
+        sequence_length=plan.sequence_length,
+        dtype=dtype,
+        random_head=plan.random_head,
+    )
+
+
+def lowered_from_plan(plan: Plan) -> LoweredFNet:
+    """Read the model and lower it for its target and precision; the one that was read is let go."""
+    trained = trained_from_plan(plan, torch.float32)
+    return lowered_for_target(trained, plan.task, plan.mixing.name, target=plan.options.target, precision=plan.options.precision)
+
+
+def lowered_for_target(trained: FNet, task: Task, mixing: str, *, target: str, precision: str) -> LoweredFNet:
+    """Lower a model as a target and a precision want it."""
+    widen = target == "onnx" and precision != INT8  # rows of int8 are a quarter as long
+    return lowered_from_model(trained, mixing, task, widen=widen, scaled=precision == FP16)
+
+
+def _kept(plan: Plan) -> list[str]:
+    """What --keep-float32 names, as the graph calls it."""
+    return [module_of_name(name, plan.checkpoint.config, plan.task) for name in plan.options.keep_float32]
+
+
+def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress) -> Graphs:
+    """Trace, simplify and, where it is asked for, change the precision; write model.onnx to `folder`, the others to `scratch`."""
+    progress.stage(READ)
+    model = lowered_from_plan(plan)
+    progress.stage(TRACE)
+    written: list[ir.Model] = []
+
+    def write(graph: ir.Model, place: Path) -> Path:
+        place.mkdir(exist_ok=True)
+        write_graph(graph, place / MODEL)
+        written.append(graph)
+        return place / MODEL
+
+    graph = graph_from_model(model, plan.options.trace)
+    traced = write(graph, scratch / "traced")
+    if plan.options.simplify:
+        progress.stage(SIMPLIFY)
+        graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
+    int8_layers = sensitivity = None
+    steps: dict[str, float] = {}
+    changes = plan.options.precision != FP32
+    float32 = shipped = write(graph, scratch / "float32" if changes else folder)
+    if plan.calibration is not None:
+        progress.stage(CALIBRATE)
+        layers = layers_from_model(model.model)
+        graph, sensitivity, steps = int8_from_plan(plan, plan.calibration, graph, layers, float32=float32, progress=progress)
+        kept = () if sensitivity is None else sensitivity.kept
+        int8_layers = tuple(layer for layer in layers if layer not in kept)
+        shipped = write(graph, folder)
+    elif changes:
+        shipped = write(half_from_graph(graph, plan.options.precision, keep=_kept(plan)), folder)
+    for graph in written:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
+        for value in graph.graph.initializers.values():
+            value.const_value = None
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = torch.empty(0)
+    return Graphs(traced=traced, float32=float32, shipped=shipped, int8_layers=int8_layers, sensitivity=sensitivity, steps=steps)

@@ -1,0 +1,46 @@
+"""The manifest of a planned bundle: what it is, of what it was made, and by which versions."""
+
+import importlib.metadata
+from collections.abc import Mapping
+
+from fnet_runtime.bundle.manifest import FORMAT_VERSION, EngineInfo, FileInfo, Manifest, Quantization, Source
+
+from fnet_export.bundle.folder import tensors_from_task
+from fnet_export.export.plan import Plan
+
+TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "tokenizers", "numpy")
+
+
+def manifest_from_plan(
+    plan: Plan, *, engine: EngineInfo | None = None, files: Mapping[str, FileInfo] | None = None, kept: tuple[str, ...] = ()
+) -> Manifest:
+    """Describe a bundle; `kept` are the modules that int8 leaves in float32. Without files it is of a bundle not yet written."""
+    config, source = plan.checkpoint.config, plan.checkpoint.source
+    inputs, outputs = tensors_from_task(plan.task, config, plan.sequence_length)
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        task=plan.task.name,
+        target=plan.options.target,
+        labels=config.labels if plan.task.labelled else (),
+        inputs=inputs,
+        outputs=outputs,
+        sequence_length=plan.sequence_length,
+        pad_token_id=config.pad_token_id,
+        tokenizer=plan.tokenizer.tokenizer.options,
+        mixing=plan.mixing.name,
+        mixing_reason=plan.mixing.reason,
+        precision=plan.options.precision,
+        quantization=_quantization(plan, kept),
+        source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=plan.random_head),
+        tools={name: importlib.metadata.version(name) for name in TOOLS},
+        engine=engine,
+        files=files or {},
+    )
+
+
+def _quantization(plan: Plan, kept: tuple[str, ...]) -> Quantization | None:
+    data = plan.calibration
+    if data is None:
+        return None
+    method = plan.options.calibration_method
+    return Quantization(method=method, data=data.name, sha256=data.sha256, texts=len(data.texts), kept=kept)

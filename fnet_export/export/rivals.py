@@ -1,0 +1,101 @@
+"""Rivals: the same model for the same target at other precisions, timed in turns with what was exported."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import onnx_ir as ir
+from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, MODEL, OPENVINO, EngineInfo, TensorInfo
+from fnet_runtime.errors import NoDeviceError, SessionError
+from fnet_runtime.sessions.openvino_session import OpenVinoSession, precision_on_cpu
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.session import Session
+from fnet_runtime.sessions.trt_session import TrtSession
+
+from fnet_export.base.errors import FNetExportError, PrecisionError
+from fnet_export.bundle.folder import write_graph
+from fnet_export.engine.sessions.timing import Latency, Timing, times_ms
+from fnet_export.engine.tensorrt import engine_from_graph
+from fnet_export.export.graphs import Graphs
+from fnet_export.export.plan import TARGET_PRECISIONS, Plan
+from fnet_export.precision.half import HALVES, half_from_graph
+from fnet_export.texts.samples import Samples
+
+ROUNDS = 5
+RIVALS: Mapping[str, tuple[str, ...]] = {FP16: (FP32,), BF16: (FP32,), INT8: (FP32, FP16, BF16)}
+"""What a precision is timed against. Of the halves one is enough: bf16 is for hosts without fp16."""
+
+
+def latency_from_plan(
+    plan: Plan,
+    graphs: Graphs,
+    *,
+    folder: Path,
+    scratch: Path,
+    engine: EngineInfo | None,
+    inputs: tuple[TensorInfo, ...],
+    samples: Samples,
+) -> Latency:
+    """Time one row of what was exported to `folder` and of its rivals, where the target runs on this host.
+
+    A rival that cannot be made is not timed, and no reason to lose what was exported. Raises SessionError when that fails.
+    """
+    own, target = plan.options.precision, plan.options.target
+    name = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}.get(target, "the engine")
+    sessions: dict[str, Session] = {}
+    not_timed: dict[str, str] = {}
+    with ExitStack() as stack:
+        try:
+            file = folder / (MODEL if engine is None else engine.file)
+            exported = _opened(file, own, engine, inputs, stack)
+        except NoDeviceError as error:
+            return Latency(rows={}, not_timed={f"{name}, {precision}": str(error) for precision in (*RIVALS[own], own)})
+        for precision in RIVALS[own]:
+            if precision == BF16 and f"{name}, {FP16}" in sessions:
+                continue
+            try:
+                file, made = _rival(plan, graphs.float32, precision, scratch, engine)
+                sessions[f"{name}, {precision}"] = _opened(file, precision, made, inputs, stack)
+            except (FNetExportError, SessionError) as error:
+                not_timed[f"{name}, {precision}"] = str(error)
+        sessions[f"{name}, {own}"] = exported
+        found = times_ms(sessions, samples.rows(0, 1), rounds=ROUNDS)
+    return Latency(rows={key: Timing(median_ms=ms, rounds=ROUNDS) for key, ms in found.items()}, not_timed=not_timed)
+
+
+def _opened(file: Path, precision: str, engine: EngineInfo | None, inputs: tuple[TensorInfo, ...], stack: ExitStack) -> Session:
+    """Open a graph or an engine, until the stack ends."""
+    if engine is None:
+        return OrtSession(file, inputs)
+    if engine.library == OPENVINO:
+        return OpenVinoSession(file, inputs, precision=precision)
+    session = TrtSession(file, engine, inputs)
+    stack.callback(session.close)
+    return session
+
+
+def _rival(plan: Plan, float32: Path, precision: str, scratch: Path, engine: EngineInfo | None) -> tuple[Path, EngineInfo | None]:
+    """Make of the float32 graph what the target opens in a precision: a graph, or an engine of TensorRT's.
+
+    Raises PrecisionError where the target does not run it here, GraphError for a weight beyond it, EngineError.
+    """
+    target = plan.options.target
+    if precision not in TARGET_PRECISIONS[target]:
+        raise PrecisionError(f"the target {target} has no products in {precision}")
+    if target == OPENVINO and precision_on_cpu(precision) != precision:
+        raise PrecisionError(f"this CPU has no {precision}")
+    graph = float32
+    if precision in HALVES:
+        graph = scratch / precision / MODEL
+        graph.parent.mkdir(exist_ok=True)
+        write_graph(half_from_graph(ir.load(float32), precision), graph)
+    return (graph, engine) if engine is None or engine.library == OPENVINO else _engine(plan, graph)
+
+
+def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:
+    """Build an engine of a graph, beside it."""
+    assert plan.library is not None
+    built = engine_from_graph(graph, library=plan.library, ranges=plan.ranges)
+    path = graph.with_name(ENGINE)
+    path.write_bytes(built.data)
+    return path, built.info

@@ -1,0 +1,1 @@
+"""Agreement with the float64 reference."""

@@ -1,0 +1,1 @@
+"""The first node of a graph that departs from the reference."""

@@ -1,0 +1,90 @@
+"""A bundle made again of its checkpoint: its graph in memory, which the bundle's own is held against, and the options to export."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import onnx_ir as ir
+from fnet_runtime.bundle.manifest import BATCH, FP32, INT8, POSITIONS, Manifest
+
+from fnet_core.checkpoint.open import BUILT_IN_ID
+from fnet_core.fnet import FNet
+from fnet_core.tasks import Task, task_at_positions, task_named
+from fnet_export.export.graphs import lowered_for_target
+from fnet_export.export.plan import DEFAULT_BATCH, ExportOptions
+from fnet_export.graph.lower import LoweredFNet
+from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.precision.half import FLOAT32, FLOAT32_OPERATORS, HALVES, half_from_graph
+from fnet_export.precision.int8 import LARGEST, int8_from_graph, layers_from_model, products_from_graph
+
+
+def task_of_manifest(manifest: Manifest) -> Task:
+    """Return the task of a bundle, with the positions that it predicts."""
+    task = task_named(manifest.task)
+    counts = [tensor.axes[-1] for tensor in manifest.inputs if tensor.name == POSITIONS]
+    return task_at_positions(task, int(counts[0])) if counts else task
+
+
+def lowered_of_manifest(trained: FNet, task: Task, manifest: Manifest) -> LoweredFNet:
+    """Lower a float32 model as the bundle's was."""
+    return lowered_for_target(trained, task, manifest.mixing, target=manifest.target, precision=manifest.precision)
+
+
+def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
+    """Trace and optimize in float32; a float32 bundle may hold the graph as traced, which its nodes' names tell."""
+    traced = graph_from_model(lowered, TraceOptions(opset=shipped.graph.opset_imports[""]))
+    optimized = optimized_from_graph(traced, QUANTISABLE if manifest.precision == INT8 else OPTIMIZER)
+    if manifest.precision == FP32 and _unlike(traced, shipped) < _unlike(optimized, shipped):
+        return traced
+    return optimized
+
+
+def fresh_from_float32(graph: ir.Model, model: FNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
+    """Give a model's float32 graph the precision of a bundle's, with the ranges, or the nodes in float32, of the bundle's graph."""
+    if manifest.precision in HALVES:
+        return half_from_graph(graph, manifest.precision, keep=kept_in_float32(shipped))
+    if manifest.precision != INT8 or manifest.quantization is None:
+        return graph
+    scales = {name: value.const_value for name, value in shipped.graph.initializers.items()}
+    bounds, layers = {}, layers_from_model(model)
+    for product in products_from_graph(graph, layers):
+        scale = scales.get(f"{product.activation.name}_scale")
+        bounds[str(product.activation.name)] = LARGEST * float(scale.numpy()) if scale is not None else 1.0
+    return int8_from_graph(graph, bounds, layers, target=manifest.target, keep=manifest.quantization.kept)
+
+
+def kept_in_float32(half: ir.Model) -> tuple[str, ...]:
+    """Return the names of nodes of a graph in half precision that compute in float32, beside those that always do."""
+    return tuple(
+        str(node.name)
+        for node in half.graph
+        if node.op_type not in (*FLOAT32_OPERATORS, "Cast") and any(output.dtype == FLOAT32 for output in node.outputs)
+    )
+
+
+def options_of_manifest(
+    manifest: Manifest, shipped: ir.Model, *, output: Path, model: str | None, keep: Collection[str]
+) -> ExportOptions:
+    """Return the options that make a bundle again, with nodes kept in float32; `model` is where its checkpoint is now."""
+    source, profile = manifest.source, {} if manifest.engine is None else manifest.engine.batch_profile
+    return ExportOptions(
+        task=manifest.task,
+        target=manifest.target,
+        model=model or (None if source.id == BUILT_IN_ID else source.id),
+        revision=source.revision if model is None else None,
+        output=output,
+        tokenizer=manifest.tokenizer.flavour,
+        mixing=manifest.mixing,
+        precision=manifest.precision,
+        keep_float32=tuple(keep),
+        predict_positions=task_of_manifest(manifest).predict_positions,
+        sequence_length=manifest.sequence_length,
+        accept_drift=True,
+        batch_size=profile.get(BATCH, DEFAULT_BATCH),
+        trace=TraceOptions(opset=shipped.graph.opset_imports[""]),
+        random_head=source.random_head,
+    )
+
+
+def _unlike(graph: ir.Model, other: ir.Model) -> int:
+    return len({node.name for node in graph.graph} ^ {node.name for node in other.graph})

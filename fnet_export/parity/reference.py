@@ -1,0 +1,172 @@
+"""The reference of a parity check: what the float64 model puts out for each input, computed once and remembered by content."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+import torch
+from fnet_runtime.sessions.session import Outputs
+from torch import nn
+
+import fnet_core
+from fnet_core.fnet import FNet
+from fnet_core.heads import MaskedLMHead
+from fnet_export.base.cache import Remembered, cache_folder
+from fnet_export.engine.sessions.torch_session import ROWS_AT_ONCE, TorchSession
+from fnet_export.graph.lower import AtPositions
+from fnet_export.texts.samples import Samples
+
+IN_MEMORY_BYTES = 400_000_000
+"""Larger references are kept in a file while parity runs (77 inputs of fnet-base's masked-lm: 242 MB)."""
+AnyFNet = FNet | AtPositions
+Floats = npt.NDArray[np.float64]
+
+
+def reference_cache() -> Remembered:
+    """Return the folder that references are remembered in."""
+    return Remembered(cache_folder() / "reference")
+
+
+class Reference:
+    """The outputs of a float64 model by input, without the model.
+
+    Of vocabulary logits only what the decoder reads is kept, a fortieth of them, and the decoder: logits are made for a few inputs
+    at a time, when they are asked for.
+    """
+
+    def __init__(self, model: AnyFNet, kept: Mapping[str, Floats]) -> None:
+        """Take the model, which is not kept, and `float64[input, ...]` by output, before the decoder."""
+        self.task, self.config = model.task, model.config
+        self._kept = kept
+        head = _head_of_words(model)
+        self._decoder = None if head is None else head.decoder
+        self.decoded = None if head is None else next(iter(model.task.outputs))
+
+    @property
+    def count(self) -> int:
+        """Return how many inputs there are."""
+        return len(next(iter(self._kept.values())))
+
+    @property
+    def bytes_of_one(self) -> int:
+        """Return how much memory the outputs of one input take."""
+        sizes = {name: array[0].nbytes for name, array in self._kept.items()}
+        if self.decoded is not None and self._decoder is not None:
+            sizes[self.decoded] = sizes[self.decoded] // self._decoder.in_features * self._decoder.out_features
+        return sum(sizes.values())
+
+    def outputs(self, inputs: Sequence[int]) -> Outputs:
+        """Return the outputs of some inputs, by their number."""
+        found: Outputs = {name: np.asarray(array[list(inputs)]) for name, array in self._kept.items()}
+        if self._decoder is not None and self.decoded is not None:
+            with torch.inference_mode():
+                found[self.decoded] = self._decoder(torch.from_numpy(found[self.decoded])).numpy()
+        return found
+
+
+def reference_from_model(
+    model: AnyFNet, samples: Samples, *, cache: Remembered | None = None, on_progress: Callable[[int], None] = lambda rows: None
+) -> Reference:
+    """Run a float64 model with `fft` mixing on the samples, but for the inputs that the cache remembers of the same model.
+
+    A cache that cannot be written says so in its `problem`.
+    """
+    count = len(samples.names)
+    keys: list[str] = []
+    remembered: dict[int, Outputs] = {}
+    if cache is not None:
+        keys = _keys(model, samples)
+        read = ((i, _whole(cache.get(key), model)) for i, key in enumerate(keys))
+        remembered = {i: outputs for i, outputs in read if outputs is not None}
+    if remembered:
+        on_progress(len(remembered))
+    missing = [i for i in range(count) if i not in remembered]
+    kept: dict[str, Floats] = {}
+    for i, found in remembered.items():
+        _keep(kept, [i], found, count)
+    session = TorchSession(model)
+    with _without_decoder(model):
+        for start in range(0, len(missing), ROWS_AT_ONCE):
+            part = missing[start : start + ROWS_AT_ONCE]
+            outputs = session.run({name: array[part] for name, array in samples.inputs.items()})
+            _keep(kept, part, outputs, count)
+            if cache is not None and cache.problem is None:
+                for row, i in enumerate(part):
+                    cache.put(keys[i], safetensors.numpy.save({name: a[row : row + 1].copy() for name, a in outputs.items()}))
+            on_progress(len(part))
+    if cache is not None and missing:
+        cache.trim()
+    return Reference(model, kept)
+
+
+def _keep(kept: dict[str, Floats], inputs: Sequence[int], outputs: Outputs, count: int) -> None:
+    """Put the outputs of some inputs where those of all stand."""
+    for name, array in outputs.items():
+        if name not in kept:
+            kept[name] = _room((count, *array.shape[1:]))
+        kept[name][list(inputs)] = array
+
+
+def _room(shape: tuple[int, ...]) -> Floats:
+    """Make room for an array: in memory, or in a file that goes with the array when it is large."""
+    if 8 * int(np.prod(shape)) <= IN_MEMORY_BYTES:
+        return np.empty(shape)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.float64, "w+", shape=shape)
+
+
+def _head_of_words(model: AnyFNet) -> MaskedLMHead | None:
+    return next((module for module in model.modules() if isinstance(module, MaskedLMHead)), None)
+
+
+@contextmanager
+def _without_decoder(model: AnyFNet) -> Iterator[None]:
+    """Let a model put out what its decoder of words reads, where it has one."""
+    head = _head_of_words(model)
+    if head is None:
+        yield
+        return
+    decoder = head.decoder
+    head.decoder = nn.Identity()  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        head.decoder = decoder
+
+
+def _keys(model: AnyFNet, samples: Samples) -> list[str]:
+    """Name each input's outputs by all that they depend on: the code of the model, its weights and options, the input."""
+    common = hashlib.sha256()
+    for path in sorted(Path(fnet_core.__file__).parent.rglob("*.py")):
+        common.update(path.read_bytes())
+    task = model.task
+    common.update(f"{task.name} {task.predict_positions} {model.sequence_length} {model.config.to_json()}".encode())
+    for name, value in model.named_parameters():
+        common.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        common.update(np.ascontiguousarray(value.detach().numpy()).data)
+    keys = []
+    for i in range(len(samples.names)):
+        digest = common.copy()
+        for name, array in samples.rows(i, i + 1).items():
+            digest.update(f"{name} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        keys.append(digest.hexdigest())
+    return keys
+
+
+def _whole(data: bytes | None, model: AnyFNet) -> Outputs | None:
+    """Read what is remembered of one input; None unless it holds finite outputs of the task."""
+    if data is None:
+        return None
+    try:
+        found: Outputs = safetensors.numpy.load(data)
+    except safetensors.SafetensorError:
+        return None
+    whole = set(found) == set(model.task.outputs) and all(a.dtype == np.float64 and np.isfinite(a).all() for a in found.values())
+    return found if whole else None

@@ -1,0 +1,93 @@
+"""The accuracy of an export as parity.json has it, and for people: a table, and sentences."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Gap, Measurement
+from fnet_export.evaluate.evaluation import POINTS, values_from_figures
+from fnet_export.evaluate.metrics import Figure
+from fnet_export.export.plan import Plan
+from fnet_export.parity.report.wording import interval
+
+
+def values_from_accuracy(accuracy: Accuracy, plan: Plan) -> dict[str, Any]:
+    """Return `evaluation` of parity.json; infinite figures are null."""
+    data = accuracy.data
+    return {
+        "data": {"name": data.name, "sha256": data.sha256, "records": len(data.records)},
+        "min_accuracy": accuracy.limits.min_accuracy,
+        "missed": list(accuracy.missed),
+        "findings": _findings(accuracy, plan),
+        "runs": [_run(accuracy, found) for found in (accuracy.bundle, *accuracy.checkpoints)],
+    }
+
+
+def _run(accuracy: Accuracy, found: Measurement) -> dict[str, Any]:
+    evaluation, gap = found.evaluation, accuracy.gap(found) if found is not accuracy.bundle else None
+    return {
+        "name": found.name,
+        "runtime": found.runtime,
+        "reason": found.reason,
+        "unread_words": evaluation.unread if evaluation is not None else 0,
+        "metrics": values_from_figures(evaluation, evaluation.figures()) if evaluation is not None else [],
+        "difference": None if gap is None else asdict(gap.difference) | {"significant": gap.significant},
+    }
+
+
+def _findings(accuracy: Accuracy, plan: Plan) -> list[str]:
+    """Say in a sentence what each significant difference means."""
+    sentences = []
+    for checkpoint in accuracy.checkpoints:
+        gap = accuracy.gap(checkpoint)
+        if gap is None or not gap.significant:
+            continue
+        what = (
+            f"The {gap.metric.name} of the bundle is {_shown(gap, gap.bundle)}, and that of the {checkpoint.name}, is "
+            f"{_shown(gap, gap.checkpoint)}. The difference is significant."
+        )
+        sentences.append(f"{what} {_meaning(gap, checkpoint, plan)}")
+    return sentences
+
+
+def _meaning(gap: Gap, checkpoint: Measurement, plan: Plan) -> str:
+    length, trained = plan.sequence_length, plan.trained_length
+    if gap.better and checkpoint.name == OWN_LENGTHS:
+        return "Training probably padded its texts: a pipeline of transformers does not, and answers otherwise than the bundle."
+    if gap.better:
+        return f"The checkpoint answers better at {length} tokens than at the stated length."
+    if length == trained.length and (trained.padded or checkpoint.name != OWN_LENGTHS):
+        return f"The bundle pads as the checkpoint does, so its precision, {plan.options.precision}, costs this accuracy."
+    return f"The bundle pads every text to {length} tokens, which is probably not how the checkpoint was trained."
+
+
+def _shown(gap: Gap, figure: Figure) -> str:
+    return interval(asdict(figure) | {"unit": POINTS if gap.metric.in_points else None})
+
+
+def table_from_evaluation(values: Mapping[str, Any]) -> Table:
+    """Return a table of `evaluation` of parity.json: a line for each way of answering, a column for each metric."""
+    data = values["data"]
+    reasons = (f"{run['name']}: not run: {run['reason']}" for run in values["runs"] if run["reason"])
+    table = Table(
+        title=f"Accuracy on {data['records']} records of {escape(data['name'])}, with 95 % intervals",
+        caption=escape("\n".join(reasons)) or None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    names = list(dict.fromkeys(metric["name"] for run in values["runs"] for metric in run["metrics"]))
+    table.add_column("answered by", overflow="fold")
+    for name in names:
+        table.add_column(escape(name), justify="right")
+    for run in values["runs"]:
+        metrics = {metric["name"]: interval(metric) for metric in run["metrics"]}
+        table.add_row(
+            f"{escape(run['name'])} [dim]({escape(run['runtime'])})[/]", *(metrics.get(name, "not run") for name in names)
+        )
+    return table

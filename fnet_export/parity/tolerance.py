@@ -1,0 +1,117 @@
+"""How far an output may be off: a multiple of the error that its precision is expected to have, measured on the same inputs."""
+
+import math
+from dataclasses import asdict, dataclass
+
+from fnet_runtime.bundle.manifest import BF16, FP16, FP32, INT8
+
+from fnet_export.base.errors import OptionError
+
+MULTIPLE = 16
+"""Of float32's rounding, how much is allowed."""
+MULTIPLES = {FP32: MULTIPLE, FP16: 4, BF16: 4, INT8: 2}
+"""Of the expected error of a precision, how much is allowed (docs/parity.md has what was measured). In float32 other orders of
+summation reached 3.2 times the expected largest and the expected mean error (40 random models of three heads), ONNX Runtime's DFT
+operator 6.5 times."""
+FROM_EMULATION_MEDIAN, FROM_EMULATION_MEAN = 0.1, 0.5
+"""Of int8's own error, how far a row may be from the emulation of int8. What float32 rounds to the other side of a step
+explains that: little on most inputs (the median), much on a few, such as one of padding alone, where all positions round alike."""
+UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 1 / 254}
+"""Half the distance of neighbouring numbers, in parts of the number (int8: of the largest of its tensor)."""
+RULE = (
+    "reference = the checkpoint in float64 with torch.fft, nothing lowered",
+    "expected(precision, output) = the error of the checkpoint computed in torch at that precision: float32 as it is, on the part "
+    "of the inputs that every row ran on; a half by rounding weights and what each layer gives, int8 by rounding what is to be "
+    "quantised by the calibrated bounds, on every input that the row judged ran on",
+    "an expected error is at least half a unit of the precision, times the largest reference magnitude; the mean an eighth of that",
+    "limit = multiple * expected, for the largest and for the mean absolute error; the multiple is "
+    + ", ".join(f"{multiple} in {precision}" for precision, multiple in MULTIPLES.items()),
+    "an int8 row is also compared with the emulation of int8 in torch: its mean distance from that, as the median of inputs, may "
+    f"be {FROM_EMULATION_MEDIAN:g} of the median error of the emulation and {MULTIPLE} units of float32, and over all inputs "
+    f"{FROM_EMULATION_MEAN:g} of the expected mean error",
+    "an output passes when it is finite and its errors are within their limits; in fp32 every decision must be the reference's as "
+    "well, but for ties: decisions between two choices that the reference scores within twice the limit of each other, or by the "
+    "sign of a score that is within the limit of zero",
+    "in other precisions a decision that differs differs: it is counted, and fails the shipped row below --min-agreement",
+)
+"""The tolerance in spec form."""
+FLOOR_OF_MEAN = 1 / 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Errors of one output: the largest reference magnitude, the largest and the mean absolute error."""
+
+    scale: float
+    max_abs: float
+    mean_abs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """The largest and the mean absolute error that an output may have."""
+
+    max_abs: float
+    mean_abs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistanceLimit:
+    """How far an output may be from the emulation of its precision: mean errors, as the median of all inputs and over all."""
+
+    median_abs: float
+    mean_abs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """A limit to use in place of the measured one: `atol + rtol * largest reference magnitude` of an output.
+
+    Raises OptionError for a negative or infinite part.
+    """
+
+    atol: float = 0.0
+    rtol: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 <= value < math.inf:
+                raise OptionError(f"--{name}: expected a number from 0, found {value}")
+
+    def limit(self, scale: float) -> float:
+        """Return the largest error allowed to an output whose largest reference magnitude is `scale`."""
+        return self.atol + self.rtol * scale
+
+
+def tolerance_from_options(atol: float | None, rtol: float | None) -> Tolerance | None:
+    """Return what `--atol` and `--rtol` ask for, None without either. Raises OptionError."""
+    return None if atol is None and rtol is None else Tolerance(atol=atol or 0.0, rtol=rtol or 0.0)
+
+
+def expected_from_errors(errors: Errors, precision: str) -> Errors:
+    """Return the expected error of a precision, given what was measured of it: that, and at least half a unit."""
+    least = UNIT[precision] * errors.scale
+    return Errors(scale=errors.scale, max_abs=max(errors.max_abs, least), mean_abs=max(errors.mean_abs, FLOOR_OF_MEAN * least))
+
+
+def limit_from_expected(expected: Errors, precision: str, tolerance: Tolerance | None = None) -> Limit:
+    """Return the limit of an output at a precision, by RULE or by a tolerance in its place."""
+    if tolerance is not None:
+        asked = tolerance.limit(expected.scale)
+        return Limit(max_abs=asked, mean_abs=asked)
+    multiple = MULTIPLES[precision]
+    return Limit(max_abs=multiple * expected.max_abs, mean_abs=multiple * expected.mean_abs)
+
+
+def limit_from_emulation(expected: Errors, median_abs: float, tolerance: Tolerance | None = None) -> DistanceLimit:
+    """Return how far an int8 output may be from the emulation of int8, whose own error is the one expected.
+
+    `median_abs` is the median over inputs of that error's mean.
+    """
+    if tolerance is not None:
+        asked = tolerance.limit(expected.scale)
+        return DistanceLimit(median_abs=asked, mean_abs=asked)
+    return DistanceLimit(
+        median_abs=FROM_EMULATION_MEDIAN * median_abs + MULTIPLE * UNIT[FP32] * expected.scale,
+        mean_abs=FROM_EMULATION_MEAN * expected.mean_abs,
+    )

@@ -1,0 +1,99 @@
+"""The error that a precision is expected to have: the trained model in torch, with what that precision stores rounded to it.
+
+Nothing here is lowered or traced, so that no defect of those hides in the expectation.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+
+import torch
+from fnet_runtime.bundle.manifest import BF16, FP16, INT8
+from torch import Tensor, nn
+
+from fnet_core.config import FOURIER
+from fnet_core.fnet import FNet
+from fnet_core.model import Block
+from fnet_core.transform import Mixing, fourier_scale
+from fnet_export.graph.lower import AtPositions, Scale
+from fnet_export.precision.int8 import LARGEST, TABLE
+
+BITS = {FP16: 11, BF16: 8}
+"""Digits that a number of half precision has, the leading one included."""
+Round = Callable[[Tensor], Tensor]
+
+
+class RoundedMixing(Mixing):
+    """The scaled Fourier transform, rounded after each of its axes, as what lies between two products of a graph is."""
+
+    def __init__(self, sequence_length: int, hidden_size: int, rounded: Round) -> None:
+        """Take what rounds `float[...]`."""
+        super().__init__(sequence_length, hidden_size)
+        self._rounded = rounded
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mix; see Mixing."""
+        hidden = torch.fft.fft(x, dim=-1, norm="ortho")
+        hidden = torch.complex(self._rounded(hidden.real), self._rounded(hidden.imag))
+        return self._rounded(torch.fft.fft(hidden, dim=-2, norm="ortho").real)
+
+
+def half_model(model: FNet | AtPositions, precision: str) -> FNet | AtPositions:
+    """Return a float32 model that keeps weights, and what each layer takes and gives, in `fp16` or `bf16`; sums are float32.
+
+    The model given is not changed. Range is not emulated: no number overflows.
+    """
+    own = copy.deepcopy(model)
+    bits = BITS[precision]
+
+    def rounded(value: Tensor) -> Tensor:
+        mantissa, exponent = torch.frexp(value)
+        return torch.ldexp(torch.round(mantissa * 2**bits) / 2**bits, exponent)
+
+    inner = own.model if isinstance(own, AtPositions) else own
+    with torch.no_grad():
+        for name, value in inner.named_parameters():
+            if "norm" not in name:
+                value.copy_(rounded(value))
+    sizes = inner.sequence_length, inner.config.hidden_size
+    for block, kind in zip(inner.encoder.blocks, inner.config.mixings, strict=True):
+        assert isinstance(block, Block)
+        if kind == FOURIER:
+            scale = fourier_scale(*sizes)
+            block.mixing, block.residual = RoundedMixing(*sizes, rounded), Scale(scale)
+            block.mixing_norm.eps *= scale * scale
+    for module in inner.modules():
+        if isinstance(module, nn.Linear | nn.LayerNorm | nn.Embedding | Scale):
+            module.register_forward_hook(lambda _, __, value: rounded(value))
+        if isinstance(module, nn.Linear | nn.LayerNorm):
+            module.register_forward_pre_hook(lambda _, values: (rounded(values[0]),))
+    return own
+
+
+def int8_model(model: FNet | AtPositions, steps: Mapping[str, float]) -> FNet | AtPositions:
+    """Return a float32 model whose linear layers take and hold int8: those of `steps`, the step of what goes into each by module.
+
+    Weights have a scale per output unit, word embeddings one per row where TABLE is in `steps`. The model given is not changed.
+    """
+    own = copy.deepcopy(model)
+    inner = own.model if isinstance(own, AtPositions) else own
+    modules = dict(inner.named_modules())
+    with torch.no_grad():
+        weights = {id(weight): weight for name in steps if isinstance(weight := modules[name].weight, Tensor)}  # a tied one once
+        for weight in weights.values():
+            of_unit = weight.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) / LARGEST
+            weight.copy_(torch.round(weight / of_unit) * of_unit)
+    for name, step in steps.items():
+        if name != TABLE:
+            modules[name].register_forward_pre_hook(_quantising(step))
+    return own
+
+
+def _quantising(step: float) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    return lambda _, values: (torch.clamp(torch.round(values[0] / step), -LARGEST, LARGEST) * step,)
+
+
+def expected_model(model: FNet | AtPositions, precision: str, steps: Mapping[str, float]) -> FNet | AtPositions:
+    """Return a float32 model that computes as `precision` is expected to; int8 by the `steps` of calibration (int8.py)."""
+    if precision in BITS:
+        return half_model(model, precision)
+    return int8_model(model, steps) if precision == INT8 else model

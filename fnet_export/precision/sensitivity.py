@@ -1,0 +1,87 @@
+"""Sensitivity: which layers int8 damages most, and how few of them must stay in float32 to keep the accuracy."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from fnet_runtime.bundle.manifest import MODEL
+from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
+
+from fnet_export.bundle.folder import write_graph
+from fnet_export.evaluate.evaluation import evaluation_from_pipeline
+from fnet_export.evaluate.labelled import Record
+from fnet_export.precision.int8 import TABLE, Layers, int8_from_graph, products_from_graph
+from fnet_export.texts.samples import Samples
+
+RANKED_ROWS = 8
+"""Texts on which a layer's damage is measured."""
+TARGET = "onnx"
+"""Whatever the bundle is for: the form differs, the numbers do not, and ONNX Runtime runs here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """What int8 does to each layer alone, and what was kept out of it.
+
+    `damages` has the root mean square difference of the outputs, in parts of the largest output, by module, the worst first; `kept`
+    the modules that stay in float32. Accuracy is in points of 100: float32's, the least that was asked for, and what int8 reaches.
+    """
+
+    damages: Mapping[str, float]
+    kept: tuple[str, ...]
+    float32: float
+    wanted: float
+    reached: float
+
+
+def sensitivity_from_graph(
+    graph: ir.Model,
+    bounds: Mapping[str, float],
+    layers: Layers,
+    pipeline: Pipeline,
+    records: Sequence[Record],
+    samples: Samples,
+    *,
+    max_accuracy_drop: float,
+    scratch: Path,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Sensitivity:
+    """Quantise each layer alone and rank them by what it does; then keep the worst, one by one, until the accuracy holds.
+
+    `pipeline` runs the float32 graph. Raises EvaluationError for records that it cannot take.
+    """
+    modules = list(dict.fromkeys([*(product.module for product in products_from_graph(graph, layers)), TABLE]))
+    inputs = pipeline.manifest.inputs
+    rows = samples.rows(0, RANKED_ROWS)
+    exact = run_in_batches(pipeline.session, rows)
+
+    def session(keep: Sequence[str]) -> Session:
+        write_graph(int8_from_graph(graph, bounds, layers, target=TARGET, keep=keep), scratch / MODEL)
+        return OrtSession(scratch / MODEL, inputs)
+
+    found = {}
+    for index, module in enumerate(modules):
+        alone = session([other for other in modules if other != module])
+        found[module] = _damage(run_in_batches(alone, rows), exact)
+        on_progress(index + 1, len(modules))
+    damages = dict(sorted(found.items(), key=lambda item: -item[1]))
+    float32 = evaluation_from_pipeline(pipeline, records).value()
+    wanted = float32 - max_accuracy_drop
+    ranked, kept = list(damages), 0
+    while True:
+        reached = evaluation_from_pipeline(replace(pipeline, session=session(ranked[:kept])), records).value()
+        if reached >= wanted or kept == len(ranked):
+            break
+        kept += 1
+    return Sensitivity(damages=damages, kept=tuple(ranked[:kept]), float32=float32, wanted=wanted, reached=reached)
+
+
+def _damage(outputs: Outputs, exact: Outputs) -> float:
+    """Root mean square difference of the outputs, in parts of the largest value of each; the worst of them."""
+    return max(
+        float(np.sqrt(np.mean((outputs[name] - wanted) ** 2)) / (np.abs(wanted).max() or 1.0)) for name, wanted in exact.items()
+    )

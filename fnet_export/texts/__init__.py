@@ -1,0 +1,1 @@
+"""Texts that a model is run on."""

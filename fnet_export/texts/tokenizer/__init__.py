@@ -1,0 +1,1 @@
+"""The tokenizer of a checkpoint, and the length that it pads texts to."""

@@ -1,0 +1,139 @@
+"""fnet-run: answers from a bundle on the command line.
+
+Exit codes: 0 ok; 1 bad input or bundle, or a line that has no answer; 2 usage; 3 the self-test failed; 4 the engine cannot be
+opened or run, or memory ran out; 130 interrupted.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from fnet_runtime.command.asked_texts import Asked, batches_of_lines, opened, text_from_argument, texts_from_arguments, whole_text
+from fnet_runtime.command.ending import ended_in_words
+from fnet_runtime.command.printer import Printer
+from fnet_runtime.command.standard_output import guarded_standard_output, prepare_standard_output, write_line
+from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
+from fnet_runtime.pipeline.answer_text import json_from_answer
+from fnet_runtime.pipeline.model import Second
+from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES, Pipeline, load
+from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
+
+BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
+
+
+class Program(click.Command):
+    """A command whose help, too, ends in words where standard output cannot be written."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program."""
+        with guarded_standard_output():
+            return super().main(*args, **options)
+
+
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("source", required=False, type=click.Choice(["-"]))
+@click.option("--text", "texts", multiple=True, help="A text to answer; may be given several times.")
+@click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="A UTF-8 file that holds one text.")
+@click.option("--pair", "pairs", multiple=True, help="The second text, context, or (several times) the choices, for every text.")
+@click.option("--lines", is_flag=True, help="Take each line of the file or of - as one text; answer it as it comes.")
+@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Fillers or answers to return.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
+@click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
+@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="auto is the bundle's own engine.")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime or OpenVINO may use.  [default: all]")
+@click.option(
+    "--max-text-bytes",
+    type=click.IntRange(min=1),
+    default=MAX_TEXT_BYTES,
+    show_default=True,
+    help="Longest text that is taken, in bytes of UTF-8.",
+)
+@click.version_option(package_name="fnet-runtime")
+@ended_in_words()
+def main(
+    bundle: Path,
+    source: str | None,
+    texts: tuple[str, ...],
+    files: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    lines: bool,
+    top_k: int,
+    as_json: bool,
+    self_test: bool,
+    runtime: str,
+    threads: int | None,
+    max_text_bytes: int,
+) -> None:
+    """Answer texts with BUNDLE, the folder that fnet-export wrote; - reads standard input as one text."""
+    if not (texts or files or source or self_test):
+        raise click.UsageError("nothing to do: expected --text, --file, - or --self-test")
+    if self_test and (texts or files or source or pairs or lines):
+        raise click.UsageError("--self-test runs alone")
+    prepare_standard_output(utf8=as_json)
+    try:
+        pipeline = load(bundle, runtime=runtime, threads=threads, max_text_bytes=max_text_bytes)
+        if self_test:
+            sys.exit(0 if _self_test(pipeline, as_json) else SELF_TEST_FAILED)
+        second = _second(pairs, pipeline.manifest.task)
+        printer = Printer(pipeline, second, top_k=top_k, as_json=as_json, lines=lines)
+        for batch in _batches(texts, files, source, lines=lines, size=pipeline.session.batch.max):
+            printer.answer(batch)
+        for note in printer.notes():
+            click.echo(note, err=True)
+        sys.exit(BAD_INPUT if printer.errors else 0)
+    except FNetRuntimeError as error:
+        hint = ". --runtime onnxruntime runs model.onnx on the CPU" if isinstance(error, NoDeviceError) else ""
+        click.echo(f"error: {error}{hint}", err=True)
+        sys.exit(NO_ENGINE if isinstance(error, SessionError) else BAD_INPUT)
+
+
+def _self_test(pipeline: Pipeline, as_json: bool) -> bool:
+    checks = pipeline.self_test()
+    passed = all(check.passed for check in checks)
+    if as_json:
+        write_line(json_from_answer({"passed": passed, "outputs": checks}))
+    for c in [] if as_json else checks:
+        word = "passed" if c.passed else "FAILED"
+        write_line(f"{word}  {c.output}: largest error {c.max_abs:.2e}, limit {c.limit:.2e}")
+    return passed
+
+
+def _second(pairs: tuple[str, ...], task: str) -> Second:
+    found = [text_from_argument(pair) for pair in pairs]
+    if task == "multiple-choice" and found:
+        return found
+    if len(found) > 1:
+        raise InputError("--pair: expected once; several are choices, of multiple-choice only")
+    return found[0] if found else None
+
+
+def _batches(
+    texts: tuple[str, ...], files: tuple[Path, ...], source: str | None, *, lines: bool, size: int
+) -> Iterator[list[Asked]]:
+    """Give the texts in their order: with `lines` some at a time, as they arrive, else all at once."""
+    with contextlib.ExitStack() as stack:
+        sources = [(stack.enter_context(opened(file)), str(file)) for file in files]
+        if source:
+            sources.append((_standard_input(), source))
+        asked = texts_from_arguments(texts)
+        if not lines:
+            yield asked + [whole_text(file, name) for file, name in sources]
+            return
+        yield from (asked[start : start + size] for start in range(0, len(asked), size))
+        for file, name in sources:
+            yield from batches_of_lines(file, name, size)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:  # a service may close it
+        raise InputError("-: standard input is closed; expected a text on it")
+    return sys.stdin.buffer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""An opened bundle that takes text and gives answers."""

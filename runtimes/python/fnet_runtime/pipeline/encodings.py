@@ -1,0 +1,98 @@
+"""How requests become model inputs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fnet_runtime.bundle.manifest import POSITIONS
+from fnet_runtime.errors import InputError
+from fnet_runtime.pipeline.model import Model, Second
+from fnet_runtime.sessions.session import Ids
+from fnet_runtime.tokenizer.encoding import Encoding
+
+WINDOW_OVERLAP = 128
+"""Tokens of context that neighbouring question-answering windows share, where the length allows it."""
+
+
+def encode_single(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+    """Encode one text; a second one is refused. Raises InputError."""
+    if second is not None:
+        raise InputError(f"{model.manifest.task}: takes one text; found a pair as well")
+    return (model.tokenizer.encode(text, length=model.manifest.sequence_length),)
+
+
+def encode_single_or_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+    """Encode one text or two. Raises InputError."""
+    if second is not None and not isinstance(second, str):
+        raise InputError(f"{model.manifest.task}: expected the second text as a str, found {type(second).__name__}")
+    return (model.tokenizer.encode(text, second, length=model.manifest.sequence_length),)
+
+
+@dataclass(frozen=True, eq=False)
+class PositionedEncoding(Encoding):
+    """An encoding, and the tokens of it to predict: int64[count], filled up with 0."""
+
+    masked_lm_positions: Ids
+
+
+def encode_masked(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+    """Encode one text; where the graph predicts a few tokens only, a row for as many masks as it takes at once."""
+    (encoding,) = encode_single(model, text, second)
+    counts = [int(tensor.axes[-1]) for tensor in model.manifest.inputs if tensor.name == POSITIONS]
+    if not counts:
+        return (encoding,)
+    count, masks = counts[0], masks_from_encoding(model, encoding)
+    rows = []
+    for start in range(0, max(1, len(masks)), count):
+        positions = np.zeros(count, np.int64)
+        few = masks[start : start + count]
+        positions[: len(few)] = few
+        rows.append(PositionedEncoding(**vars(encoding), masked_lm_positions=positions))
+    return tuple(rows)
+
+
+def encode_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+    """Encode two texts. Raises InputError."""
+    if second is None:
+        raise InputError(f"{model.manifest.task}: the task needs a second text; give it as pair (fnet-run: --pair)")
+    if not isinstance(second, str):
+        raise InputError(f"{model.manifest.task}: expected one second text (pair), found {type(second).__name__}")
+    return encode_single_or_pair(model, text, second)
+
+
+def encode_choices(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+    """Encode a row for each choice. Raises InputError."""
+    if not isinstance(second, Sequence) or isinstance(second, str) or not second or not all(isinstance(c, str) for c in second):
+        raise InputError("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)")
+    length = model.manifest.sequence_length
+    return tuple(model.tokenizer.encode(text, choice, length=length) for choice in second)
+
+
+def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+    """Encode question and context; a context that does not fit is cut into overlapping windows, so that no part of it goes unread.
+
+    Raises InputError for a question that leaves too few tokens for the context: nothing is truncated.
+    """
+    if second is None:
+        raise InputError("question-answering: the task needs a context; give it as pair (fnet-run: --pair)")
+    if not isinstance(second, str):
+        raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
+    length = model.manifest.sequence_length
+    question = model.tokenizer.tokens(text, limit=length)
+    context = [] if len(question) > length else model.tokenizer.tokens(second)
+    room = length - model.tokenizer.added(pair=True) - len(question)
+    if room < min(max(length // 4, 1), len(context)):
+        taken = f"more than {length}" if len(question) > length else f"{len(question)} of {length}"
+        raise InputError(f"question-answering: the question takes {taken} tokens; too few are left for the context")
+    if len(context) <= room:
+        return (model.tokenizer.assembled(question, context, length=length),)
+    step = room - min(WINDOW_OVERLAP, room // 2)
+    starts = range(0, len(context) - room + step, step)
+    return tuple(model.tokenizer.assembled(question, context[s : s + room], length=length) for s in starts)
+
+
+def masks_from_encoding(model: Model, encoding: Encoding) -> list[int]:
+    """Return the positions of the masks in the first text."""
+    tokens = enumerate(zip(encoding.input_ids, encoding.segments, strict=True))
+    return [i for i, (token, segment) in tokens if token == model.tokenizer.mask_id and segment == 0]

@@ -1,0 +1,137 @@
+"""How outputs become answers."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fnet_runtime.errors import InputError
+from fnet_runtime.pipeline.answers import (
+    Answer,
+    Choice,
+    Classification,
+    Embedding,
+    Filler,
+    Fillers,
+    LabelScore,
+    NextSentence,
+    Pretraining,
+    TokenLabel,
+    TokenLabels,
+)
+from fnet_runtime.pipeline.encodings import PositionedEncoding, masks_from_encoding
+from fnet_runtime.pipeline.model import Model, Request
+from fnet_runtime.pipeline.scores import scores_of_labels, softmax
+from fnet_runtime.sessions.session import Outputs
+from fnet_runtime.tokenizer.encoding import MASK
+
+MAX_ANSWER_TOKENS = 30
+
+
+def classification(model: Model, request: Request, outputs: Outputs) -> Classification:
+    """Score every label as the checkpoint's problem_type means."""
+    scores = scores_of_labels(outputs["logits"][0], model.problem_type)
+    ranked = [LabelScore(model.manifest.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
+    return Classification(ranked[0].label, ranked[0].score, tuple(ranked), request.truncated)
+
+
+def token_labels(model: Model, request: Request, outputs: Outputs) -> TokenLabels:
+    """Label every token of the text."""
+    scores = softmax(outputs["logits"][0])
+    (encoding,) = request.encodings
+    labels = []
+    for (start, end), segment, row in zip(encoding.spans, encoding.segments, scores, strict=True):
+        if segment == 0:
+            best = int(row.argmax())
+            start, end = _trimmed(request.text, start, end)
+            labels.append(TokenLabel(model.manifest.labels[best], float(row[best]), request.text[start:end], start, end))
+    return TokenLabels(labels, truncated=request.truncated)
+
+
+def answer_spans(model: Model, request: Request, outputs: Outputs) -> tuple[Answer, ...]:
+    """Find the best spans of the context over all windows, best first, none twice; a softmax over all allowed spans scores them."""
+    assert isinstance(request.second, str)
+    found: dict[tuple[int, int], float] = {}
+    for encoding, starts, ends in zip(request.encodings, outputs["start_logits"], outputs["end_logits"], strict=True):
+        positions = [i for i, segment in enumerate(encoding.segments) if segment == 1]
+        for i in positions:
+            for j in range(i, min(i + MAX_ANSWER_TOKENS, positions[-1] + 1)):
+                span = _trimmed(request.second, encoding.spans[i][0], encoding.spans[j][1])
+                if span[0] == span[1]:  # a piece of nothing but white space
+                    continue
+                found[span] = max(found.get(span, -math.inf), float(starts[i]) + float(ends[j]))
+    if not found:
+        return ()
+    scores = softmax(np.array(list(found.values())))
+    ranked = sorted(zip(found, scores.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    return tuple(Answer(request.second[s:e], score, s, e) for (s, e), score in ranked[: request.top_k])
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span without the white space at its ends: a word's piece covers the space before it."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _fillers(model: Model, request: Request, logits: npt.NDArray[Any]) -> tuple[tuple[Filler, ...], ...]:
+    """Fillers of every mask; `logits`, `float[row, token, vocab]`, has a row of every token or rows of the masks in order."""
+    encoding = request.encodings[0]
+    masks = masks_from_encoding(model, encoding)
+    flat = logits.reshape(-1, logits.shape[-1])
+    found = []
+    for index, position in enumerate(masks):
+        scores = softmax(flat[index if isinstance(encoding, PositionedEncoding) else position][: model.tokenizer.vocab_size])
+        start, end = _trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
+        fillers = []
+        for token in np.argsort(-scores, kind="stable")[: request.top_k].tolist():
+            piece = model.tokenizer.piece(token)
+            spaced = piece.startswith("▁") and start > 0 and not request.text[start - 1].isspace()
+            filled = request.text[:start] + " " * spaced + piece.replace("▁", " ").strip() + request.text[end:]
+            fillers.append(Filler(piece, token, float(scores[token]), filled))
+        found.append(tuple(fillers))
+    return tuple(found)
+
+
+def masked_lm(model: Model, request: Request, outputs: Outputs) -> Fillers:
+    """Fill every [MASK]. Raises InputError for a text without one."""
+    found = _fillers(model, request, outputs["logits"])
+    if not found:
+        raise InputError(
+            f"masked-lm: expected a {MASK} in the first {model.manifest.sequence_length} tokens of the text; found none"
+        )
+    return Fillers(found, truncated=request.truncated)
+
+
+def next_sentence(model: Model, request: Request, outputs: Outputs) -> NextSentence:
+    """Tell whether the second text follows the first."""
+    return _follows(request, outputs["logits"][0])
+
+
+def _follows(request: Request, logits: npt.NDArray[Any]) -> NextSentence:
+    score = float(softmax(logits)[0])
+    return NextSentence(score > 0.5, score, request.truncated)
+
+
+def choice(model: Model, request: Request, outputs: Outputs) -> Choice:
+    """Choose one of the second texts."""
+    assert request.second is not None
+    scores = softmax(outputs["logits"][0])
+    best = int(scores.argmax())
+    return Choice(best, request.second[best], float(scores[best]), tuple(scores.tolist()), request.truncated)
+
+
+def embedding(model: Model, request: Request, outputs: Outputs) -> Embedding:
+    """Take the vectors of the tokens, not those of padding."""
+    (encoding,) = request.encodings
+    used = int(encoding.attention_mask.sum())  # not by the id of padding, which may stand in the text
+    return Embedding(outputs["last_hidden_state"][0, :used], outputs["pooler_output"][0], request.truncated)
+
+
+def pretraining(model: Model, request: Request, outputs: Outputs) -> Pretraining:
+    """Fill every [MASK] of the first text, and tell whether the second follows."""
+    fillers = _fillers(model, request, outputs["prediction_logits"])
+    return Pretraining(fillers, _follows(request, outputs["seq_relationship_logits"][0]), request.truncated)

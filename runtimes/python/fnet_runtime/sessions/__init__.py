@@ -1,0 +1,1 @@
+"""Opened engines: arrays in, arrays out."""

@@ -1,0 +1,158 @@
+"""OpenVINO on the CPU, at the precision of the bundle."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from fnet_runtime.bundle.manifest import TensorInfo
+from fnet_runtime.errors import SessionError
+from fnet_runtime.install import install_line
+from fnet_runtime.sessions.pool import Pool
+from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
+
+DEVICE = "CPU"
+FLOATS = {"fp32": "f32", "int8": "f32", "fp16": "f16", "bf16": "bf16"}
+"""OpenVINO's word for the floats of a bundle, by its precision: told always, or a CPU that can would compute fp32 in bf16."""
+CAPABILITIES = {"f16": "FP16", "bf16": "BF16"}
+"""What a CPU's list of capabilities calls the floats that not every one has."""
+OPEN = "?"
+"""An open axis: OpenVINO has no names for them."""
+Importer = Callable[[str], ModuleType]
+
+# Importing openvino sends usage data, but not where this package is missing (CONTRIBUTING.md). Whoever imported it before keeps it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One node of the graph as it runs: its name, kind (`FullyConnected`, `Eltwise`), what it computes in (`f32`), output shape.
+
+    `layers` names the nodes of the graph that were fused to it, `weight` what makes its second input.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    shape: tuple[int | str, ...]
+    weight: str = ""
+    layers: tuple[str, ...] = ()
+
+
+class OpenVinoSession:
+    """A model.xml, with model.bin beside it, opened by OpenVINO. Any number of threads may run it at once.
+
+    An infer request serves one caller at a time, so the session lends as many as OpenVINO runs at once. Further callers wait.
+    `precision` is what runs here: the bundle's, or `fp32`, more exact and slower, where the CPU has not the floats for it.
+    """
+
+    batch = ANY_BATCH
+
+    def __init__(
+        self,
+        model: Path,
+        inputs: Sequence[TensorInfo],
+        *,
+        precision: str = "fp32",
+        threads: int | None = None,
+        importer: Importer = importlib.import_module,
+    ) -> None:
+        """Open a graph; `precision` is the manifest's, `threads` is how many cores it may use, all unless given.
+
+        Raises SessionError when OpenVINO is missing, cannot open the files, or finds other inputs.
+        """
+        try:
+            ov: Any = importer("openvino")
+        except (ImportError, OSError) as error:
+            raise SessionError(f"openvino cannot be imported ({error}); {install_line('openvino')}") from error
+        self._inputs = tuple(inputs)
+        try:
+            core = ov.Core()
+            floats = _floats(core, precision)
+            options: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": floats}
+            if threads is not None:
+                options["INFERENCE_NUM_THREADS"] = threads
+            self._compiled = core.compile_model(core.read_model(model), DEVICE, options)
+            requests = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+            self._requests = Pool(self._infer_request, size=requests)
+            runs_in = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        except RuntimeError as error:
+            raise SessionError(f"{model}: OpenVINO {ov.__version__} cannot open it ({_line(error)})") from error
+        if runs_in != floats:
+            raise SessionError(f"{model}: OpenVINO {ov.__version__} computes in {runs_in}; expected {floats}, as it was told")
+        self.precision = precision if floats == FLOATS[precision] else "fp32"
+        self._outputs = [output.any_name for output in self._compiled.outputs]
+        found = [TensorInfo(name=i.any_name, dtype=_dtype(i), axes=_axes(i)) for i in self._compiled.inputs]
+        check_graph_inputs(model, found, [_unnamed(tensor) for tensor in inputs])
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Run the graph; see `Session.run`. An id that the model has no embedding for is not noticed."""
+        fed = checked_inputs(inputs, self._inputs)
+        with self._requests.borrowed() as request:
+            try:
+                found = request.infer(fed, share_inputs=True)  # and copies the outputs, which the next run overwrites
+            except RuntimeError as error:
+                raise SessionError(f"OpenVINO failed: {_line(error)}") from error
+        return {name: found[name] for name in self._outputs}
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return every node of the graph as OpenVINO runs it, in order: fused, and each in the precision it was given."""
+        nodes = []
+        for node in self._compiled.get_runtime_model().get_ordered_ops():
+            info = node.get_rt_info()
+            kind, precision = (info[key].astype(str) for key in ("layerType", "runtimePrecision"))
+            shape = _axes(node.output(0)) if node.get_output_size() else ()
+            nodes.append(
+                Operation(
+                    name=node.get_friendly_name(),
+                    kind=kind,
+                    precision=precision,
+                    shape=shape,
+                    weight=_second_input(node),
+                    layers=tuple(info["originalLayersNames"].astype(str).split(",")) if "originalLayersNames" in info else (),
+                )
+            )
+        return tuple(nodes)
+
+    def _infer_request(self) -> Any:
+        try:
+            return self._compiled.create_infer_request()
+        except RuntimeError as error:
+            raise SessionError(f"OpenVINO cannot make an infer request: {_line(error)}") from error
+
+
+def precision_on_cpu(precision: str, *, importer: Importer = importlib.import_module) -> str:
+    """Say what a bundle of a precision runs in on this CPU: that, or `fp32` where the CPU has not the floats for it."""
+    return precision if _floats(importer("openvino").Core(), precision) == FLOATS[precision] else "fp32"
+
+
+def _floats(core: Any, precision: str) -> str:
+    """Choose the floats that a CPU computes a bundle in; asked for f16, one that has bf16 alone would take that, the coarser."""
+    wanted = FLOATS[precision]
+    missing = wanted in CAPABILITIES and CAPABILITIES[wanted] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return "f32" if missing else wanted
+
+
+def _second_input(node: Any) -> str:
+    return "".join(port.get_source_output().get_node().get_friendly_name() for port in node.inputs()[1:2])
+
+
+def _dtype(port: Any) -> str:
+    return str(port.element_type.to_dtype().name)
+
+
+def _axes(port: Any) -> tuple[int | str, ...]:
+    return tuple(axis.get_length() if axis.is_static else OPEN for axis in port.partial_shape)
+
+
+def _unnamed(tensor: TensorInfo) -> TensorInfo:
+    axes = tuple(OPEN if isinstance(axis, str) else axis for axis in tensor.axes)
+    return TensorInfo(name=tensor.name, dtype=tensor.dtype, axes=axes)
+
+
+def _line(error: RuntimeError) -> str:
+    """Join the lines of OpenVINO's message."""
+    return " ".join(str(error).split())

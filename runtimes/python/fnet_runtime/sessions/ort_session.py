@@ -1,0 +1,50 @@
+"""ONNX Runtime on the CPU: the session that every host has."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnxruntime
+
+from fnet_runtime.bundle.manifest import TensorInfo
+from fnet_runtime.errors import SessionError
+from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
+
+
+class OrtSession:
+    """A model.onnx opened by ONNX Runtime. Any number of threads may run it at once: each runs the graph itself."""
+
+    batch = ANY_BATCH
+
+    def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, threads: int | None = None, optimize: bool = True) -> None:
+        """Open a graph; `threads` is how many cores it may use, all unless given; `optimize` lets the graph be rewritten.
+
+        Raises SessionError.
+        """
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # fatal: what fails is raised, not printed
+        # its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
+        options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
+        if not optimize:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self._inputs = tuple(inputs)
+        try:
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise SessionError(f"{model}: ONNX Runtime {onnxruntime.__version__} cannot open it ({error})") from error
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        found = [
+            TensorInfo(name=i.name, dtype=i.type.removeprefix("tensor(").removesuffix(")"), axes=tuple(i.shape))
+            for i in self._session.get_inputs()
+        ]
+        check_graph_inputs(model, found, inputs)
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Run the graph; see `Session.run`."""
+        fed = checked_inputs(inputs, self._inputs)
+        try:
+            found = self._session.run(self._outputs, fed)
+        except Exception as error:
+            raise SessionError(f"ONNX Runtime failed: {error}") from error
+        return dict(zip(self._outputs, found, strict=True))

@@ -1,0 +1,89 @@
+"""What an opened engine is to the rest: arrays in, arrays out; and how a batch of any size meets the sizes that it takes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fnet_runtime.bundle.manifest import AxisProfile, TensorInfo
+from fnet_runtime.errors import InputError, SessionError
+
+Ids = npt.NDArray[np.int64]
+Outputs = dict[str, npt.NDArray[np.floating]]
+"""By name; the manifest says which float."""
+ANY_BATCH = AxisProfile(min=1, opt=8, max=8)
+"""The batch of a session that takes any; bounds the memory of long lists."""
+
+
+class Session(Protocol):
+    """An opened engine. `batch` is how many rows it takes at once."""
+
+    batch: AxisProfile
+
+    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
+        """Run `int64` inputs of the manifest's axes. Any number of threads may call it at once.
+
+        Raises InputError for other inputs, SessionError when the engine fails.
+        """
+        ...
+
+
+def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) -> dict[str, Ids]:
+    """Return the inputs in the manifest's order, contiguous.
+
+    Raises InputError for a missing or unknown name, another dtype or rank, a fixed axis of another length, or an open one that
+    is empty or differs between inputs.
+    """
+    names = [tensor.name for tensor in expected]
+    if set(inputs) != set(names):
+        raise InputError(f"expected the inputs {', '.join(names)}; found {', '.join(sorted(inputs)) or 'none'}")
+    open_axes: dict[str, int] = {}
+    for tensor in expected:
+        array = inputs[tensor.name]
+        if array.dtype != np.int64:
+            raise InputError(f"{tensor.name}: expected int64, found {array.dtype}")
+        wanted = [open_axes.setdefault(a, n) if isinstance(a, str) else a for a, n in zip(tensor.axes, array.shape, strict=False)]
+        if array.ndim != len(tensor.axes) or list(array.shape) != wanted or 0 in array.shape:
+            raise InputError(
+                f"{tensor.name}: expected the axes {list(tensor.axes)}, none empty; found the shape {list(array.shape)}"
+            )
+    return {name: np.ascontiguousarray(inputs[name]) for name in names}
+
+
+def check_graph_inputs(model: Path, found: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
+    """Raise SessionError unless an opened graph has just the inputs that the manifest says, in any order."""
+    if sorted(found, key=_name) != sorted(expected, key=_name):
+        raise SessionError(f"{model}: expected the inputs {_shown(expected)}; the graph has {_shown(found)}")
+
+
+def _name(tensor: TensorInfo) -> str:
+    return tensor.name
+
+
+def _shown(tensors: Sequence[TensorInfo]) -> str:
+    return ", ".join(f"{t.name} {t.dtype}{list(t.axes)}" for t in tensors)
+
+
+def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:
+    """Run any number of rows: at once up to `batch.max`, else by `batch.opt`; a batch below `batch.min` is filled with copies.
+
+    Raises what the session raises, SessionError for outputs without a row for each of the inputs', all alike.
+    """
+    batch = session.batch
+    rows = len(next(iter(inputs.values())))
+    size = batch.max if rows <= batch.max else batch.opt
+    parts: list[Outputs] = []
+    for start in range(0, rows, size):
+        part = {name: array[start : start + size] for name, array in inputs.items()}
+        count = min(size, rows - start)
+        if count < batch.min:
+            part = {name: np.concatenate([a, np.repeat(a[-1:], batch.min - count, axis=0)]) for name, a in part.items()}
+        outputs = session.run(part)
+        for name, array in outputs.items():
+            wanted = (max(count, batch.min), *(parts[0][name] if parts else array).shape[1:])
+            if array.shape != wanted:
+                raise SessionError(f"{name}: expected the shape {list(wanted)}; the graph gave {list(array.shape)}")
+        parts.append({name: array[:count] for name, array in outputs.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

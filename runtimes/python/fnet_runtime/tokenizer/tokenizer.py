@@ -1,0 +1,211 @@
+"""Text to token ids and back, in the flavour that a checkpoint was trained with (docs/tokenizer.md)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fnet_runtime.errors import BundleError, InputError
+from fnet_runtime.tokenizer.encoding import CLS, MASK, PAD, SEP, Encoding, Frame, Token, encoding_from_tokens
+from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend, TextRules
+from fnet_runtime.tokenizer.tokenizers_backend import FAST, V5, TokenizersBackend
+
+F_NET, RAW, SLOW = "f_net", "sentencepiece", "fnet-slow"
+FIRST_CHARACTERS, CHARACTERS_PER_TOKEN, GROWTH, WHOLE, LONGER = 512, 8, 4, 2, 8
+"""Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, `GROWTH` times
+as many. A text up to `WHOLE` times as long as that is read whole. To find the longer of two texts, `LONGER` times as many
+tokens are cut before both are read whole."""
+MAX_TEXT_BYTES = 32 * 2**20
+"""Bytes of UTF-8 of the longest text that is taken, where the caller names no other bound."""
+SPIECE, TOKENIZER_JSON = "spiece.model", "tokenizer.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flavour:
+    """What sets one kind of tokenizer apart: the file it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame)."""
+
+    file: str
+    adds_special: bool = True
+    odd_to_longer: bool = False
+    cut_at_end: bool = False
+
+
+FLAVOURS: Mapping[str, Flavour] = {
+    F_NET: Flavour(file=SPIECE, cut_at_end=True),
+    RAW: Flavour(file=SPIECE),
+    SLOW: Flavour(file=SPIECE),
+    FAST: Flavour(file=TOKENIZER_JSON, odd_to_longer=True),
+    V5: Flavour(file=TOKENIZER_JSON, adds_special=False, odd_to_longer=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerOptions:
+    """Which tokenizer a checkpoint means, and how `fnet-slow` treats text before SentencePiece sees it.
+
+    The other flavours have no such choice (in tokenizer.json it is part of the pipeline). Raises InputError for an unknown flavour
+    or a choice that it does not have.
+    """
+
+    flavour: str = SLOW
+    do_lower_case: bool = False
+    keep_accents: bool = True
+    remove_space: bool = True
+
+    def __post_init__(self) -> None:
+        if self.flavour not in FLAVOURS:
+            raise InputError(f"unknown tokenizer flavour {self.flavour!r}; expected one of {', '.join(FLAVOURS)}")
+        if self.flavour != SLOW and (self.do_lower_case, self.keep_accents, self.remove_space) != (False, True, True):
+            raise InputError(
+                f"do_lower_case, keep_accents and remove_space: {self.flavour} has no such choice; expected false, true, true"
+            )
+
+    @property
+    def file(self) -> str:
+        """Name of the file that the tokenizer is read from."""
+        return FLAVOURS[self.flavour].file
+
+
+class Backend(Protocol):
+    """Cuts valid texts into tokens and joins ids again."""
+
+    vocab_size: int
+    special_ids: dict[str, int]
+
+    def tokens(self, text: str) -> list[Token]:
+        """Cut a text, without adding special tokens."""
+
+    def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
+        """Cut the beginning of a longer text into tokens that are the longer text's, whatever follows; fewer where that is open.
+
+        Where there are fewer than `wanted`, it need not find all that are certain.
+        """
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Join ids of the vocabulary, special tokens left out."""
+
+    def piece(self, token_id: int) -> str:
+        """Name one id."""
+
+
+class Tokenizer:
+    """FNet's tokenizer, in any flavour."""
+
+    def __init__(self, data: bytes, options: TokenizerOptions | None = None, *, name: str | None = None) -> None:
+        """Read the bytes of the file that the flavour needs; `name` is what errors call it.
+
+        Raises BundleError when they are no such file or lack one of FNet's special tokens, SessionError when a library is missing.
+        """
+        self.options = options or TokenizerOptions()
+        name, flavour = name or self.options.file, FLAVOURS[self.options.flavour]
+        self._backend = _backend(data, self.options, name)
+        ids = self._backend.special_ids
+        self.pad_id, self.cls_id, self.sep_id, self.mask_id = ids[PAD], ids[CLS], ids[SEP], ids[MASK]
+        self._frame = Frame(
+            pad=self.pad_id,
+            cls=self.cls_id if flavour.adds_special else None,
+            sep=self.sep_id if flavour.adds_special else None,
+            odd_to_longer=flavour.odd_to_longer,
+            cut_at_end=flavour.cut_at_end,
+        )
+
+    @classmethod
+    def from_file(cls, path: Path, options: TokenizerOptions | None = None) -> "Tokenizer":
+        """Read a spiece.model or tokenizer.json, as the flavour needs. Raises as the constructor, and for a missing file."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read ({error.strerror}); expected the tokenizer's file") from error
+        return cls(data, options, name=str(path))
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of pieces in the vocabulary."""
+        return self._backend.vocab_size
+
+    def added(self, *, pair: bool) -> int:
+        """Number of special tokens that `encode` adds to one text or to a pair."""
+        return self._frame.added(pair=pair)
+
+    def tokens(self, text: str, *, limit: int | None = None) -> list[Token]:
+        """Cut a text into tokens, without adding [CLS] or [SEP].
+
+        With `limit`, the answer is the first tokens only: all of them where there are at most `limit`, else `limit` and one more
+        (so that it shows that there are more). Of a long text, no more is read than decides on those.
+        Raises InputError when `text` is not a str or holds a lone surrogate (it was not valid UTF-8).
+        """
+        if not isinstance(text, str):
+            raise InputError(f"expected a text (str), found {type(text).__name__}")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"the text is not valid Unicode: lone surrogate at character {error.start}; decode it as UTF-8 first"
+            ) from error
+        if limit is None:
+            return self._backend.tokens(text)
+        size = FIRST_CHARACTERS + CHARACTERS_PER_TOKEN * limit
+        while WHOLE * size < len(text):
+            tokens = self._backend.first_tokens(text[:size], limit + 1)
+            if len(tokens) > limit:
+                return tokens[: limit + 1]
+            size *= GROWTH
+        return self._backend.tokens(text)[: limit + 1]
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a text, without [CLS] and [SEP]. Raises InputError as `tokens` does."""
+        return [token.id for token in self.tokens(text)]
+
+    def encode(self, text: str, pair: str | None = None, *, length: int) -> Encoding:
+        """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncated longest first and padded to `length`.
+
+        `fnet-v5` adds no [CLS] and [SEP], and `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses or a
+        `length` too short for the special tokens.
+        """
+        added = 0 if self._frame.cut_at_end else self.added(pair=pair is not None)  # of those cut at the end, [SEP] goes first
+        limit = max(0, length - added)
+        first = self.tokens(text, limit=limit)
+        if pair is None:
+            return self.assembled(first, length=length)
+        second = self.tokens(pair, limit=limit)
+        longer_keeps_more = self._frame.odd_to_longer and limit % 2 == 1
+        for more in (LONGER * limit, None):
+            if longer_keeps_more and min(len(first), len(second)) > limit:  # which is the longer is not known yet
+                first, second, limit = self.tokens(text, limit=more), self.tokens(pair, limit=more), more or limit
+        return self.assembled(first, second, length=length)
+
+    def assembled(self, first: Sequence[Token], second: Sequence[Token] | None = None, *, length: int) -> Encoding:
+        """Encode tokens that are cut already, as `encode` does.
+
+        Raises InputError when `length` is too short for the special tokens.
+        """
+        return encoding_from_tokens(first, second, frame=self._frame, length=length)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids, without special tokens. Raises InputError for an id outside the vocabulary."""
+        plain = [int(i) for i in ids]
+        outside = [i for i in plain if not 0 <= i < self.vocab_size]
+        if outside:
+            raise InputError(f"token id {outside[0]} is outside the vocabulary of {self.vocab_size} pieces")
+        return self._backend.decode(plain)
+
+    def piece(self, token_id: int) -> str:
+        """Piece of one id, as the vocabulary spells it ('▁' stands for a space)."""
+        return self._backend.piece(int(token_id))
+
+
+def check_size(text: object, bound: int) -> None:
+    """Raise InputError for a text of more than `bound` bytes of UTF-8; what is not a text passes."""
+    if not isinstance(text, str) or 4 * len(text) <= bound:
+        return
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > bound:
+        found = f"expected a text of at most {bound} bytes of UTF-8, found {size}"
+        raise InputError(f"{found}; max_text_bytes (fnet-run: --max-text-bytes) sets the bound")
+
+
+def _backend(data: bytes, options: TokenizerOptions, name: str) -> Backend:
+    if options.file == TOKENIZER_JSON:
+        return TokenizersBackend(data, options.flavour, name=name)
+    rules = TextRules(do_lower_case=options.do_lower_case, keep_accents=options.keep_accents, remove_space=options.remove_space)
+    return SentencePieceBackend(data, rules if options.flavour == SLOW else None, name=name)
