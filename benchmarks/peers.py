@@ -28,7 +28,7 @@ def our_config(length, **variant):
     )
 
 
-def build_ours(task_name="sequence-classification", mixing="auto", positions=None, variant=None, widen=True):
+def build_ours(task_name="sequence-classification", transform="auto", positions=None, variant=None, widen=True):
     def build(path, case):
         import torch
 
@@ -44,7 +44,7 @@ def build_ours(task_name="sequence-classification", mixing="auto", positions=Non
         task = TASKS[task_name] if positions is None else task_at_positions(TASKS[task_name], positions)
         torch.manual_seed(0)
         model = FNet(config, TASKS[task_name], sequence_length=case.length).eval()
-        name = choice_from_name(mixing, target="onnx", sequence_length=case.length, config=config).name
+        name = choice_from_name(transform, target="onnx", sequence_length=case.length, config=config).name
         lowered = lowered_from_model(model, name, task, widen=widen)
         write_graph(optimized_from_graph(graph_from_model(lowered)), path)
 
@@ -176,7 +176,7 @@ OURS, TORCH, ORT, OPENVINO = ("fnet_runtime.sessions.ort_session",), ("torch", "
 SUBJECTS = {
     "ours": Subject(build_ours(), open_ours(), OURS),
     "ours, mixing removed (floor)": Subject(build_ours(variant={"mixing": "identity"}), open_ours(), OURS),
-    "ours, dft": Subject(build_ours(mixing="dft"), open_ours(), OURS),
+    "ours, dft": Subject(build_ours(transform="dft"), open_ours(), OURS),
     "ours, encoder alone": Subject(build_ours("question-answering"), open_ours(), OURS),
     "ours, masked-lm at 16 positions": Subject(build_ours("masked-lm", positions=POSITIONS), open_ours(POSITIONS), OURS),
     "transformers FNet, eager": Subject(nothing, open_torch("FNet", compiled=False), TORCH),

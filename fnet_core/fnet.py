@@ -17,20 +17,20 @@ class FNet(nn.Module):
         config: FNetConfig,
         task: Task,
         *,
-        mixing: str = "fft",
+        transform: str = "fft",
         sequence_length: int | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         """Make the model with PyTorch's initial weights.
 
-        `mixing` is a name in MIXINGS; `sequence_length` is what every input is padded to, the position table's length
+        `transform` is a name in TRANSFORMS; `sequence_length` is what every input is padded to, the position table's length
         unless given.
         """
         super().__init__()
         self.config = config
         self.task = task_of_config(task, config)
         self.sequence_length = sequence_length or config.max_position_embeddings
-        self.encoder = Encoder(config, mixing=mixing, sequence_length=self.sequence_length, dtype=dtype)
+        self.encoder = Encoder(config, transform=transform, sequence_length=self.sequence_length, dtype=dtype)
         self.pooler = Pooler(config) if task.pooled else None
         self.head = task.head(config)
         if config.tie_word_embeddings:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fnet_core.config import FOURIER, FNetConfig
-from fnet_core.transform import Mixing, natural_mixing
+from fnet_core.transform import Mixing, natural_transform
 from fnet_core.variants import VARIANTS
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -72,11 +72,11 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """Embeddings and blocks: token ids in, one hidden vector per token out."""
 
-    def __init__(self, config: FNetConfig, *, mixing: str, sequence_length: int, dtype: torch.dtype) -> None:
-        """Make the encoder; `mixing` is a name in MIXINGS, `sequence_length` what every input is padded to."""
+    def __init__(self, config: FNetConfig, *, transform: str, sequence_length: int, dtype: torch.dtype) -> None:
+        """Make the encoder; `transform` is a name in TRANSFORMS, `sequence_length` what every input is padded to."""
         super().__init__()
         self.embeddings = Embeddings(config)
-        fourier = natural_mixing(mixing, sequence_length, config.hidden_size, dtype)
+        fourier = natural_transform(transform, sequence_length, config.hidden_size, dtype)
         self.blocks = nn.ModuleList(
             Block(config, fourier if kind == FOURIER else VARIANTS[kind](config, sequence_length)) for kind in config.mixings
         )

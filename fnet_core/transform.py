@@ -211,20 +211,20 @@ class NaturalOrder(Mixing):
         return self.mixing.first(x[..., self.hidden_index])[..., self.hidden_back]
 
 
-class MakeMixing(Protocol):
+class MakeTransform(Protocol):
     """What makes a Fourier mixing."""
 
     def __call__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> Mixing:
         """Make it; see Mixing."""
 
 
-MIXINGS: Mapping[str, MakeMixing] = {
+TRANSFORMS: Mapping[str, MakeTransform] = {
     "fft": FFTMixing,
     "dft": DFTMixing,
     "folded": FoldedMixing,
     "factored": FactoredMixing,
 }
-"""Every mixing by name; each is made from (sequence_length, hidden_size, dtype) and may be scaled."""
+"""Every transform by name; each is made from (sequence_length, hidden_size, dtype) and may be scaled."""
 
 
 def fourier_scale(sequence_length: int, hidden_size: int) -> float:
@@ -232,9 +232,9 @@ def fourier_scale(sequence_length: int, hidden_size: int) -> float:
     return 1.0 / math.sqrt(sequence_length * hidden_size)
 
 
-def natural_mixing(name: str, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> Mixing:
-    """Make a mixing of MIXINGS that takes and gives the checkpoint's order."""
-    mixing = MIXINGS[name](sequence_length, hidden_size, dtype)
+def natural_transform(name: str, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> Mixing:
+    """Make a Fourier mixing, by its name in TRANSFORMS, that takes and gives the checkpoint's order."""
+    mixing = TRANSFORMS[name](sequence_length, hidden_size, dtype)
     orders = (mixing.sequence_order, mixing.hidden_order)
     natural = all(np.array_equal(order, np.arange(len(order))) for order in orders)
     return mixing if natural else NaturalOrder(mixing)

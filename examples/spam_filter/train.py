@@ -181,7 +181,7 @@ def trained(
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
     cfg = cfg or config()
-    model = FNet(cfg, TASKS["pretraining"], mixing="fft")
+    model = FNet(cfg, TASKS["pretraining"], transform="fft")
     classifier = nn.Linear(cfg.hidden_size, cfg.num_labels)
     both = nn.ModuleList([model, classifier]).train()
     averaged = torch.optim.swa_utils.AveragedModel(both, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGING_DECAY))

@@ -354,7 +354,7 @@ def model_from_checkpoint(
     checkpoint: Checkpoint,
     task: Task,
     *,
-    mixing: str = "fft",
+    transform: str = "fft",
     sequence_length: int | None = None,
     dtype: torch.dtype = torch.float32,
     random_head: bool = False,
@@ -369,7 +369,7 @@ def model_from_checkpoint(
     config = checkpoint.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = FNet(config, task, mixing=mixing, sequence_length=sequence_length, dtype=dtype).eval()
+        model = FNet(config, task, transform=transform, sequence_length=sequence_length, dtype=dtype).eval()
         torch.manual_seed(0)
         keys = _tensor_of_parameter(checkpoint.tensors, config, task)
         with torch.no_grad():

@@ -167,7 +167,7 @@ def _subject_values(subject: Subject) -> dict[str, Any]:
         "runtime": subject.runtime,
         "task": manifest.task,
         "precision": manifest.precision,
-        "mixing": manifest.mixing,
+        "transform": manifest.transform,
         "sequence_length": manifest.sequence_length,
         "files_bytes": sum(info.size_bytes for info in manifest.files.values()),
     }

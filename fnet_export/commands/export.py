@@ -23,7 +23,7 @@ from fnet_export.commands.shared import console_of_result, fail, output_options,
 from fnet_export.evaluate.accuracy import check_records
 from fnet_export.export.pipeline import Export, bundle_from_plan
 from fnet_export.export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
-from fnet_export.export.transform_choice import AUTO, MIXING_NAMES
+from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.graph.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
 from fnet_export.parity.report.accuracy import table_from_evaluation
 from fnet_export.parity.report.terminal import lines_from_report, table_from_headroom, table_from_report
@@ -52,7 +52,7 @@ def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
 @tokenizer_option
-@click.option("--mixing", type=click.Choice(MIXING_NAMES), default=AUTO, help="How the graph computes the Fourier transforms.")
+@click.option("--transform", type=click.Choice(TRANSFORM_NAMES), default=AUTO, help="How the graph computes the Fourier mixing.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default=FP32, help="What the products are computed in.")
 @click.option(
     "--calibration",
@@ -129,7 +129,7 @@ def export(
     revision: str | None,
     output: Path,
     tokenizer: str | None,
-    mixing: str,
+    transform: str,
     precision: str,
     calibration: Path | None,
     calibration_method: str,
@@ -164,7 +164,7 @@ def export(
             revision=revision,
             output=output,
             tokenizer=tokenizer,
-            mixing=mixing,
+            transform=transform,
             precision=precision,
             calibration=calibration,
             calibration_method=calibration_method,
@@ -251,7 +251,7 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
             "sequence_length": plan.sequence_length,
             "trained_length": plan.trained_length.values(plan.sequence_length),
             "tokenizer": {"flavour": plan.tokenizer.flavour, "reason": plan.tokenizer.reason},
-            "mixing": {"name": plan.mixing.name, "reason": plan.mixing.reason},
+            "transform": {"name": plan.transform.name, "reason": plan.transform.reason},
             "notes": list(plan.notes),
             "expected_bytes": dict(plan.expected_bytes),
         }
@@ -260,6 +260,6 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
     lines = [f"{plan.checkpoint.source.id} as {plan.task.name} for {plan.options.target}: {', then '.join(plan.stages())}"]
     lines += [f"sequence length {plan.sequence_length}: {plan.trained_length.reason(plan.sequence_length)}"]
     lines += [f"tokenizer {plan.tokenizer.flavour}: {plan.tokenizer.reason}"]
-    lines += [f"mixing {plan.mixing.name}: {plan.mixing.reason}", *(f"note: {note}" for note in plan.notes)]
+    lines += [f"transform {plan.transform.name}: {plan.transform.reason}", *(f"note: {note}" for note in plan.notes)]
     lines += [f"{plan.options.output / name}  about {decimal(size)}" for name, size in plan.expected_bytes.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -59,7 +59,7 @@ def _entries(found: Description) -> Iterator[tuple[str, str]]:
     yield from _source(manifest)
     yield "precision", manifest.precision
     yield from _quantization(manifest)
-    yield "mixing", f"{manifest.mixing}: {manifest.mixing_reason}"
+    yield "transform", f"{manifest.transform}: {manifest.transform_reason}"
     yield "target", f"{manifest.target}; opens with {', '.join(runtimes_from_manifest(manifest))}"
     yield "engine", _engine(manifest)
     for kind, tensors in (("input", manifest.inputs), ("output", manifest.outputs)):

@@ -82,7 +82,7 @@ def engine_from_graph(
     if not parser.parse_from_file(str(graph)):
         refused = [parser.get_error(i) for i in range(parser.num_errors)]
         said = "; ".join(f"{e.node_operator()} node {e.node_name()}: {e.desc()}" for e in refused) or logger.said()
-        hint = ". TensorRT's parser has no DFT: export with --mixing dft" if "DFT" in said else ""
+        hint = ". TensorRT's parser has no DFT: export with --transform dft" if "DFT" in said else ""
         raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {said}{hint}")
     precisions = precisions_from_network(trt, network)
     config = builder.create_builder_config()

@@ -29,9 +29,9 @@ NO_BF16 = "ONNX Runtime has no bf16 products on this CPU"
 AnyFNet = FNet | AtPositions
 
 
-def trained_model(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") -> AnyFNet:
+def trained_model(plan: Plan, dtype: torch.dtype, *, transform: str = "fft") -> AnyFNet:
     """Read the model as trained: nothing of it is lowered."""
-    model = trained_from_plan(plan, dtype, mixing=mixing)
+    model = trained_from_plan(plan, dtype, transform=transform)
     return model if plan.task.predict_positions is None else AtPositions(model, plan.task)
 
 
@@ -42,8 +42,8 @@ def candidates_from_plan(
     precision = plan.options.precision
     rows = [
         Candidate(name="torch float32, fft", open=lambda: TorchSession(trained_model(plan, torch.float32)), expected=True),
-        Candidate(name="torch float32, dft", open=lambda: TorchSession(trained_model(plan, torch.float32, mixing="dft"))),
-        Candidate(name=f"torch float32, lowered, {plan.mixing.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
+        Candidate(name="torch float32, dft", open=lambda: TorchSession(trained_model(plan, torch.float32, transform="dft"))),
+        Candidate(name=f"torch float32, lowered, {plan.transform.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
         Candidate(name="transformers", open=_transformers(plan), needed=False),
     ]
     if precision != FP32:
@@ -113,7 +113,7 @@ def _onnx_rows(
 def _openvino(plan: Plan, path: Path, inputs: tuple[TensorInfo, ...]) -> Opener | str:
     if util.find_spec("openvino") is None:
         return f"openvino is not installed; {install_line(OPENVINO)}"
-    if plan.mixing.name == "fft":
+    if plan.transform.name == "fft":
         return "OpenVINO computes ONNX's operator DFT wrongly (2026.4: off by the size of the outputs)"
     return partial(OpenVinoSession, path, inputs, precision=plan.options.precision)
 

@@ -40,12 +40,12 @@ class Graphs:
     steps: Mapping[str, float] = field(default_factory=dict)
 
 
-def trained_from_plan(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") -> FNet:
-    """Read the model as trained, in a float dtype, with a mixing of MIXINGS in the checkpoint's order."""
+def trained_from_plan(plan: Plan, dtype: torch.dtype, *, transform: str = "fft") -> FNet:
+    """Read the model as trained, in a float dtype, with a transform of TRANSFORMS in the checkpoint's order."""
     return model_from_checkpoint(
         plan.checkpoint,
         plan.task,
-        mixing=mixing,
+        transform=transform,
         sequence_length=plan.sequence_length,
         dtype=dtype,
         random_head=plan.random_head,
@@ -55,13 +55,13 @@ def trained_from_plan(plan: Plan, dtype: torch.dtype, *, mixing: str = "fft") ->
 def lowered_from_plan(plan: Plan) -> LoweredFNet:
     """Read the model and lower it for its target and precision; the one that was read is let go."""
     trained = trained_from_plan(plan, torch.float32)
-    return lowered_for_target(trained, plan.task, plan.mixing.name, target=plan.options.target, precision=plan.options.precision)
+    return lowered_for_target(trained, plan.task, plan.transform.name, target=plan.options.target, precision=plan.options.precision)
 
 
-def lowered_for_target(trained: FNet, task: Task, mixing: str, *, target: str, precision: str) -> LoweredFNet:
+def lowered_for_target(trained: FNet, task: Task, transform: str, *, target: str, precision: str) -> LoweredFNet:
     """Lower a model as a target and a precision want it."""
     widen = target == "onnx" and precision != INT8  # rows of int8 are a quarter as long
-    return lowered_from_model(trained, mixing, task, widen=widen, scaled=precision == FP16)
+    return lowered_from_model(trained, transform, task, widen=widen, scaled=precision == FP16)
 
 
 def _kept(plan: Plan) -> list[str]:

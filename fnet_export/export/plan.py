@@ -33,7 +33,7 @@ from fnet_core.config import FNetConfig
 from fnet_core.errors import CheckpointError, TaskError
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
-from fnet_core.transform import MIXINGS
+from fnet_core.transform import TRANSFORMS
 from fnet_export.base.errors import GraphError, OptionError, OutputError, PrecisionError
 from fnet_export.bundle.folder import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
 from fnet_export.engine.library import Library
@@ -44,7 +44,7 @@ from fnet_export.evaluate.evaluation import Limits
 from fnet_export.evaluate.labelled import LabelledData, records_from_file
 from fnet_export.evaluate.padding import check_length, line_of_length
 from fnet_export.evaluate.scoring import SCORINGS, kind_from_task
-from fnet_export.export.transform_choice import AUTO, MIXING_NAMES, MixingChoice, choice_from_name
+from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES, TransformChoice, choice_from_name
 from fnet_export.graph.trace import TraceOptions
 from fnet_export.parity.agreement import check_min_agreement
 from fnet_export.parity.report.wording import note_of_random_head
@@ -93,7 +93,7 @@ class ExportOptions:
     revision: str | None = None
     output: Path = Path("bundle")
     tokenizer: str | None = None
-    mixing: str = AUTO
+    transform: str = AUTO
     precision: str = FP32
     calibration: Path | None = None
     calibration_method: str = MINMAX
@@ -138,8 +138,8 @@ class ExportOptions:
         check_min_agreement(self.min_agreement)
         if self.precision != FP32 and not self.simplify:
             raise OptionError(f"--no-simplify: {self.precision} is made from the simplified graph; leave it out")
-        if self.mixing not in MIXING_NAMES:
-            raise GraphError(f"unknown mixing {self.mixing!r}; expected one of {', '.join(MIXING_NAMES)}")
+        if self.transform not in TRANSFORM_NAMES:
+            raise GraphError(f"unknown transform {self.transform!r}; expected one of {', '.join(TRANSFORM_NAMES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ class Plan:
     tokenizer: TokenizerChoice
     sequence_length: int
     trained_length: TrainedLength
-    mixing: MixingChoice
+    transform: TransformChoice
     ranges: Mapping[str, AxisProfile]
     library: Library | None
     samples: Texts
@@ -203,7 +203,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
             "the two are of different models"
         )
     check_names(options.keep_float32, config, task)
-    mixing = choice_from_name(options.mixing, target=options.target, sequence_length=length, config=config)
+    transform = choice_from_name(options.transform, target=options.target, sequence_length=length, config=config)
     notes = []
     if library is not None and library.substituted:
         notes.append(library.substituted)
@@ -220,7 +220,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
         tokenizer=choice,
         sequence_length=length,
         trained_length=trained,
-        mixing=mixing,
+        transform=transform,
         ranges={BATCH: options.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         library=library,
         samples=texts_from_file(options.samples),
@@ -229,7 +229,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
         evaluation=_evaluation(options, task, config),
         random_head=random_head,
         notes=tuple(notes),
-        expected_bytes=_expected_bytes(checkpoint, task, length, mixing.name, options, choice),
+        expected_bytes=_expected_bytes(checkpoint, task, length, transform.name, options, choice),
     )
 
 
@@ -314,15 +314,15 @@ def _library(options: ExportOptions) -> Library | None:
 
 
 def _expected_bytes(
-    checkpoint: Checkpoint, task: Task, length: int, mixing: str, options: ExportOptions, choice: TokenizerChoice
+    checkpoint: Checkpoint, task: Task, length: int, transform: str, options: ExportOptions, choice: TokenizerChoice
 ) -> dict[str, int]:
     """Sizes to expect, in bytes, by file: weights and DFT matrices count by their precision, the rest is small."""
     config, size = checkpoint.config, 2 if options.precision in HALVES else 4
     with torch.device("meta"):
-        model = FNet(config, task, mixing="fft", sequence_length=length)
+        model = FNet(config, task, transform="fft", sequence_length=length)
     weights, layers = [*model.named_parameters()], layers_from_model(model)
-    mixings = [MIXINGS[mixing](length, config.hidden_size, torch.float32)] if mixing in MIXINGS else []
-    matrices = sum(matrix.numel() for made in mixings for matrix in made.buffers())
+    transforms = [TRANSFORMS[transform](length, config.hidden_size, torch.float32)] if transform in TRANSFORMS else []
+    matrices = sum(matrix.numel() for made in transforms for matrix in made.buffers())
     axes = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_PROFILE.opt}
     rows = len(GOLDEN_ROWS)
     golden = rows * 8 * len(task.inputs) * length * (CHOICES_PROFILE.opt if CHOICES in task.input_axes else 1)

@@ -1,4 +1,4 @@
-"""Which mixing a graph is exported with: looked up in a table of measurements, or measured here and now."""
+"""Which transform a graph is exported with: looked up in a table of measurements, or measured here and now."""
 
 import dataclasses
 import tempfile
@@ -14,7 +14,7 @@ from fnet_core.config import FOURIER, FNetConfig
 from fnet_core.dft import factors
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_core.transform import MIXINGS
+from fnet_core.transform import TRANSFORMS
 from fnet_export.base.errors import GraphError
 from fnet_export.bundle.folder import tensors_from_task, write_graph
 from fnet_export.engine.sessions.timing import times_ms
@@ -23,10 +23,10 @@ from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 
 AUTO, MEASURE = "auto", "measure"
-MIXING_NAMES = (AUTO, MEASURE, *MIXINGS)
+TRANSFORM_NAMES = (AUTO, MEASURE, *TRANSFORMS)
 FACTORED_FROM = 2048
 """Tokens from which `factored` is the faster one: three layers of base size in ONNX Runtime on two cores took `folded` and
-`factored` 213 and 222 ms at 1,024 tokens, 443 and 425 ms at 2,048, 940 and 877 ms at 4,096 with AVX-512 (`mixing_times_ms`); with
+`factored` 213 and 222 ms at 1,024 tokens, 443 and 425 ms at 2,048, 940 and 877 ms at 4,096 with AVX-512; with
 AVX2 the two cross at 2,048 as well. In OpenVINO (AVX-512, the best of seven passes on a busy host) `dft`, `folded` and `factored`
 took 230, 183 and 174 ms at 512 tokens, 1,329, 726 and 720 ms at 2,048: `folded` and `factored` are level there too."""
 FACTORED_AT_MOST = 1 / 8
@@ -34,47 +34,50 @@ FACTORED_AT_MOST = 1 / 8
 NO_FOURIER = "none"
 """What the manifest records of a model without Fourier layers."""
 ON_CPU = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}
-"""What a bundle for a CPU runs in, by target: they agree on the fastest mixing."""
+"""What a bundle for a CPU runs in, by target: they agree on the fastest transform."""
 CANDIDATES = ("dft", "folded", "factored")
 ROUNDS, LAYERS = 9, 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixingChoice:
-    """A name in MIXINGS and why it was chosen, as the manifest records them."""
+class TransformChoice:
+    """A name in TRANSFORMS and why it was chosen, as the manifest records them."""
 
     name: str
     reason: str
 
 
-def choice_from_name(name: str, *, target: str, sequence_length: int, config: FNetConfig) -> MixingChoice:
-    """Resolve a name of MIXING_NAMES. Raises GraphError for another, and for `measure` with a target that cannot be timed here."""
-    if FOURIER not in config.mixings and name in MIXING_NAMES:
-        return MixingChoice(name=NO_FOURIER, reason="no layer has a Fourier transform")
-    if name in MIXINGS:
-        return MixingChoice(name=name, reason="asked for")
+def choice_from_name(name: str, *, target: str, sequence_length: int, config: FNetConfig) -> TransformChoice:
+    """Resolve a name of TRANSFORM_NAMES.
+
+    Raises GraphError for another name, and for `measure` with a target that cannot be timed here.
+    """
+    if FOURIER not in config.mixings and name in TRANSFORM_NAMES:
+        return TransformChoice(name=NO_FOURIER, reason="no layer has a Fourier transform")
+    if name in TRANSFORMS:
+        return TransformChoice(name=name, reason="asked for")
     if name == AUTO:
         return _from_table(target, sequence_length)
     if name != MEASURE:
-        raise GraphError(f"unknown mixing {name!r}; expected one of {', '.join(MIXING_NAMES)}")
+        raise GraphError(f"unknown transform {name!r}; expected one of {', '.join(TRANSFORM_NAMES)}")
     if target != "onnx":
         raise GraphError(
-            f"mixing measure: times ONNX Runtime only; for the target {target} choose auto or one of {', '.join(MIXINGS)}"
+            f"transform measure: times ONNX Runtime only; for the target {target} choose auto or one of {', '.join(TRANSFORMS)}"
         )
-    return choice_from_times(mixing_times_ms(config, sequence_length))
+    return choice_from_times(transform_times_ms(config, sequence_length))
 
 
-def choice_from_times(times_ms: dict[str, float]) -> MixingChoice:
+def choice_from_times(times_ms: dict[str, float]) -> TransformChoice:
     """Choose the fastest."""
     said = ", ".join(f"{name} {ms:.1f} ms" for name, ms in times_ms.items())
-    return MixingChoice(
+    return TransformChoice(
         name=min(times_ms, key=times_ms.__getitem__),
         reason=f"measured in ONNX Runtime on the exporting host, {LAYERS} layers, batch 1, median of {ROUNDS}: {said}",
     )
 
 
-def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float]:
-    """Time random models of these sizes, three layers each, in ONNX Runtime on all cores, interleaved; medians by mixing.
+def transform_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float]:
+    """Time random models of these sizes, three layers each, in ONNX Runtime on all cores, interleaved; medians by transform.
 
     Weights do not matter to the time. Batch 1.
     """
@@ -100,14 +103,14 @@ def mixing_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, float
         return times_ms(sessions, fed, rounds=ROUNDS)
 
 
-def _from_table(target: str, sequence_length: int) -> MixingChoice:
+def _from_table(target: str, sequence_length: int) -> TransformChoice:
     found, engine = factors(sequence_length), ON_CPU.get(target)
     if sequence_length >= FACTORED_FROM and sum(found) <= FACTORED_AT_MOST * sequence_length:
         measured = f"measured in {engine}" if engine else f"not measured in {target} for want of a GPU"
         reason = f"table: {FACTORED_FROM} tokens or more that are {found[0]} x {found[1]}, {measured}"
-        return MixingChoice(name="factored", reason=reason)
+        return TransformChoice(name="factored", reason=reason)
     if engine is None:
         reason = f"table: {target}, two large products against many slices by the count of layers, not measured for want of a GPU"
-        return MixingChoice(name="dft", reason=reason)
+        return TransformChoice(name="dft", reason=reason)
     reason = f"table: fewer than {FACTORED_FROM} tokens, or not of two small factors, measured in {engine}"
-    return MixingChoice(name="folded", reason=reason)
+    return TransformChoice(name="folded", reason=reason)

@@ -16,7 +16,7 @@ from fnet_core.config import FOURIER
 from fnet_core.fnet import FNet
 from fnet_core.model import Block, Encoder
 from fnet_core.tasks import SEQUENCE, Task, task_of_config
-from fnet_core.transform import MIXINGS, Mixing, Order, fourier_scale
+from fnet_core.transform import TRANSFORMS, Mixing, Order, fourier_scale
 
 ALIASING_BYTES, CACHE_LINE_BYTES = 4096, 64
 """Rows that lie a multiple of the first apart share one set of a first-level cache (64 sets of 64 bytes on x86-64 and Cortex-A)."""
@@ -111,9 +111,9 @@ class Scale(nn.Module):
 
 
 def lowered_from_model(
-    model: FNet, mixing: str, task: Task | None = None, *, widen: bool = False, scaled: bool = False
+    model: FNet, transform: str, task: Task | None = None, *, widen: bool = False, scaled: bool = False
 ) -> LoweredFNet:
-    """Rewrite a trained model, in evaluation mode and any float dtype, for deployment with a mixing of MIXINGS.
+    """Rewrite a trained model, in evaluation mode and any float dtype, for deployment with a transform of TRANSFORMS.
 
     The outputs are the same but for rounding; the model given is not changed. `task` is the model's own unless given: masked-lm
     with `predict_positions` takes the positions to predict as an input. `widen` adds units of zeros to a feed-forward whose rows
@@ -122,7 +122,7 @@ def lowered_from_model(
     """
     own = copy.deepcopy(model)
     sizes = model.sequence_length, model.config.hidden_size
-    mixer = MIXINGS[mixing](*sizes, _dtype(own), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
+    mixer = TRANSFORMS[transform](*sizes, _dtype(own), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
     if scaled:
         _scale(own, fourier_scale(*sizes))
     return LoweredFNet(own, mixer, task_of_config(task or model.task, model.config), widen=widen).eval()

@@ -90,7 +90,7 @@ def check_names(names: Iterable[str], config: FNetConfig, task: Task) -> None:
     Which nodes a module has, and which nodes have none, is known of the traced graph alone. Raises OptionError.
     """
     with torch.device("meta"):
-        every = FNet(config, task, mixing="fft").named_modules(remove_duplicate=False)
+        every = FNet(config, task, transform="fft").named_modules(remove_duplicate=False)
         modules = {name for name, module in every if name and not isinstance(module, nn.Dropout)}
     for name in names:
         module, slash, _ = module_of_name(name, config, task).partition("/")

@@ -5,17 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fnet_core.dft import dft_matrices, factored_matrices, factors, folded_matrices, folded_order
-from fnet_core.transform import MIXINGS, fourier_scale, natural_mixing
+from fnet_core.transform import TRANSFORMS, fourier_scale, natural_transform
 
 LENGTHS = [1, 2, 3, 7, 8, 12, 17, 128, 512, 768, 1000, 4096]
-EXACT = [name for name in MIXINGS if name != "fft"]
+EXACT = [name for name in TRANSFORMS if name != "fft"]
 
 
 def relative_error(name, sequence, hidden, seed=0):
     """Largest error of a mixing and of its first token, in parts of the largest value of torch.fft's."""
     x = torch.randn(2, sequence, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     wanted = torch.fft.fft2(x).real
-    mixing = natural_mixing(name, sequence, hidden, torch.float64)
+    mixing = natural_transform(name, sequence, hidden, torch.float64)
     errors = ((mixing(x) - wanted).abs().max(), (mixing.first(x) - wanted[:, 0]).abs().max())
     return (max(errors) / wanted.abs().max()).item()
 
@@ -33,7 +33,7 @@ def test_exact_on_either_axis(name, length):
     assert relative_error(name, 6, length) < 1e-12
 
 
-@pytest.mark.parametrize("name", MIXINGS)
+@pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize(("sequence", "hidden"), [(3, 8), (7, 12), (512, 768)])
 def test_exact_on_unequal_axes(name, sequence, hidden):
     assert relative_error(name, sequence, hidden) < 1e-12
@@ -62,16 +62,16 @@ def test_factors(length, wanted):
 
 
 def test_orders_of_their_own_are_put_right():
-    assert type(natural_mixing("dft", 8, 12, torch.float64)).__name__ == "DFTMixing"
-    assert type(natural_mixing("folded", 8, 12, torch.float64)).__name__ == "NaturalOrder"
-    assert type(natural_mixing("folded", 3, 2, torch.float64)).__name__ == "FoldedMixing"
+    assert type(natural_transform("dft", 8, 12, torch.float64)).__name__ == "DFTMixing"
+    assert type(natural_transform("folded", 8, 12, torch.float64)).__name__ == "NaturalOrder"
+    assert type(natural_transform("folded", 3, 2, torch.float64)).__name__ == "FoldedMixing"
 
 
-@pytest.mark.parametrize("name", MIXINGS)
+@pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize(("sequence", "hidden"), [(1, 1), (3, 8), (7, 12), (12, 8), (128, 96)])
 def test_scaled_is_the_orthonormal_transform(name, sequence, hidden):
     generator = torch.Generator().manual_seed(0)
-    plain, scaled = (MIXINGS[name](sequence, hidden, torch.float64, scaled=scaled) for scaled in (False, True))
+    plain, scaled = (TRANSFORMS[name](sequence, hidden, torch.float64, scaled=scaled) for scaled in (False, True))
     x = torch.randn(2, sequence, hidden, dtype=torch.float64, generator=generator)
     for found, wanted in ((scaled(x), plain(x)), (scaled.first(x), plain.first(x))):
         assert (found - wanted * fourier_scale(sequence, hidden)).abs().max() < 1e-12 * found.abs().max()

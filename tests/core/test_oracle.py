@@ -38,10 +38,10 @@ def worst_relative_error(model, oracle, inputs):
     )
 
 
-@pytest.mark.parametrize("mixing", ["fft", "dft"])
+@pytest.mark.parametrize("transform", ["fft", "dft"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", TASKS)
-def test_agrees_with_transformers(name, size, mixing, tmp_path):
+def test_agrees_with_transformers(name, size, transform, tmp_path):
     sequence_length, hidden_size = SIZES[size]
     task = TASKS[name]
     oracle = saved_oracle(
@@ -49,9 +49,9 @@ def test_agrees_with_transformers(name, size, mixing, tmp_path):
     )
     checkpoint = checkpoint_from_folder(tmp_path, id="oracle")
     inputs = inputs_of(task, sequence_length, 50)
-    double = model_from_checkpoint(checkpoint, task, mixing=mixing, dtype=torch.float64)
+    double = model_from_checkpoint(checkpoint, task, transform=transform, dtype=torch.float64)
     assert worst_relative_error(double, oracle.double(), inputs) < 1e-10
-    single = model_from_checkpoint(checkpoint, task, mixing=mixing)
+    single = model_from_checkpoint(checkpoint, task, transform=transform)
     assert worst_relative_error(single, oracle, inputs) < 1e-5
 
 

@@ -110,7 +110,7 @@ def test_every_damage_is_placed(subject, name):
 
 @pytest.fixture(scope="module")
 def in_bf16(checkpoint, tmp_path_factory):
-    return subject_of(tmp_path_factory.mktemp("bf16"), checkpoint, precision="bf16", mixing="dft")
+    return subject_of(tmp_path_factory.mktemp("bf16"), checkpoint, precision="bf16", transform="dft")
 
 
 def test_nothing_departs_in_a_healthy_bundle_in_bf16(in_bf16):
@@ -151,8 +151,8 @@ def test_an_overflow_of_fp16_is_placed(tmp_path):
     """The mixing is not scaled, as half precision has it; the graph's own numbers show it, not ONNX Runtime's."""
     mutation = MUTATIONS["fp16 DC overflow"]
     checkpoint = save_overflowing(tmp_path / "c")
-    whole = subject_of(tmp_path, checkpoint, mixing="dft")
-    damaged = subject_of(tmp_path, checkpoint, lambda _: mutation.mutate(whole.float32), mixing="dft", precision="fp16")
+    whole = subject_of(tmp_path, checkpoint, transform="dft")
+    damaged = subject_of(tmp_path, checkpoint, lambda _: mutation.mutate(whole.float32), transform="dft", precision="fp16")
     place = place_in(damaged)
     assert (place.module, place.operator) == (mutation.module, mutation.operator)
     assert place.node == "encoder.blocks.0.mixing/node_matmul_1"
@@ -165,7 +165,7 @@ def test_an_overflow_of_fp16_is_placed(tmp_path):
     ("task", "changes", "options"),
     [
         ("masked-lm", {}, {"predict_positions": 3}),
-        ("multiple-choice", {"attention_layers": (0,), "num_attention_heads": 4}, {"mixing": "factored"}),
+        ("multiple-choice", {"attention_layers": (0,), "num_attention_heads": 4}, {"transform": "factored"}),
         ("sequence-classification", {}, {"simplify": False}),
     ],
 )

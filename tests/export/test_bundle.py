@@ -18,7 +18,7 @@ from fnet_export.parity.result import ParityReport
 
 
 def test_weights_that_pass_the_limit_stand_in_a_file_of_their_own(tmp_path):
-    graph = graph_from_model(FNet(tiny_config(), TASKS["sequence-classification"], mixing="dft").eval())
+    graph = graph_from_model(FNet(tiny_config(), TASKS["sequence-classification"], transform="dft").eval())
     before = ir.to_proto(graph).SerializeToString(deterministic=True)
     write_graph(graph, tmp_path / MODEL, external_above_bytes=1000)
     assert ir.to_proto(graph).SerializeToString(deterministic=True) == before

@@ -2,7 +2,7 @@ import pytest
 from conftest import LENGTH, tiny_config
 
 from fnet_export.base.errors import GraphError
-from fnet_export.export.transform_choice import CANDIDATES, choice_from_name, choice_from_times, mixing_times_ms
+from fnet_export.export.transform_choice import CANDIDATES, choice_from_name, choice_from_times, transform_times_ms
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_model_without_fourier_layers_has_no_choice(name):
     "changes", [{"num_hidden_layers": 4, "attention_layers": (3,), "num_attention_heads": 4}, {"bos_token_id": 50}]
 )
 def test_other_models_are_measured_as_a_plain_one_of_their_sizes(changes):
-    assert set(mixing_times_ms(tiny_config(**changes), LENGTH)) == set(CANDIDATES)
+    assert set(transform_times_ms(tiny_config(**changes), LENGTH)) == set(CANDIDATES)
 
 
 def test_names_are_taken_as_they_are():
@@ -45,7 +45,7 @@ def test_names_are_taken_as_they_are():
 
 
 def test_measured_here():
-    assert set(mixing_times_ms(tiny_config(), LENGTH)) == set(CANDIDATES)
+    assert set(transform_times_ms(tiny_config(), LENGTH)) == set(CANDIDATES)
     choice = choice_from_times({"dft": 2.0, "folded": 1.25, "factored": 3.0})
     assert choice.name == "folded"
     assert "dft 2.0 ms, folded 1.2 ms, factored 3.0 ms" in choice.reason
@@ -55,7 +55,7 @@ def test_measured_here():
 @pytest.mark.parametrize(
     ("name", "target", "message"),
     [
-        ("butterfly", "onnx", "unknown mixing 'butterfly'; expected one of auto, measure"),
+        ("butterfly", "onnx", "unknown transform 'butterfly'; expected one of auto, measure"),
         ("measure", "tensorrt", "times ONNX Runtime only"),
     ],
 )

@@ -42,7 +42,7 @@ def test_everything_of_a_bundle(whole_bundle):
         f"source {manifest.source.id}",
         f"weights model.safetensors sha256 {manifest.source.sha256['model.safetensors'][:12]}",
         "precision fp32",
-        f"mixing {manifest.mixing}: {manifest.mixing_reason}",
+        f"transform {manifest.transform}: {manifest.transform_reason}",
         "target onnx; opens with onnxruntime",
         "engine none: ONNX Runtime runs model.onnx",
         "input input_ids int64[batch_size, 32]",

@@ -84,7 +84,7 @@ def tiny(folder, task, *, labels=("A", "B", "C"), noise=0.0, predict_positions=N
 
 def reference(checkpoint, task):
     opened = checkpoint_from_folder(checkpoint, id="tiny")
-    return model_from_checkpoint(opened, TASKS[task], mixing="fft", sequence_length=LENGTH, dtype=torch.float64)
+    return model_from_checkpoint(opened, TASKS[task], transform="fft", sequence_length=LENGTH, dtype=torch.float64)
 
 
 def tensors_of(encodings):

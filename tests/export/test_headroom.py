@@ -34,11 +34,11 @@ def samples_of(model, rows=6):
     return Samples(tuple(f"row {i}" for i in range(rows)), inputs)
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("task", TASKS)
-def test_every_layer_has_every_class(task, mixing):
+def test_every_layer_has_every_class(task, transform):
     model = model_of(task)
-    headroom = headroom_from_model(lowered_from_model(model, mixing, scaled=True), samples_of(model))
+    headroom = headroom_from_model(lowered_from_model(model, transform, scaled=True), samples_of(model))
     assert headroom.limit == 65504
     assert list(headroom.layers)[:3] == ["embeddings", "0", "1"]
     assert set(headroom.layers["embeddings"]) == {"sum", "norm", "projection"}
@@ -50,12 +50,12 @@ def test_every_layer_has_every_class(task, mixing):
     assert headroom.largest == max(value for tensors in headroom.layers.values() for value in tensors.values()) > 0
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("scaled", [True, False])
-def test_figures_are_those_of_the_definition(mixing, scaled):
+def test_figures_are_those_of_the_definition(transform, scaled):
     model = model_of("token-classification")
     samples = samples_of(model)
-    layers = headroom_from_model(lowered_from_model(model, mixing, scaled=scaled), samples).layers
+    layers = headroom_from_model(lowered_from_model(model, transform, scaled=scaled), samples).layers
     scale = (LENGTH * model.config.hidden_size) ** -0.5 if scaled else 1.0
     with torch.no_grad():
         x = model.encoder.embeddings(*(torch.from_numpy(samples.inputs[name]) for name in ("input_ids", "token_type_ids")))

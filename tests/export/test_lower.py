@@ -12,7 +12,7 @@ from fnet_core.errors import TaskError
 from fnet_core.fnet import FNet
 from fnet_core.model import ACTIVATIONS
 from fnet_core.tasks import TASKS, task_at_positions
-from fnet_core.transform import MIXINGS, fourier_scale
+from fnet_core.transform import TRANSFORMS, fourier_scale
 from fnet_export.graph.lower import AtPositions, Scale, lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
@@ -38,10 +38,10 @@ def wide_model(task, sequence_length, hidden_size, **changes):
     return model
 
 
-@pytest.mark.parametrize("mixing", MIXINGS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(("sequence_length", "hidden_size"), [(7, 12), (8, 3), (12, 8), (30, 32)])
-def test_every_head_computes_what_it_did(task, mixing, sequence_length, hidden_size):
+def test_every_head_computes_what_it_did(task, transform, sequence_length, hidden_size):
     model = wide_model(task, sequence_length, hidden_size)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     axes = {"batch_size": 2, "num_choices": 3, "sequence_length": sequence_length}
@@ -49,7 +49,7 @@ def test_every_head_computes_what_it_did(task, mixing, sequence_length, hidden_s
     generator = torch.Generator().manual_seed(5)
     inputs = torch.randint(model.config.vocab_size, shape, generator=generator), torch.randint(4, shape, generator=generator)
     with torch.no_grad():
-        wanted, found = model(*inputs), lowered_from_model(model, mixing)(*inputs)
+        wanted, found = model(*inputs), lowered_from_model(model, transform)(*inputs)
     assert len(found) == len(TASKS[task].outputs)
     for theirs, ours in zip(wanted, found, strict=True):
         assert ours.shape == theirs.shape
@@ -57,10 +57,10 @@ def test_every_head_computes_what_it_did(task, mixing, sequence_length, hidden_s
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 @pytest.mark.parametrize("task", TASKS)
-def test_every_head_of_every_variant_computes_what_it_did(task, changes, mixing):
+def test_every_head_of_every_variant_computes_what_it_did(task, changes, transform):
     model = wide_model(task, 8, 12, num_attention_heads=3, **changes)
     axes = {"batch_size": 2, "num_choices": 3, "sequence_length": 8}
     generator = torch.Generator().manual_seed(5)
@@ -69,18 +69,18 @@ def test_every_head_of_every_variant_computes_what_it_did(task, changes, mixing)
         for name, shape in model.task.inputs.items()
     }
     with torch.no_grad():
-        wanted, found = model(**inputs), lowered_from_model(model, mixing)(**inputs)
+        wanted, found = model(**inputs), lowered_from_model(model, transform)(**inputs)
     for theirs, ours in zip(wanted, found, strict=True):
         assert ((ours - theirs).abs().max() / theirs.abs().max()).item() < 1e-10
 
 
-@pytest.mark.parametrize("mixing", MIXINGS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("task", ["pretraining", "question-answering", "sequence-classification"])
 @pytest.mark.parametrize(("sequence_length", "hidden_size"), [(7, 12), (8, 3), (30, 32)])
-def test_scaled_computes_the_same(task, mixing, sequence_length, hidden_size):
+def test_scaled_computes_the_same(task, transform, sequence_length, hidden_size):
     model = wide_model(task, sequence_length, hidden_size, layer_norm_eps=1e-3)  # an epsilon that is felt
     ids = torch.randint(model.config.vocab_size, (2, sequence_length), generator=torch.Generator().manual_seed(5))
-    plain, scaled = (lowered_from_model(model, mixing, scaled=scaled) for scaled in (False, True))
+    plain, scaled = (lowered_from_model(model, transform, scaled=scaled) for scaled in (False, True))
     with torch.no_grad():
         for found, wanted in zip(scaled(ids, ids % 2), plain(ids, ids % 2), strict=True):
             assert ((found - wanted).abs().max() / wanted.abs().max()).item() < 1e-12
@@ -101,8 +101,8 @@ def test_only_fourier_blocks_are_scaled():
     assert [isinstance(block.residual, Scale) for block in blocks] == [True, False, True]
 
 
-@pytest.mark.parametrize("mixing", MIXINGS)
-def test_masked_lm_at_some_positions(mixing):
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_masked_lm_at_some_positions(transform):
     model = wide_model("masked-lm", 12, 8)
     task = task_at_positions(TASKS["masked-lm"], 3)
     ids = torch.randint(model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(5))
@@ -111,8 +111,8 @@ def test_masked_lm_at_some_positions(mixing):
     own = FNet(model.config, task, sequence_length=12, dtype=torch.float64).eval()  # as a checkpoint is read for this task
     own.load_state_dict(model.state_dict())
     with torch.no_grad():
-        (wanted,), (found,) = AtPositions(model, task)(**inputs), lowered_from_model(model, mixing, task)(**inputs)
-        assert torch.equal(lowered_from_model(own, mixing)(**inputs)[0], found)
+        (wanted,), (found,) = AtPositions(model, task)(**inputs), lowered_from_model(model, transform, task)(**inputs)
+        assert torch.equal(lowered_from_model(own, transform)(**inputs)[0], found)
         (every,) = model(ids, ids % 2)
     assert torch.equal(wanted, torch.stack([every[0, positions[0]], every[1, positions[1]]]))
     assert ((found - wanted).abs().max() / wanted.abs().max()).item() < 1e-10
@@ -127,11 +127,11 @@ VOCAB = 200
 """With 64 hidden units the table passes 8,192 numbers, below which the tracer folds the transpose of a tied decoder."""
 
 
-def optimized(task, mixing, sequence_length, hidden_size, *, layers=1):
+def optimized(task, transform, sequence_length, hidden_size, *, layers=1):
     """The graph of a model with feed-forwards of 16 units, as it ships."""
     sizes = {"hidden_size": hidden_size, "max_position_embeddings": sequence_length, "num_hidden_layers": layers}
     model = FNet(FNetConfig(intermediate_size=16, vocab_size=VOCAB, **sizes), TASKS[task.name]).eval()
-    return ir.to_proto(optimized_from_graph(graph_from_model(lowered_from_model(model, mixing, task))))
+    return ir.to_proto(optimized_from_graph(graph_from_model(lowered_from_model(model, transform, task))))
 
 
 def products(graph):
@@ -150,10 +150,10 @@ def products(graph):
     return total
 
 
-def mixing_products(mixing, sequence_length, hidden_size):
+def mixing_products(transform, sequence_length, hidden_size):
     """Multiply-adds of one layer's mixing: what is not of linear layers."""
     linear = hidden_size * hidden_size + 2 * hidden_size * 16 + hidden_size * 2
-    return products(optimized(TASKS["token-classification"], mixing, sequence_length, hidden_size)) - sequence_length * linear
+    return products(optimized(TASKS["token-classification"], transform, sequence_length, hidden_size)) - sequence_length * linear
 
 
 def test_folding_takes_an_eighth_of_the_products():
@@ -162,29 +162,30 @@ def test_folding_takes_an_eighth_of_the_products():
     assert folded * 7 <= dft
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
-def test_a_pooled_head_needs_one_token_of_the_last_block(mixing):
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
+def test_a_pooled_head_needs_one_token_of_the_last_block(transform):
     length, hidden = 64, 32
     every, pooled = (
-        products(optimized(TASKS[t], mixing, length, hidden)) for t in ("feature-extraction", "sequence-classification")
+        products(optimized(TASKS[t], transform, length, hidden)) for t in ("feature-extraction", "sequence-classification")
     )
     feed_forward, head = 2 * hidden * 16, hidden * 2
     assert every - pooled + head > (length - 1) * feed_forward
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
-def test_masked_lm_computes_logits_at_positions_only(mixing):
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
+def test_masked_lm_computes_logits_at_positions_only(transform):
     length, hidden = 64, 32
     every, some = (
-        products(optimized(task, mixing, length, hidden)) for task in (TASKS["masked-lm"], task_at_positions(TASKS["masked-lm"], 3))
+        products(optimized(task, transform, length, hidden))
+        for task in (TASKS["masked-lm"], task_at_positions(TASKS["masked-lm"], 3))
     )
     assert every - some == (length - 3) * (hidden * hidden + hidden * VOCAB)
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_every_constant_is_one_for_all_layers(task, mixing):
-    two, four = (optimized(task, mixing, 64, 64, layers=n) for n in (2, 4))
+def test_every_constant_is_one_for_all_layers(task, transform):
+    two, four = (optimized(task, transform, 64, 64, layers=n) for n in (2, 4))
     arrays = [[onnx.numpy_helper.to_array(t) for t in graph.graph.initializer] for graph in (two, four)]
     large = [[a for a in found if a.size > 64] for found in arrays]
     assert len(large[1]) - len(large[0]) == 4  # the feed-forwards of two more layers, and nothing of their mixing

@@ -29,11 +29,11 @@ TASK = TASKS["sequence-classification"]
 class Honest:
     """A checkpoint: its reference, what to expect, its graph and its inputs."""
 
-    def __init__(self, name, mixing, texts=None):
+    def __init__(self, name, transform, texts=None):
         checkpoint = checkpoint_from_name(name)
         self.model = model_from_checkpoint(checkpoint, TASK)
-        self.graph = optimized_from_graph(graph_from_model(lowered_from_model(self.model, mixing)))
-        self.scaled = optimized_from_graph(graph_from_model(lowered_from_model(self.model, mixing, scaled=True)))
+        self.graph = optimized_from_graph(graph_from_model(lowered_from_model(self.model, transform)))
+        self.scaled = optimized_from_graph(graph_from_model(lowered_from_model(self.model, transform, scaled=True)))
         tokenizer = Tokenizer.from_file(checkpoint.folder / "spiece.model")
         length = self.model.sequence_length
         texts = texts_from_file(None).texts[:texts]
@@ -64,10 +64,10 @@ def save_small_embeddings(folder):
 
 @pytest.fixture(scope="module", params=["tiny, folded", "tiny, dft", "built-in, folded"])
 def honest(request, tmp_path_factory):
-    name, mixing = request.param.split(", ")
+    name, transform = request.param.split(", ")
     if name == "tiny":
-        return Honest(str(save_small_embeddings(tmp_path_factory.mktemp("c"))), mixing)
-    return Honest(None, mixing, texts=8)
+        return Honest(str(save_small_embeddings(tmp_path_factory.mktemp("c"))), transform)
+    return Honest(None, transform, texts=8)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fnet_export.graph.trace import TraceOptions, checked, graph_from_model
 
 
 def traced(opset=20, act="gelu_new"):
-    model = FNet(tiny_config(hidden_act=act), TASKS["question-answering"], mixing="dft").eval()
+    model = FNet(tiny_config(hidden_act=act), TASKS["question-answering"], transform="dft").eval()
     return graph_from_model(model, TraceOptions(opset=opset))
 
 
@@ -57,7 +57,7 @@ def test_a_graph_that_is_not_valid_is_refused():
 
 def test_a_tied_decoder_stands_once_and_an_untied_one_stays():
     for tied in (True, False):
-        model = FNet(tiny_config(tie_word_embeddings=tied), TASKS["masked-lm"], mixing="dft").eval()
+        model = FNet(tiny_config(tie_word_embeddings=tied), TASKS["masked-lm"], transform="dft").eval()
         graph = optimized_from_graph(graph_from_model(model))
         sizes = [sorted(value.shape.numpy()) for value in graph.graph.initializers.values()]
         assert sizes.count(sorted([tiny_config().vocab_size, 12])) == (1 if tied else 2)

@@ -40,7 +40,7 @@ def samples(task="sequence-classification", choices=3, texts=TEXTS):
 
 def model_of(dtype=torch.float64):
     torch.manual_seed(0)
-    return FNet(tiny_config(), TASKS["sequence-classification"], mixing="fft", dtype=torch.float32).eval().to(dtype)
+    return FNet(tiny_config(), TASKS["sequence-classification"], transform="fft", dtype=torch.float32).eval().to(dtype)
 
 
 def checked(candidates, model=None, **options):

@@ -121,7 +121,7 @@ def test_options_reach_the_bundle(tmp_path):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "keep_accents": false, "model_max_length": 32}')
     result = run(
         *("--task", "ner", "--target", "onnx", "--model", folder, "--output", tmp_path / "b", "--random-head", "--json"),
-        *("--sequence-length", 16, "--accept-drift", "--mixing", "fft", "--opset", 20, "--no-simplify"),
+        *("--sequence-length", 16, "--accept-drift", "--transform", "fft", "--opset", 20, "--no-simplify"),
     )
     assert result.exit_code == 0, result.output
     assert (
@@ -132,7 +132,7 @@ def test_options_reach_the_bundle(tmp_path):
     value = json.loads(result.stdout)
     manifest = value["manifest"]
     assert manifest == json.loads((tmp_path / "b" / MANIFEST).read_text())
-    assert (manifest["task"], manifest["sequence_length"], manifest["mixing"]) == ("token-classification", 16, "fft")
+    assert (manifest["task"], manifest["sequence_length"], manifest["transform"]) == ("token-classification", 16, "fft")
     assert manifest["source"]["random_head"] is True
     rules = {"do_lower_case": True, "keep_accents": False, "remove_space": True}
     assert manifest["tokenizer"] == {"flavour": "fnet-slow"} | rules
@@ -140,10 +140,10 @@ def test_options_reach_the_bundle(tmp_path):
     assert rows["ONNX Runtime, simplified graph"] == ("not run", "--no-simplify: model.onnx is the traced graph")
 
 
-@pytest.mark.parametrize(("target", "mixing"), [("onnx", "folded"), ("tensorrt-rtx", "dft")])
-def test_the_mixing_and_its_reason_are_recorded(checkpoint, tmp_path, target, mixing):
+@pytest.mark.parametrize(("target", "transform"), [("onnx", "folded"), ("tensorrt-rtx", "dft")])
+def test_the_transform_and_its_reason_are_recorded(checkpoint, tmp_path, target, transform):
     manifest = export(checkpoint, tmp_path / "b", target=target).manifest
-    assert (manifest.mixing, manifest.mixing_reason[:6]) == (mixing, "table:")
+    assert (manifest.transform, manifest.transform_reason[:6]) == (transform, "table:")
 
 
 def test_masked_lm_at_positions(tmp_path):
@@ -188,9 +188,9 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
         ([*SHORT, "--tokenizer", "fast"], 2, "is not one of 'f_net', 'sentencepiece', 'fnet-slow', 'fnet-fast', 'fnet-v5'"),
         ([*SHORT, "--sequence-length", 33], 1, "sequence length: expected 4 to 32"),
         ([*SHORT, "--predict-positions", 2], 1, "predict positions: expected 1 or more, of masked-lm"),
-        (["--task", "sequence-classification", "--target", "tensorrt-rtx", "--mixing", "measure"], 1, "times ONNX Runtime only"),
+        (["--task", "sequence-classification", "--target", "tensorrt-rtx", "--transform", "measure"], 1, "times ONNX Runtime only"),
         ([*SHORT, "--revision", "main"], 1, "a local model has no revision"),
-        ([*SHORT, "--mixing", "butterfly"], 2, "is not one of 'auto', 'measure', 'fft', 'dft', 'folded', 'factored'"),
+        ([*SHORT, "--transform", "butterfly"], 2, "is not one of 'auto', 'measure', 'fft', 'dft', 'folded', 'factored'"),
     ],
 )
 def test_bad_options(checkpoint, tmp_path, arguments, code, message):
@@ -233,9 +233,9 @@ def test_no_library_is_exit_4_with_the_line_to_install(checkpoint, tmp_path, mon
 
 
 def test_a_graph_that_the_builder_refuses_is_exit_4(checkpoint, tmp_path):
-    rtx = ["--task", "sequence-classification", "--target", "tensorrt-rtx", "--mixing", "fft"]
+    rtx = ["--task", "sequence-classification", "--target", "tensorrt-rtx", "--transform", "fft"]
     result = run(*rtx, "--model", checkpoint, "--output", tmp_path / "b")
-    assert (result.exit_code, "export with --mixing dft" in result.stderr) == (4, True)
+    assert (result.exit_code, "export with --transform dft" in result.stderr) == (4, True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -339,7 +339,7 @@ def test_missing_and_foreign_vocabularies(tmp_path):
 
 def test_help_says_every_option():
     shown = run("export", "--help").stdout
-    options = "--task --target --model --revision --output --tokenizer --mixing --predict-positions"
+    options = "--task --target --model --revision --output --tokenizer --transform --predict-positions"
     for option in [
         *options.split(),
         "--precision",

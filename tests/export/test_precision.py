@@ -83,8 +83,8 @@ def reference(model, inputs):
         return [output.numpy() for output in own(**{name: torch.from_numpy(ids) for name, ids in inputs.items()})]
 
 
-def half_graph(model, precision, mixing="folded", *, scaled=True):
-    return half_from_graph(optimized_from_graph(graph_from_model(lowered_from_model(model, mixing, scaled=scaled))), precision)
+def half_graph(model, precision, transform="folded", *, scaled=True):
+    return half_from_graph(optimized_from_graph(graph_from_model(lowered_from_model(model, transform, scaled=scaled))), precision)
 
 
 def run_by_reference(graph, inputs):
@@ -105,21 +105,21 @@ def smallest_cosine(outputs, wanted):
 
 
 @pytest.mark.parametrize("std", [0.02, 0.3])
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("precision", HALVES)
-def test_worst_inputs_by_the_reference_evaluator(precision, mixing, std):
+def test_worst_inputs_by_the_reference_evaluator(precision, transform, std):
     model = wide_model(std=std)
     inputs = worst_inputs(model)
-    outputs = run_by_reference(half_graph(model, precision, mixing), inputs)
+    outputs = run_by_reference(half_graph(model, precision, transform), inputs)
     assert smallest_cosine(outputs, reference(model, inputs)) >= COSINE[precision]
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("precision", HALVES)
-def test_worst_inputs_by_torch(precision, mixing):
+def test_worst_inputs_by_torch(precision, transform):
     model = wide_model()
     inputs = worst_inputs(model)
-    lowered = lowered_from_model(model, mixing, scaled=True).to({"fp16": torch.float16, "bf16": torch.bfloat16}[precision])
+    lowered = lowered_from_model(model, transform, scaled=True).to({"fp16": torch.float16, "bf16": torch.bfloat16}[precision])
     with torch.no_grad():
         outputs = [output.float().numpy() for output in lowered(**{name: torch.from_numpy(ids) for name, ids in inputs.items()})]
     assert smallest_cosine(outputs, reference(model, inputs)) >= COSINE[precision]
@@ -156,15 +156,15 @@ def test_worst_inputs_by_onnxruntime():
     assert smallest_cosine(outputs, reference(model, inputs)) >= COSINE["fp16"]
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("task", ["feature-extraction", "sequence-classification"])
-def test_fp16_ends_where_the_unscaled_form_does_not(task, mixing):
+def test_fp16_ends_where_the_unscaled_form_does_not(task, transform):
     mean, length, hidden = 4.0, 128, 192
     model = wide_model(task, std=0.3, length=length, hidden=hidden)
     torch.nn.init.constant_(model.encoder.embeddings.projection.bias, mean)
     assert length * hidden * mean > float(np.finfo(np.float16).max)
     inputs = worst_inputs(model)
-    scaled, plain = (run_by_reference(half_graph(model, "fp16", mixing, scaled=scaled), inputs) for scaled in (True, False))
+    scaled, plain = (run_by_reference(half_graph(model, "fp16", transform, scaled=scaled), inputs) for scaled in (True, False))
     assert smallest_cosine(scaled, reference(model, inputs)) >= COSINE["fp16"]
     assert not all(np.isfinite(output).all() for output in plain)
 

@@ -21,12 +21,12 @@ RTX = library_for_target("tensorrt-rtx")
 BATCH = AxisProfile(min=1, opt=2, max=4)
 
 
-def saved_graph(task, folder, mixing="dft"):
+def saved_graph(task, folder, transform="dft"):
     config = FNetConfig(vocab_size=40, hidden_size=12, num_hidden_layers=1, intermediate_size=10, max_position_embeddings=7)
     torch.manual_seed(0)
-    graph = graph_from_model(FNet(config, TASKS[task], mixing=mixing).eval())
+    graph = graph_from_model(FNet(config, TASKS[task], transform=transform).eval())
     path = folder / "model.onnx"
-    write_graph(graph if mixing == "fft" else simplified_from_graph(graph), path)
+    write_graph(graph if transform == "fft" else simplified_from_graph(graph), path)
     return path
 
 
@@ -44,8 +44,8 @@ def test_builds_an_engine(task, tmp_path):
 
 
 def test_dft_nodes_are_refused_with_the_way_out(tmp_path):
-    with pytest.raises(EngineError, match="cannot parse the graph.*--mixing dft"):
-        engine_from_graph(saved_graph("masked-lm", tmp_path, mixing="fft"), library=RTX, ranges={"batch_size": BATCH})
+    with pytest.raises(EngineError, match="cannot parse the graph.*--transform dft"):
+        engine_from_graph(saved_graph("masked-lm", tmp_path, transform="fft"), library=RTX, ranges={"batch_size": BATCH})
 
 
 def test_unknown_compute_capability(tmp_path):

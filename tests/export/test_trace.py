@@ -15,7 +15,7 @@ from fnet_export.graph.trace import TraceOptions, graph_from_model
 LENGTH = 7
 
 
-def small_model(task, *, mixing="dft", dtype=torch.float32, labels=3):
+def small_model(task, *, transform="dft", dtype=torch.float32, labels=3):
     config = FNetConfig(
         vocab_size=40,
         hidden_size=12,
@@ -25,7 +25,7 @@ def small_model(task, *, mixing="dft", dtype=torch.float32, labels=3):
         labels=tuple("abcdef"[:labels]),
     )
     torch.manual_seed(0)
-    return FNet(config, TASKS[task], mixing=mixing, sequence_length=LENGTH, dtype=dtype).eval()
+    return FNet(config, TASKS[task], transform=transform, sequence_length=LENGTH, dtype=dtype).eval()
 
 
 def run(graph, inputs):
@@ -36,13 +36,13 @@ def run(graph, inputs):
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-@pytest.mark.parametrize("mixing", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
 @pytest.mark.parametrize("name", TASKS)
-def test_traced_and_optimized_graphs_agree_with_float64_fft(name, mixing):
+def test_traced_and_optimized_graphs_agree_with_float64_fft(name, transform):
     model = small_model(name)
-    reference = small_model(name, mixing="fft", dtype=torch.float64)
+    reference = small_model(name, transform="fft", dtype=torch.float64)
     reference.load_state_dict({key: value.double() for key, value in model.state_dict().items()})
-    traced = graph_from_model(lowered_from_model(model, mixing))
+    traced = graph_from_model(lowered_from_model(model, transform))
     assert not any(node.op_type == "DFT" for node in traced.graph)
     optimized = optimized_from_graph(traced)
     assert sum(node.op_type == "Gelu" for node in optimized.graph) >= 2

@@ -27,7 +27,7 @@ def task_of_manifest(manifest: Manifest) -> Task:
 
 def lowered_of_manifest(trained: FNet, task: Task, manifest: Manifest) -> LoweredFNet:
     """Lower a float32 model as the bundle's was."""
-    return lowered_for_target(trained, task, manifest.mixing, target=manifest.target, precision=manifest.precision)
+    return lowered_for_target(trained, task, manifest.transform, target=manifest.target, precision=manifest.precision)
 
 
 def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
@@ -74,7 +74,7 @@ def options_of_manifest(
         revision=source.revision if model is None else None,
         output=output,
         tokenizer=manifest.tokenizer.flavour,
-        mixing=manifest.mixing,
+        transform=manifest.transform,
         precision=manifest.precision,
         keep_float32=tuple(keep),
         predict_positions=task_of_manifest(manifest).predict_positions,

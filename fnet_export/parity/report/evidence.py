@@ -37,7 +37,7 @@ def values_from_report(
             "task": plan.task.name,
             "target": options.target,
             "precision": options.precision,
-            "mixing": plan.mixing.name,
+            "transform": plan.transform.name,
             "sequence_length": plan.sequence_length,
         },
         "trained_length": plan.trained_length.values(plan.sequence_length),

@@ -163,7 +163,7 @@ FileInfo file(const Json& value, const std::string& where) {
 Manifest manifest(const Json& value, const std::string& where) {
   const Object object(value, where,
                       {"format_version", "task", "target", "labels", "inputs", "outputs", "sequence_length", "pad_token_id", "tokenizer",
-                       "mixing", "mixing_reason", "precision", "quantization", "source", "tools", "engine", "files"});
+                       "transform", "transform_reason", "precision", "quantization", "source", "tools", "engine", "files"});
   return {object.get("format_version", integer),
           object.get("task", text),
           object.get("target", text),
@@ -173,8 +173,8 @@ Manifest manifest(const Json& value, const std::string& where) {
           object.get("sequence_length", integer),
           object.get("pad_token_id", integer),
           object.get("tokenizer", tokenizer),
-          object.get("mixing", text),
-          object.get("mixing_reason", text),
+          object.get("transform", text),
+          object.get("transform_reason", text),
           object.get("precision", text),
           object.get_optional("quantization", "fnet_runtime.bundle.manifest.Quantization | None", &Json::is_object, quantization),
           object.get("source", source),

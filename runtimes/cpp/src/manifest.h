@@ -59,7 +59,7 @@ struct Manifest {
   std::vector<TensorInfo> inputs, outputs;
   int64_t sequence_length, pad_token_id;
   TokenizerOptions tokenizer;
-  std::string mixing, mixing_reason, precision;
+  std::string transform, transform_reason, precision;
   std::optional<Quantization> quantization;
   Source source;
   Named<std::string> tools;

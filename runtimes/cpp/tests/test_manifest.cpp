@@ -13,7 +13,7 @@ const Json WHOLE = Json::parse(R"({
   "outputs": [{"name": "logits", "dtype": "float32", "axes": ["batch_size", 8, 5]}],
   "sequence_length": 8, "pad_token_id": 3,
   "tokenizer": {"flavour": "fnet-slow", "do_lower_case": false, "keep_accents": true, "remove_space": true},
-  "mixing": "folded", "mixing_reason": "asked for", "precision": "fp32", "quantization": null,
+  "transform": "folded", "transform_reason": "asked for", "precision": "fp32", "quantization": null,
   "source": {"id": "x", "revision": null, "sha256": {"model.safetensors": "ab"}, "random_head": false},
   "tools": {"onnx": "1.0"}, "engine": null,
   "files": {"model.onnx": {"sha256": "", "size_bytes": 1}, "config.json": {"sha256": "", "size_bytes": 1},

@@ -131,8 +131,8 @@ class Manifest:
     sequence_length: int
     pad_token_id: int
     tokenizer: TokenizerOptions
-    mixing: str
-    mixing_reason: str
+    transform: str
+    transform_reason: str
     precision: str
     quantization: Quantization | None
     source: Source
