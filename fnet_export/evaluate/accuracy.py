@@ -16,7 +16,6 @@ from fnet_core.checkpoint.open import model_from_checkpoint
 from fnet_core.config import SIZED_MIXINGS
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_named, task_of_config
-from fnet_export.bundle.folder import tensors_from_task
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.engine.sessions.unpadded_session import UnpaddedSession
 from fnet_export.evaluate.evaluation import (
@@ -33,6 +32,7 @@ from fnet_export.evaluate.metrics import Figure, Metric
 from fnet_export.evaluate.scoring import SCORINGS, guessed, kind_from_task
 from fnet_export.export.manifest import manifest_from_plan
 from fnet_export.export.plan import Plan
+from fnet_export.graph.tensors import tensors_from_task
 
 BUNDLE, OWN_LENGTHS = "bundle", "checkpoint, each text at its own length"
 TORCH = "torch float32"

@@ -12,9 +12,9 @@ from fnet_core.checkpoint.open import model_from_checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task
 from fnet_export.base.progress import Progress
-from fnet_export.bundle.folder import write_graph
 from fnet_export.export.int8 import int8_from_plan
 from fnet_export.export.plan import CALIBRATE, READ, SIMPLIFY, TRACE, Plan
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import LoweredFNet, lowered_from_model
 from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model

@@ -27,7 +27,8 @@ from fnet_runtime.sessions.session import Outputs
 
 from fnet_export.base.errors import AccuracyError, AgreementError, ParityError
 from fnet_export.base.progress import Progress
-from fnet_export.bundle.folder import bundle_folder, files_from_folder, tensors_from_task, write_golden
+from fnet_export.bundle.folder import bundle_folder, files_from_folder
+from fnet_export.bundle.golden import write_golden
 from fnet_export.engine.openvino import ir_from_graph
 from fnet_export.engine.tensorrt import Engine, engine_from_graph
 from fnet_export.evaluate.accuracy import Accuracy, accuracy_from_plan, check_records
@@ -36,6 +37,7 @@ from fnet_export.export.graphs import Graphs, graphs_from_plan, lowered_from_pla
 from fnet_export.export.manifest import manifest_from_plan
 from fnet_export.export.plan import BUILD, CHOICES_PROFILE, EVALUATE, PROVE, WRITE, Plan
 from fnet_export.export.rivals import latency_from_plan
+from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.parity.check import Judgement, parity_from_candidates, runs_of
 from fnet_export.parity.layers import layers_from_models
 from fnet_export.parity.reference import reference_cache, reference_from_model

@@ -35,7 +35,8 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, LABELS, SEQUENCE, VOCAB, Task, task_at_positions, task_named, task_of_config
 from fnet_core.transform import TRANSFORMS
 from fnet_export.base.errors import GraphError, OptionError, OutputError, PrecisionError
-from fnet_export.bundle.folder import EXTERNAL_DATA_ABOVE_BYTES, GOLDEN_POSITIONS, check_output
+from fnet_export.bundle.folder import check_output
+from fnet_export.bundle.golden import GOLDEN_POSITIONS
 from fnet_export.engine.library import Library
 from fnet_export.engine.openvino import openvino_library
 from fnet_export.engine.tensorrt import library_for_target
@@ -45,6 +46,7 @@ from fnet_export.evaluate.labelled import LabelledData, records_from_file
 from fnet_export.evaluate.padding import check_length, line_of_length
 from fnet_export.evaluate.scoring import SCORINGS, kind_from_task
 from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES, TransformChoice, choice_from_name
+from fnet_export.graph.file import EXTERNAL_DATA_ABOVE_BYTES
 from fnet_export.graph.trace import TraceOptions
 from fnet_export.parity.agreement import check_min_agreement
 from fnet_export.parity.report.wording import note_of_random_head

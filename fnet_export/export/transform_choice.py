@@ -16,10 +16,11 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_core.transform import TRANSFORMS
 from fnet_export.base.errors import GraphError
-from fnet_export.bundle.folder import tensors_from_task, write_graph
 from fnet_export.engine.sessions.timing import times_ms
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
+from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 
 AUTO, MEASURE = "auto", "measure"

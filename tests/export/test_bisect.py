@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from fnet_export.base.errors import GraphError, OptionError, ParityError
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
-from fnet_export.bundle.folder import write_graph
 from fnet_export.commands.cli import main
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.export.graphs import lowered_from_plan, trained_from_plan
 from fnet_export.export.manifest import manifest_from_plan
 from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.parts import OrtPart, part_from_graph, part_of_node
 from fnet_export.graph.trace import graph_from_model

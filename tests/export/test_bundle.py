@@ -12,7 +12,9 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import AgreementError, OutputError, ParityError
 from fnet_export.base.progress import Bars, Lines, Progress, Quiet
-from fnet_export.bundle.folder import bundle_folder, check_output, files_from_folder, tensors_from_task, write_graph
+from fnet_export.bundle.folder import bundle_folder, check_output, files_from_folder
+from fnet_export.graph.file import write_graph
+from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.parity.result import ParityReport
 

@@ -14,8 +14,8 @@ from fnet_runtime.pipeline.golden import golden_from_file
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, SEQUENCE, TASKS
-from fnet_export.bundle.folder import lowest_ir_version, write_graph
 from fnet_export.export.graphs import lowered_for_target
+from fnet_export.graph.file import lowest_ir_version, write_graph
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import TraceOptions, graph_from_model
 

@@ -24,8 +24,8 @@ from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import GraphError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import TraceOptions, graph_from_model

@@ -10,12 +10,12 @@ from fnet_runtime.pipeline.pipelines import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 
 from fnet_export.base.errors import EvaluationError, OptionError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.commands.cli import main
 from fnet_export.evaluate.evaluation import records_of_pipeline
 from fnet_export.export.graphs import lowered_from_plan
 from fnet_export.export.manifest import manifest_from_plan
 from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
