@@ -176,8 +176,8 @@ def bert_graphs(model, length, precisions, folder):
     import onnx_ir
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
+    from fnet_export.graph.check import quiet
     from fnet_export.graph.file import write_graph
-    from fnet_export.graph.trace import quiet
     from fnet_export.precision.half import half_from_graph
 
     class Rows(CalibrationDataReader):

@@ -1,31 +1,21 @@
 """From a model to an ONNX graph: traced by torch.onnx, checked by onnx."""
 
-import ast
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
-import onnx
 import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import CheckerPass
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
 from fnet_export.base.errors import GraphError, is_out_of_memory
+from fnet_export.graph.check import checked, quiet
 from fnet_export.graph.lower import LoweredFNet
+from fnet_export.graph.names import name_with_module
 
 MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 18, 20, 25
 """From 20 on GELU is one operator; onnxscript's converter ends at the newest."""
 EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
 """Lengths of the dynamic axes while tracing: unequal, and above 1, which the tracer would take for a constant."""
-
-
-SCOPES = "pkg.torch.onnx.name_scopes"
-"""Where torch.onnx notes the modules of a node."""
 
 TracedModel = FNet | LoweredFNet
 
@@ -78,37 +68,7 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
     graph = program.model
     graph.metadata_props.clear()
     for node in graph.graph:
-        node.name = _name_with_module(node)
+        node.name = name_with_module(node)
         node.metadata_props.clear()  # stack traces carry this machine's paths
         node.doc_string = None
     return checked(graph, f"{task.name}: the traced graph")
-
-
-def _name_with_module(node: ir.Node) -> str:
-    """Name a node by the module that it computes a part of, as in `encoder.blocks.0.intermediate/node_MatMul_31`."""
-    scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))  # from the model to the operator
-    module = scopes[-2].removeprefix("model.") if len(scopes) > 1 else ""
-    return f"{module}/{node.name}" if module else str(node.name)
-
-
-def checked(graph: ir.Model, what: str) -> ir.Model:
-    """Return a graph that onnx.checker passes in full. Raises GraphError."""
-    try:
-        CheckerPass(full_check=True)(graph)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise GraphError(f"{what} is not valid ONNX: {error}") from error
-    return graph
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the talk of the tracer and the simplifier off the terminal: a library does not print."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
