@@ -12,8 +12,9 @@ from pathlib import Path
 from fnet_runtime.bundle.manifest import EVIDENCE, MANIFEST, FileInfo, Manifest, file_info
 from fnet_runtime.errors import BundleError
 
-from fnet_export.base.errors import AccuracyError, AgreementError, OutputError, ParityError
+from fnet_export.base.errors import OutputError
 from fnet_export.base.writable import check_free, check_place, held, new_folder, set_aside
+from fnet_export.parity.report.evidence import AccuracyError, AgreementError, ParityError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> It
                 yield folder
                 _replace(folder, output)
             except ParityError as error:
-                raise type(error)(f"{error}; {_kept_as_failed(folder, output, error)}", error.report, error.values) from error
+                raise type(error)(f"{error}; {_kept_as_failed(folder, output, error)}", error.evidence) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:

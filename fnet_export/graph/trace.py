@@ -1,13 +1,11 @@
 """From a model to an ONNX graph: traced by torch.onnx, checked by onnx."""
 
-from dataclasses import dataclass
-
 import onnx_ir as ir
 import torch
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
-from fnet_export.base.errors import GraphError, is_out_of_memory
+from fnet_export.base.errors import GraphError, OptionError, is_out_of_memory
 from fnet_export.graph.check import checked, quiet
 from fnet_export.graph.lower import LoweredFNet
 from fnet_export.graph.names import name_with_module
@@ -20,24 +18,20 @@ EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
 TracedModel = FNet | LoweredFNet
 
 
-@dataclass(frozen=True, kw_only=True)
-class TraceOptions:
-    """How a model is traced. `opset` is the ONNX operator set, 18 to 25; raises GraphError for another."""
-
-    opset: int = DEFAULT_OPSET
-
-    def __post_init__(self) -> None:
-        if not MIN_OPSET <= self.opset <= MAX_OPSET:
-            raise GraphError(f"opset: expected {MIN_OPSET} to {MAX_OPSET}, found {self.opset}")
+def check_opset(opset: int) -> None:
+    """Raise OptionError for an operator set other than 18 to 25."""
+    if not MIN_OPSET <= opset <= MAX_OPSET:
+        raise OptionError(f"--opset: expected {MIN_OPSET} to {MAX_OPSET}, found {opset}")
 
 
-def graph_from_model(model: TracedModel, options: TraceOptions | None = None) -> ir.Model:
+def graph_from_model(model: TracedModel, *, opset: int = DEFAULT_OPSET) -> ir.Model:
     """Trace a model in evaluation mode: dynamic batch (and choices), fixed sequence length, the task's tensor names.
 
     Most weights of the graph are views of the model's own.
 
-    Raises GraphError when torch.onnx cannot trace it.
+    `opset` is the ONNX operator set, 18 to 25. Raises OptionError for another, GraphError when torch.onnx cannot trace the model.
     """
+    check_opset(opset)
     task = model.task
     lengths = EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
     open_axes = {name: torch.export.Dim(name) for name in DYNAMIC_AXES}
@@ -56,7 +50,7 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
                 input_names=list(task.inputs),
                 output_names=list(task.outputs),
                 dynamic_shapes=dynamic,
-                opset_version=(options or TraceOptions()).opset,
+                opset_version=opset,
                 optimize=True,  # else torch's chunk stays a SplitToSequence, which TensorRT cannot parse
                 verbose=False,
             )

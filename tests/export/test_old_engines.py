@@ -17,7 +17,7 @@ from fnet_core.tasks import BATCH, CHOICES, SEQUENCE, TASKS
 from fnet_export.export.graphs import lowered_for_target
 from fnet_export.graph.file import lowest_ir_version, write_graph
 from fnet_export.graph.optimize import optimized_from_graph
-from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.graph.trace import graph_from_model
 
 SCRIPT = ROOT / "tests" / "golden" / "old_engine.py"
 OLDEST = {18: ("onnxruntime-1.16", "onnxruntime-1.17", "openvino-2024.6"), 20: ("onnxruntime-1.17", "openvino-2024.6")}

@@ -10,7 +10,7 @@ from fnet_core.tasks import INPUT_NAMES, TASKS
 from fnet_export.base.errors import GraphError
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
-from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.graph.trace import graph_from_model
 
 LENGTH = 7
 
@@ -74,7 +74,7 @@ def test_same_model_same_bytes_and_no_paths():
 
 @pytest.mark.parametrize("opset", [18, 20, 25])
 def test_every_opset_that_is_accepted_is_traced(opset):
-    graph = graph_from_model(small_model("masked-lm"), TraceOptions(opset=opset))
+    graph = graph_from_model(small_model("masked-lm"), opset=opset)
     assert graph.opset_imports[""] == opset
 
 
