@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
 from fnet_runtime.errors import SessionError
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
+from support.checkpoints import LENGTH, VOCABULARY, save_tiny, tiny_config
+from support.exports import export, options_from
+from support.paths import GOLDEN
 
 import fnet_export
 from fnet_core.fnet import FNet
@@ -24,7 +26,7 @@ from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement, ac
 from fnet_export.evaluate.evaluation import Evaluation, Limits
 from fnet_export.evaluate.metrics import share
 from fnet_export.export.graphs import graphs_from_plan
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
 from fnet_export.parity.report.accuracy import table_from_evaluation, values_from_accuracy
 from fnet_export.parity.report.files import html_from_values
 from fnet_export.parity.report.junit import junit_from_values
@@ -32,7 +34,7 @@ from fnet_export.texts.emails import emails
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 TEXTS = [" ".join(text.split()[: 3 + i % 9]) for i, text in enumerate(emails()[:24])]
-FULL = json.loads((Path(__file__).parent / "parity" / "full.json").read_text())
+FULL = json.loads((GOLDEN / "parity" / "full.json").read_text())
 SCHEMA = json.loads((Path(fnet_export.__file__).parent / "parity" / "report" / "parity.schema.json").read_text())
 
 
@@ -60,7 +62,7 @@ def written(path, records):
 def plan_of(folder, task="sequence-classification", records=None, **options):
     data = written(folder / "data.jsonl", records_of(task) if records is None else records)
     chosen = {"task": task, "target": "onnx", "model": str(folder), "output": folder / "none"}
-    return plan_from_options(ExportOptions(**chosen, evaluation=data, **options))
+    return plan_from_options(options_from(**chosen, evaluation=data, **options))
 
 
 def evaluation_of(plan):

@@ -9,12 +9,14 @@ import onnx_ir as ir
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import LENGTH, VOCABULARY, export, replaced, save_tiny
-from export.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
 from fnet_runtime.bundle.manifest import MODEL, manifest_from_folder
 from fnet_runtime.pipeline.golden import Golden
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
+from support.bundles import replaced
+from support.checkpoints import LENGTH, VOCABULARY, save_tiny
+from support.exports import export, options_from
+from support.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
 
 from fnet_export.base.errors import GraphError, OptionError, ParityError
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
@@ -22,7 +24,7 @@ from fnet_export.commands.cli import main
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.export.graphs import lowered_from_plan, trained_from_plan
 from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.parts import OrtPart, part_from_graph, part_of_node
@@ -46,7 +48,7 @@ def samples_of(subject):
 def plan_of(checkpoint, *, task="sequence-classification", precision="fp32", **options):
     target = "tensorrt-rtx" if precision in HALVES else "onnx"
     return plan_from_options(
-        ExportOptions(task=task, target=target, model=str(checkpoint), output=checkpoint / "b", precision=precision, **options)
+        options_from(task=task, target=target, model=str(checkpoint), output=checkpoint / "b", precision=precision, **options)
     )
 
 

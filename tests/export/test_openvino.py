@@ -7,9 +7,10 @@ import onnx
 import openvino
 import pytest
 from click.testing import CliRunner
-from conftest import CPP_ROW, export, save_tiny
 from fnet_runtime.bundle.manifest import ALWAYS, EVIDENCE, IR, IR_DATA, MANIFEST, MODEL, EngineInfo, manifest_from_folder
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
+from support.checkpoints import save_tiny
+from support.exports import CPP_ROW, export
 
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EngineError

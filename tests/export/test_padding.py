@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import LENGTH, VOCABULARY, export, save_tiny, tiny_config
 from fnet_runtime.bundle.manifest import manifest_from_folder
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.console import Console
 from scipy.special import log_softmax
+from support.checkpoints import LENGTH, VOCABULARY, save_tiny, tiny_config
+from support.exports import export, options_from
 
 from fnet_core.checkpoint.open import checkpoint_from_name, model_from_checkpoint
 from fnet_core.fnet import FNet
@@ -25,7 +26,7 @@ from fnet_export.commands.cli import main
 from fnet_export.commands.padding import table_from_drift
 from fnet_export.evaluate.padding import Drift, Figures, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
 from fnet_export.evaluate.padding_chart import svg_from_drift
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
 from fnet_export.texts.samples import MASKED_EVERY
 from fnet_export.texts.tokenizer.trained_length import Statement, TrainedLength
 
@@ -350,7 +351,7 @@ def test_the_built_in_model_is_found_by_its_name(bundle):
 def test_an_export_at_another_length_must_be_accepted(checkpoint, tmp_path):
     options = {"task": "sequence-classification", "target": "onnx", "model": str(checkpoint), "output": tmp_path / "b"}
     with pytest.raises(OptionError) as refused:
-        plan_from_options(ExportOptions(**options, sequence_length=16))
+        plan_from_options(options_from(**options, sequence_length=16))
     text = str(refused.value)
     assert text.startswith(
         "--sequence-length: sequence length 16 is not the checkpoint's 32 (assumed from config.json (max_position_embeddings)), "
@@ -359,10 +360,10 @@ def test_an_export_at_another_length_must_be_accepted(checkpoint, tmp_path):
     assert text.endswith(
         " times as fast (torch float32 with torch.fft, one row). Add --accept-drift to export at this length all the same"
     )
-    caution, note = plan_from_options(ExportOptions(**options, sequence_length=16, accept_drift=True)).notes
+    caution, note = plan_from_options(options_from(**options, sequence_length=16, accept_drift=True)).notes
     assert caution.startswith("no file states the length that training padded to")
     assert note.rpartition("; ")[0] in text
-    assert plan_from_options(ExportOptions(**options, accept_drift=True)).notes == (caution,)
+    assert plan_from_options(options_from(**options, accept_drift=True)).notes == (caution,)
     arguments = ["--task", "ner", "--random-head", "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "b")]
     done = CliRunner().invoke(main, [*arguments, "--sequence-length", "16"])
     assert (done.exit_code, "Add --accept-drift" in done.stderr) == (2, True)
@@ -378,7 +379,7 @@ def test_the_line_says_what_the_drift_is(tmp_path, task):
     options = {"task": task, "target": "onnx", "model": str(checkpoint), "output": tmp_path / "b", "accept_drift": True}
     if task == "masked-lm":
         options["predict_positions"] = 3
-    _, note = plan_from_options(ExportOptions(**options, sequence_length=256)).notes
+    _, note = plan_from_options(options_from(**options, sequence_length=256)).notes
     assert "of 16 texts fit, " in note
     for name in TASKS[task].outputs:
         assert f"; {name}: " in note
