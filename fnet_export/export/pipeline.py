@@ -126,7 +126,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
 def check_labelled_data(plan: Plan) -> None:
     """Encode the labelled data of a plan, if there are any. Raises EvaluationError for a record that cannot be answered."""
     if plan.evaluation is not None:
-        check_records(_subject(plan, None), plan.evaluation)
+        check_records(subject_from_plan(plan, None), plan.evaluation)
 
 
 def _measured(plan: Plan, progress: Progress) -> Plan:
@@ -217,7 +217,8 @@ def _with_range(plan: Plan, report: ParityReport, headroom: Headroom | None) -> 
     return replace(report, rows=(*report.rows, row_from_headroom(headroom, kept=bool(graph.keep_float32))))
 
 
-def _subject(plan: Plan, engine: EngineInfo | None) -> Subject:
+def subject_from_plan(plan: Plan, engine: EngineInfo | None) -> Subject:
+    """Return what labelled data score: the bundle of a plan, with its engine if it has one, and its model."""
     return Subject(
         manifest=manifest_from_plan(plan, engine=engine),
         tokenizer=plan.tokenizer.tokenizer,
@@ -232,7 +233,7 @@ def _accuracy(plan: Plan, folder: Path, engine: EngineInfo | None, progress: Pro
         return None
     progress.stage(EVALUATE)
     limits = Limits(min_accuracy=plan.options.proof.min_accuracy)
-    return accuracy_from_folder(folder, _subject(plan, engine), plan.evaluation, limits, on_progress=progress.step)
+    return accuracy_from_folder(folder, subject_from_plan(plan, engine), plan.evaluation, limits, on_progress=progress.step)
 
 
 def _write_golden(plan: Plan, folder: Path, samples: Samples, proved: _Proved) -> None:

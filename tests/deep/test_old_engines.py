@@ -58,7 +58,7 @@ def bundles(whole_bundle, checkpoint, tmp_path_factory):
     root = tmp_path_factory.mktemp("bundles")
     made = {(20, "fp32"): shutil.copytree(whole_bundle, root / "20-fp32")}
     for opset, precision in ((18, "fp32"), (18, INT8), (20, INT8)):
-        options = {"precision": precision, "trace": TraceOptions(opset=opset)}
+        options = {"precision": precision, "opset": opset}
         made[opset, precision] = export(checkpoint, root / f"{opset}-{precision}", **options).folder
     return {key: case(folder, golden_from_file(folder / GOLDEN).inputs) for key, folder in made.items()}
 

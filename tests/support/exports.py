@@ -19,7 +19,10 @@ PARTS = {
     "model": (
         ModelOptions,
         {"model": "checkpoint"}
-        | {name: name for name in ("task", "revision", "tokenizer", "sequence_length", "accept_drift", "predict_positions", "random_head")},
+        | {
+            name: name
+            for name in ("task", "revision", "tokenizer", "sequence_length", "accept_drift", "predict_positions", "random_head")
+        },
     ),
     "graph": (GraphOptions, {name: name for name in ("transform", "opset", "simplify", "precision", "keep_float32")}),
     "calibration": (

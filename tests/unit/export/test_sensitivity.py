@@ -42,7 +42,7 @@ def built_in(tmp_path_factory):
     write_graph(graph, folder / MODEL)
     manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
     pipeline = Pipeline(manifest=manifest, tokenizer=tokenizer, session=OrtSession(folder / MODEL, manifest.inputs), golden=folder)
-    samples = samples_from_texts(plan.task, tokenizer, texts_from_file(None).texts[:16], sequence_length=64, choices=1)
+    samples = samples_from_texts(plan.trained.task, tokenizer, texts_from_file(None).texts[:16], sequence_length=64, choices=1)
     products = products_from_graph(graph, layers)
     names = [str(product.activation.name) for product in products]
     bounds = bounds_from_graph(folder / MODEL, names, manifest.inputs, samples, MINMAX, cache=folder)

@@ -7,7 +7,7 @@ import torch
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES, TASKS
-from fnet_export.base.errors import GraphError
+from fnet_export.base.errors import OptionError
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
@@ -80,5 +80,5 @@ def test_every_opset_that_is_accepted_is_traced(opset):
 
 @pytest.mark.parametrize("opset", [17, 26])
 def test_other_opsets_are_refused(opset):
-    with pytest.raises(GraphError, match=f"opset: expected 18 to 25, found {opset}"):
-        TraceOptions(opset=opset)
+    with pytest.raises(OptionError, match=f"--opset: expected 18 to 25, found {opset}"):
+        graph_from_model(small_model("masked-lm"), opset=opset)
