@@ -2,8 +2,11 @@ import dataclasses
 import functools
 import json
 import shutil
+from importlib import resources
 from pathlib import Path
 
+import fnet_runtime.bundle
+import jsonschema
 import pytest
 import torch
 import transformers
@@ -24,6 +27,10 @@ from fnet_export.export.plan import ExportOptions, plan_from_options
 CPP_ROW = "C++ runtime, final graph"
 VOCABULARY = Path(__file__).parent / "golden" / "bpe.model"
 LENGTH = 32
+MANIFEST_SCHEMA = jsonschema.Draft202012Validator(
+    json.loads(resources.files(fnet_runtime.bundle).joinpath("manifest.schema.json").read_text())
+)
+"""Every bundle that a test exports must be valid by it."""
 
 
 def tiny_config(**changes):
@@ -72,7 +79,9 @@ def save_fresh(folder, task="sequence-classification"):
 def export(checkpoint, output, *, task="sequence-classification", target="onnx", **options):
     """Export a checkpoint; without one, the built-in model."""
     chosen = ExportOptions(task=task, target=target, model=str(checkpoint) if checkpoint else None, output=output, **options)
-    return bundle_from_plan(plan_from_options(chosen), Quiet())
+    done = bundle_from_plan(plan_from_options(chosen), Quiet())
+    MANIFEST_SCHEMA.validate(json.loads((done.folder / MANIFEST).read_text()))
+    return done
 
 
 def replaced(bundle, name, data):

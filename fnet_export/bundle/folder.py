@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import safetensors.numpy
+from fnet_runtime.bundle.golden import INPUT, LIMIT, REFERENCE
 from fnet_runtime.bundle.manifest import EVIDENCE, MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
 from fnet_runtime.errors import BundleError
-from fnet_runtime.pipeline.golden import INPUT, LIMIT, REFERENCE
 from fnet_runtime.sessions.session import Ids, Outputs
 from onnx.helper import find_min_ir_version_for, make_opsetid
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES
+from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich.console import Console
 
 from fnet_export.base.environment import environment_of_host
@@ -29,7 +29,7 @@ BAD_INPUT, USAGE, NOT_MEASURED = 1, 2, 4
     "--runtime",
     "runtimes",
     multiple=True,
-    type=click.Choice(RUNTIMES),
+    type=click.Choice(RUNTIME_CHOICES),
     default=("auto",),
     help="auto is a bundle's own; repeatable.",
 )

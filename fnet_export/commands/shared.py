@@ -1,6 +1,5 @@
 """How a command shows what it does and how it ends: --quiet and --json, progress, a result, an error."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
+from fnet_runtime.bundle.strict_json import json_from_values
 from rich.console import Console
 
 from fnet_export.base.errors import OutputError
-from fnet_export.base.finite import finite
 from fnet_export.base.progress import Bars, Lines, Progress, Quiet
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -41,7 +40,7 @@ def console_of_result(*, as_json: bool, quiet: bool) -> Console:
 
 def print_json(values: Mapping[str, Any]) -> None:
     """Print one JSON object; numbers that are not finite, which JSON lacks, are null."""
-    click.echo(json.dumps(finite(values), ensure_ascii=False, allow_nan=False))
+    click.echo(json_from_values(values))
 
 
 def fail(message: str, code: int, *, as_json: bool, more: Mapping[str, Any] | None = None) -> NoReturn:

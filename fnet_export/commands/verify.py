@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipeline.pipelines import RUNTIMES
+from fnet_runtime.sessions.runtimes import RUNTIME_CHOICES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -28,7 +28,9 @@ BAD_INPUT, USAGE, CHECK_FAILED, NOTHING_RAN = 1, 2, 3, 4
 
 @click.command(context_settings={"show_default": True})
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is every one that the bundle has a file for.")
+@click.option(
+    "--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto: every runtime that the bundle has a file for."
+)
 @click.option("--atol", type=float, metavar="X", help="Allow X, and no more than --rtol adds, in place of the bundle's own limit.")
 @click.option("--rtol", type=float, metavar="X", help="Allow X times an output's largest reference, added to --atol.")
 @output_options

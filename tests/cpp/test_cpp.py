@@ -18,7 +18,7 @@ from cpp_build import CPP, LIBRARY
 from fnet_runtime.bundle.manifest import MANIFEST
 from fnet_runtime.command.cli import main
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.pipeline.open import load
 from hostile import HOSTILE
 from network import Network
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import export, replaced, save_tiny
 from fnet_runtime.errors import NoDeviceError
-from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.pipeline.open import load
 
 from fnet_core.tasks import TASKS
 

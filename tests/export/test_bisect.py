@@ -11,8 +11,8 @@ import torch
 from click.testing import CliRunner
 from conftest import LENGTH, VOCABULARY, export, replaced, save_tiny
 from export.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
+from fnet_runtime.bundle.golden import Golden
 from fnet_runtime.bundle.manifest import MODEL, manifest_from_folder
-from fnet_runtime.pipeline.golden import Golden
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 

@@ -9,8 +9,8 @@ import onnx_ir as ir
 import pytest
 from conftest import export, tiny_config
 from environments import ROOT, python_of
+from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, INT8, MODEL
-from fnet_runtime.pipeline.golden import golden_from_file
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, SEQUENCE, TASKS

@@ -2,7 +2,7 @@
 
 import golden_tokenizer
 import pytest
-from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.pipeline.open import load
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from threads import differing
 

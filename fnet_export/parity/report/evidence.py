@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from fnet_runtime.bundle.manifest import FileInfo
+from fnet_runtime.bundle.strict_json import plain
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.finite import finite
 from fnet_export.evaluate.accuracy import Accuracy
 from fnet_export.export.plan import Plan
 from fnet_export.parity.compare import LOG10_EDGES
@@ -73,8 +73,8 @@ def values_from_report(
         "environment": asdict(environment_of_host()),
         "files": {name: asdict(info) for name, info in files.items()},
     }
-    found: dict[str, Any] = finite(values)
-    return found
+    finite: dict[str, Any] = plain(values)
+    return finite
 
 
 def _row(row: Row) -> dict[str, Any]:
