@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
-from fnet_runtime.pipeline.golden import INPUT, LIMIT, REFERENCE
+from fnet_runtime.bundle.golden import INPUT, LIMIT, REFERENCE
 from fnet_runtime.sessions.session import Ids, Outputs
 
 from fnet_core.tasks import SEQUENCE, Task

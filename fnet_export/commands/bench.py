@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES
+from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich.console import Console
 
 from fnet_export.base.environment import environment_of_host
@@ -27,7 +27,7 @@ from fnet_export.commands.shared import console_of_result, fail, print_json, pri
     "--runtime",
     "runtimes",
     multiple=True,
-    type=click.Choice(RUNTIMES),
+    type=click.Choice(RUNTIME_CHOICES),
     default=("auto",),
     help="auto is a bundle's own; repeatable.",
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
-from fnet_runtime.pipeline.golden import golden_from_file
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.markup import escape

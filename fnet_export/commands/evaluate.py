@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES, load
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -59,7 +60,7 @@ class Result:
     help="Exit 3 when the main metric is further below the baseline's; 0.5 is half a point of 100.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read the first N records only.")
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is each bundle's own engine.")
+@click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto is each bundle's own engine.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime may use.  [default: all]")
 @output_options
 def evaluate(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 from fnet_runtime.bundle.manifest import Manifest
-from fnet_runtime.pipeline.answer_text import escaped
-from fnet_runtime.pipeline.pipelines import runtimes_from_manifest
+from fnet_runtime.command.answer_text import escaped
+from fnet_runtime.sessions.runtimes import runtimes_from_manifest
 from fnet_runtime.tokenizer.tokenizer import SLOW, TokenizerOptions
 from rich.filesize import decimal
 from rich.markup import escape

@@ -1,6 +1,5 @@
 """How a command shows what it does and how it ends: progress, a result, an error."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,11 +7,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.errors import SessionError
 from rich.console import Console
 
 from fnet_export.base.errors import BAD_INPUT, ENGINE_FAILED, OutputError
-from fnet_export.base.finite import finite
 from fnet_export.base.progress import Bars, Lines, Progress, Quiet
 
 
@@ -39,7 +38,7 @@ def print_lines(console: Console, lines: Iterable[str]) -> None:
 
 def print_json(values: Mapping[str, Any]) -> None:
     """Print one JSON object; numbers that are not finite are null, because JSON cannot hold them."""
-    click.echo(json.dumps(finite(values), ensure_ascii=False, allow_nan=False))
+    click.echo(json_from_values(values))
 
 
 def exit_code_of(error: Exception) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from fnet_runtime.pipeline.pipelines import RUNTIMES
+from fnet_runtime.sessions.runtimes import RUNTIME_CHOICES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -26,7 +26,9 @@ from fnet_export.parity.tolerance import tolerance_from_options
 
 @click.command(context_settings={"show_default": True})
 @bundle_argument
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is every one that the bundle has a file for.")
+@click.option(
+    "--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto is every one that the bundle has a file for."
+)
 @atol_option
 @rtol_option
 @output_options

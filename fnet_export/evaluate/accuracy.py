@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fnet_runtime.bundle.manifest import GOLDEN, Manifest
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.pipeline.pipelines import ONNXRUNTIME, Pipeline, runtime_from_name, session_from_bundle
+from fnet_runtime.pipeline.pipeline import Pipeline
+from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name, session_from_bundle
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 

@@ -9,8 +9,8 @@ from fnet_runtime.bundle.manifest import BF16, FP32, OPENVINO, EngineInfo, Tenso
 from fnet_runtime.install import install_line
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.runtimes import SessionOptions, session_from_options
 from fnet_runtime.sessions.session import Session
-from fnet_runtime.sessions.trt_session import TrtSession
 
 from fnet_export.engine.sessions.cpp_session import CppSession
 from fnet_export.engine.sessions.torch_session import TorchSession
@@ -69,9 +69,7 @@ def candidates_from_plan(plan: Plan, graphs: Graphs, folder: Path, engine: Engin
     if engine is None:
         return _asked_for(plan, rows)
     file = folder / engine.file
-    run: Opener = partial(TrtSession, file, engine, inputs)
-    if engine.library == OPENVINO:
-        run = partial(OpenVinoSession, file, inputs, precision=precision)
+    run = partial(session_from_options, SessionOptions(file=file, inputs=inputs, precision=precision, engine=engine))
     name = "OpenVINO, model.xml" if engine.library == OPENVINO else f"{engine.library} engine"
     return _asked_for(plan, [*rows, Candidate(name=name, open=run, precision=precision, shipped=True)])
 

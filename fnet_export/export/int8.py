@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import onnx_ir as ir
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 
 from fnet_export.base.progress import Progress

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, MODEL, OPENVINO, EngineInfo, TensorInfo
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.sessions.openvino_session import OpenVinoSession, precision_on_cpu
-from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.openvino_session import precision_on_cpu
+from fnet_runtime.sessions.runtimes import SessionOptions, session_from_options
 from fnet_runtime.sessions.session import Session
 from fnet_runtime.sessions.trt_session import TrtSession
 
@@ -66,12 +66,9 @@ def latency_from_plan(
 
 def _opened(file: Path, precision: str, engine: EngineInfo | None, inputs: tuple[TensorInfo, ...], stack: ExitStack) -> Session:
     """Open a graph or an engine, until the stack ends."""
-    if engine is None:
-        return OrtSession(file, inputs)
-    if engine.library == OPENVINO:
-        return OpenVinoSession(file, inputs, precision=precision)
-    session = TrtSession(file, engine, inputs)
-    stack.callback(session.close)
+    session = session_from_options(SessionOptions(file=file, inputs=inputs, precision=precision, engine=engine))
+    if isinstance(session, TrtSession):
+        stack.callback(session.close)
     return session
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import MODEL
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
 

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, INT8, MODEL
-from fnet_runtime.pipeline.golden import golden_from_file
 from support.checkpoints import tiny_config
 from support.environments import ROOT, python_of
 from support.exports import export

@@ -8,8 +8,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from click.testing import CliRunner
+from fnet_runtime.bundle.golden import Golden
 from fnet_runtime.bundle.manifest import MODEL, manifest_from_folder
-from fnet_runtime.pipeline.golden import Golden
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from support.bundles import replaced

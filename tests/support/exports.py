@@ -1,5 +1,12 @@
 """Export as the command line does. No other file of the tests makes the options of an export."""
 
+import json
+from importlib import resources
+
+import fnet_runtime.bundle
+import jsonschema
+from fnet_runtime.bundle.manifest import MANIFEST
+
 from fnet_export.base.progress import Quiet
 from fnet_export.export.options import (
     CalibrationOptions,
@@ -15,6 +22,10 @@ from fnet_export.export.plan import plan_from_options
 from fnet_export.parity.tolerance import tolerance_from_options
 
 CPP_ROW = "C++ runtime, final graph"
+MANIFEST_SCHEMA = jsonschema.Draft202012Validator(
+    json.loads(resources.files(fnet_runtime.bundle).joinpath("manifest.schema.json").read_text())
+)
+"""Every bundle that a test exports must be valid by it."""
 PARTS = {
     "model": (
         ModelOptions,
@@ -52,4 +63,6 @@ def options_from(*, atol=None, rtol=None, **flat):
 def export(checkpoint, output, *, task="sequence-classification", target="onnx", **options):
     """Export a checkpoint; without one, the built-in model."""
     chosen = options_from(task=task, target=target, model=str(checkpoint) if checkpoint else None, output=output, **options)
-    return bundle_from_plan(plan_from_options(chosen), Quiet())
+    done = bundle_from_plan(plan_from_options(chosen), Quiet())
+    MANIFEST_SCHEMA.validate(json.loads((done.folder / MANIFEST).read_text()))
+    return done

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.bundle.strict_json import plain
 
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.errors import CHECK_FAILED, FNetExportError
-from fnet_export.base.finite import finite
 from fnet_export.engine.sessions.timing import Latency
 from fnet_export.evaluate.accuracy import Accuracy
 from fnet_export.parity.compare import LOG10_EDGES
@@ -134,8 +134,8 @@ def values_from_evidence(evidence: Evidence) -> dict[str, Any]:
         "environment": asdict(environment_of_host()),
         "files": {name: asdict(info) for name, info in manifest.files.items()},
     }
-    found: dict[str, Any] = finite(values)
-    return found
+    finite: dict[str, Any] = plain(values)
+    return finite
 
 
 def _replaced_rule(tolerance: Tolerance | None) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MODEL
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 from support.exports import options_from
 
