@@ -15,8 +15,8 @@ from support.exports import export
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, SEQUENCE, TASKS
-from fnet_export.export.graphs import lowered_for_target
 from fnet_export.graph.file import lowest_ir_version, write_graph
+from fnet_export.graph.lower import lowered_for_target
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 
