@@ -196,7 +196,7 @@ def test_positions_and_lengths_go_with_int8(tmp_path):
     ).folder
     pipe = fnet_runtime.load(folder)
     assert all(check.passed for check in pipe.self_test())
-    assert np.isfinite([answer.score for mask in pipe("the [MASK] fox [MASK]") for answer in mask]).all()
+    assert np.isfinite([answer.score for mask in pipe.fill_mask("the [MASK] fox [MASK]").masks for answer in mask]).all()
     assert IR in manifest_from_folder(folder).files
 
 

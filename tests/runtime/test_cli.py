@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 import math
@@ -15,7 +16,7 @@ from conftest import LENGTH, export, replaced, save_tiny
 from fnet_runtime.bundle.manifest import MANIFEST
 from fnet_runtime.command.answer_text import text_from_answer
 from fnet_runtime.command.cli import _standard_input, main
-from fnet_runtime.command.texts import Place, batches_of_lines
+from fnet_runtime.command.texts import Place, batches_of_lines, whole_text
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.answers import (
     Answer,
@@ -209,7 +210,7 @@ class Arriving:
 def test_lines_are_batched_as_they_arrive(monkeypatch):
     def numbers(*parts, more):
         monkeypatch.setattr("fnet_runtime.command.texts._has_more", lambda file: more)
-        batches = batches_of_lines(Arriving(*parts), "-", 3)
+        batches = batches_of_lines(Arriving(*parts), "-", 3, 99)
         return [[(place.number, text) for place, text in batch] for batch in batches]
 
     parts = [b"a\nb", b"b\r\nc\n", b"", b"d"]
@@ -218,6 +219,51 @@ def test_lines_are_batched_as_they_arrive(monkeypatch):
     assert numbers(more=True) == []
     assert numbers(b"\n\n", more=True) == [[(1, ""), (2, "")]]
     assert str(Place("x", 3)) == "x, line 3"
+
+
+def test_of_a_long_line_only_the_beginning_is_kept(monkeypatch):
+    monkeypatch.setattr("fnet_runtime.command.texts._has_more", lambda file: True)
+    ((fits, long, next_one, last),) = batches_of_lines(
+        Arriving(b"ab\xc3", b"\xa9\r\n", b"abc", b"de\r", b"\nf\n", b"x" * 9), "-", 4, 4
+    )
+    assert (fits[1], next_one[1]) == ("abé", "f")
+    refused = "expected a text of at most 4 bytes of UTF-8, found {}; max_text_bytes (fnet-run: --max-text-bytes) sets the bound"
+    assert [str(text) for _, text in (long, last)] == [refused.format(5), refused.format(9)]
+    assert last[0] == Place("-", 4)
+
+
+class Huge:
+    """A file without an end: whoever reads more than `most` bytes fails the test."""
+
+    def __init__(self, most):
+        self.most = most
+
+    def fileno(self):
+        raise io.UnsupportedOperation
+
+    def read(self, size):
+        assert 0 <= size <= self.most
+        return b"a" * size
+
+
+def test_no_more_of_a_huge_file_is_read_than_the_bound(bundle, tmp_path):
+    with pytest.raises(InputError, match="^-: expected a text of at most 9 bytes of UTF-8, found more; max_text_bytes"):
+        whole_text(Huge(10), "-", 9)
+    sparse = tmp_path / "huge"
+    with sparse.open("wb") as file:
+        file.truncate(1 << 40)
+    shown = run(bundle, "--file", sparse)
+    told = f"error: {sparse}: expected a text of at most 33554432 bytes of UTF-8, found {1 << 40}; max_text_bytes"
+    assert (shown.exit_code, shown.stdout, shown.stderr.startswith(told)) == (1, "", True)
+
+
+def test_quiet_does_not_say_which_texts_were_cut(bundle):
+    words = [bundle, "--text", "the lazy dog and the quick fox " * 10]
+    loud, quiet = run(*words), run(*words, "--quiet")
+    assert (loud.stdout, loud.exit_code) == (quiet.stdout, quiet.exit_code)
+    assert ("note: " in loud.stderr, quiet.stderr) == (True, "")
+    failed = run(bundle, "-", "--lines", "--quiet", stdin=b"\xff\n")
+    assert (failed.exit_code, failed.stderr.startswith("error: 1 of 1 texts could not be answered")) == (1, True)
 
 
 def answering(bundle, *words, **options):
