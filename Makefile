@@ -37,7 +37,7 @@ cpp-aarch64: setup
 		command -v $$tool >/dev/null || { echo "$$tool is missing; apt-get install g++-aarch64-linux-gnu qemu-user" >&2; exit 1; }; done
 	scripts/aarch64_sysroot.sh runtimes/cpp/build/aarch64-sysroot
 	scripts/onnxruntime_sdk.sh runtimes/cpp/build/onnxruntime-aarch64 aarch64
-	$(BIN)/python -m pytest tests/cpp/test_aarch64.py
+	$(BIN)/python -m pytest tests/deep/cpp/test_aarch64.py
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
 # (Tests install onnxruntime-*, openvino-* and transformers-4 themselves, to run what an export writes in old releases.)

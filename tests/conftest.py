@@ -1,96 +1,19 @@
-import dataclasses
+"""The checkpoints and bundles that tests share, each made once, and what holds for every test."""
+
+import fcntl
 import functools
-import json
+import os
 import shutil
-from importlib import resources
 from pathlib import Path
 
-import fnet_runtime.bundle
-import jsonschema
 import pytest
 import torch
-import transformers
-from fnet_runtime.bundle.manifest import MANIFEST, file_info
-from fnet_runtime.tokenizer.tokenizer import Tokenizer
-from safetensors.torch import save_file
+from support.checkpoints import save_tiny
+from support.cpp_build import built_from_preset
+from support.exports import export
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-from fnet_core.checkpoint.open import module_names
-from fnet_core.config import FNetConfig
-from fnet_core.fnet import FNet
-from fnet_core.tasks import TASKS
-from fnet_export.base.progress import Quiet
-from fnet_export.engine.sessions.cpp_session import PROGRAM_VARIABLE
-from fnet_export.export.pipeline import bundle_from_plan
-from fnet_export.export.plan import ExportOptions, plan_from_options
-
-CPP_ROW = "C++ runtime, final graph"
-VOCABULARY = Path(__file__).parent / "golden" / "bpe.model"
-LENGTH = 32
-MANIFEST_SCHEMA = jsonschema.Draft202012Validator(
-    json.loads(resources.files(fnet_runtime.bundle).joinpath("manifest.schema.json").read_text())
-)
-"""Every bundle that a test exports must be valid by it."""
-
-
-def tiny_config(**changes):
-    config = FNetConfig(
-        vocab_size=Tokenizer.from_file(VOCABULARY).vocab_size,
-        hidden_size=12,
-        num_hidden_layers=2,
-        intermediate_size=10,
-        max_position_embeddings=LENGTH,
-        labels=("A", "B", "C"),
-    )
-    return dataclasses.replace(config, **changes)
-
-
-def save_tiny(folder, task="sequence-classification", **changes):
-    """A whole checkpoint of random weights for one task."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = tiny_config(**changes)
-    torch.manual_seed(3)
-    model = FNet(config, TASKS[task])
-    for value in model.parameters():
-        torch.nn.init.normal_(value, std=0.3)
-    modules = dict(model.named_modules())
-    tensors = {
-        f"{key}.{kind}": value.detach().clone()
-        for key, name in module_names(config, TASKS[task]).items()
-        for kind, value in modules[name].named_parameters(recurse=False)
-        if not (config.tie_word_embeddings and (key, kind) == ("cls.predictions.decoder", "weight"))
-    }
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(config.to_json())
-    shutil.copy(VOCABULARY, folder / "spiece.model")
-    return folder
-
-
-def save_fresh(folder, task="sequence-classification"):
-    """A model as transformers makes it before any training, whose biases are all zeros, saved by transformers itself."""
-    torch.manual_seed(3)
-    config = tiny_config(labels=("A", "B") if task == "question-answering" else ("A", "B", "C")).to_dict()
-    model = getattr(transformers, TASKS[task].huggingface_class)(transformers.FNetConfig.from_dict(config))
-    model.save_pretrained(folder)
-    shutil.copy(VOCABULARY, folder / "spiece.model")
-    return folder
-
-
-def export(checkpoint, output, *, task="sequence-classification", target="onnx", **options):
-    """Export a checkpoint; without one, the built-in model."""
-    chosen = ExportOptions(task=task, target=target, model=str(checkpoint) if checkpoint else None, output=output, **options)
-    done = bundle_from_plan(plan_from_options(chosen), Quiet())
-    MANIFEST_SCHEMA.validate(json.loads((done.folder / MANIFEST).read_text()))
-    return done
-
-
-def replaced(bundle, name, data):
-    """Change a file and its hash in the manifest: an altered bundle that hashes do not give away."""
-    (bundle / name).write_bytes(data)
-    manifest = json.loads((bundle / MANIFEST).read_text())
-    manifest["files"][name] = vars(file_info(bundle / name))
-    (bundle / MANIFEST).write_text(json.dumps(manifest))
-    return bundle
+from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -143,3 +66,30 @@ def openvino_bundle(checkpoint, tmp_path_factory):
 @pytest.fixture
 def bundle(whole_bundle, tmp_path):
     return Path(shutil.copytree(whole_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def built():
+    """Built where `make cpp` builds."""
+    return built_from_preset("default")
+
+
+@pytest.fixture(scope="session")
+def bundles(built, tmp_path_factory):
+    """Exports the tiny model of a task; its parity has the row of the C++ runtime."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bundles"
+    folder.mkdir(exist_ok=True)
+
+    @functools.cache
+    def bundle(task, *, labels=("A", "B", "C"), **options):
+        options = {"precision": "fp32"} | options
+        name = "-".join([task, *labels, *map(str, options.values())])
+        with (folder / f"{name}.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            patch.setenv(PROGRAM_VARIABLE, str(built.folder / PROGRAM))
+            if not (folder / name).exists():
+                export(save_tiny(folder / f"{name}-checkpoint", task, labels=labels), folder / name, task=task, **options)
+        return folder / name
+
+    return bundle

@@ -13,11 +13,12 @@ from fnet_runtime.sessions.session import Session
 from fnet_runtime.sessions.trt_session import TrtSession
 
 from fnet_export.base.errors import FNetExportError, PrecisionError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.engine.sessions.timing import Latency, Timing, times_ms
 from fnet_export.engine.tensorrt import engine_from_graph
 from fnet_export.export.graphs import Graphs
-from fnet_export.export.plan import TARGET_PRECISIONS, Plan
+from fnet_export.export.options import TARGET_PRECISIONS
+from fnet_export.export.plan import Plan
+from fnet_export.graph.file import write_graph
 from fnet_export.precision.half import HALVES, half_from_graph
 from fnet_export.texts.samples import Samples
 
@@ -33,15 +34,15 @@ def latency_from_plan(
     folder: Path,
     scratch: Path,
     engine: EngineInfo | None,
-    inputs: tuple[TensorInfo, ...],
     samples: Samples,
 ) -> Latency:
     """Time one row of what was exported to `folder` and of its rivals, where the target runs on this host.
 
     A rival that cannot be made is not timed, and no reason to lose what was exported. Raises SessionError when that fails.
     """
-    own, target = plan.options.precision, plan.options.target
+    own, target = plan.options.graph.precision, plan.options.engine.target
     name = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}.get(target, "the engine")
+    inputs = plan.inputs
     sessions: dict[str, Session] = {}
     not_timed: dict[str, str] = {}
     with ExitStack() as stack:
@@ -76,7 +77,7 @@ def _rival(plan: Plan, float32: Path, precision: str, scratch: Path, engine: Eng
 
     Raises PrecisionError where the target does not run it here, GraphError for a weight beyond it, EngineError.
     """
-    target = plan.options.target
+    target = plan.options.engine.target
     if precision not in TARGET_PRECISIONS[target]:
         raise PrecisionError(f"the target {target} has no products in {precision}")
     if target == OPENVINO and precision_on_cpu(precision) != precision:

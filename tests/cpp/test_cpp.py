@@ -13,18 +13,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import replaced
-from cpp_build import CPP, LIBRARY
 from fnet_runtime.bundle.manifest import MANIFEST
 from fnet_runtime.command.cli import main
 from fnet_runtime.errors import BundleError, InputError, SessionError
 from fnet_runtime.pipeline.open import load
-from hostile import HOSTILE
-from network import Network
+from support.bundles import replaced
+from support.cpp_build import CPP, LIBRARY
+from support.hostile import HOSTILE
+from support.network import Network
+from support.paths import ROOT
 
 from fnet_core.tasks import TASKS
-
-ROOT = Path(__file__).parents[2]
 
 HARD = "My [MASK] costs 10,000 euros, isn't it ``fine''? Ünïcödé 😀 [MASK]"
 LONG = HARD * 6

@@ -4,14 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from conftest import CPP_ROW, LENGTH, export, save_tiny
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, manifest_from_folder
 from fnet_runtime.errors import SessionError
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import run_in_batches
 from safetensors.numpy import save
-from threads import differing
+from support.checkpoints import LENGTH, save_tiny
+from support.exports import CPP_ROW, export
+from support.threads import differing
 
 from fnet_core.tasks import TASKS
 from fnet_export.engine.sessions.cpp_session import PROGRAM_VARIABLE, CppSession

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import export, replaced, save_tiny
 from fnet_runtime.errors import NoDeviceError
 from fnet_runtime.pipeline.open import load
+from support.bundles import replaced
+from support.checkpoints import save_tiny
+from support.exports import export
 
 from fnet_core.tasks import TASKS
 

@@ -5,16 +5,15 @@ import json
 import random
 import re
 import unicodedata
-from pathlib import Path
 
 import pytest
 import tokenizers
 from fnet_runtime.errors import BundleError
 from fnet_runtime.tokenizer.tokenizers_backend import TokenizersBackend
-from fuzz_texts import CHARACTERS, hard_texts, random_texts
-from golden_tokenizer import COLUMNS, LINES, pipeline
+from support.fuzz_texts import CHARACTERS, hard_texts, random_texts
+from support.golden_tokenizer import COLUMNS, LINES, pipeline
+from support.paths import CPP
 
-CPP = Path(__file__).parents[2] / "runtimes" / "cpp"
 PROBE = "tests/tokenizer_probe"
 CASES = [
     pytest.param(column, id=f"{column['model']}-{column['flavour']}-{'lower' if column['do_lower_case'] else 'plain'}")

@@ -1,12 +1,11 @@
 """examples/embed_cpp: built with the installed package, as an application of its own would be."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
-from conftest import export
+from support.exports import export
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "embed_cpp"
 EMAILS = ROOT / "examples" / "emails"
 TEMPORARY_FAILURE = 75

@@ -7,9 +7,11 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import export, replaced, save_tiny
 from fnet_runtime.bundle.manifest import MANIFEST, Manifest
 from fnet_runtime.errors import InputError
+from support.bundles import replaced
+from support.checkpoints import save_tiny
+from support.exports import export
 
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import BenchError, OptionError

@@ -1,20 +1,20 @@
 """The shipped model: what it carries, how big it is, and that it still filters."""
 
 import json
-from pathlib import Path
 
 import fnet_runtime
 import pytest
 import torch
 from click.testing import CliRunner
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
+from support.paths import ROOT
 
 from fnet_core.checkpoint.open import BUILT_IN, checkpoint_from_name, model_from_checkpoint
 from fnet_core.tasks import TASKS
 from fnet_export.commands.cli import main
 from fnet_export.texts.emails import EMAILS
 
-MAILS = Path(__file__).parents[2] / "examples" / "emails"
+MAILS = ROOT / "examples" / "emails"
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,12 @@ import sentencepiece
 import torch
 import transformers
 from click.testing import CliRunner
-from conftest import VOCABULARY, export, save_tiny
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS
-from golden_tokenizer import pipeline
 from safetensors.torch import load_file, save_file
+from support.checkpoints import VOCABULARY, save_tiny
+from support.exports import export, options_from
+from support.golden_tokenizer import pipeline
+from support.paths import GOLDEN
 from transformers import FNetConfig as TheirConfig
 
 from fnet_core.checkpoint import flax_file
@@ -25,12 +27,11 @@ from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.bundle.convert import ConvertOptions, folder_from_options
 from fnet_export.commands import cli
 from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
 from fnet_export.texts.emails import emails
 from fnet_export.texts.tokenizer.choice import COMPARED_TOKENS, PROBES, tokenizer_from_folder
 
 TEXTS = (*PROBES, *emails()[:20])
-GOLDEN = Path(__file__).parents[1] / "golden"
 HASHES = json.loads((GOLDEN / "flax" / "converted.json").read_text())
 SIZES = {"vocab_size": 40, "hidden_size": 6, "num_hidden_layers": 2, "intermediate_size": 5, "max_position_embeddings": 7}
 
@@ -191,7 +192,7 @@ def test_what_is_assumed_of_a_model_is_said_by_every_command(tmp_path):
         quiet = ["--output", str(tmp_path / f"{to}-quiet"), "--quiet"]
         assert CliRunner().invoke(cli.main, ["convert", "--model", str(original), "--to", to, *quiet]).output == ""
         assert tokenizer.startswith("tokenizer fnet-fast (asked for): fnet-fast and f_net give different ids, first for ")
-    options = ExportOptions(task="sequence-classification", target="onnx", model=str(original), output=tmp_path / "plan")
+    options = options_from(task="sequence-classification", target="onnx", model=str(original), output=tmp_path / "plan")
     plan = plan_from_options(options)
     assert note in plan.notes
     (tmp_path / "config.json").write_text(checkpoint.config.to_json())  # all of a bundle that is read of it
@@ -269,8 +270,8 @@ def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
     (folder / "assets" / "tokenizer").mkdir(parents=True)
     write_vocabulary(folder / {"flax": "c4.model", "keras": "assets/tokenizer/vocabulary.spm"}[name], pieces=60)
     exported = export(folder, tmp_path / "bundle")
-    assert exported.report.passed
-    options = ExportOptions(task="sequence-classification", target="onnx", model=str(folder), output=tmp_path / "plan")
+    assert exported.evidence.passed
+    options = options_from(task="sequence-classification", target="onnx", model=str(folder), output=tmp_path / "plan")
     mixing = "Fourier mixing (feed-forward-only and random models look the same), " if name == "flax" else ""
     noted = [note for note in plan_from_options(options).notes if f"assumed: {mixing}<pad> at 3, labels by number. Where" in note]
     assert len(noted) == 1

@@ -6,9 +6,11 @@ from collections import Counter
 import onnx
 import pytest
 from click.testing import CliRunner
-from conftest import export, replaced, save_tiny
 from fnet_runtime.bundle.manifest import MANIFEST, manifest_from_folder
 from fnet_runtime.errors import BundleError
+from support.bundles import replaced
+from support.checkpoints import save_tiny
+from support.exports import export
 
 from fnet_export.bundle.description import description_from_bundle
 from fnet_export.commands.cli import main

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import LENGTH, VOCABULARY, export, save_tiny
 from fnet_runtime.errors import SessionError
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from sklearn import metrics as oracle
+from support.checkpoints import LENGTH, VOCABULARY, save_tiny
+from support.exports import export
 
 from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
 from fnet_core.tasks import TASKS

@@ -4,8 +4,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 from click.testing import CliRunner
-from conftest import LENGTH, export, save_tiny
 from fnet_runtime.bundle.manifest import EVIDENCE, PARITY, PARITY_JUNIT, PARITY_PAGE, manifest_from_folder
+from support.checkpoints import LENGTH, save_tiny
+from support.exports import export
 
 from fnet_core.tasks import TASKS
 from fnet_export.commands.cli import main

@@ -7,9 +7,10 @@ import onnx
 import openvino
 import pytest
 from click.testing import CliRunner
-from conftest import CPP_ROW, export, save_tiny
 from fnet_runtime.bundle.manifest import ALWAYS, EVIDENCE, IR, IR_DATA, MANIFEST, MODEL, EngineInfo, manifest_from_folder
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
+from support.checkpoints import save_tiny
+from support.exports import CPP_ROW, export
 
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EngineError
@@ -66,7 +67,7 @@ def test_names_axes_and_weights_survive(whole_bundle, tmp_path):
 
 
 def test_weights_beside_the_graph(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("fnet_export.bundle.folder.write_graph.__kwdefaults__", {"external_above_bytes": 1000})
+    monkeypatch.setattr("fnet_export.graph.file.write_graph.__kwdefaults__", {"external_above_bytes": 1000})
     folder = export(checkpoint, tmp_path / "b", target="openvino").folder
     assert {"model.onnx.data", IR, IR_DATA} <= set(manifest_from_folder(folder).files)
     assert all(check.passed for check in fnet_runtime.load(folder).self_test())

@@ -4,25 +4,27 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import fnet_runtime
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import CPP_ROW, LENGTH, export, save_tiny
 from fnet_runtime.bundle.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_folder
 from fnet_runtime.errors import InputError
 from safetensors.torch import load_file, save_file
+from support.checkpoints import LENGTH, save_tiny
+from support.exports import CPP_ROW, export, options_from
+from support.paths import GOLDEN
 
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
-from fnet_export.base.errors import GraphError, OutputError, ParityError
+from fnet_export.base.errors import GraphError, OutputError
 from fnet_export.bundle.folder import bundle_folder
 from fnet_export.commands import cli
 from fnet_export.export import candidates
 from fnet_export.export.graphs import lowered_from_plan
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
+from fnet_export.parity.report.evidence import ParityError
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 
@@ -171,7 +173,7 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
         found = (tmp_path / "b" / name).stat().st_size
         assert 0.4 * expected < found < expected + 40_000, name
     monkeypatch.setattr("fnet_export.export.plan.EXTERNAL_DATA_ABOVE_BYTES", 1000)
-    sizes = plan_from_options(ExportOptions(task="ner", target="onnx", model=str(checkpoint), random_head=True)).expected_bytes
+    sizes = plan_from_options(options_from(task="ner", target="onnx", model=str(checkpoint), random_head=True)).expected_bytes
     assert sizes["model.onnx.data"] > 1000
     shown = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "c", "--dry-run")
     assert "model.onnx  about" in shown.stdout
@@ -256,7 +258,7 @@ def test_failed_parity_is_exit_3_and_no_bundle(checkpoint, tmp_path, monkeypatch
         ParityError, match=r"^parity failed: torch float32, lowered, folded; the files are in .*b\.failed-2"
     ) as failure:
         export(checkpoint, tmp_path / "b")
-    assert not failure.value.report.passed
+    assert not failure.value.evidence.passed
 
 
 def test_existing_output_is_kept(bundle, checkpoint):
@@ -321,7 +323,7 @@ def test_killed_in_the_middle(checkpoint, tmp_path, name, code):
 
 def test_missing_and_foreign_vocabularies(tmp_path):
     folder = save_tiny(tmp_path / "checkpoint")
-    (folder / "spiece.model").write_bytes((Path(__file__).parents[1] / "golden" / "unigram.model").read_bytes()[:100])
+    (folder / "spiece.model").write_bytes((GOLDEN / "unigram.model").read_bytes()[:100])
     assert "not a SentencePiece model" in run(*SHORT, "--model", folder, "--output", tmp_path / "b").stderr
     (folder / "spiece.model").unlink()
     with pytest.raises(CheckpointError, match=r"spiece\.model: is missing; expected the SentencePiece model beside the weights"):

@@ -7,7 +7,6 @@ import numpy as np
 import openvino
 import pytest
 from click.testing import CliRunner
-from conftest import CPP_ROW, export, save_fresh, save_tiny, tiny_config
 from fnet_runtime.bundle.manifest import (
     ENGINE,
     IR,
@@ -21,13 +20,15 @@ from fnet_runtime.bundle.manifest import (
 )
 from fnet_runtime.errors import SessionError
 from safetensors.torch import load_file, save_file
+from support.checkpoints import save_fresh, save_tiny, tiny_config
+from support.exports import CPP_ROW, export, options_from
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EngineError, OptionError
 from fnet_export.commands import cli
 from fnet_export.export import rivals
-from fnet_export.export.plan import CALIBRATE, ExportOptions, plan_from_options
+from fnet_export.export.plan import CALIBRATE, plan_from_options
 from fnet_export.precision.int8 import layers_from_model
 from fnet_export.precision.proof import ENOUGH, products_from_file
 from fnet_export.texts.emails import EMAILS
@@ -233,15 +234,15 @@ def test_refused(checkpoint, tmp_path, arguments, code, message):
 
 def test_refused_when_made():
     with pytest.raises(OptionError, match="--precision: expected fp32, fp16, bf16, int8 for the target openvino, found 'fp8'"):
-        ExportOptions(task="ner", target="openvino", precision="fp8")
+        options_from(task="ner", target="openvino", precision="fp8")
     with pytest.raises(OptionError, match="--calibration-method: expected minmax, percentile, entropy; found 'mean'"):
-        ExportOptions(task="ner", target="onnx", precision="int8", calibration_method="mean")
+        options_from(task="ner", target="onnx", precision="int8", calibration_method="mean")
 
 
 def test_the_plan_has_the_stage_and_the_texts(checkpoint, tmp_path):
     def plan(**options):
         return plan_from_options(
-            ExportOptions(task="sequence-classification", target="onnx", model=str(checkpoint), output=tmp_path / "b", **options)
+            options_from(task="sequence-classification", target="onnx", model=str(checkpoint), output=tmp_path / "b", **options)
         )
 
     assert (plan().calibration, CALIBRATE in plan().stages()) == (None, False)

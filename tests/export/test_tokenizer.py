@@ -6,15 +6,16 @@ import fnet_runtime
 import pytest
 import sentencepiece
 import tokenizers
-from conftest import export, save_tiny
 from fnet_runtime.errors import BundleError
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer
-from golden_tokenizer import GOLDEN, pipeline
+from support.checkpoints import save_tiny
+from support.exports import export, options_from
+from support.golden_tokenizer import GOLDEN, pipeline
 
 from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.errors import CheckpointError
 from fnet_export.base.errors import OutputError
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
 from fnet_export.texts.tokenizer.choice import tokenizer_from_folder
 from fnet_export.texts.tokenizer.from_spiece import proto_from_bytes
 
@@ -79,14 +80,14 @@ def test_the_flavour_asked_for(folder, flavour):
 
 def test_the_note_names_the_text(folder):
     plan = plan_from_options(
-        ExportOptions(task="ner", target="onnx", model=str(folder), tokenizer="sentencepiece", random_head=True)
+        options_from(task="ner", target="onnx", model=str(folder), tokenizer="sentencepiece", random_head=True)
     )
     assert plan.notes[0] == (
         "tokenizer sentencepiece (asked for): sentencepiece and fnet-slow give different ids, first for "
         "'It cost $1,000, then 20, then 5,'; --tokenizer names another"
     )
     with pytest.raises(OutputError, match="unknown tokenizer 'fast'; expected one of f_net, sentencepiece, fnet-slow"):
-        ExportOptions(task="ner", target="onnx", tokenizer="fast")
+        options_from(task="ner", target="onnx", tokenizer="fast")
 
 
 def save_flax(folder, **files):

@@ -7,20 +7,21 @@ from pathlib import Path
 import fnet_runtime
 import pytest
 from click.testing import CliRunner
-from conftest import LENGTH, save_tiny
-from export.trained_toys import LENGTH as TRAINED
-from export.trained_toys import POSITIONS, accuracy_of_transformers, labelled_texts, trained
-from golden_tokenizer import pipeline
+from support.checkpoints import LENGTH, save_tiny
+from support.exports import options_from
+from support.golden_tokenizer import pipeline
+from support.paths import GOLDEN
+from support.trained_toys import LENGTH as TRAINED
+from support.trained_toys import POSITIONS, accuracy_of_transformers, labelled_texts, trained
 
 from fnet_core.checkpoint.open import checkpoint_from_name
 from fnet_core.errors import CheckpointError
 from fnet_export.base.errors import OptionError
 from fnet_export.bundle.convert import ConvertOptions, folder_from_options
 from fnet_export.commands import cli
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
 from fnet_export.texts.tokenizer.trained_length import trained_length_from_checkpoint
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 HUGE = 1000000000000000019884624838656
 """transformers' VERY_LARGE_INTEGER, its model_max_length for none."""
 ASSUMED = (
@@ -245,7 +246,7 @@ def test_padding_that_the_runtimes_have(tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps(stated))
     (folder / "special_tokens_map.json").write_text('{"pad_token": "</s>"}')  # tokenizer_config.json counts
     plan = plan_of(folder)
-    assert plan.sequence_length == 32
+    assert plan.trained.sequence_length == 32
     (folder / "tokenizer_config.json").write_text('{"pad_token": null}')
     (folder / "special_tokens_map.json").unlink()
     assert plan_of(folder).sequence_length == 32
@@ -259,7 +260,7 @@ CONTRADICTING = {"tokenizer.json": tokenizer_json(fixed=16), "tokenizer_config.j
 
 def plan_of(folder, **options):
     chosen = {"task": "sequence-classification", "target": "onnx", "tokenizer": "fnet-slow", "model": str(folder)}
-    return plan_from_options(ExportOptions(**chosen, output=folder / "none", **options))
+    return plan_from_options(options_from(**chosen, output=folder / "none", **options))
 
 
 def test_contradicting_statements_are_refused_until_the_user_chooses(tmp_path):
@@ -295,7 +296,7 @@ def test_contradicting_statements_are_refused_until_the_user_chooses(tmp_path):
 def test_a_plan_takes_a_stated_length_for_its_own(tmp_path):
     folder = save_tiny(tmp_path / "c", extra={"trained_sequence_length": 16})
     plan = plan_of(folder)
-    assert (plan.sequence_length, plan.notes) == (16, ())
+    assert (plan.trained.sequence_length, plan.notes) == (16, ())
     assert plan_of(folder, sequence_length=16).notes == ()
     with pytest.raises(
         OptionError, match=r"length 32 is not the checkpoint's 16 .config.json .trained_sequence_length.*accept-drift"

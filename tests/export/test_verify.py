@@ -10,11 +10,13 @@ import pytest
 import safetensors
 import safetensors.numpy
 from click.testing import CliRunner
-from conftest import export, replaced, save_tiny
 from fnet_runtime.bundle.manifest import MANIFEST, manifest_from_folder
 from fnet_runtime.errors import SessionError
 from fnet_runtime.sessions.session import ANY_BATCH
 from rich.console import Console
+from support.bundles import replaced
+from support.checkpoints import save_tiny
+from support.exports import export
 
 from fnet_export.base.errors import OptionError
 from fnet_export.bundle import verify

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-EMAILS = Path(__file__).parents[2] / "fnet_export" / "samples" / "emails.jsonl"
+EMAILS = Path(__file__).parents[2] / "fnet_export" / "texts" / "emails.jsonl"
 WORDS = [
     "the",
     "quick",

@@ -1,0 +1,64 @@
+import pytest
+from support.checkpoints import LENGTH, tiny_config
+
+from fnet_export.base.errors import GraphError
+from fnet_export.export.transform_choice import CANDIDATES, choice_from_name, choice_from_times, transform_times_ms
+
+
+@pytest.mark.parametrize(
+    ("target", "length", "wanted"),
+    [
+        ("onnx", 512, "folded"),
+        ("onnx", 2048, "factored"),
+        ("onnx", 2051, "folded"),  # 7 x 293
+        ("onnx", 2053, "folded"),  # a prime
+        ("openvino", 512, "folded"),
+        ("openvino", 2048, "factored"),
+        ("tensorrt", 512, "dft"),
+        ("tensorrt-rtx", 4096, "factored"),
+        ("tensorrt-rtx", 4099, "dft"),
+    ],
+)
+def test_the_table(target, length, wanted):
+    choice = choice_from_name("auto", target=target, sequence_length=length, config=tiny_config())
+    assert (choice.name, choice.reason.startswith("table: ")) == (wanted, True)
+    measured = {"onnx": "measured in ONNX Runtime", "openvino": "measured in OpenVINO"}.get(target, f"not measured in {target}")
+    assert measured in choice.reason.replace("slices by the count of layers, not measured", f"not measured in {target}")
+
+
+@pytest.mark.parametrize("name", ["auto", "measure", "dft"])
+def test_a_model_without_fourier_layers_has_no_choice(name):
+    choice = choice_from_name(name, target="onnx", sequence_length=LENGTH, config=tiny_config(mixing="linear"))
+    assert (choice.name, choice.reason) == ("none", "no layer has a Fourier transform")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_hidden_layers": 4, "attention_layers": (3,), "num_attention_heads": 4}, {"bos_token_id": 50}]
+)
+def test_other_models_are_measured_as_a_plain_one_of_their_sizes(changes):
+    assert set(transform_times_ms(tiny_config(**changes), LENGTH)) == set(CANDIDATES)
+
+
+def test_names_are_taken_as_they_are():
+    choice = choice_from_name("fft", target="onnx", sequence_length=8, config=tiny_config())
+    assert (choice.name, choice.reason) == ("fft", "asked for")
+
+
+def test_measured_here():
+    assert set(transform_times_ms(tiny_config(), LENGTH)) == set(CANDIDATES)
+    choice = choice_from_times({"dft": 2.0, "folded": 1.25, "factored": 3.0})
+    assert choice.name == "folded"
+    assert "dft 2.0 ms, folded 1.2 ms, factored 3.0 ms" in choice.reason
+    assert choice_from_name("measure", target="onnx", sequence_length=LENGTH, config=tiny_config()).name in CANDIDATES
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "message"),
+    [
+        ("butterfly", "onnx", "unknown transform 'butterfly'; expected one of auto, measure"),
+        ("measure", "tensorrt", "times ONNX Runtime only"),
+    ],
+)
+def test_refused(name, target, message):
+    with pytest.raises(GraphError, match=message):
+        choice_from_name(name, target=target, sequence_length=8, config=tiny_config())

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
+from support.checkpoints import LENGTH, VOCABULARY, tiny_config
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.trace import graph_from_model
+from fnet_export.parity.layers import layers_from_models
+from fnet_export.parity.tolerance import UNIT
+from fnet_export.precision.emulation import BITS, expected_model, half_model
+from fnet_export.precision.int8 import TABLE, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.texts.emails import emails
+from fnet_export.texts.samples import parity_samples
+
+TASK = TASKS["sequence-classification"]
+
+
+def model_of(dtype=torch.float32, **changes):
+    torch.manual_seed(0)
+    model = FNet(tiny_config(**changes), TASK, dtype=torch.float32).eval()
+    return model.to(dtype)
+
+
+def samples():
+    texts = emails()[:3]
+    return parity_samples(TASK, Tokenizer.from_file(VOCABULARY), tiny_config(), texts, sequence_length=LENGTH, choices=1)
+
+
+@pytest.mark.parametrize("precision", BITS)
+def test_a_half_is_off_by_about_its_unit(precision):
+    model = model_of()
+    wanted = TorchSession(model_of(torch.float64)).run(samples().inputs)["logits"]
+    found = TorchSession(half_model(model, precision)).run(samples().inputs)["logits"]
+    error = np.abs(found - wanted).max() / np.abs(wanted).max()
+    assert UNIT[precision] / 4 < error < 16 * UNIT[precision]
+    assert np.abs(TorchSession(model).run(samples().inputs)["logits"] - wanted).max() < 1e-6  # the model given is as it was
+
+
+def test_fp32_is_the_model_itself():
+    model = model_of()
+    assert expected_model(model, "fp32", {}) is model
+
+
+def test_int8_steps_are_those_of_the_bounds_and_of_no_graph():
+    graph = optimized_from_graph(graph_from_model(lowered_from_model(model_of(), "folded")), QUANTISABLE)
+    layers = layers_from_model(model_of())
+    bounds = {str(product.activation.name): 12.7 for product in products_from_graph(graph, layers)}
+    steps = steps_from_bounds(graph, bounds, layers, keep=["encoder.blocks.0.output"])
+    assert steps.pop(TABLE) == 0.0
+    assert {"encoder.blocks.1.intermediate", "encoder.embeddings.projection"} < set(steps)
+    assert list(steps.values()) == pytest.approx([0.1] * len(steps))
+    assert "encoder.blocks.0.output" not in steps
+    assert TABLE not in steps_from_bounds(graph, bounds, layers, keep=[TABLE])
+
+
+def test_errors_by_layer():
+    exact, half = model_of(torch.float64), half_model(model_of(), "bf16")
+    layers = layers_from_models(exact, half, samples())
+    assert [layer.name for layer in layers] == ["embeddings", "block 0", "block 1"]
+    assert all(0 < layer.mean_rel < layer.max_rel < 0.1 for layer in layers)
+    assert all(layer.max_rel == 0 for layer in layers_from_models(exact, exact, samples()))

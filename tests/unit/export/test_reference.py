@@ -1,0 +1,102 @@
+"""The reference is remembered by content, and what is remembered is bounded, whole or not there."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
+from support.checkpoints import LENGTH, VOCABULARY, tiny_config
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.base.cache import DIGEST_BYTES, Remembered
+from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.parity import reference
+from fnet_export.parity.reference import reference_from_model
+from fnet_export.texts.emails import emails
+from fnet_export.texts.samples import parity_samples
+
+
+def model_of(task="sequence-classification", seed=0, **changes):
+    torch.manual_seed(seed)
+    return FNet(tiny_config(**changes), TASKS[task]).eval().double()
+
+
+def samples(task="sequence-classification", texts=3):
+    tokenizer = Tokenizer.from_file(VOCABULARY)
+    return parity_samples(TASKS[task], tokenizer, tiny_config(), emails()[:texts], sequence_length=LENGTH, choices=2)
+
+
+def computed(model, given, cache):
+    """Tell how many inputs were computed, not remembered, and give the reference."""
+    steps = []
+    found = reference_from_model(model, given, cache=cache, on_progress=steps.append)
+    remembered = steps[0] if steps[0] > reference.ROWS_AT_ONCE else 0
+    return len(given.names) - remembered, found
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_outputs_are_the_models(task, tmp_path):
+    model, given = model_of(task), samples(task)
+    wanted = TorchSession(model).run(given.rows(2, 5))
+    for _ in range(2):
+        found = reference_from_model(model, given, cache=Remembered(tmp_path))
+        outputs = found.outputs([2, 3, 4])
+        assert {name: array.dtype for name, array in outputs.items()} == dict.fromkeys(TASKS[task].outputs, np.float64)
+        for name, array in outputs.items():
+            assert np.abs(array - wanted[name]).max() < 1e-12
+        assert found.bytes_of_one == sum(array[0].nbytes for array in outputs.values())
+    kept = sum(path.stat().st_size for path in tmp_path.iterdir())
+    if task == "masked-lm":  # what the decoder reads, not the logits
+        assert kept < len(given.names) * found.bytes_of_one / 4
+
+
+def test_what_is_remembered_is_not_computed_again(tmp_path):
+    cache = Remembered(tmp_path / "cache")
+    given, other = samples(), samples(texts=4)
+    assert computed(model_of(), given, cache)[0] == len(given.names)
+    assert computed(model_of(), given, cache)[0] == 0
+    assert computed(model_of(), other, cache)[0] == 1  # the edges are known, and three of the texts
+    assert computed(model_of(seed=1), given, cache)[0] == len(given.names)
+    assert computed(model_of(layer_norm_eps=1e-5), given, cache)[0] == len(given.names)
+
+
+def test_what_is_damaged_is_computed_again(tmp_path):
+    cache, given = Remembered(tmp_path), samples()
+    wanted = computed(model_of(), given, cache)[1].outputs(range(len(given.names)))
+    for path in tmp_path.iterdir():
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+    count, found = computed(model_of(), given, cache)
+    assert count == len(given.names)
+    assert np.array_equal(found.outputs(range(count))["logits"], wanted["logits"])
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    cache = Remembered(tmp_path / "file" / "cache")
+    assert computed(model_of(), samples(), cache)[1].count == len(samples().names)
+    assert cache.problem.startswith(f"{tmp_path / 'file' / 'cache'}: cannot be written (")
+
+
+def test_a_large_reference_is_kept_in_a_file(monkeypatch):
+    wanted = reference_from_model(model_of(), samples()).outputs([1, 2])
+    monkeypatch.setattr(reference, "IN_MEMORY_BYTES", 1)
+    found = reference_from_model(model_of(), samples())
+    assert isinstance(found._kept["logits"], np.memmap)
+    assert np.array_equal(found.outputs([1, 2])["logits"], wanted["logits"])
+
+
+def test_the_files_used_longest_ago_go_first(tmp_path):
+    cache = Remembered(tmp_path, largest_bytes=3 * (DIGEST_BYTES + 10))
+    for age, key in enumerate("abcd"):
+        cache.put(key, bytes(10))
+        os.utime(tmp_path / key, (100 + age, 100 + age))
+    assert cache.get("a") == bytes(10)  # used now
+    cache.trim()
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "c", "d"}
+    assert cache.get("b") is None
+    (tmp_path / "c").write_bytes(b"short")
+    assert cache.get("c") is None

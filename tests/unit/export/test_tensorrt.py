@@ -1,0 +1,87 @@
+import struct
+from types import SimpleNamespace
+
+import onnx
+import pytest
+import tensorrt_rtx
+import torch
+from fnet_runtime.bundle.manifest import AxisProfile
+from fnet_runtime.errors import InputError
+
+from fnet_core.config import FNetConfig
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.base.errors import EngineError, ProfileError
+from fnet_export.engine.tensorrt import engine_from_graph, library_for_target, profile_shapes
+from fnet_export.graph.file import write_graph
+from fnet_export.graph.simplify import simplified_from_graph
+from fnet_export.graph.trace import graph_from_model
+
+RTX = library_for_target("tensorrt-rtx")
+BATCH = AxisProfile(min=1, opt=2, max=4)
+
+
+def saved_graph(task, folder, transform="dft"):
+    config = FNetConfig(vocab_size=40, hidden_size=12, num_hidden_layers=1, intermediate_size=10, max_position_embeddings=7)
+    torch.manual_seed(0)
+    graph = graph_from_model(FNet(config, TASKS[task], transform=transform).eval())
+    path = folder / "model.onnx"
+    write_graph(graph if transform == "fft" else simplified_from_graph(graph), path)
+    return path
+
+
+@pytest.mark.parametrize("task", ["sequence-classification", "multiple-choice"])
+def test_builds_an_engine(task, tmp_path):
+    ranges = {"batch_size": BATCH} | ({"num_choices": BATCH} if task == "multiple-choice" else {})
+    steps = []
+    path = saved_graph(task, tmp_path)
+    engine = engine_from_graph(path, library=RTX, ranges=ranges, on_progress=lambda *step: steps.append(step))
+    assert steps
+    assert all(name and 0 <= done <= total for name, done, total in steps)
+    assert struct.unpack_from("<Q", engine.data, 16) == (len(engine.data),)
+    assert (engine.info.library, engine.info.version) == ("tensorrt_rtx", tensorrt_rtx.__version__)
+    assert engine.info.compute_capabilities == ("8.0", "8.6", "8.9", "12.0", "12.1")
+
+
+def test_dft_nodes_are_refused_with_the_way_out(tmp_path):
+    with pytest.raises(EngineError, match="cannot parse the graph.*--transform dft"):
+        engine_from_graph(saved_graph("masked-lm", tmp_path, transform="fft"), library=RTX, ranges={"batch_size": BATCH})
+
+
+def test_unknown_compute_capability(tmp_path):
+    path = saved_graph("sequence-classification", tmp_path)
+    with pytest.raises(EngineError, match=r"cannot build for compute capability 9\.0"):
+        engine_from_graph(path, library=RTX, ranges={"batch_size": BATCH}, compute_capabilities=("9.0",))
+
+
+def test_ranges_must_fit_the_graph(tmp_path):
+    graph = onnx.load(saved_graph("masked-lm", tmp_path))
+    assert profile_shapes(graph, {"batch_size": BATCH})["input_ids"] == ((1, 7), (2, 7), (4, 7))
+    for ranges in ({}, {"batch": BATCH}, {"batch_size": BATCH, "num_choices": BATCH}):
+        with pytest.raises(ProfileError, match=r"dynamic axes are \['batch_size'\]"):
+            profile_shapes(graph, ranges)
+    with pytest.raises(InputError, match="expected 1 <= MIN <= OPT <= MAX, found 3 2 4"):
+        AxisProfile(min=3, opt=2, max=4)
+
+
+def test_the_library_of_a_target():
+    def importer(*present):
+        def imported(name):
+            if name not in present:
+                raise ImportError(f"no {name}")
+            return SimpleNamespace(__version__="9", NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=0))
+
+        return imported
+
+    assert library_for_target("tensorrt", importer=importer("tensorrt", "tensorrt_rtx")).substituted is None
+    stand_in = library_for_target("tensorrt", importer=importer("tensorrt_rtx"))
+    assert stand_in.name == "tensorrt_rtx"
+    assert "TensorRT-RTX 9 builds the engine in its place" in (stand_in.substituted or "")
+    with pytest.raises(
+        EngineError, match=r"tensorrt cannot be imported.*install it: .*tensorrt_rtx cannot be imported.*'tensorrt-rtx>=1\.7'"
+    ):
+        library_for_target("tensorrt", importer=importer())
+    with pytest.raises(EngineError, match="has no strongly typed networks"):
+        library_for_target(
+            "tensorrt", importer=lambda _: SimpleNamespace(__version__="8", NetworkDefinitionCreationFlag=SimpleNamespace())
+        )
