@@ -28,9 +28,9 @@ class Token:
 class Encoding:
     """One padded model input.
 
-    input_ids, token_type_ids, attention_mask (1, and 0 for padding): int64[sequence_length]. spans: one (start, end) per position,
-    in characters of its text. segments: the text of each position, 0 for the first and 1 for the second. Added special tokens and
-    padding have the segment -1 and the span (0, 0). truncated: whether tokens of either text did not fit and were cut.
+    `input_ids`, `token_type_ids` and `attention_mask` (0 for padding) are int64[sequence_length]. `spans` has one (start, end) per
+    position, in characters of its text. `segments` names the text of each position, 0 for the first and 1 for the second.
+    Added special tokens and padding have the segment -1 and the span (0, 0). `truncated` says that tokens did not fit and were cut.
     """
 
     input_ids: Ids

@@ -45,7 +45,7 @@ def reach_from_pieces(pieces: list[str], lookahead: int) -> Reach:
 def agreed(cut: Cut, text: str, longest: int) -> int:
     """Count the first tokens that a text has whatever follows it, if no token is longer than `longest` characters.
 
-    A token ends at one of the last `longest` places of the text, and the tokens before that place are those of the text that ends
+    A token ends at one of the last `longest` places of the text, and the tokens before that place equal those of the text that ends
     there. So the tokens that all of these texts begin with are certain. `cut` leaves out a last token that can grow.
     """
     certain = cut(text)

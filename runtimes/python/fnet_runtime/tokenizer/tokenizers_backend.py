@@ -1,4 +1,4 @@
-"""Cut texts with a tokenizer.json and the `tokenizers` library, and tell which of FNet's two pipelines the file holds.
+"""Cut texts with a tokenizer.json and the `tokenizers` library, and recognise which of FNet's two pipelines the file holds.
 
 docs/tokenizer.md states the pipelines.
 """
@@ -123,7 +123,7 @@ def _reach(pipeline: dict[str, Any], added: list[str]) -> Reach | None:
 
 
 def flavour_from_pipeline(pipeline: bytes, *, name: str, importer: Importer = importlib.import_module) -> str | None:
-    """Tell which FNet tokenizer of transformers a tokenizer.json holds: `fnet-fast`, `fnet-v5`, or None for another.
+    """Return which FNet tokenizer of transformers a tokenizer.json holds: `fnet-fast`, `fnet-v5`, or None for another.
 
     Raises BundleError for a file that is not a tokenizer.json, LibraryError when the `tokenizers` library is not installed.
     """
@@ -188,7 +188,7 @@ def _flavour(pipeline: dict[str, Any]) -> str | None:
 
 
 def _is_described(model: dict[str, Any]) -> bool:
-    """Tell whether docs/tokenizer.md describes the options of the model."""
+    """Return whether docs/tokenizer.md describes the options of the model."""
     if model["type"] == "Unigram":
         return model["unk_id"] is not None
     options = ("dropout", "byte_fallback", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
