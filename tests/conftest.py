@@ -11,9 +11,19 @@ import torch
 from support.checkpoints import save_tiny
 from support.cpp_build import built_from_preset
 from support.exports import export
+from support.tiers import tiers_not_run
+from support.traces import remembered
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
+
+TRACE = torch.onnx.export
+
+
+def pytest_terminal_summary(terminalreporter):
+    """End with a line for each tier that this host could not run."""
+    for line in tiers_not_run(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line, red=True, bold=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +38,30 @@ def one_registry():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder that all workers of a run share (pytest-xdist). What one makes there under a lock, the others find."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_traces(shared):
+    """A model is traced once in a run, unless a test asks for `traced_anew`."""
+    (shared / "traces").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", remembered(TRACE, shared / "traces"))
+        yield
+
+
+@pytest.fixture
+def traced_anew(monkeypatch):
+    """For tests of the tracer itself, and of what two exports have in common."""
+    monkeypatch.setattr(torch.onnx, "export", TRACE)
 
 
 @pytest.fixture(scope="session", autouse=True)
