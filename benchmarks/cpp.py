@@ -69,17 +69,24 @@ def bundle_from_name(name: str, folder: Path) -> Path:
     from fnet_export.bundle.folder import files_from_folder
     from fnet_export.export.graphs import graphs_from_plan
     from fnet_export.export.manifest import manifest_from_plan
-    from fnet_export.export.plan import ExportOptions, plan_from_options
+    from fnet_export.export.options import EngineOptions, ExportOptions, ModelOptions, OutputOptions
+    from fnet_export.export.plan import plan_from_options
     from fnet_export.texts.tokenizer.config import write_tokenizer
 
     bundle = folder / name
     checkpoint = CHECKPOINTS[name](folder / f"{name} checkpoint")
-    plan = plan_from_options(ExportOptions(task="sequence-classification", target="onnx", model=str(checkpoint), output=bundle))
+    plan = plan_from_options(
+        ExportOptions(
+            model=ModelOptions(task="sequence-classification", checkpoint=str(checkpoint)),
+            engine=EngineOptions(target="onnx"),
+            output=OutputOptions(folder=bundle),
+        )
+    )
     bundle.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
         graphs_from_plan(plan, bundle, Path(scratch), Quiet())
-    write_tokenizer(bundle, plan.tokenizer, sequence_length=plan.sequence_length)
-    (bundle / "config.json").write_text(plan.checkpoint.config.to_json())
+    write_tokenizer(bundle, plan.tokenizer, sequence_length=plan.trained.sequence_length)
+    (bundle / "config.json").write_text(plan.trained.config.to_json())
     (bundle / "golden.safetensors").write_bytes(b"")
     (bundle / "manifest.json").write_text(manifest_from_plan(plan, files=files_from_folder(bundle)).to_json())
     return bundle

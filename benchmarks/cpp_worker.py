@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.pipeline.open import load
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 
 Job = dict[str, Any]

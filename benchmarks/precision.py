@@ -29,7 +29,7 @@ def build_int8(target):
 
         from fnet_core.fnet import FNet
         from fnet_core.tasks import TASKS
-        from fnet_export.bundle.folder import write_graph
+        from fnet_export.graph.file import write_graph
         from fnet_export.graph.lower import lowered_from_model
         from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
         from fnet_export.graph.trace import graph_from_model
@@ -51,7 +51,7 @@ def build_int8(target):
         write(int8_from_graph(graph, bounds, layers, target=target), path)
 
     def write(graph, path):
-        from fnet_export.bundle.folder import write_graph
+        from fnet_export.graph.file import write_graph
 
         if target == "onnx":
             write_graph(graph, path)
@@ -67,7 +67,7 @@ def build_openvino(precision):
     def build(path, case):
         import onnx_ir
 
-        from fnet_export.bundle.folder import write_graph
+        from fnet_export.graph.file import write_graph
         from fnet_export.precision.half import HALVES, half_from_graph
 
         with tempfile.TemporaryDirectory() as scratch:

@@ -20,8 +20,9 @@ from rich.table import Table
 
 from fnet_core.config import attention_layers
 from fnet_export.base.progress import Lines
+from fnet_export.export.options import EngineOptions, ExportOptions, ModelOptions, OutputOptions
 from fnet_export.export.pipeline import bundle_from_plan
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
 
 sys.path.insert(0, str(Path(__file__).parent / "spam_filter"))
 from corpus import PACKAGE, Message, prepared
@@ -40,7 +41,9 @@ def bundle_of(attending: int, parts: dict[str, list[Message]], vocabulary: bytes
     folder = output / f"{attending}-attention-layers"
     save(folder, vocabulary, *trained(parts, Tokenizer(vocabulary), epochs, cfg))
     options = ExportOptions(
-        task="sequence-classification", target="onnx", model=str(folder), output=output / f"{folder.name}-bundle", force=True
+        model=ModelOptions(task="sequence-classification", checkpoint=str(folder)),
+        engine=EngineOptions(target="onnx"),
+        output=OutputOptions(folder=output / f"{folder.name}-bundle", force=True),
     )
     return bundle_from_plan(plan_from_options(options), Lines()).folder
 

@@ -32,8 +32,8 @@ def base_model(scale, builders, rtx_opens):
 
 def checked(scale, wanted, builders, rtx_opens):
     """Run the graphs of a set on the device, and give a result per row of the parity report."""
-    from fnet_export.bundle.folder import tensors_from_task
     from fnet_export.engine.sessions.torch_session import TorchSession
+    from fnet_export.graph.tensors import tensors_from_task
     from fnet_export.parity.check import Candidate, parity_from_candidates
     from fnet_export.parity.reference import reference_from_model
     from fnet_export.precision.emulation import expected_model

@@ -44,8 +44,8 @@ def probe(scale, scratch):
     """Build for what the library offers, open, run, and compare with ONNX Runtime's CPU; each answer is a result."""
     from fnet_runtime.sessions.ort_session import OrtSession
 
-    from fnet_export.bundle.folder import tensors_from_task
     from fnet_export.engine.library import library_from_name
+    from fnet_export.graph.tensors import tensors_from_task
 
     library = library_from_name("tensorrt_rtx")
     offered = [name for name in dir(library.module.ComputeCapability) if re.fullmatch(r"SM\d+|CURRENT", name)]

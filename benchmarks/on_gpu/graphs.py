@@ -126,9 +126,10 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
     import onnx_ir
 
     from fnet_export.base.errors import FNetExportError
-    from fnet_export.bundle.folder import tensors_from_task, write_graph
+    from fnet_export.graph.file import write_graph
     from fnet_export.graph.lower import lowered_from_model
     from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+    from fnet_export.graph.tensors import tensors_from_task
     from fnet_export.graph.trace import graph_from_model
     from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
     from fnet_export.precision.half import half_from_graph
@@ -175,8 +176,8 @@ def bert_graphs(model, length, precisions, folder):
     import onnx_ir
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-    from fnet_export.bundle.folder import write_graph
-    from fnet_export.graph.trace import quiet
+    from fnet_export.graph.check import quiet
+    from fnet_export.graph.file import write_graph
     from fnet_export.precision.half import half_from_graph
 
     class Rows(CalibrationDataReader):

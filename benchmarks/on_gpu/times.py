@@ -109,7 +109,7 @@ def _torch_times(scale, kind, subject, run_as, batches, *, compiled):
 
 def engine_times(scale, length, builders, scratch):
     """Time TensorRT-RTX engines, where it opens them here; copies of ids to the card and of logits back are included."""
-    from fnet_export.bundle.folder import tensors_from_task
+    from fnet_export.graph.tensors import tensors_from_task
 
     model = fnet({**scale.base, "num_hidden_layers": 1}, length)
     inputs = tensors_from_task(model.task, model.config, length)[0]

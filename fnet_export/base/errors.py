@@ -1,31 +1,30 @@
-"""The exporter's errors, one tree.
+"""The exporter's errors, one tree; each class of an event has the exit code that a command ends with.
 
 FNetExportError
 ├── GraphError       a model cannot be traced, or a graph fails its check
 ├── ProfileError     the ranges of the dynamic axes do not fit the graph
-├── TextError        texts cannot be read
-├── PrecisionError   what was built does not run at the precision asked for
+├── TextError        a file of texts cannot be read
+├── PrecisionError   the bundle does not run at the precision that was asked for
 ├── CompareError     two arrays cannot be compared
-├── OptionError      options that do not go together, or a value that is none
-├── OutputError      the bundle cannot be written where it was asked for
-├── ParityError      a runtime disagrees with the reference
-│   ├── AgreementError  a bundle within its limits decides otherwise more often than was asked for
-│   └── AccuracyError   a bundle that agrees is less accurate on labelled data than was asked for
+├── OptionError      an invalid option, or options that do not go together
+├── OutputError      a file or a folder cannot be written
+├── ParityError      a runtime disagrees with the reference (parity/report/evidence.py)
+│   ├── AgreementError  fewer decisions agree than was asked for
+│   └── AccuracyError   the bundle is less accurate on labelled data than was asked for
 ├── BenchError       a bundle cannot be measured
-├── EvaluationError  labelled data and bundles do not fit each other
-├── SourceError      the checkpoint of a bundle cannot be found, or is another
-└── EngineError      the library that makes an engine is missing, or refuses the graph
+├── EvaluationError  labelled data cannot be read, or do not fit the bundle
+├── SourceError      the checkpoint of a bundle cannot be found, or is another one
+└── EngineError      the library that builds an engine is missing, or refuses the graph
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from fnet_export.parity.result import ParityReport
+BAD_INPUT, USAGE, CHECK_FAILED, ENGINE_FAILED = 1, 2, 3, 4
+"""Exit codes of the commands."""
 
 
 class FNetExportError(Exception):
-    """Anything that the export refuses or fails to do; the message says what to do about it."""
+    """The export refuses or fails to do something; the message says what to do."""
+
+    exit_code = BAD_INPUT
 
 
 ALLOCATOR = "DefaultCPUAllocator: "
@@ -50,15 +49,19 @@ class ProfileError(FNetExportError):
 
 
 class EngineError(FNetExportError):
-    """The library that makes an engine is missing, or refuses the graph."""
+    """The library that builds an engine is missing, or refuses the graph."""
+
+    exit_code = ENGINE_FAILED
 
 
 class TextError(FNetExportError):
-    """Texts cannot be read."""
+    """A file of texts cannot be read."""
 
 
 class PrecisionError(FNetExportError):
-    """What was built does not run at the precision that was asked for."""
+    """The bundle does not run at the precision that was asked for."""
+
+    exit_code = ENGINE_FAILED
 
 
 class CompareError(FNetExportError):
@@ -66,15 +69,17 @@ class CompareError(FNetExportError):
 
 
 class OptionError(FNetExportError):
-    """Options that do not go together, or a value that is none."""
+    """An option is invalid, or options do not go together."""
+
+    exit_code = USAGE
 
 
 class OutputError(FNetExportError):
-    """The bundle cannot be written where it was asked for."""
+    """A file or a folder cannot be written."""
 
 
 class EvaluationError(FNetExportError):
-    """Labelled data and bundles do not fit each other."""
+    """Labelled data cannot be read, or do not fit the bundle."""
 
 
 class BenchError(FNetExportError):
@@ -82,21 +87,4 @@ class BenchError(FNetExportError):
 
 
 class SourceError(FNetExportError):
-    """The checkpoint that a bundle was made from cannot be found, or is another."""
-
-
-class ParityError(FNetExportError):
-    """A runtime disagrees with the reference; `report` says which and by how much, `values` are those of parity.json."""
-
-    def __init__(self, message: str, report: "ParityReport", values: Mapping[str, Any]) -> None:
-        """Take the message and the report that it is about."""
-        super().__init__(message)
-        self.report, self.values = report, values
-
-
-class AgreementError(ParityError):
-    """A bundle is within the limits of its reference, but decides otherwise more often than was asked for."""
-
-
-class AccuracyError(ParityError):
-    """A bundle agrees with its reference, but is less accurate on labelled data than was asked for."""
+    """The checkpoint that a bundle was made from cannot be found, or is another one."""

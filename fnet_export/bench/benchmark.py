@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fnet_runtime.bundle.manifest import BATCH, Manifest, manifest_from_folder
-from fnet_runtime.pipeline.pipelines import ONNXRUNTIME, runtime_from_name
+from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name
 
 from fnet_export.base.errors import BenchError, OptionError
 from fnet_export.bench.child import Child, child_from_arguments

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipeline.pipelines import Pipeline, load
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.pipeline import Pipeline
 
 STATUS = Path("/proc/self/status")
 WARM_UP_TURNS = 2

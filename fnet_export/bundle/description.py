@@ -11,7 +11,7 @@ from typing import Any
 
 from fnet_runtime.bundle.manifest import ATTENTION_MASK, MODEL, PARITY, Manifest, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import BundleError
-from fnet_runtime.pipeline.pipelines import runtimes_from_manifest
+from fnet_runtime.sessions.runtimes import runtimes_from_manifest
 
 Importer = Callable[[str], ModuleType]
 

@@ -3,25 +3,18 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-import onnx_ir as ir
-import safetensors.numpy
-from fnet_runtime.bundle.manifest import EVIDENCE, MANIFEST, MODEL_DATA, FileInfo, Manifest, TensorInfo, file_info
+from fnet_runtime.bundle.manifest import EVIDENCE, MANIFEST, FileInfo, Manifest, file_info
 from fnet_runtime.errors import BundleError
-from fnet_runtime.pipeline.golden import INPUT, LIMIT, REFERENCE
-from fnet_runtime.sessions.session import Ids, Outputs
-from onnx.helper import find_min_ir_version_for, make_opsetid
 
-from fnet_core.config import FNetConfig
-from fnet_core.tasks import DYNAMIC_AXES, HIDDEN, LABELS, SEQUENCE, VOCAB, Axis, Task
-from fnet_export.base.errors import AccuracyError, AgreementError, OutputError, ParityError
+from fnet_export.base.errors import OutputError
 from fnet_export.base.writable import check_free, check_place, held, new_folder, set_aside
+from fnet_export.parity.report.evidence import AccuracyError, AgreementError, ParityError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +31,6 @@ class FolderKind:
 
 BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST, *EVIDENCE})
 FAILED_SUFFIX, FAILED_MANIFEST = ".failed", "manifest.failed.json"
-EXTERNAL_DATA_ABOVE_BYTES = 64_000_000
-"""Weights of larger graphs stand in a file of their own, which ONNX Runtime maps instead of holding them twice while it opens
-one (fnet-base: 288 MB at the peak instead of 479)."""
-GOLDEN_POSITIONS = 16
-"""Of outputs per token, golden.safetensors keeps the first tokens; mixing makes each depend on all."""
 
 
 @contextmanager
@@ -63,7 +51,7 @@ def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> It
                 yield folder
                 _replace(folder, output)
             except ParityError as error:
-                raise type(error)(f"{error}; {_kept_as_failed(folder, output, error)}", error.report, error.values) from error
+                raise type(error)(f"{error}; {_kept_as_failed(folder, output, error)}", error.evidence) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
@@ -161,60 +149,6 @@ def _unwritable(output: Path, error: OSError) -> OutputError:
         "the disk is full; free some space or choose another --output" if full else f"cannot be written ({error.strerror or error})"
     )
     return OutputError(f"{output}: {what}. Nothing was left there")
-
-
-def write_graph(graph: ir.Model, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
-    """Write a checked graph at the lowest IR version; large weights beside it, in `model.onnx.data`. Raises OSError.
-
-    The graph given stays as it is.
-    """
-    size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
-    external = MODEL_DATA if size > external_above_bytes else None
-    traced_at, graph.ir_version = graph.ir_version, lowest_ir_version(graph)
-    try:
-        ir.save(graph, path, external_data=external, size_threshold_bytes=1024)
-    finally:
-        graph.ir_version = traced_at
-
-
-def lowest_ir_version(graph: ir.Model) -> int:
-    """Return the IR version of the first ONNX release that has a graph's operator sets.
-
-    An engine refuses a version newer than its own. The types in our graphs (bfloat16, int8) are older than any of these releases.
-    """
-    operator_sets = [make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
-    return int(find_min_ir_version_for(operator_sets, ignore_unknown=True))
-
-
-def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, limits: Mapping[str, float], task: Task) -> None:
-    """Write golden.safetensors from `float64` references; outputs per token keep their first 16 tokens. Raises OSError.
-
-    Where the answer is a token, all of them are kept: a part would decide otherwise. `limits` are the largest absolute errors, by
-    output.
-    """
-    kept = {
-        name: reference[:, :GOLDEN_POSITIONS] if SEQUENCE in task.outputs[name][:-1] else reference
-        for name, reference in references.items()
-    }
-    tensors = {INPUT + name: array for name, array in inputs.items()} | {REFERENCE + name: array for name, array in kept.items()}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    path.write_bytes(safetensors.numpy.save(contiguous, metadata={LIMIT + name: repr(limit) for name, limit in limits.items()}))
-
-
-def tensors_from_task(
-    task: Task, config: FNetConfig, sequence_length: int
-) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Inputs and outputs of a task, as a manifest has them."""
-    lengths = {SEQUENCE: sequence_length, HIDDEN: config.hidden_size, VOCAB: config.vocab_size, LABELS: config.num_labels}
-
-    def info(name: str, dtype: str, axes: tuple[Axis, ...]) -> TensorInfo:
-        sizes = (axis if isinstance(axis, int) or axis in DYNAMIC_AXES else lengths[axis] for axis in axes)
-        return TensorInfo(name=name, dtype=dtype, axes=tuple(sizes))
-
-    return (
-        tuple(info(name, "int64", axes) for name, axes in task.inputs.items()),
-        tuple(info(name, "float32", axes) for name, axes in task.outputs.items()),
-    )
 
 
 def files_from_folder(folder: Path) -> dict[str, FileInfo]:

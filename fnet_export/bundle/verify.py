@@ -1,6 +1,5 @@
 """A bundle checked again on this host, by the shipped runtime, with the references that it carries: no torch needed."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from fnet_runtime.bundle.golden import Golden, golden_from_file
 from fnet_runtime.bundle.manifest import FP32, GOLDEN, AxisProfile, Manifest, manifest_from_folder
 from fnet_runtime.errors import SessionError
-from fnet_runtime.pipeline.golden import Check, Golden, checks_from_session, golden_from_file
-from fnet_runtime.pipeline.pipelines import load, runtimes_from_manifest
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.self_test import Check, checks_from_session
+from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, runtimes_from_manifest
 from fnet_runtime.sessions.session import Ids, Outputs, run_in_batches
 
 from fnet_export.base.environment import environment_of_host
@@ -69,7 +70,7 @@ class Verification:
         return self.ran and all(row.status != FAILED for row in self.rows)
 
     def values(self) -> dict[str, Any]:
-        """Return JSON's own types; an infinite figure is null."""
+        """Return the values of the report; an infinite figure becomes null in JSON."""
         return {
             "passed": self.passed,
             "reference": REFERENCE,
@@ -82,7 +83,7 @@ class Verification:
         }
 
 
-def verification_from_bundle(folder: Path, *, runtime: str = "auto", tolerance: Tolerance | None = None) -> Verification:
+def verification_from_bundle(folder: Path, *, runtime: str = AUTO, tolerance: Tolerance | None = None) -> Verification:
     """Run the golden inputs by every runtime that the bundle has a file for, or the one named, and compare.
 
     A runtime that cannot be opened here is a row "not run" with the reason; one that opens and then fails is a row "failed".
@@ -90,9 +91,9 @@ def verification_from_bundle(folder: Path, *, runtime: str = "auto", tolerance: 
     """
     manifest = manifest_from_folder(folder)
     golden = golden_from_file(folder / GOLDEN)
-    names = runtimes_from_manifest(manifest) if runtime == "auto" else (runtime,)
+    names = runtimes_from_manifest(manifest) if runtime == AUTO else (runtime_from_name(runtime, manifest, folder),)
     installed = environment_of_host().libraries
-    rows = tuple(_row(folder, name, installed.get(name.replace("-", "_")), golden, tolerance) for name in names)
+    rows = tuple(_row(folder, name, installed.get(RUNTIMES[name].library), golden, tolerance) for name in names)
     return Verification(manifest=manifest, samples=len(next(iter(golden.inputs.values()))), rows=rows)
 
 
@@ -153,7 +154,6 @@ def _agreement(
 
 
 def _output_values(output: OutputResult) -> dict[str, Any]:
-    found = {name: getattr(output.check, name) for name in ("max_abs", "max_rel", "cosine")}
-    finite = {name: value if math.isfinite(value) else None for name, value in found.items()}
+    figures = {name: getattr(output.check, name) for name in ("max_abs", "max_rel", "cosine")}
     agreement = None if output.agreement is None else output.agreement.values()
-    return finite | {"limit_max_abs": output.limit_max_abs, "agreement": agreement, "passed": output.passed}
+    return figures | {"limit_max_abs": output.limit_max_abs, "agreement": agreement, "passed": output.passed}

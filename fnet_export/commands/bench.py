@@ -8,28 +8,26 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES
+from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich.console import Console
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.errors import OptionError, OutputError
+from fnet_export.base.errors import BAD_INPUT, ENGINE_FAILED, OptionError, OutputError
 from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_options, result_from_case, subjects_from_bundles
 from fnet_export.bench.latency import PERCENTILES, rounds_needed
 from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
 from fnet_export.bench.requests import timed_texts
-from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown, write_text
-
-BAD_INPUT, USAGE, NOT_MEASURED = 1, 2, 4
+from fnet_export.commands.options import FILE, output_options
+from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown, write_text
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=FILE)
 @click.option(
     "--runtime",
     "runtimes",
     multiple=True,
-    type=click.Choice(RUNTIMES),
+    type=click.Choice(RUNTIME_CHOICES),
     default=("auto",),
     help="auto is a bundle's own; repeatable.",
 )
@@ -48,7 +46,7 @@ BAD_INPUT, USAGE, NOT_MEASURED = 1, 2, 4
     default=rounds_needed(99),
     help=f"Times that each is timed; p99.9 needs {rounds_needed(99.9)}.",
 )
-@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="The text to answer.  [default: built-in e-mails]")
+@click.option("--text", type=FILE, metavar="FILE", help="The text to answer.  [default: built-in e-mails]")
 @click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.svg", help="Draw the latencies.")
 @output_options
 def bench(
@@ -67,21 +65,16 @@ def bench(
     The first is what the others are compared with. Needs no torch. Exit codes: 0 ok; 1 bad input; 2 usage; 4 a bundle could
     not be measured.
     """
-    try:
-        _check_chart(chart)
-        subjects = subjects_from_bundles(bundles, runtimes)
-        cases = cases_from_options(subjects, batch_sizes, threads)
-        texts = timed_texts(text)
-        with progress_shown(quiet=quiet) as progress:
-            found: list[CaseResult] = []
-            for case in cases:
-                progress.stage(case_name(case))
-                found.append(result_from_case(case, subjects, texts, rounds=rounds, on_progress=progress.step))
-        benchmark = Benchmark(subjects=subjects, rounds=rounds, cases=tuple(found))
-    except OptionError as error:
-        fail(str(error), USAGE, as_json=as_json)
-    except (OutputError, FNetRuntimeError) as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+    _check_chart(chart)
+    subjects = subjects_from_bundles(bundles, runtimes)
+    cases = cases_from_options(subjects, batch_sizes, threads)
+    texts = timed_texts(text)
+    with progress_shown(quiet=quiet) as progress:
+        found: list[CaseResult] = []
+        for case in cases:
+            progress.stage(case_name(case))
+            found.append(result_from_case(case, subjects, texts, rounds=rounds, on_progress=progress.step))
+    benchmark = Benchmark(subjects=subjects, rounds=rounds, cases=tuple(found))
     if as_json:
         print_json(values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())})
     _show(benchmark, console_of_result(as_json=as_json, quiet=quiet))
@@ -89,7 +82,7 @@ def bench(
         _write_chart(benchmark, chart)
     if not benchmark.complete:
         click.echo("error: not everything could be measured; the reasons stand below the tables", err=True)
-        sys.exit(NOT_MEASURED)
+        sys.exit(ENGINE_FAILED)
 
 
 def _check_chart(chart: Path | None) -> None:
@@ -111,7 +104,7 @@ def _show(benchmark: Benchmark, console: Console) -> None:
         f"{here.host.cpu}, {here.host.cores} cores, {here.host.os}, Python {here.host.python}",
     ]
     lines.append(", ".join(f"{name} {version}" for name, version in here.libraries.items()))
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    print_lines(console, lines)
 
 
 def _write_chart(benchmark: Benchmark, chart: Path) -> None:

@@ -9,52 +9,44 @@ from pathlib import Path
 from typing import Any
 
 import click
+from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
-from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipeline.golden import golden_from_file
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_core.errors import FNetError
-from fnet_export.base.errors import FNetExportError, OptionError, ParityError
+from fnet_export.base.errors import CHECK_FAILED, OptionError
 from fnet_export.base.status import FAILED, PASSED, styled
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.bundle.folder import FAILED_MANIFEST, check_output
-from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown
+from fnet_export.commands.options import FILE, bundle_argument, checkpoint_of_bundle_option, output_options, samples_option
+from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
+from fnet_export.export.from_manifest import options_from_manifest
 from fnet_export.export.pipeline import Export, bundle_from_plan
 from fnet_export.export.plan import READ, plan_from_options
 from fnet_export.parity.bisect.bisection import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
 from fnet_export.parity.bisect.keep_float32 import Proposal, proposal_from_graph
 from fnet_export.parity.bisect.node_errors import Departure
-from fnet_export.parity.bisect.rebuilt import kept_in_float32, options_of_manifest
+from fnet_export.parity.bisect.rebuilt import kept_in_float32
 from fnet_export.parity.tolerance import MULTIPLE
 from fnet_export.precision.half import HALVES
 from fnet_export.texts.samples import Samples, samples_from_texts, spread
 from fnet_export.texts.text_files import Texts, texts_from_file
 
-BAD_INPUT, USAGE, FOUND = 1, 2, 3
 TEXTS, CHOICES = 7, 2
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--model", metavar="FOLDER|ID", help="Where the checkpoint of the bundle is now.  [default: where it was]")
-@click.option("--runtime", type=click.Choice(("onnxruntime",)), default="onnxruntime", help="What runs the parts of the graph.")
-@click.option(
-    "--samples",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"Texts in .jsonl or one a line, {TEXTS} of which are run.  [default: the built-in e-mails]",
-)
+@bundle_argument
+@checkpoint_of_bundle_option
+@samples_option(f"{TEXTS} at most")
 @click.option("--fix", is_flag=True, help="fp16, bf16: export again to --output, with the nodes in float32 that it needs.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where --fix writes the new bundle.")
+@click.option("--output", type=FILE, metavar="FOLDER", help="Where --fix writes the new bundle.")
 @output_options
 def bisect(
     bundle: Path,
     model: str | None,
-    runtime: str,
     samples: Path | None,
     fix: bool,
     output: Path | None,
@@ -66,38 +58,30 @@ def bisect(
     Of half precision, find what to keep in float32 as well. Exit codes: 0 nothing wrong, or fixed; 1 the bundle or its checkpoint
     cannot be opened; 2 usage; 3 a place was found, or half precision does not hold the bundle's limits.
     """
-    del runtime  # there is one
     if fix != (output is not None):
         raise click.UsageError("--fix and --output: expected both, or neither")
     exported: Export | None = None
     proposal: Proposal | None = None
-    try:
-        with progress_shown(quiet=quiet) as progress:
-            progress.stage(READ)
-            manifest = manifest_from_folder(bundle, _index(bundle))
-            if output is not None:
-                _check_fix(manifest, output)
-            data = texts_from_file(samples)
-            checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
-            subject = subject_from_bundle(bundle, manifest, checkpoint)
-            rows = _samples(bundle, manifest, subject, data)
-            progress.stage("walk the graph")
-            found = bisection_from_subject(subject, rows, progress.step)
-            if manifest.precision in HALVES:
-                progress.stage(f"find what {manifest.precision} needs in float32")
-                golden, keep = golden_from_file(bundle / GOLDEN), kept_in_float32(subject.shipped)
-                args = subject.float32, manifest.precision, golden, checkpoint.config
-                proposal = proposal_from_graph(*args, keep=keep, on_progress=lambda what: progress.step(0, 1, what))
-                wrong = found.place is not None or proposal.kept != keep
-                if output is not None and proposal.holds and wrong:
-                    options = options_of_manifest(manifest, subject.shipped, output=output, model=model, keep=proposal.kept)
-                    exported = bundle_from_plan(plan_from_options(options), progress)
-    except OptionError as error:
-        fail(str(error), USAGE, as_json=as_json)
-    except ParityError as error:
-        fail(str(error), FOUND, as_json=as_json)
-    except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+    with progress_shown(quiet=quiet) as progress:
+        progress.stage(READ)
+        manifest = manifest_from_folder(bundle, _index(bundle))
+        if output is not None:
+            _check_fix(manifest, output)
+        data = texts_from_file(samples)
+        checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
+        subject = subject_from_bundle(bundle, manifest, checkpoint)
+        rows = _samples(bundle, manifest, subject, data)
+        progress.stage("walk the graph")
+        found = bisection_from_subject(subject, rows, progress.step)
+        if manifest.precision in HALVES:
+            progress.stage(f"find what {manifest.precision} needs in float32")
+            golden, keep = golden_from_file(bundle / GOLDEN), kept_in_float32(subject.shipped)
+            args = subject.float32, manifest.precision, golden, checkpoint.config
+            proposal = proposal_from_graph(*args, keep=keep, on_progress=lambda what: progress.step(0, 1, what))
+            wrong = found.place is not None or proposal.kept != keep
+            if output is not None and proposal.holds and wrong:
+                options = options_from_manifest(manifest, subject.shipped, output=output, model=model, keep=proposal.kept)
+                exported = bundle_from_plan(plan_from_options(options), progress)
     if as_json:
         values = {"bundle": str(bundle)} | values_from_bisection(found)
         values["proposal"] = None if proposal is None else _values_of_proposal(proposal)
@@ -113,10 +97,9 @@ def bisect(
             lines.append(
                 f"{output}: written" if exported is not None else f"{output}: not written, there is nothing that it would fix"
             )
-        for line in lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_lines(console, lines)
     right = found.place is None and (proposal is None or proposal.before <= 1.0)
-    sys.exit(0 if right or exported is not None else FOUND)
+    sys.exit(0 if right or exported is not None else CHECK_FAILED)
 
 
 def _index(folder: Path) -> str:

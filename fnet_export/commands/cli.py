@@ -10,8 +10,10 @@ import click
 from click.shell_completion import CompletionItem
 from fnet_runtime.command.ending import end_on_signals, ended_in_words
 from fnet_runtime.command.standard_output import guarded_standard_output, prepare_standard_output
+from fnet_runtime.errors import FNetRuntimeError
 
-from fnet_export.base.errors import is_out_of_memory
+from fnet_core.errors import FNetError
+from fnet_export.base.errors import FNetExportError, is_out_of_memory
 
 EXPORT, HELP = "export", "help"
 
@@ -103,6 +105,10 @@ class Commands(click.Group):
         with ended_in_words("; stop other programs, or use a host with more memory"):
             try:
                 return super().invoke(ctx)
+            except (FNetError, FNetExportError, FNetRuntimeError) as error:
+                from fnet_export.commands.shared import exit_code_of, fail  # as late as the commands
+
+                fail(str(error), exit_code_of(error), as_json=ctx.meta[AS_JSON])
             except click.ClickException as error:  # click says it on standard error, and ends the program
                 if ctx.meta[AS_JSON]:
                     from fnet_export.commands.shared import print_json  # as late as the commands

@@ -3,27 +3,18 @@
 from pathlib import Path
 
 import click
-from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 
-from fnet_core.errors import FNetError
-from fnet_export.base.errors import FNetExportError
 from fnet_export.base.progress import Lines, Quiet
 from fnet_export.bundle.convert import FORMATS, ConvertOptions, folder_from_options
-from fnet_export.commands.shared import fail, output_options, print_json
-
-BAD_INPUT = 1
-tokenizer_option = click.option(
-    "--tokenizer", type=click.Choice(list(FLAVOURS)), help="The flavour it was trained with.  [default: by the files of the model]"
-)
-"""An option of the export as well."""
+from fnet_export.commands.options import FILE, output_options, revision_option, tokenizer_option
+from fnet_export.commands.shared import print_json
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--model", required=True, metavar="FOLDER|ID", help="A folder, flax file or hub id.")
-@click.option("--revision", help="Branch, tag or commit of a hub id.")
+@revision_option
 @click.option("--to", required=True, type=click.Choice(FORMATS), help="The format to write.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--output", required=True, type=FILE, help="The folder to write.")
 @tokenizer_option
 @click.option("--force", is_flag=True, help="Replace an earlier conversion.")
 @output_options
@@ -31,11 +22,8 @@ def convert(
     model: str, revision: str | None, to: str, output: Path, tokenizer: str | None, force: bool, as_json: bool, quiet: bool
 ) -> None:
     """Rewrite a checkpoint in another format: weights with every head, configuration and vocabulary."""
-    try:
-        options = ConvertOptions(to=to, output=output, model=model, revision=revision, tokenizer=tokenizer, force=force)
-        folder = folder_from_options(options, on_note=(Quiet() if quiet else Lines()).note)
-    except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+    options = ConvertOptions(to=to, output=output, model=model, revision=revision, tokenizer=tokenizer, force=force)
+    folder = folder_from_options(options, on_note=(Quiet() if quiet else Lines()).note)
     if as_json:
         print_json({"folder": str(folder), "format": to})
     elif not quiet:

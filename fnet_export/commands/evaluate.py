@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from fnet_runtime.errors import FNetRuntimeError, SessionError
-from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES, load
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.base.errors import FNetExportError
+from fnet_export.base.errors import CHECK_FAILED
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.description import verdict_from_bundle
-from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown
+from fnet_export.commands.options import FILE, POINTS, bundle_argument, min_accuracy_option, output_options
+from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
 from fnet_export.evaluate.evaluation import (
     Change,
     Evaluation,
@@ -35,7 +36,6 @@ from fnet_export.evaluate.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
 from fnet_export.evaluate.scoring import SCORINGS
 from fnet_export.parity.report.wording import note_of_flat_intervals
 
-BAD_INPUT, LIMIT_MISSED, NO_ENGINE = 1, 3, 4
 BOOTSTRAP = f"percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
 
 
@@ -49,18 +49,18 @@ class Result:
 
 
 @click.command("eval", context_settings={"show_default": True})
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled data, JSON Lines (docs/evaluate.md).")
-@click.option("--baseline", type=click.Path(path_type=Path), metavar="BUNDLE", help="A bundle to compare with, on the same data.")
-@click.option("--min-accuracy", type=float, metavar="POINTS", help="Exit 3 when the main metric is below, of 100.")
+@bundle_argument
+@click.option("--data", required=True, type=FILE, help="Labelled data, JSON Lines (docs/evaluate.md).")
+@click.option("--baseline", type=FILE, metavar="BUNDLE", help="A bundle to compare with, on the same data.")
+@min_accuracy_option
 @click.option(
     "--max-accuracy-drop",
-    type=float,
+    type=POINTS,
     metavar="POINTS",
     help="Exit 3 when the main metric is further below the baseline's; 0.5 is half a point of 100.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read the first N records only.")
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is each bundle's own engine.")
+@click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto is each bundle's own engine.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime may use.  [default: all]")
 @output_options
 def evaluate(
@@ -78,19 +78,11 @@ def evaluate(
     """Measure the accuracy of BUNDLE on labelled data, as the shipped runtime answers it."""
     if max_accuracy_drop is not None and baseline is None:
         raise click.UsageError("--max-accuracy-drop: expected --baseline as well, from which it is measured")
-    try:
-        limits = Limits(min_accuracy=min_accuracy, max_accuracy_drop=max_accuracy_drop)
-    except FNetExportError as error:
-        raise click.UsageError(str(error)) from error
-    try:
-        with progress_shown(quiet=quiet) as progress:
-            result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
-        missed = missed_limits(limits, result.evaluation, result.change)
-        verdict = verdict_from_bundle(bundle)
-    except SessionError as error:
-        fail(str(error), NO_ENGINE, as_json=as_json)
-    except (FNetExportError, FNetRuntimeError) as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+    limits = Limits(min_accuracy=min_accuracy, max_accuracy_drop=max_accuracy_drop)
+    with progress_shown(quiet=quiet) as progress:
+        result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
+    missed = missed_limits(limits, result.evaluation, result.change)
+    verdict = verdict_from_bundle(bundle)
     caution = None if verdict is None else verdict.caution
     if as_json:
         values = {"bundle": str(bundle), "data": str(data), "baseline": baseline and str(baseline)}
@@ -100,10 +92,10 @@ def evaluate(
         console.print(table_from_result(result))
         lines = [f"{len(result.evaluation.counts)} records of {data}", *notes_from_result(result)]
         lines += [] if caution is None else [f"note: {caution}"]
-        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+        print_lines(console, lines)
     for sentence in missed:
         click.echo(f"limit missed: {sentence}", err=True)
-    sys.exit(LIMIT_MISSED if missed else 0)
+    sys.exit(CHECK_FAILED if missed else 0)
 
 
 def _result(

@@ -1,7 +1,4 @@
-"""fnet-export, from a trained FNet to a verified bundle, on the command line.
-
-Exit codes: 0 ok; 1 bad input; 2 usage; 3 parity or accuracy below the limit; 4 no engine could be built, or its library is missing.
-"""
+"""fnet-export, from a trained FNet to a verified bundle, on the command line."""
 
 import json
 from collections.abc import Mapping
@@ -10,32 +7,51 @@ from typing import Any
 
 import click
 from fnet_runtime.bundle.manifest import FP32, PARITY_PAGE, PRECISIONS, TARGETS, AxisProfile
-from fnet_runtime.errors import FNetRuntimeError, InputError, SessionError
+from fnet_runtime.errors import InputError
 from rich.console import Console
 from rich.filesize import decimal
 
 from fnet_core.checkpoint.open import BUILT_IN_ID
-from fnet_core.errors import FNetError
 from fnet_core.tasks import TASKS
-from fnet_export.base.errors import EngineError, FNetExportError, OptionError, ParityError, PrecisionError
-from fnet_export.commands.convert import tokenizer_option
-from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown
-from fnet_export.evaluate.accuracy import check_records
-from fnet_export.export.pipeline import Export, bundle_from_plan
-from fnet_export.export.plan import DEFAULT_BATCH, ExportOptions, Plan, plan_from_options
+from fnet_export.commands.options import (
+    FILE,
+    POINTS,
+    atol_option,
+    evaluation_help,
+    group,
+    min_accuracy_option,
+    output_options,
+    revision_option,
+    rtol_option,
+    samples_option,
+    tokenizer_option,
+)
+from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown
+from fnet_export.export.options import (
+    DEFAULT_BATCH,
+    CalibrationOptions,
+    EngineOptions,
+    ExportOptions,
+    GraphOptions,
+    ModelOptions,
+    OutputOptions,
+    ProofOptions,
+)
+from fnet_export.export.pipeline import Export, bundle_from_plan, check_labelled_data
+from fnet_export.export.plan import Plan, plan_from_options
 from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
-from fnet_export.graph.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET, TraceOptions
+from fnet_export.graph.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from fnet_export.parity.report.accuracy import table_from_evaluation
-from fnet_export.parity.report.terminal import lines_from_report, table_from_headroom, table_from_report
+from fnet_export.parity.report.evidence import ParityError, values_from_evidence
+from fnet_export.parity.report.terminal import lines_from_evidence, table_from_headroom, table_from_report
 from fnet_export.parity.report.wording import notes_of_flat_intervals
+from fnet_export.parity.tolerance import tolerance_from_options
 from fnet_export.precision.calibrate import METHODS, MINMAX
 
-BAD_INPUT, USAGE, PARITY_FAILED, ENGINE_FAILED = 1, 2, 3, 4
 
-
-def _profile(low: int, best: int, high: int) -> AxisProfile:
+def _profile(_context: click.Context, _option: click.Parameter, sizes: tuple[int, int, int]) -> AxisProfile:
     try:
-        return AxisProfile(min=low, opt=best, max=high)
+        return AxisProfile(min=sizes[0], opt=sizes[1], max=sizes[2])
     except InputError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -45,166 +61,139 @@ def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str
     return [name for name in TASKS if name.startswith(incomplete)]
 
 
+def _graph_options(no_simplify: bool, **values: Any) -> GraphOptions:
+    return GraphOptions(simplify=not no_simplify, **values)
+
+
+def _calibration_options(calibration: Path | None, calibration_method: str, max_accuracy_drop: float | None) -> CalibrationOptions:
+    return CalibrationOptions(texts=calibration, method=calibration_method, max_accuracy_drop=max_accuracy_drop)
+
+
+def _proof_options(samples: Path | None, atol: float | None, rtol: float | None, **values: Any) -> ProofOptions:
+    return ProofOptions(texts=samples, tolerance=tolerance_from_options(atol, rtol), **values)
+
+
+model_options = group(
+    "model",
+    ModelOptions,
+    click.option("--task", required=True, metavar="TASK", shell_complete=_tasks, help=f"One of {', '.join(TASKS)}."),
+    click.option(
+        "--model",
+        "checkpoint",
+        metavar="FOLDER|ID",
+        help=f"A folder, a flax file or a hub id.  [default: {BUILT_IN_ID}, the built-in spam filter]",
+    ),
+    revision_option,
+    tokenizer_option,
+    click.option(
+        "--sequence-length",
+        type=click.IntRange(min=1),
+        help="The padded length in tokens.  [default: as the checkpoint's files state]",
+    ),
+    click.option("--accept-drift", is_flag=True, help="Export at another length than the checkpoint's, which changes its outputs."),
+    click.option(
+        "--predict-positions",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="masked-lm: predict N tokens, whose positions are an input.  [default: all tokens]",
+    ),
+    click.option("--random-head", is_flag=True, help="Draw a head that the checkpoint lacks, instead of refusing."),
+)
+graph_options = group(
+    "graph",
+    _graph_options,
+    click.option("--transform", type=click.Choice(TRANSFORM_NAMES), default=AUTO, help="How to compute the Fourier mixing."),
+    click.option("--precision", type=click.Choice(PRECISIONS), default=FP32, help="The precision of the matrix products."),
+    click.option(
+        "--keep-float32",
+        multiple=True,
+        metavar="NODE",
+        help="fp16, bf16: keep this node, module or layer in float32, as fnet-export bisect names it; may be given several times.",
+    ),
+    click.option("--opset", type=click.IntRange(MIN_OPSET, MAX_OPSET), default=DEFAULT_OPSET, help="ONNX operator set."),
+    click.option("--no-simplify", is_flag=True, help="Keep the graph as traced."),
+)
+calibration_options = group(
+    "calibration",
+    _calibration_options,
+    click.option(
+        "--calibration",
+        type=FILE,
+        metavar="FILE",
+        help="int8: texts, one per line or JSON Lines.  [default: the built-in e-mails]",
+    ),
+    click.option("--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen."),
+    click.option(
+        "--max-accuracy-drop",
+        type=POINTS,
+        metavar="POINTS",
+        help="int8: keep layers in float32 until the accuracy drops by no more, in points of 100.",
+    ),
+)
+proof_options = group(
+    "proof",
+    _proof_options,
+    samples_option("64 at most"),
+    atol_option,
+    rtol_option,
+    click.option(
+        "--min-agreement",
+        type=POINTS,
+        metavar="POINTS",
+        help="Exit 3 if fewer decisions agree with the reference, in points of 100.",
+    ),
+    click.option("--quick", is_flag=True, help="Prove parity on 16 inputs, and run only the reference, torch and the bundle."),
+    click.option("--evaluation", type=FILE, metavar="FILE", help=evaluation_help),
+    min_accuracy_option,
+)
+engine_options = group(
+    "engine",
+    EngineOptions,
+    click.option("--target", required=True, type=click.Choice(TARGETS), help="What opens the bundle."),
+    click.option(
+        "--batch-size",
+        nargs=3,
+        type=click.IntRange(min=1),
+        default=(DEFAULT_BATCH.min, DEFAULT_BATCH.opt, DEFAULT_BATCH.max),
+        callback=_profile,
+        metavar="MIN OPT MAX",
+        help="Batch sizes that the engine takes, and the size to tune it for.",
+    ),
+)
+folder_options = group(
+    "output",
+    OutputOptions,
+    click.option("--output", "folder", type=FILE, default=Path("bundle"), help="The folder to write."),
+    click.option("--force", is_flag=True, help="Replace an existing bundle."),
+)
+
+
 @click.command(context_settings={"show_default": True})
-@click.option("--task", required=True, metavar="TASK", shell_complete=_tasks, help=f"One of {', '.join(TASKS)}.")
-@click.option("--target", required=True, type=click.Choice(TARGETS), help="What the bundle opens with.")
-@click.option("--model", metavar="FOLDER|ID", help=f"A folder, flax file or hub id.  [default: the {BUILT_IN_ID} spam filter]")
-@click.option("--revision", help="Branch, tag or commit of a hub id.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("bundle"), help="The folder to write.")
-@tokenizer_option
-@click.option("--transform", type=click.Choice(TRANSFORM_NAMES), default=AUTO, help="How the graph computes the Fourier mixing.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default=FP32, help="What the products are computed in.")
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="int8: texts in .jsonl or one a line.  [default: the built-in e-mails]",
-)
-@click.option("--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen.")
-@click.option(
-    "--max-accuracy-drop",
-    type=click.FloatRange(0, 100),
-    metavar="POINTS",
-    help="int8: keep layers in float32 until it loses no more.",
-)
-@click.option(
-    "--min-accuracy",
-    type=click.FloatRange(0, 100),
-    metavar="POINTS",
-    help="Exit 3 when the bundle's main metric on the labelled data is below, of 100.",
-)
-@click.option(
-    "--evaluation",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Labelled data to score the bundle and the checkpoint on.  [default with a limit: the built-in e-mails, for the built-in "
-    "model]",
-)
-@click.option(
-    "--keep-float32",
-    multiple=True,
-    metavar="NODE",
-    help="fp16, bf16: keep this node, module or layer in float32, as fnet-export bisect names it; may be given several times.",
-)
-@click.option(
-    "--samples",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Texts to prove parity on, in .jsonl or one a line; 64 at most.  [default: the built-in e-mails]",
-)
-@click.option("--atol", type=float, metavar="X", help="Allow errors of X, and what --rtol adds, in place of the measured limits.")
-@click.option("--rtol", type=float, metavar="X", help="Allow errors of X times an output's largest reference, added to --atol.")
-@click.option(
-    "--min-agreement", type=float, metavar="POINTS", help="Exit 3 when fewer decisions of the bundle are the reference's, of 100."
-)
-@click.option("--quick", is_flag=True, help="Prove parity on 16 inputs: the reference, torch and what is shipped alone.")
-@click.option(
-    "--predict-positions", type=click.IntRange(min=1), metavar="N", help="masked-lm: predict N tokens, given as an input, not all."
-)
-@click.option(
-    "--sequence-length",
-    type=click.IntRange(min=1),
-    help="The padded length in tokens.  [default: as the checkpoint's files state]",
-)
-@click.option("--accept-drift", is_flag=True, help="Export at another length than the checkpoint's, which changes its outputs.")
-@click.option(
-    "--batch-size",
-    nargs=3,
-    type=click.IntRange(min=1),
-    default=(DEFAULT_BATCH.min, DEFAULT_BATCH.opt, DEFAULT_BATCH.max),
-    callback=lambda _context, _option, sizes: _profile(*sizes),
-    metavar="MIN OPT MAX",
-    help="Batch sizes that the engine takes, and the one to tune it for.",
-)
-@click.option("--opset", type=click.IntRange(MIN_OPSET, MAX_OPSET), default=DEFAULT_OPSET, help="ONNX operator set.")
-@click.option("--no-simplify", is_flag=True, help="Keep the graph as traced.")
-@click.option("--random-head", is_flag=True, help="Draw a head that the checkpoint lacks, instead of refusing.")
-@click.option("--force", is_flag=True, help="Replace an existing bundle.")
-@click.option("--dry-run", is_flag=True, help="Check everything, print the plan and the expected sizes, and write nothing.")
+@model_options
+@engine_options
+@graph_options
+@calibration_options
+@proof_options
+@folder_options
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan and the expected sizes; run and write nothing.")
 @output_options
-def export(
-    task: str,
-    target: str,
-    model: str | None,
-    revision: str | None,
-    output: Path,
-    tokenizer: str | None,
-    transform: str,
-    precision: str,
-    calibration: Path | None,
-    calibration_method: str,
-    max_accuracy_drop: float | None,
-    min_accuracy: float | None,
-    evaluation: Path | None,
-    keep_float32: tuple[str, ...],
-    samples: Path | None,
-    atol: float | None,
-    rtol: float | None,
-    min_agreement: float | None,
-    quick: bool,
-    predict_positions: int | None,
-    sequence_length: int | None,
-    accept_drift: bool,
-    batch_size: AxisProfile,
-    opset: int,
-    no_simplify: bool,
-    random_head: bool,
-    force: bool,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def export(*, dry_run: bool, as_json: bool, quiet: bool, **parts: Any) -> None:
     """Export one task of a trained FNet as a bundle: ONNX graph, engine, vocabulary, and the proof that its numbers hold."""
     console = console_of_result(as_json=as_json, quiet=quiet)
+    plan = plan_from_options(ExportOptions(**parts))
+    if dry_run:
+        check_labelled_data(plan)
+        _show_plan(plan, console, as_json=as_json)
+        return
     try:
-        options = ExportOptions(
-            task=task,
-            target=target,
-            model=model,
-            revision=revision,
-            output=output,
-            tokenizer=tokenizer,
-            transform=transform,
-            precision=precision,
-            calibration=calibration,
-            calibration_method=calibration_method,
-            max_accuracy_drop=max_accuracy_drop,
-            min_accuracy=min_accuracy,
-            evaluation=evaluation,
-            keep_float32=keep_float32,
-            samples=samples,
-            atol=atol,
-            rtol=rtol,
-            min_agreement=min_agreement,
-            quick=quick,
-            predict_positions=predict_positions,
-            sequence_length=sequence_length,
-            accept_drift=accept_drift,
-            batch_size=batch_size,
-            trace=TraceOptions(opset=opset),
-            simplify=not no_simplify,
-            random_head=random_head,
-            force=force,
-        )
-        plan = plan_from_options(options)
-        if dry_run:
-            check_records(plan)
-            _show_plan(plan, console, as_json=as_json)
-            return
         with progress_shown(quiet=quiet) as progress:
             exported = bundle_from_plan(plan, progress)
     except ParityError as error:
-        console.print(table_from_report(error.report))
-        for line in lines_from_report(error.report):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-        _show_lengths(error.values, console)
-        fail(str(error), PARITY_FAILED, as_json=as_json, more={"parity": error.values})
-    except OptionError as error:
-        fail(str(error), USAGE, as_json=as_json)
-    except (EngineError, PrecisionError, SessionError) as error:
-        fail(str(error), ENGINE_FAILED, as_json=as_json)
-    except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+        values = values_from_evidence(error.evidence)
+        console.print(table_from_report(error.evidence.parity))
+        print_lines(console, lines_from_evidence(error.evidence))
+        _show_lengths(values, console)
+        fail(str(error), error.exit_code, as_json=as_json, more={"parity": values})
     _show(exported, console, as_json=as_json)
 
 
@@ -214,19 +203,14 @@ def _show(export: Export, console: Console, *, as_json: bool) -> None:
         result |= {"manifest": json.loads(export.manifest.to_json()), "parity": export.values}
         print_json(result)
         return
-    console.print(table_from_report(export.report))
+    console.print(table_from_report(export.evidence.parity))
     _show_lengths(export.values, console)
-    for line in lines_from_report(export.report):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if export.report.headroom is not None:
-        console.print(table_from_headroom(export.report.headroom))
-    size = sum(info.size_bytes for info in export.manifest.files.values())
-    console.print(
-        f"{export.folder}: {len(export.manifest.files) + 1} files, {decimal(size)}; the evidence: {export.folder / PARITY_PAGE}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    print_lines(console, lines_from_evidence(export.evidence))
+    if export.evidence.headroom is not None:
+        console.print(table_from_headroom(export.evidence.headroom))
+    files = export.manifest.files.values()
+    size = decimal(sum(info.size_bytes for info in files))
+    print_lines(console, [f"{export.folder}: {len(files) + 1} files, {size}; the evidence: {export.folder / PARITY_PAGE}"])
 
 
 def _show_lengths(values: Mapping[str, Any], console: Console) -> None:
@@ -237,29 +221,33 @@ def _show_lengths(values: Mapping[str, Any], console: Console) -> None:
     if evaluation is not None:
         console.print(table_from_evaluation(evaluation))
         lines += [*notes_of_flat_intervals(evaluation), *evaluation["findings"]]
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    print_lines(console, lines)
 
 
 def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
+    trained, length, folder = plan.trained, plan.trained.sequence_length, plan.options.output.folder
     if as_json:
         values = {
-            "task": plan.task.name,
-            "model": plan.checkpoint.source.id,
-            "output": str(plan.options.output),
+            "task": trained.task.name,
+            "model": trained.checkpoint.source.id,
+            "output": str(folder),
             "stages": list(plan.stages()),
-            "sequence_length": plan.sequence_length,
-            "trained_length": plan.trained_length.values(plan.sequence_length),
+            "sequence_length": length,
+            "trained_length": plan.trained_length.values(length),
             "tokenizer": {"flavour": plan.tokenizer.flavour, "reason": plan.tokenizer.reason},
             "transform": {"name": plan.transform.name, "reason": plan.transform.reason},
             "notes": list(plan.notes),
+            "measurements": list(plan.measurements),
             "expected_bytes": dict(plan.expected_bytes),
         }
         print_json(values)
         return
-    lines = [f"{plan.checkpoint.source.id} as {plan.task.name} for {plan.options.target}: {', then '.join(plan.stages())}"]
-    lines += [f"sequence length {plan.sequence_length}: {plan.trained_length.reason(plan.sequence_length)}"]
+    lines = [
+        f"{trained.checkpoint.source.id} as {trained.task.name} for {plan.options.engine.target}: {', then '.join(plan.stages())}"
+    ]
+    lines += [f"sequence length {length}: {plan.trained_length.reason(length)}"]
     lines += [f"tokenizer {plan.tokenizer.flavour}: {plan.tokenizer.reason}"]
     lines += [f"transform {plan.transform.name}: {plan.transform.reason}", *(f"note: {note}" for note in plan.notes)]
-    lines += [f"{plan.options.output / name}  about {decimal(size)}" for name, size in plan.expected_bytes.items()]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    lines += [f"to be measured: {measurement}" for measurement in plan.measurements]
+    lines += [f"{folder / name}  about {decimal(size)}" for name, size in plan.expected_bytes.items()]
+    print_lines(console, lines)

@@ -7,35 +7,31 @@ from pathlib import Path
 
 import click
 from fnet_runtime.bundle.manifest import Manifest
-from fnet_runtime.errors import BundleError
-from fnet_runtime.pipeline.answer_text import escaped
-from fnet_runtime.pipeline.pipelines import runtimes_from_manifest
+from fnet_runtime.command.answer_text import escaped
+from fnet_runtime.sessions.runtimes import runtimes_from_manifest
 from fnet_runtime.tokenizer.tokenizer import SLOW, TokenizerOptions
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
 from fnet_export.bundle.description import Description, description_from_bundle, padding_from_manifest, tensor_shown
-from fnet_export.commands.shared import console_of_result, fail, output_options, print_json
+from fnet_export.commands.options import bundle_argument, output_options
+from fnet_export.commands.shared import console_of_result, print_json
 from fnet_export.parity.report.wording import note_of_random_head
 
-BAD_INPUT = 1
 HASH_SHOWN = 12
 """Digits of a hash in the table; --json has them all."""
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("bundle", type=click.Path(path_type=Path))
+@bundle_argument
 @output_options
 def inspect(bundle: Path, as_json: bool, quiet: bool) -> None:
     """Say what BUNDLE is: model, tensors, tokenizer, files. Every hash is checked; nothing is run, and no torch is needed.
 
     Exit codes: 0 ok; 1 it is no bundle, or a file is damaged; 2 usage.
     """
-    try:
-        found = description_from_bundle(bundle)
-    except BundleError as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+    found = description_from_bundle(bundle)
     if as_json:
         print_json({"bundle": str(bundle)} | found.values())
     console_of_result(as_json=as_json, quiet=quiet).print(table_from_description(found))

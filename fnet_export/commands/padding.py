@@ -8,31 +8,28 @@ from typing import Any
 import click
 import torch
 from fnet_runtime.bundle.manifest import Manifest, manifest_from_folder
-from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.table import Table
 
 from fnet_core.checkpoint.open import model_from_checkpoint
-from fnet_core.errors import FNetError
 from fnet_core.tasks import task_named
-from fnet_export.base.errors import FNetExportError
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
-from fnet_export.commands.shared import console_of_result, fail, output_options, print_json, progress_shown, write_text
+from fnet_export.commands.options import FILE, bundle_argument, checkpoint_of_bundle_option, output_options, samples_option
+from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown, write_text
 from fnet_export.evaluate.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
 from fnet_export.evaluate.padding_chart import svg_from_drift
-from fnet_export.export.plan import CHOICES_PROFILE, READ
+from fnet_export.export.plan import READ
 from fnet_export.parity.report.wording import note_of_random_head
+from fnet_export.texts.samples import CHOICES_COUNT
 from fnet_export.texts.text_files import Texts, texts_from_file
 from fnet_export.texts.tokenizer.trained_length import trained_length_from_checkpoint
 
-BAD_INPUT = 1
-
 
 @click.command(context_settings={"show_default": True})
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--model", metavar="FOLDER|ID", help="Where the checkpoint of the bundle is now.  [default: where it was]")
+@bundle_argument
+@checkpoint_of_bundle_option
 @click.option(
     "--length",
     "asked",
@@ -42,33 +39,25 @@ BAD_INPUT = 1
     help="A padded length to compare; may be given several times.  "
     f"[default: {', '.join(map(str, LENGTHS))} and the bundle's, other than the trained one]",
 )
-@click.option(
-    "--samples",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Texts in .jsonl or one a line, 64 at most.  [default: the built-in e-mails]",
-)
-@click.option("--chart", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a chart as well.")
+@samples_option("64 at most")
+@click.option("--chart", type=FILE, metavar="FILE.svg", help="Write a chart as well.")
 @output_options
 def padding(
     bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool, quiet: bool
 ) -> None:
     """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts to other lengths than the trained one."""
-    try:
-        with progress_shown(quiet=quiet) as progress:
-            manifest = manifest_from_folder(bundle)
-            data = texts_from_file(samples)
-            drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
-        if chart is not None:
-            write_text(chart, svg_from_drift(drift) + "\n")
-    except (FNetError, FNetExportError, FNetRuntimeError) as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+    with progress_shown(quiet=quiet) as progress:
+        manifest = manifest_from_folder(bundle)
+        data = texts_from_file(samples)
+        drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
+    if chart is not None:
+        write_text(chart, svg_from_drift(drift) + "\n")
     if as_json:
         print_json({"bundle": str(bundle)} | _values(manifest, data, drift))
         return
     console = console_of_result(as_json=as_json, quiet=quiet)
     console.print(table_from_drift(drift))
-    console.print("\n".join(notes_from_drift(manifest, data, drift)), highlight=False, markup=False, soft_wrap=True)
+    print_lines(console, notes_from_drift(manifest, data, drift))
 
 
 def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *, model: str | None, asked: Sequence[int]) -> Drift:
@@ -85,7 +74,7 @@ def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *,
         data.texts,
         lengths,
         trained=trained_length,
-        choices=CHOICES_PROFILE.opt,
+        choices=CHOICES_COUNT,
         on_progress=progress.step,
     )
 

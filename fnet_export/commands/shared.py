@@ -1,27 +1,18 @@
-"""How a command shows what it does and how it ends: --quiet and --json, progress, a result, an error."""
+"""How a command shows what it does and how it ends: progress, a result, an error."""
 
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
+from fnet_runtime.bundle.strict_json import json_from_values
+from fnet_runtime.errors import SessionError
 from rich.console import Console
 
-from fnet_export.base.errors import OutputError
-from fnet_export.base.finite import finite
+from fnet_export.base.errors import BAD_INPUT, ENGINE_FAILED, OutputError
 from fnet_export.base.progress import Bars, Lines, Progress, Quiet
-
-Command = TypeVar("Command", bound=Callable[..., None])
-
-
-def output_options(command: Command) -> Command:
-    """Give a command --json and --quiet, as `as_json` and `quiet`."""
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print the result, or the error, as one JSON object.")
-    quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors (and the JSON object with --json).")
-    return as_json(quiet(command))
 
 
 @contextmanager
@@ -35,17 +26,31 @@ def progress_shown(*, quiet: bool) -> Iterator[Progress]:
 
 
 def console_of_result(*, as_json: bool, quiet: bool) -> Console:
-    """Return what a result is shown on, which prints nothing where it is not for people."""
+    """Return the console that shows a result; it prints nothing where the result is not for people."""
     return Console(quiet=as_json or quiet)
 
 
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are: no markup, no colours, no wrapping."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def print_json(values: Mapping[str, Any]) -> None:
-    """Print one JSON object; numbers that are not finite, which JSON lacks, are null."""
-    click.echo(json.dumps(finite(values), ensure_ascii=False, allow_nan=False))
+    """Print one JSON object; numbers that are not finite are null, because JSON cannot hold them."""
+    click.echo(json_from_values(values))
+
+
+def exit_code_of(error: Exception) -> int:
+    """Return the exit code of an error: its class's own, 4 for an engine that cannot be opened or run, 1 for other input."""
+    if isinstance(error, SessionError):
+        return ENGINE_FAILED
+    code: int = getattr(error, "exit_code", BAD_INPUT)
+    return code
 
 
 def fail(message: str, code: int, *, as_json: bool, more: Mapping[str, Any] | None = None) -> NoReturn:
-    """Say what went wrong and exit with a code; `--json` prints it, and `more`, as one object as well."""
+    """Print an error and exit with a code; `--json` prints the error, and `more`, as one object as well."""
     click.echo(f"error: {message}", err=True)
     if as_json:
         print_json({"error": message, "exit_code": code, **(more or {})})
@@ -53,7 +58,7 @@ def fail(message: str, code: int, *, as_json: bool, more: Mapping[str, Any] | No
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file in UTF-8. Raises OutputError when that cannot be done."""
+    """Write a file in UTF-8. Raises OutputError when that is not possible."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:

@@ -9,40 +9,35 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.pipeline.pipelines import RUNTIMES
+from fnet_runtime.sessions.runtimes import RUNTIME_CHOICES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.errors import FNetExportError, OptionError
+from fnet_export.base.errors import CHECK_FAILED, ENGINE_FAILED
 from fnet_export.base.status import FAILED, PASSED, styled
 from fnet_export.bundle.verify import REFERENCE, RuntimeResult, Verification, verification_from_bundle
-from fnet_export.commands.shared import console_of_result, fail, output_options, print_json
+from fnet_export.commands.options import atol_option, bundle_argument, output_options, rtol_option
+from fnet_export.commands.shared import console_of_result, print_json, print_lines
 from fnet_export.parity.agreement import points_of
 from fnet_export.parity.tolerance import tolerance_from_options
 
-BAD_INPUT, USAGE, CHECK_FAILED, NOTHING_RAN = 1, 2, 3, 4
-
 
 @click.command(context_settings={"show_default": True})
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="auto is every one that the bundle has a file for.")
-@click.option("--atol", type=float, metavar="X", help="Allow X, and no more than --rtol adds, in place of the bundle's own limit.")
-@click.option("--rtol", type=float, metavar="X", help="Allow X times an output's largest reference, added to --atol.")
+@bundle_argument
+@click.option(
+    "--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto is every one that the bundle has a file for."
+)
+@atol_option
+@rtol_option
 @output_options
 def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, as_json: bool, quiet: bool) -> None:
     """Check BUNDLE again on this host: run its golden inputs and compare with the float64 references that it carries.
 
     Needs no torch. Exit codes: 0 passed; 1 the bundle is damaged; 2 usage; 3 failed; 4 nothing could run.
     """
-    try:
-        found = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
-    except OptionError as error:
-        fail(str(error), USAGE, as_json=as_json)
-    except (FNetExportError, FNetRuntimeError) as error:
-        fail(str(error), BAD_INPUT, as_json=as_json)
+    found = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
     if as_json:
         values = {"bundle": str(bundle)} | found.values() | {"environment": asdict(environment_of_host())}
         print_json(values)
@@ -50,13 +45,11 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
         console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_verification(found))
         for row in found.rows:
-            if row.reason is not None:
-                console.print(f"{row.runtime}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
-            for line in row.attentions:
-                console.print(f"{row.runtime}: {line}", highlight=False, markup=False, soft_wrap=True)
+            reasons = [] if row.reason is None else [f"{row.status}: {row.reason}"]
+            print_lines(console, (f"{row.runtime}: {line}" for line in (*reasons, *row.attentions)))
     if not found.ran:
         click.echo(f"error: {bundle}: nothing could run on this host, so nothing was checked", err=True)
-        sys.exit(NOTHING_RAN)
+        sys.exit(ENGINE_FAILED)
     if not found.passed:
         failed = ", ".join(row.runtime for row in found.rows if row.status == FAILED)
         click.echo(f"error: {bundle}: failed in {failed}; do not use it here. Export it again on or for this host", err=True)

@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fnet_runtime.bundle.manifest import GOLDEN, EngineInfo, Manifest
+from fnet_runtime.bundle.manifest import GOLDEN, Manifest
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.pipeline.pipelines import ONNXRUNTIME, Pipeline, runtime_from_name, session_from_bundle
+from fnet_runtime.pipeline.pipeline import Pipeline
+from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name, session_from_bundle
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_core.checkpoint.open import model_from_checkpoint
 from fnet_core.config import SIZED_MIXINGS
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_named, task_of_config
-from fnet_export.bundle.folder import tensors_from_task
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.engine.sessions.unpadded_session import UnpaddedSession
 from fnet_export.evaluate.evaluation import (
@@ -31,8 +32,9 @@ from fnet_export.evaluate.labelled import LabelledData
 from fnet_export.evaluate.masking import masks_from_record
 from fnet_export.evaluate.metrics import Figure, Metric
 from fnet_export.evaluate.scoring import SCORINGS, guessed, kind_from_task
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import Plan
+from fnet_export.graph.tensors import tensors_from_task
+from fnet_export.graph.trained import TrainedModel
+from fnet_export.texts.tokenizer.trained_length import TrainedLength
 
 BUNDLE, OWN_LENGTHS = "bundle", "checkpoint, each text at its own length"
 TORCH = "torch float32"
@@ -96,45 +98,54 @@ def gap_from_evaluations(bundle: Evaluation, checkpoint: Evaluation) -> Gap:
     )
 
 
-def check_records(plan: Plan) -> None:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """What is scored: a bundle as its manifest describes it, with its tokenizer, and the model that it was made from."""
+
+    manifest: Manifest
+    tokenizer: Tokenizer
+    trained: TrainedModel
+    trained_length: TrainedLength
+
+
+def check_records(subject: Subject, data: LabelledData) -> None:
     """Encode every record at every length that it will be answered at, before any work is done.
 
     Raises EvaluationError for the first record that cannot be answered.
     """
-    if plan.evaluation is None:
-        return
-    config = plan.checkpoint.config
-    masked = SCORINGS[kind_from_task(plan.task.name, config.problem_type, config.num_labels)].answer is guessed
-    for way in _ways(plan):
-        pipeline = _pipeline(plan, way, _Unopened())
-        for record in plan.evaluation.records:
+    config = subject.trained.config
+    masked = SCORINGS[kind_from_task(subject.trained.task.name, config.problem_type, config.num_labels)].answer is guessed
+    for way in _ways(subject):
+        pipeline = _pipeline(subject, way, _Unopened())
+        for record in data.records:
             check_record(pipeline, record)
             if masked:
                 masks_from_record(pipeline, record)
 
 
-def accuracy_from_plan(
-    plan: Plan, folder: Path, engine: EngineInfo | None, *, on_progress: OnProgress = lambda done, total: None
-) -> Accuracy | None:
-    """Answer the plan's labelled data with the files in a folder, and with the checkpoint; None where the plan has no such data."""
-    data = plan.evaluation
-    if data is None:
-        return None
-    bundle, *others = _ways(plan)
+def accuracy_from_folder(
+    folder: Path,
+    subject: Subject,
+    data: LabelledData,
+    limits: Limits,
+    *,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Accuracy:
+    """Answer labelled data with a bundle's files in a folder, and with the model that it was made from."""
+    bundle, *others = _ways(subject)
     found: list[Measurement] = []
 
     def step(done: int, of: int) -> None:
         on_progress(len(found) * of + done, (1 + len(others)) * of)
 
     def shipped() -> Measurement:  # its session ends with it: one model at a time
-        runtime, opened = _shipped(folder, manifest_from_plan(plan, engine=engine))
+        runtime, opened = _shipped(folder, subject.manifest)
         way = replace(bundle, runtime=runtime, open=opened if isinstance(opened, str) else lambda: opened)
-        return _measurement(plan, way, data, step)
+        return _measurement(subject, way, data, step)
 
     found.append(shipped())
     for way in others:
-        found.append(_measurement(plan, way, data, step))
-    limits = Limits(min_accuracy=plan.options.min_accuracy)
+        found.append(_measurement(subject, way, data, step))
     return Accuracy(data=data, limits=limits, bundle=found[0], checkpoints=tuple(found[1:]), missed=_missed(limits, found[0]))
 
 
@@ -159,23 +170,23 @@ class _Unopened:
         raise SessionError("nothing is open to run the records; expected them to be encoded only")
 
 
-def _ways(plan: Plan) -> list[_Way]:
+def _ways(subject: Subject) -> list[_Way]:
     """List the bundle, then the checkpoint at each text's own length and, where a length is stated, padded to that."""
-    config, trained = plan.checkpoint.config, plan.trained_length
-    task = task_of_config(task_named(plan.task.name), config)  # a checkpoint predicts every token of a masked-lm
+    config, trained, length = subject.trained.config, subject.trained, subject.trained_length
+    task = task_of_config(task_named(trained.task.name), config)  # a checkpoint predicts every token of a masked-lm
 
     def model() -> FNet:
-        return model_from_checkpoint(plan.checkpoint, task, random_head=plan.random_head)
+        return model_from_checkpoint(trained.checkpoint, task, random_head=trained.random_head)
 
     sized = f"the {config.mixing} mixing has matrices of {config.max_position_embeddings} tokens; no other length runs"
     unpadded = sized if set(SIZED_MIXINGS) & set(config.mixings) else lambda: UnpaddedSession(model())
     ways = [
-        _Way(name=BUNDLE, runtime="", task=plan.task, length=plan.sequence_length, open="not opened"),
-        _Way(name=OWN_LENGTHS, runtime=TORCH, task=replace(task, attends=True), length=trained.length, open=unpadded),
+        _Way(name=BUNDLE, runtime="", task=trained.task, length=trained.sequence_length, open="not opened"),
+        _Way(name=OWN_LENGTHS, runtime=TORCH, task=replace(task, attends=True), length=length.length, open=unpadded),
     ]
-    if trained.stated:
-        padded = f"checkpoint, padded to {trained.length} tokens"
-        ways.append(_Way(name=padded, runtime=TORCH, task=task, length=trained.length, open=lambda: TorchSession(model())))
+    if length.stated:
+        padded = f"checkpoint, padded to {length.length} tokens"
+        ways.append(_Way(name=padded, runtime=TORCH, task=task, length=length.length, open=lambda: TorchSession(model())))
     return ways
 
 
@@ -195,24 +206,24 @@ def _shipped(folder: Path, manifest: Manifest) -> tuple[str, Session | str]:
         return runtime, f"{reason}; {error}"
 
 
-def _pipeline(plan: Plan, way: _Way, session: Session) -> Pipeline:
-    inputs, outputs = tensors_from_task(way.task, plan.checkpoint.config, way.length)
+def _pipeline(subject: Subject, way: _Way, session: Session) -> Pipeline:
+    inputs, outputs = tensors_from_task(way.task, subject.trained.config, way.length)
     return Pipeline(
-        manifest=replace(manifest_from_plan(plan), inputs=inputs, outputs=outputs, sequence_length=way.length),
-        tokenizer=plan.tokenizer.tokenizer,
+        manifest=replace(subject.manifest, inputs=inputs, outputs=outputs, sequence_length=way.length),
+        tokenizer=subject.tokenizer,
         session=session,
         golden=Path(GOLDEN),
-        problem_type=plan.checkpoint.config.problem_type,
+        problem_type=subject.trained.config.problem_type,
     )
 
 
-def _measurement(plan: Plan, way: _Way, data: LabelledData, on_progress: OnProgress) -> Measurement:
+def _measurement(subject: Subject, way: _Way, data: LabelledData, on_progress: OnProgress) -> Measurement:
     """Answer the data one way; a session that fails, or gives scores that are not finite, is a reason and not the end."""
     if isinstance(way.open, str):
         on_progress(len(data.records), len(data.records))
         return Measurement(name=way.name, runtime=way.runtime, reason=way.open)
     try:
-        evaluation = evaluation_from_pipeline(_pipeline(plan, way, way.open()), data.records, on_progress=on_progress)
+        evaluation = evaluation_from_pipeline(_pipeline(subject, way, way.open()), data.records, on_progress=on_progress)
     except SessionError as error:
         return Measurement(name=way.name, runtime=way.runtime, reason=str(error))
     return Measurement(name=way.name, runtime=way.runtime, evaluation=evaluation)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from fnet_runtime.errors import InputError
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.evaluate.labelled import Record, records_from_file

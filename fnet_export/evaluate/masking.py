@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from fnet_runtime.bundle.manifest import POSITIONS
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.session import Ids, Outputs, run_in_batches
 from fnet_runtime.tokenizer.encoding import Encoding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer

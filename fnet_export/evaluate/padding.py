@@ -16,20 +16,21 @@ from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from fnet_core.checkpoint.open import Checkpoint, model_from_checkpoint
+from fnet_core.checkpoint.open import model_from_checkpoint
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
-from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, VOCAB, Task, task_named
+from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, VOCAB, task_named
 from fnet_export.base.errors import CompareError, GraphError
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.evaluate.decisions import HIGHEST, decision_of_task, decisions
+from fnet_export.graph.trained import TrainedModel
 from fnet_export.texts.emails import emails
-from fnet_export.texts.samples import samples_from_texts, spread
+from fnet_export.texts.samples import CHOICES_COUNT, samples_from_texts, spread
 from fnet_export.texts.tokenizer.trained_length import MIN_LENGTH, TrainedLength, possible_lengths
 
 LENGTHS = (64, 128, 256, 384)
 """Compared unless others are named: those of them below the model's position embeddings."""
-PLAN_TEXTS = 16
+DRIFT_TEXTS = 16
 """E-mails that an export at another length is measured on."""
 TIMED = "torch float32 with torch.fft, one row"
 
@@ -184,19 +185,11 @@ def drift_from_model(
     )
 
 
-def line_of_length(
-    checkpoint: Checkpoint,
-    task: Task,
-    tokenizer: Tokenizer,
-    length: int,
-    *,
-    trained: TrainedLength,
-    choices: int,
-    random_head: bool,
-) -> str:
-    """Measure a few built-in e-mails at one length, and say what `line_from_drift` says; at positions as at all tokens."""
-    model = model_from_checkpoint(checkpoint, task_named(task.name), random_head=random_head)
-    drift = drift_from_model(model, tokenizer, spread(emails(), PLAN_TEXTS), [length], trained=trained, choices=choices)
+def line_from_trained(trained: TrainedModel, tokenizer: Tokenizer, trained_length: TrainedLength) -> str:
+    """Measure a few built-in e-mails at a model's length, and say what `line_from_drift` says; at positions as at all tokens."""
+    model = model_from_checkpoint(trained.checkpoint, task_named(trained.task.name), random_head=trained.random_head)
+    texts = spread(emails(), DRIFT_TEXTS)
+    drift = drift_from_model(model, tokenizer, texts, [trained.sequence_length], trained=trained_length, choices=CHOICES_COUNT)
     return line_from_drift(drift, drift.lengths[0])
 
 

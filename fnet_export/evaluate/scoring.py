@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from fnet_runtime.errors import SessionError
-from fnet_runtime.pipeline.answers import Answer, Choice, Classification, NextSentence, TokenLabel
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.answers import Answer, Choice, Classification, NextSentence, TokenLabel, TokenLabels
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.scores import BINARY, MULTI_LABEL, REGRESSION, problem_of_labels
 
 from fnet_export.base.errors import EvaluationError
@@ -162,8 +162,9 @@ def _question_metrics(labels: Labels) -> tuple[Metric, ...]:
     return share("exact match", 0, 2), share("F1", 1, 2)
 
 
-def _tagged(record: Record, pieces: tuple[TokenLabel, ...], labels: Labels) -> Score:
+def _tagged(record: Record, answer: TokenLabels, labels: Labels) -> Score:
     """A word has the label of its first piece, as models are trained; past the sequence length there is none, which is outside."""
+    pieces = answer.tokens
     _check_finite(record, *(piece.score for piece in pieces))
     actual, spans = record.truth
     found = [_label_of_word(pieces, span) for span in spans]

@@ -5,44 +5,33 @@ from functools import partial
 from importlib import util
 from pathlib import Path
 
-import torch
 from fnet_runtime.bundle.manifest import BF16, FP32, OPENVINO, EngineInfo, TensorInfo
 from fnet_runtime.install import install_line
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.runtimes import SessionOptions, session_from_options
 from fnet_runtime.sessions.session import Session
-from fnet_runtime.sessions.trt_session import TrtSession
 
-from fnet_core.fnet import FNet
 from fnet_export.engine.sessions.cpp_session import CppSession
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.engine.sessions.transformers_session import TransformersSession
-from fnet_export.export.graphs import Graphs, lowered_from_plan, trained_from_plan
+from fnet_export.export.graphs import Graphs, lowered_from_plan
 from fnet_export.export.plan import Plan
-from fnet_export.graph.lower import AtPositions
+from fnet_export.graph.trained import fnet_from_trained, model_from_trained
 from fnet_export.parity.check import Candidate, Opener
 from fnet_export.precision.emulation import expected_model
 
 LEVELS = {"unoptimised": False, "optimised": True}
 """ONNX Runtime's graph optimisations, none or all."""
 NO_BF16 = "ONNX Runtime has no bf16 products on this CPU"
-AnyFNet = FNet | AtPositions
 
 
-def trained_model(plan: Plan, dtype: torch.dtype, *, transform: str = "fft") -> AnyFNet:
-    """Read the model as trained: nothing of it is lowered."""
-    model = trained_from_plan(plan, dtype, transform=transform)
-    return model if plan.task.predict_positions is None else AtPositions(model, plan.task)
-
-
-def candidates_from_plan(
-    plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None, inputs: tuple[TensorInfo, ...]
-) -> list[Candidate]:
+def candidates_from_plan(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
     """List them, those of the bundle's own files last. None of them holds a model before it is opened."""
-    precision = plan.options.precision
+    trained, inputs, precision = plan.trained, plan.inputs, plan.options.graph.precision
     rows = [
-        Candidate(name="torch float32, fft", open=lambda: TorchSession(trained_model(plan, torch.float32)), expected=True),
-        Candidate(name="torch float32, dft", open=lambda: TorchSession(trained_model(plan, torch.float32, transform="dft"))),
+        Candidate(name="torch float32, fft", open=lambda: TorchSession(model_from_trained(trained)), expected=True),
+        Candidate(name="torch float32, dft", open=lambda: TorchSession(model_from_trained(trained, transform="dft"))),
         Candidate(name=f"torch float32, lowered, {plan.transform.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
         Candidate(name="transformers", open=_transformers(plan), needed=False),
     ]
@@ -50,14 +39,14 @@ def candidates_from_plan(
         rows.append(
             Candidate(
                 name=f"torch, {precision} emulated",
-                open=lambda: TorchSession(expected_model(trained_model(plan, torch.float32), precision, graphs.steps)),
+                open=lambda: TorchSession(expected_model(model_from_trained(trained), precision, graphs.steps)),
                 precision=precision,
                 expected=True,
             )
         )
-    rows += _onnx_rows("traced graph", graphs.traced, inputs, shipped=not plan.options.simplify)
+    rows += _onnx_rows("traced graph", graphs.traced, inputs, shipped=not plan.options.graph.simplify)
     final = graphs.shipped == graphs.float32
-    if plan.options.simplify:
+    if plan.options.graph.simplify:
         rows += _onnx_rows("final graph" if final else "simplified graph", graphs.float32, inputs, shipped=final)
     else:
         rows.append(Candidate(name="ONNX Runtime, simplified graph", open="--no-simplify: model.onnx is the traced graph"))
@@ -80,18 +69,16 @@ def candidates_from_plan(
     if engine is None:
         return _asked_for(plan, rows)
     file = folder / engine.file
-    run: Opener = partial(TrtSession, file, engine, inputs)
-    if engine.library == OPENVINO:
-        run = partial(OpenVinoSession, file, inputs, precision=precision)
+    run = partial(session_from_options, SessionOptions(file=file, inputs=inputs, precision=precision, engine=engine))
     name = "OpenVINO, model.xml" if engine.library == OPENVINO else f"{engine.library} engine"
     return _asked_for(plan, [*rows, Candidate(name=name, open=run, precision=precision, shipped=True)])
 
 
 def _asked_for(plan: Plan, rows: list[Candidate]) -> list[Candidate]:
     """Leave out of a quick check what is neither shipped nor says what to expect of the bundle's precision."""
-    if not plan.options.quick:
+    if not plan.options.proof.quick:
         return rows
-    return [row for row in rows if row.shipped or (row.expected and row.precision == plan.options.precision)]
+    return [row for row in rows if row.shipped or (row.expected and row.precision == plan.options.graph.precision)]
 
 
 def _onnx_rows(
@@ -115,10 +102,10 @@ def _openvino(plan: Plan, path: Path, inputs: tuple[TensorInfo, ...]) -> Opener 
         return f"openvino is not installed; {install_line(OPENVINO)}"
     if plan.transform.name == "fft":
         return "OpenVINO computes ONNX's operator DFT wrongly (2026.4: off by the size of the outputs)"
-    return partial(OpenVinoSession, path, inputs, precision=plan.options.precision)
+    return partial(OpenVinoSession, path, inputs, precision=plan.options.graph.precision)
 
 
 def _transformers(plan: Plan) -> Opener | str:
-    if plan.task.predict_positions is not None:
+    if plan.trained.task.predict_positions is not None:
         return "transformers' masked-lm takes no positions"
-    return lambda: TransformersSession(trained_from_plan(plan, torch.float32))
+    return lambda: TransformersSession(fnet_from_trained(plan.trained))

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import onnx_ir as ir
 import torch
-from fnet_runtime.bundle.manifest import FP16, FP32, INT8, MODEL
+from fnet_runtime.bundle.manifest import FP32, MODEL
 
-from fnet_core.checkpoint.open import model_from_checkpoint
-from fnet_core.fnet import FNet
-from fnet_core.tasks import Task
 from fnet_export.base.progress import Progress
-from fnet_export.bundle.folder import write_graph
 from fnet_export.export.int8 import int8_from_plan
-from fnet_export.export.plan import CALIBRATE, READ, SIMPLIFY, TRACE, Plan
-from fnet_export.graph.lower import LoweredFNet, lowered_from_model
+from fnet_export.export.plan import CALIBRATE, SIMPLIFY, TRACE, Plan
+from fnet_export.graph.file import write_graph
+from fnet_export.graph.lower import LoweredFNet
 from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
+from fnet_export.graph.trained import lowered_from_trained
 from fnet_export.precision.half import half_from_graph
 from fnet_export.precision.int8 import layers_from_model
 from fnet_export.precision.sensitivity import Sensitivity
@@ -40,38 +38,20 @@ class Graphs:
     steps: Mapping[str, float] = field(default_factory=dict)
 
 
-def trained_from_plan(plan: Plan, dtype: torch.dtype, *, transform: str = "fft") -> FNet:
-    """Read the model as trained, in a float dtype, with a transform of TRANSFORMS in the checkpoint's order."""
-    return model_from_checkpoint(
-        plan.checkpoint,
-        plan.task,
-        transform=transform,
-        sequence_length=plan.sequence_length,
-        dtype=dtype,
-        random_head=plan.random_head,
-    )
-
-
 def lowered_from_plan(plan: Plan) -> LoweredFNet:
-    """Read the model and lower it for its target and precision; the one that was read is let go."""
-    trained = trained_from_plan(plan, torch.float32)
-    return lowered_for_target(trained, plan.task, plan.transform.name, target=plan.options.target, precision=plan.options.precision)
-
-
-def lowered_for_target(trained: FNet, task: Task, transform: str, *, target: str, precision: str) -> LoweredFNet:
-    """Lower a model as a target and a precision want it."""
-    widen = target == "onnx" and precision != INT8  # rows of int8 are a quarter as long
-    return lowered_from_model(trained, transform, task, widen=widen, scaled=precision == FP16)
+    """Read the model and lower it for the plan's target and precision."""
+    target, precision = plan.options.engine.target, plan.options.graph.precision
+    return lowered_from_trained(plan.trained, plan.transform.name, target=target, precision=precision)
 
 
 def _kept(plan: Plan) -> list[str]:
     """What --keep-float32 names, as the graph calls it."""
-    return [module_of_name(name, plan.checkpoint.config, plan.task) for name in plan.options.keep_float32]
+    return [module_of_name(name, plan.trained.config, plan.trained.task) for name in plan.options.graph.keep_float32]
 
 
 def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress) -> Graphs:
     """Trace, simplify and, where it is asked for, change the precision; write model.onnx to `folder`, the others to `scratch`."""
-    progress.stage(READ)
+    options = plan.options.graph
     model = lowered_from_plan(plan)
     progress.stage(TRACE)
     written: list[ir.Model] = []
@@ -82,14 +62,14 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
         written.append(graph)
         return place / MODEL
 
-    graph = graph_from_model(model, plan.options.trace)
+    graph = graph_from_model(model, opset=options.opset)
     traced = write(graph, scratch / "traced")
-    if plan.options.simplify:
+    if options.simplify:
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
     int8_layers = sensitivity = None
     steps: dict[str, float] = {}
-    changes = plan.options.precision != FP32
+    changes = options.precision != FP32
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
@@ -99,7 +79,7 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
         int8_layers = tuple(layer for layer in layers if layer not in kept)
         shipped = write(graph, folder)
     elif changes:
-        shipped = write(half_from_graph(graph, plan.options.precision, keep=_kept(plan)), folder)
+        shipped = write(half_from_graph(graph, options.precision, keep=_kept(plan)), folder)
     for graph in written:  # onnxscript's rules hold on to the last graph that they saw (0.7), and so to all weights
         for value in graph.graph.initializers.values():
             value.const_value = None

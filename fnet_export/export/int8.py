@@ -4,16 +4,16 @@ import tempfile
 from pathlib import Path
 
 import onnx_ir as ir
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 
 from fnet_export.base.progress import Progress
 from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import CHOICES_PROFILE, Plan
+from fnet_export.export.plan import Plan
 from fnet_export.precision.calibrate import bounds_from_graph
 from fnet_export.precision.int8 import Layers, int8_from_graph, products_from_graph, steps_from_bounds
 from fnet_export.precision.sensitivity import Sensitivity, sensitivity_from_graph
-from fnet_export.texts.samples import samples_from_texts
+from fnet_export.texts.samples import CHOICES_COUNT, samples_from_texts
 from fnet_export.texts.text_files import Texts
 
 
@@ -28,20 +28,24 @@ def int8_from_plan(
     """
     manifest = manifest_from_plan(plan)
     samples = samples_from_texts(
-        plan.task, plan.tokenizer.tokenizer, data.texts, sequence_length=plan.sequence_length, choices=CHOICES_PROFILE.opt
+        plan.trained.task,
+        plan.tokenizer.tokenizer,
+        data.texts,
+        sequence_length=plan.trained.sequence_length,
+        choices=CHOICES_COUNT,
     )
     tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph, layers)))
-    method = plan.options.calibration_method
+    method = plan.options.calibration.method
     bounds = bounds_from_graph(float32, tensors, manifest.inputs, samples, method, on_note=progress.note)
     sensitivity = None
-    drop = plan.options.max_accuracy_drop
+    drop = plan.options.calibration.max_accuracy_drop
     if drop is not None and plan.evaluation is not None:
         pipeline = Pipeline(
             manifest=manifest,
             tokenizer=plan.tokenizer.tokenizer,
             session=OrtSession(float32, manifest.inputs),
             golden=float32,
-            problem_type=plan.checkpoint.config.problem_type,
+            problem_type=plan.trained.config.problem_type,
         )
         with tempfile.TemporaryDirectory(dir=float32.parent) as scratch:
             sensitivity = sensitivity_from_graph(
@@ -57,4 +61,4 @@ def int8_from_plan(
             )
     keep = sensitivity.kept if sensitivity is not None else ()
     steps = steps_from_bounds(graph, bounds, layers, keep)
-    return int8_from_graph(graph, bounds, layers, target=plan.options.target, keep=keep), sensitivity, steps
+    return int8_from_graph(graph, bounds, layers, target=plan.options.engine.target, keep=keep), sensitivity, steps

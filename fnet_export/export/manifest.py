@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from fnet_runtime.bundle.manifest import FORMAT_VERSION, EngineInfo, FileInfo, Manifest, Quantization, Source
 
-from fnet_export.bundle.folder import tensors_from_task
 from fnet_export.export.plan import Plan
+from fnet_export.graph.tensors import tensors_from_task
 
 TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "tokenizers", "numpy")
 
@@ -15,23 +15,24 @@ def manifest_from_plan(
     plan: Plan, *, engine: EngineInfo | None = None, files: Mapping[str, FileInfo] | None = None, kept: tuple[str, ...] = ()
 ) -> Manifest:
     """Describe a bundle; `kept` are the modules that int8 leaves in float32. Without files it is of a bundle not yet written."""
-    config, source = plan.checkpoint.config, plan.checkpoint.source
-    inputs, outputs = tensors_from_task(plan.task, config, plan.sequence_length)
+    trained = plan.trained
+    config, source = trained.config, trained.checkpoint.source
+    inputs, outputs = tensors_from_task(trained.task, config, trained.sequence_length)
     return Manifest(
         format_version=FORMAT_VERSION,
-        task=plan.task.name,
-        target=plan.options.target,
-        labels=config.labels if plan.task.labelled else (),
+        task=trained.task.name,
+        target=plan.options.engine.target,
+        labels=config.labels if trained.task.labelled else (),
         inputs=inputs,
         outputs=outputs,
-        sequence_length=plan.sequence_length,
+        sequence_length=trained.sequence_length,
         pad_token_id=config.pad_token_id,
         tokenizer=plan.tokenizer.tokenizer.options,
         transform=plan.transform.name,
         transform_reason=plan.transform.reason,
-        precision=plan.options.precision,
+        precision=plan.options.graph.precision,
         quantization=_quantization(plan, kept),
-        source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=plan.random_head),
+        source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=trained.random_head),
         tools={name: importlib.metadata.version(name) for name in TOOLS},
         engine=engine,
         files=files or {},
@@ -42,5 +43,5 @@ def _quantization(plan: Plan, kept: tuple[str, ...]) -> Quantization | None:
     data = plan.calibration
     if data is None:
         return None
-    method = plan.options.calibration_method
+    method = plan.options.calibration.method
     return Quantization(method=method, data=data.name, sha256=data.sha256, texts=len(data.texts), kept=kept)

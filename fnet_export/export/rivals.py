@@ -7,17 +7,18 @@ from pathlib import Path
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, MODEL, OPENVINO, EngineInfo, TensorInfo
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.sessions.openvino_session import OpenVinoSession, precision_on_cpu
-from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.openvino_session import precision_on_cpu
+from fnet_runtime.sessions.runtimes import SessionOptions, session_from_options
 from fnet_runtime.sessions.session import Session
 from fnet_runtime.sessions.trt_session import TrtSession
 
 from fnet_export.base.errors import FNetExportError, PrecisionError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.engine.sessions.timing import Latency, Timing, times_ms
 from fnet_export.engine.tensorrt import engine_from_graph
 from fnet_export.export.graphs import Graphs
-from fnet_export.export.plan import TARGET_PRECISIONS, Plan
+from fnet_export.export.options import TARGET_PRECISIONS
+from fnet_export.export.plan import Plan
+from fnet_export.graph.file import write_graph
 from fnet_export.precision.half import HALVES, half_from_graph
 from fnet_export.texts.samples import Samples
 
@@ -33,15 +34,15 @@ def latency_from_plan(
     folder: Path,
     scratch: Path,
     engine: EngineInfo | None,
-    inputs: tuple[TensorInfo, ...],
     samples: Samples,
 ) -> Latency:
     """Time one row of what was exported to `folder` and of its rivals, where the target runs on this host.
 
     A rival that cannot be made is not timed, and no reason to lose what was exported. Raises SessionError when that fails.
     """
-    own, target = plan.options.precision, plan.options.target
+    own, target = plan.options.graph.precision, plan.options.engine.target
     name = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}.get(target, "the engine")
+    inputs = plan.inputs
     sessions: dict[str, Session] = {}
     not_timed: dict[str, str] = {}
     with ExitStack() as stack:
@@ -65,12 +66,9 @@ def latency_from_plan(
 
 def _opened(file: Path, precision: str, engine: EngineInfo | None, inputs: tuple[TensorInfo, ...], stack: ExitStack) -> Session:
     """Open a graph or an engine, until the stack ends."""
-    if engine is None:
-        return OrtSession(file, inputs)
-    if engine.library == OPENVINO:
-        return OpenVinoSession(file, inputs, precision=precision)
-    session = TrtSession(file, engine, inputs)
-    stack.callback(session.close)
+    session = session_from_options(SessionOptions(file=file, inputs=inputs, precision=precision, engine=engine))
+    if isinstance(session, TrtSession):
+        stack.callback(session.close)
     return session
 
 
@@ -79,7 +77,7 @@ def _rival(plan: Plan, float32: Path, precision: str, scratch: Path, engine: Eng
 
     Raises PrecisionError where the target does not run it here, GraphError for a weight beyond it, EngineError.
     """
-    target = plan.options.target
+    target = plan.options.engine.target
     if precision not in TARGET_PRECISIONS[target]:
         raise PrecisionError(f"the target {target} has no products in {precision}")
     if target == OPENVINO and precision_on_cpu(precision) != precision:

@@ -15,11 +15,12 @@ from fnet_core.dft import factors
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_core.transform import TRANSFORMS
-from fnet_export.base.errors import GraphError
-from fnet_export.bundle.folder import tensors_from_task, write_graph
+from fnet_export.base.errors import OptionError
 from fnet_export.engine.sessions.timing import times_ms
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
+from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 
 AUTO, MEASURE = "auto", "measure"
@@ -48,9 +49,9 @@ class TransformChoice:
 
 
 def choice_from_name(name: str, *, target: str, sequence_length: int, config: FNetConfig) -> TransformChoice:
-    """Resolve a name of TRANSFORM_NAMES.
+    """Resolve a name of TRANSFORM_NAMES; `measure` stays, until `choice_from_times` has the times.
 
-    Raises GraphError for another name, and for `measure` with a target that cannot be timed here.
+    Raises OptionError for another name, and for `measure` with a target that cannot be timed here.
     """
     if FOURIER not in config.mixings and name in TRANSFORM_NAMES:
         return TransformChoice(name=NO_FOURIER, reason="no layer has a Fourier transform")
@@ -59,12 +60,12 @@ def choice_from_name(name: str, *, target: str, sequence_length: int, config: FN
     if name == AUTO:
         return _from_table(target, sequence_length)
     if name != MEASURE:
-        raise GraphError(f"unknown transform {name!r}; expected one of {', '.join(TRANSFORM_NAMES)}")
+        raise OptionError(f"--transform: expected one of {', '.join(TRANSFORM_NAMES)}; found {name!r}")
     if target != "onnx":
-        raise GraphError(
-            f"transform measure: times ONNX Runtime only; for the target {target} choose auto or one of {', '.join(TRANSFORMS)}"
+        raise OptionError(
+            f"--transform measure: times ONNX Runtime only; for the target {target} choose auto or one of {', '.join(TRANSFORMS)}"
         )
-    return choice_from_times(transform_times_ms(config, sequence_length))
+    return TransformChoice(name=MEASURE, reason=f"the fastest of {', '.join(CANDIDATES)} in ONNX Runtime on the exporting host")
 
 
 def choice_from_times(times_ms: dict[str, float]) -> TransformChoice:

@@ -9,6 +9,7 @@ import copy
 
 import numpy as np
 import torch
+from fnet_runtime.bundle.manifest import FP16, INT8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -126,6 +127,12 @@ def lowered_from_model(
     if scaled:
         _scale(own, fourier_scale(*sizes))
     return LoweredFNet(own, mixer, task_of_config(task or model.task, model.config), widen=widen).eval()
+
+
+def lowered_for_target(trained: FNet, task: Task, transform: str, *, target: str, precision: str) -> LoweredFNet:
+    """Lower a model as a target and a precision want it; see `lowered_from_model`."""
+    widen = target == "onnx" and precision != INT8  # rows of int8 are a quarter as long
+    return lowered_from_model(trained, transform, task, widen=widen, scaled=precision == FP16)
 
 
 def _at(x: Tensor, positions: Tensor) -> Tensor:

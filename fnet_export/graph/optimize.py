@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from fnet_export.graph.check import checked
 from fnet_export.graph.passes.gelu import GeluPass
 from fnet_export.graph.passes.tied import TiedPass
 from fnet_export.graph.simplify import simplified_from_graph
-from fnet_export.graph.trace import checked
 
 OPTIMIZER: tuple[ir.passes.PassBase, ...] = (
     GeluPass(),

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxsim
 
-from fnet_export.graph.trace import checked, quiet
+from fnet_export.graph.check import checked, quiet
 
 HIDDEN_ABOVE_BYTES = 1024
 """Smaller constants are shapes and the like, for it to fold; all but matrices, whose products with a bias it would make Gemm."""

@@ -1,53 +1,37 @@
 """From a model to an ONNX graph: traced by torch.onnx, checked by onnx."""
 
-import ast
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
-
-import onnx
 import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import CheckerPass
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
-from fnet_export.base.errors import GraphError, is_out_of_memory
+from fnet_export.base.errors import GraphError, OptionError, is_out_of_memory
+from fnet_export.graph.check import checked, quiet
 from fnet_export.graph.lower import LoweredFNet
+from fnet_export.graph.names import name_with_module
 
 MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 18, 20, 25
 """From 20 on GELU is one operator; onnxscript's converter ends at the newest."""
 EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
 """Lengths of the dynamic axes while tracing: unequal, and above 1, which the tracer would take for a constant."""
 
-
-SCOPES = "pkg.torch.onnx.name_scopes"
-"""Where torch.onnx notes the modules of a node."""
-
 TracedModel = FNet | LoweredFNet
 
 
-@dataclass(frozen=True, kw_only=True)
-class TraceOptions:
-    """How a model is traced. `opset` is the ONNX operator set, 18 to 25; raises GraphError for another."""
-
-    opset: int = DEFAULT_OPSET
-
-    def __post_init__(self) -> None:
-        if not MIN_OPSET <= self.opset <= MAX_OPSET:
-            raise GraphError(f"opset: expected {MIN_OPSET} to {MAX_OPSET}, found {self.opset}")
+def check_opset(opset: int) -> None:
+    """Raise OptionError for an operator set other than 18 to 25."""
+    if not MIN_OPSET <= opset <= MAX_OPSET:
+        raise OptionError(f"--opset: expected {MIN_OPSET} to {MAX_OPSET}, found {opset}")
 
 
-def graph_from_model(model: TracedModel, options: TraceOptions | None = None) -> ir.Model:
+def graph_from_model(model: TracedModel, *, opset: int = DEFAULT_OPSET) -> ir.Model:
     """Trace a model in evaluation mode: dynamic batch (and choices), fixed sequence length, the task's tensor names.
 
     Most weights of the graph are views of the model's own.
 
-    Raises GraphError when torch.onnx cannot trace it.
+    `opset` is the ONNX operator set, 18 to 25. Raises OptionError for another, GraphError when torch.onnx cannot trace the model.
     """
+    check_opset(opset)
     task = model.task
     lengths = EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
     open_axes = {name: torch.export.Dim(name) for name in DYNAMIC_AXES}
@@ -66,7 +50,7 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
                 input_names=list(task.inputs),
                 output_names=list(task.outputs),
                 dynamic_shapes=dynamic,
-                opset_version=(options or TraceOptions()).opset,
+                opset_version=opset,
                 optimize=True,  # else torch's chunk stays a SplitToSequence, which TensorRT cannot parse
                 verbose=False,
             )
@@ -78,37 +62,7 @@ def graph_from_model(model: TracedModel, options: TraceOptions | None = None) ->
     graph = program.model
     graph.metadata_props.clear()
     for node in graph.graph:
-        node.name = _name_with_module(node)
+        node.name = name_with_module(node)
         node.metadata_props.clear()  # stack traces carry this machine's paths
         node.doc_string = None
     return checked(graph, f"{task.name}: the traced graph")
-
-
-def _name_with_module(node: ir.Node) -> str:
-    """Name a node by the module that it computes a part of, as in `encoder.blocks.0.intermediate/node_MatMul_31`."""
-    scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))  # from the model to the operator
-    module = scopes[-2].removeprefix("model.") if len(scopes) > 1 else ""
-    return f"{module}/{node.name}" if module else str(node.name)
-
-
-def checked(graph: ir.Model, what: str) -> ir.Model:
-    """Return a graph that onnx.checker passes in full. Raises GraphError."""
-    try:
-        CheckerPass(full_check=True)(graph)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise GraphError(f"{what} is not valid ONNX: {error}") from error
-    return graph
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the talk of the tracer and the simplifier off the terminal: a library does not print."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

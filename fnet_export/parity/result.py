@@ -1,20 +1,16 @@
 """What a parity check found: a row for each way of running the model, and the whole."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fnet_runtime.bundle.manifest import FP16
 
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
-from fnet_export.engine.sessions.timing import Latency
 from fnet_export.parity.agreement import Agreement
 from fnet_export.parity.compare import Difference
-from fnet_export.parity.layers import LayerError
 from fnet_export.parity.tolerance import DistanceLimit, Errors, Limit
 from fnet_export.precision.headroom import Headroom
-from fnet_export.precision.proof import PrecisionProof
-from fnet_export.precision.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,28 +106,25 @@ class ParityReport:
     """What was compared with the reference, and how far apart it was.
 
     `inputs` is how many inputs the shipped row runs on. `expected` are the errors that limits are multiples of, by precision and
-    output. `shipped` is the row of the bundle's own engine or graph, whether it ran or not. `quick` tells that only a few inputs
-    and rows were asked for. In another precision than float32 also what of it really runs, the headroom of half precision, how long
-    a run takes here beside other precisions, and what was kept out of int8 for the accuracy.
+    output. `shipped` is the row of the bundle's own engine or graph, whether it ran or not.
     """
 
     rows: tuple[Row, ...]
     inputs: int
     expected: Mapping[str, Mapping[str, Errors]]
-    quick: bool = False
     shipped: str | None = None
     shown: Shown | None = None
-    layers: tuple[LayerError, ...] = ()
-    proof: PrecisionProof | None = None
-    headroom: Headroom | None = None
-    latency: Latency | None = None
-    sensitivity: Sensitivity | None = None
 
     @property
     def passed(self) -> bool:
         """Tell whether something ran and nothing that ran failed."""
-        statuses = {row.status for row in self.rows}
-        return PASSED in statuses and FAILED not in statuses
+        return passed(self.rows)
+
+
+def passed(rows: Iterable[Row]) -> bool:
+    """Tell whether something ran and nothing that ran failed."""
+    statuses = {row.status for row in rows}
+    return PASSED in statuses and FAILED not in statuses
 
 
 def row_from_headroom(headroom: Headroom, *, kept: bool) -> Row:

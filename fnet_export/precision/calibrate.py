@@ -15,7 +15,7 @@ from fnet_runtime.sessions.ort_session import OrtSession
 from onnxruntime.quantization.calibrate import HistogramCollector
 
 from fnet_export.base.cache import cache_folder
-from fnet_export.graph.trace import quiet
+from fnet_export.graph.check import quiet
 from fnet_export.texts.samples import Samples
 
 MINMAX, PERCENTILE, ENTROPY = "minmax", "percentile", "entropy"

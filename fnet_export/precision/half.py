@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from fnet_export.base.errors import GraphError
-from fnet_export.graph.trace import checked
+from fnet_export.graph.check import checked
 
 HALVES: Mapping[str, ir.DataType] = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 """ONNX's type of every half precision by name."""

@@ -18,7 +18,8 @@ from torch import nn
 from fnet_core.fnet import FNet
 from fnet_core.variants import LinearMixing
 from fnet_export.base.errors import GraphError
-from fnet_export.graph.trace import checked
+from fnet_export.graph.check import checked
+from fnet_export.graph.names import module_of_node
 from fnet_export.precision.half import FORMS, Form
 
 LARGEST = 127
@@ -39,11 +40,6 @@ class Product:
     activation: ir.Value
     weight: ir.Value
     transposed: bool
-
-
-def module_of_node(node: ir.Node) -> str:
-    """Return the module that a node computes a part of, as trace.py has named it; empty where there is none."""
-    return (node.name or "").rpartition("/")[0]
 
 
 Layers = Mapping[str, str]

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import MODEL
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
 
-from fnet_export.bundle.folder import write_graph
 from fnet_export.evaluate.evaluation import evaluation_from_pipeline
 from fnet_export.evaluate.labelled import Record
+from fnet_export.graph.file import write_graph
 from fnet_export.precision.int8 import TABLE, Layers, int8_from_graph, products_from_graph
 from fnet_export.texts.samples import Samples
 

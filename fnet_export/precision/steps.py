@@ -15,7 +15,7 @@ from fnet_core.config import FOURIER, FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task
 from fnet_export.base.errors import GraphError, OptionError
-from fnet_export.precision.int8 import module_of_node
+from fnet_export.graph.names import module_of_node
 
 EMBEDDINGS, HEAD = "embeddings", "head"
 ACTIVATIONS = ("Gelu", "Relu", "Sigmoid", "Erf", "Tanh")

@@ -18,6 +18,8 @@ RANDOM = 8
 EDGES = ("empty text", "one token", "longest text", "all padding", "highest ids")
 MASKED_EVERY = 7
 """In masked-language-model inputs, every so many tokens are a [MASK]."""
+CHOICES_COUNT = 4
+"""Choices of a multiple-choice input."""
 GOLDEN_ROWS = ("text 0", "empty text", "highest ids", "random 0")
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST
 from fnet_runtime.command.cli import main
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.cpp_build import CPP, LIBRARY
 from support.hostile import HOSTILE

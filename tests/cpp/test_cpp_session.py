@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, manifest_from_folder
 from fnet_runtime.errors import SessionError
-from fnet_runtime.pipeline.golden import golden_from_file
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import run_in_batches
 from safetensors.numpy import save

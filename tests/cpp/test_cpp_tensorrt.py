@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fnet_runtime.errors import NoDeviceError
-from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.checkpoints import save_tiny
 from support.cpp_build import require_build

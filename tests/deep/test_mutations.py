@@ -10,10 +10,11 @@ from support.mutations import INT8_MUTATIONS, MUTATIONS, save_overflowing
 
 from fnet_core.checkpoint.open import checkpoint_from_name, model_from_checkpoint
 from fnet_core.tasks import TASKS
-from fnet_export.bundle.folder import tensors_from_task, write_graph
 from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.parity.check import Candidate, parity_from_candidates
 from fnet_export.parity.reference import reference_from_model

@@ -7,18 +7,18 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, INT8, MODEL
-from fnet_runtime.pipeline.golden import golden_from_file
 from support.checkpoints import tiny_config
 from support.environments import ROOT, python_of
 from support.exports import export
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, SEQUENCE, TASKS
-from fnet_export.bundle.folder import lowest_ir_version, write_graph
-from fnet_export.export.graphs import lowered_for_target
+from fnet_export.graph.file import lowest_ir_version, write_graph
+from fnet_export.graph.lower import lowered_for_target
 from fnet_export.graph.optimize import optimized_from_graph
-from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.graph.trace import graph_from_model
 
 SCRIPT = ROOT / "tests" / "golden" / "old_engine.py"
 OLDEST = {18: ("onnxruntime-1.16", "onnxruntime-1.17", "openvino-2024.6"), 20: ("onnxruntime-1.17", "openvino-2024.6")}
@@ -58,7 +58,7 @@ def bundles(whole_bundle, checkpoint, tmp_path_factory):
     root = tmp_path_factory.mktemp("bundles")
     made = {(20, "fp32"): shutil.copytree(whole_bundle, root / "20-fp32")}
     for opset, precision in ((18, "fp32"), (18, INT8), (20, INT8)):
-        options = {"precision": precision, "trace": TraceOptions(opset=opset)}
+        options = {"precision": precision, "opset": opset}
         made[opset, precision] = export(checkpoint, root / f"{opset}-{precision}", **options).folder
     return {key: case(folder, golden_from_file(folder / GOLDEN).inputs) for key, folder in made.items()}
 

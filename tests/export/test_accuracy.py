@@ -18,16 +18,19 @@ from support.paths import GOLDEN
 import fnet_export
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, TASKS
-from fnet_export.base.errors import AccuracyError, EvaluationError, OptionError, ParityError
+from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.base.progress import Quiet
 from fnet_export.commands import cli
 from fnet_export.engine.sessions.unpadded_session import UnpaddedSession
-from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_plan, check_records
+from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_folder
 from fnet_export.evaluate.evaluation import Evaluation, Limits
 from fnet_export.evaluate.metrics import share
 from fnet_export.export.graphs import graphs_from_plan
+from fnet_export.export.manifest import manifest_from_plan
+from fnet_export.export.pipeline import check_labelled_data, subject_from_plan
 from fnet_export.export.plan import plan_from_options
 from fnet_export.parity.report.accuracy import table_from_evaluation, values_from_accuracy
+from fnet_export.parity.report.evidence import AccuracyError, ParityError
 from fnet_export.parity.report.files import html_from_values
 from fnet_export.parity.report.junit import junit_from_values
 from fnet_export.texts.emails import emails
@@ -67,14 +70,17 @@ def plan_of(folder, task="sequence-classification", records=None, **options):
 
 def evaluation_of(plan):
     """What parity.json would say, of the graphs of an export without its parity."""
-    check_records(plan)
+    check_labelled_data(plan)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
         graphs_from_plan(plan, Path(folder), Path(scratch), Quiet())
         done = []
-        accuracy = accuracy_from_plan(plan, Path(folder), None, on_progress=lambda *step: done.append(step))
+        limits = Limits(min_accuracy=plan.options.proof.min_accuracy)
+        accuracy = accuracy_from_folder(
+            Path(folder), subject_from_plan(plan, None), plan.evaluation, limits, on_progress=lambda *step: done.append(step)
+        )
     assert done[-1][0] == done[-1][1]
     assert done == sorted(done)
-    values = values_from_accuracy(accuracy, plan)
+    values = values_from_accuracy(accuracy, manifest_from_plan(plan), plan.trained_length)
     jsonschema.validate(FULL | {"evaluation": values}, SCHEMA)
     return values
 
@@ -237,7 +243,7 @@ def test_a_significant_difference_is_a_sentence(tmp_path, bundle, own, padded, o
     accuracy = Accuracy(
         data=plan.evaluation, limits=Limits(), bundle=measured("bundle", bundle), checkpoints=checkpoints, missed=()
     )
-    findings = values_from_accuracy(accuracy, plan)["findings"]
+    findings = values_from_accuracy(accuracy, manifest_from_plan(plan), plan.trained_length)["findings"]
     assert len(findings) == len(meanings)
     for finding, meaning in zip(findings, meanings, strict=True):
         assert f"The difference is significant. {meaning}" in finding
@@ -255,7 +261,7 @@ def test_where_training_only_cut_its_texts_the_length_may_be_wrong(tmp_path):
         checkpoints=(measured(OWN_LENGTHS, 39),),
         missed=(),
     )
-    (finding,) = values_from_accuracy(accuracy, plan)["findings"]
+    (finding,) = values_from_accuracy(accuracy, manifest_from_plan(plan), plan.trained_length)["findings"]
     assert finding.endswith("The bundle pads every text to 24 tokens, which is probably not how the checkpoint was trained.")
 
 
@@ -313,7 +319,7 @@ def test_failed_parity_says_what_the_accuracy_is_as_well(checkpoint, tmp_path):
 def test_a_record_that_cannot_be_answered(tmp_path, task, record, text):
     plan = plan_of(save_tiny(tmp_path, task), task, [record])
     with pytest.raises(EvaluationError, match=text):
-        check_records(plan)
+        check_labelled_data(plan)
     assert not any(path.name.startswith((".none", "none")) for path in tmp_path.iterdir())
 
 

@@ -7,10 +7,9 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import pytest
-import torch
 from click.testing import CliRunner
+from fnet_runtime.bundle.golden import Golden
 from fnet_runtime.bundle.manifest import MODEL, manifest_from_folder
-from fnet_runtime.pipeline.golden import Golden
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from support.bundles import replaced
@@ -18,21 +17,23 @@ from support.checkpoints import LENGTH, VOCABULARY, save_tiny
 from support.exports import export, options_from
 from support.mutations import MUTATIONS, dft_row_off_by_one, eps_wrong, save_overflowing
 
-from fnet_export.base.errors import GraphError, OptionError, ParityError
+from fnet_export.base.errors import GraphError, OptionError
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
-from fnet_export.bundle.folder import write_graph
 from fnet_export.commands.cli import main
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.export.graphs import lowered_from_plan, trained_from_plan
+from fnet_export.export.graphs import lowered_from_plan
 from fnet_export.export.manifest import manifest_from_plan
 from fnet_export.export.plan import plan_from_options
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.parts import OrtPart, part_from_graph, part_of_node
 from fnet_export.graph.trace import graph_from_model
+from fnet_export.graph.trained import fnet_from_trained
 from fnet_export.parity.bisect.bisection import bisection_from_subject, subject_from_bundle
 from fnet_export.parity.bisect.keep_float32 import proposal_from_graph
 from fnet_export.parity.bisect.node_errors import MULTIPLE
 from fnet_export.parity.bisect.rebuilt import kept_in_float32
+from fnet_export.parity.report.evidence import ParityError
 from fnet_export.precision.half import HALVES, half_from_graph
 from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.precision.steps import check_names, module_of_name, module_of_place, steps_from_graph
@@ -53,22 +54,22 @@ def plan_of(checkpoint, *, task="sequence-classification", precision="fp32", **o
 
 
 def graph_of(plan):
-    graph = graph_from_model(lowered_from_plan(plan), plan.options.trace)
-    return optimized_from_graph(graph) if plan.options.simplify else graph
+    graph = graph_from_model(lowered_from_plan(plan), opset=plan.options.graph.opset)
+    return optimized_from_graph(graph) if plan.options.graph.simplify else graph
 
 
 def subject_of(folder, checkpoint, damage=lambda graph: graph, **options):
     """What bisect works on, of a bundle that holds a graph and nothing else."""
     plan = plan_of(checkpoint, **options)
-    graph, precision = graph_of(plan), plan.options.precision
+    graph, precision = graph_of(plan), plan.options.graph.precision
     if precision in HALVES:
         graph = half_from_graph(graph, precision)
     elif precision == "int8":
-        layers = layers_from_model(trained_from_plan(plan, torch.float32))
+        layers = layers_from_model(fnet_from_trained(plan.trained))
         bounds = {product.activation.name: 8.0 for product in products_from_graph(graph, layers)}
-        graph = int8_from_graph(graph, bounds, layers, target=plan.options.target)
+        graph = int8_from_graph(graph, bounds, layers, target=plan.options.engine.target)
     write_graph(damage(graph), folder / MODEL)
-    return subject_from_bundle(folder, manifest_from_plan(plan), plan.checkpoint)
+    return subject_from_bundle(folder, manifest_from_plan(plan), plan.trained.checkpoint)
 
 
 def golden_of(subject, limit=1.0):
@@ -223,11 +224,11 @@ def test_a_part_that_needs_more_cannot_be_cut(subject):
 def test_every_node_has_a_place_of_the_checkpoint(tmp_path, task):
     """The names are transformers' own: `fnet.` or a head's first, none of ours."""
     plan = plan_of(save_tiny(tmp_path / "c", task), task=task)
-    config, graph = plan.checkpoint.config, graph_of(plan)
+    config, graph = plan.trained.checkpoint.config, graph_of(plan)
     names = set()
     for step in steps_from_graph(graph, config):
         part = part_from_graph(graph, [] if step.source is None else [step.source], step.outputs)
-        names |= {module_of_place(node, step, config, plan.task) for node in part.graph}
+        names |= {module_of_place(node, step, config, plan.trained.task) for node in part.graph}
     assert all(name.startswith(("fnet.", "cls", "classifier", "qa_outputs", "head")) for name in names)
     assert {"fnet.encoder.layer.1.fourier.self", "fnet.encoder.layer.1.intermediate.intermediate_act_fn"} <= names
     assert {"fnet.embeddings.position_embeddings", "fnet.encoder.layer.0.output.dense"} <= names
@@ -320,7 +321,7 @@ def test_fix_keeps_what_overflows_in_float32(overflowing, tmp_path):
     bundle, fixed = tmp_path / "bundle", tmp_path / "fixed"
     with pytest.raises(ParityError, match="parity failed: range of fp16; the files are in") as failure:
         export(overflowing, bundle, target="tensorrt-rtx", precision="fp16")
-    assert "layer 0: " in next(row.reason for row in failure.value.report.rows if row.name == "range of fp16")
+    assert "layer 0: " in next(row.reason for row in failure.value.evidence.parity.rows if row.name == "range of fp16")
     assert run(bundle).exit_code == 1
     bundle = tmp_path / "bundle.failed"
     done = run(bundle, "--fix", "--output", fixed)

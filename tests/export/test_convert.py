@@ -270,7 +270,7 @@ def test_a_foreign_checkpoint_becomes_a_bundle(name, tmp_path):
     (folder / "assets" / "tokenizer").mkdir(parents=True)
     write_vocabulary(folder / {"flax": "c4.model", "keras": "assets/tokenizer/vocabulary.spm"}[name], pieces=60)
     exported = export(folder, tmp_path / "bundle")
-    assert exported.report.passed
+    assert exported.evidence.passed
     options = options_from(task="sequence-classification", target="onnx", model=str(folder), output=tmp_path / "plan")
     mixing = "Fourier mixing (feed-forward-only and random models look the same), " if name == "flax" else ""
     noted = [note for note in plan_from_options(options).notes if f"assumed: {mixing}<pad> at 3, labels by number. Where" in note]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST
-from fnet_runtime.command.asked_texts import Place, batches_of_lines
+from fnet_runtime.command.answer_text import text_from_answer
 from fnet_runtime.command.cli import _standard_input, main
+from fnet_runtime.command.texts import Place, batches_of_lines
 from fnet_runtime.errors import InputError
-from fnet_runtime.pipeline.answer_text import text_from_answer
 from fnet_runtime.pipeline.answers import (
     Answer,
     Choice,
@@ -124,8 +124,8 @@ FILLERS = ((Filler("\t", 7, 0.5, "a\nb"),), (Filler("▁x", 8, 0.25, "x"),))
         (Fillers(FILLERS), False, "\\t\t7\t0.5000\t'a\\nb'\n▁x\t8\t0.2500\t'x'"),
         (Pretraining(FILLERS[1:], NextSentence(False, 0.25)), False, "▁x\t8\t0.2500\t'x'\ndoes not follow\t0.7500"),
         (Pretraining((), NextSentence(True, 0.75)), False, "follows\t0.7500"),
-        (TokenLabels([TokenLabel("B\t", 0.5, "x", 0, 1)]), False, "B\\t\t0.5000\t'x'\t0\t1"),
-        (TokenLabels([]), False, "(nothing)"),
+        (TokenLabels((TokenLabel("B\t", 0.5, "x", 0, 1),)), False, "B\\t\t0.5000\t'x'\t0\t1"),
+        (TokenLabels(()), False, "(nothing)"),
         ((Answer("a\t", 0.5, 3, 5), Answer("b", 0.25, 6, 7)), False, "'a\\t'\t0.5000\t3\t5\n'b'\t0.2500\t6\t7"),
         ((), False, "(nothing)"),
     ],
@@ -155,11 +155,11 @@ def test_a_text_that_is_cut_is_told_of(tmp_path):
     answers = [json.loads(line) for line in shown.stdout.splitlines()]
     assert [answer["truncated"] for answer in answers] == [False, True]
     assert 0 < answers[1]["tokens"][-1]["end"] < len(long) - 100
-    told = f"note: the sequence length of {LENGTH} tokens cut 1 of 2 texts (the first is --text 2); what was cut has no part"
+    told = f"note: the sequence length of {LENGTH} tokens cut 1 of 2 texts (the first is --text 2); the answer does not depend on"
     assert (shown.exit_code, shown.stderr.startswith(told), shown.stderr.count("\n")) == (0, True, 1)
-    assert f"note: the sequence length of {LENGTH} tokens cut the text; what was cut" in run(folder, "--text", long).stderr
+    assert f"note: the sequence length of {LENGTH} tokens cut the text; the answer" in run(folder, "--text", long).stderr
     lines = run(folder, "-", "--lines", stdin=f"fox\n{long}\nfox\n{long}\n")
-    assert "cut 2 of 4 texts (the first is -, line 2); what was cut" in lines.stderr
+    assert "cut 2 of 4 texts (the first is -, line 2); the answer" in lines.stderr
     blocks = lines.stdout.split("\n\n")
     assert [block.count("\n") + 1 for block in blocks[:2]] == [len(answer["tokens"]) for answer in answers]
     assert run(folder, "--text", "fox").stderr == ""
@@ -179,8 +179,8 @@ def test_a_bad_line_has_an_error_in_its_place(tmp_path):
     source = str(tmp_path / "texts")
     assert [(answers[i]["source"], answers[i]["line"]) for i in (0, 2, 3)] == [("--text", 1), (source, 2), (source, 3)]
     assert answers[2]["error"] == "not UTF-8 (byte 3); convert it first, with iconv for example"
-    assert "expected a [MASK]" in answers[3]["error"]
-    told = "error: 3 of 5 texts could not be answered; the first is --text 1: masked-lm: expected a [MASK]"
+    assert "found no [MASK]" in answers[3]["error"]
+    told = "error: 3 of 5 texts could not be answered; the first is --text 1: masked-lm: found no [MASK]"
     assert (shown.exit_code, shown.stderr.startswith(told)) == (1, True)
     blocks = run(*words).stdout.split("\n\n")
     assert [block.startswith("(error)\t") for block in blocks] == [True, False, True, True, False]
@@ -189,11 +189,11 @@ def test_a_bad_line_has_an_error_in_its_place(tmp_path):
     assert (refused.exit_code, refused.stdout, refused.stderr) == (
         1,
         "",
-        "error: masked-lm: takes one text; found a pair as well\n",
+        "error: masked-lm: expected one text, found a pair\n",
     )
     whole = run(folder, "--text", "[MASK]", "--text", "none")
     assert (whole.exit_code, whole.stdout) == (1, "")
-    assert whole.stderr.startswith("error: --text 2: masked-lm: expected a [MASK]")
+    assert whole.stderr.startswith("error: --text 2: masked-lm: found no [MASK]")
 
 
 class Arriving:
@@ -211,7 +211,7 @@ class Arriving:
 
 def test_lines_are_batched_as_they_arrive(monkeypatch):
     def numbers(*parts, more):
-        monkeypatch.setattr("fnet_runtime.command.asked_texts._has_more", lambda file: more)
+        monkeypatch.setattr("fnet_runtime.command.texts._has_more", lambda file: more)
         batches = batches_of_lines(Arriving(*parts), "-", 3)
         return [[(place.number, text) for place, text in batch] for batch in batches]
 

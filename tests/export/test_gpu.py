@@ -15,7 +15,7 @@ pytestmark = pytest.mark.gpu
 @pytest.mark.parametrize("task", TASKS)
 def test_the_engine_agrees_with_the_reference(task, tmp_path):
     exported = export(save_tiny(tmp_path / "checkpoint", task), tmp_path / "bundle", task=task, target="tensorrt")
-    engine = exported.report.rows[-1]
+    engine = exported.evidence.parity.rows[-1]
     try:
         pipe = fnet_runtime.load(exported.folder)
     except NoDeviceError as error:

@@ -68,7 +68,7 @@ def test_names_axes_and_weights_survive(whole_bundle, tmp_path):
 
 
 def test_weights_beside_the_graph(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("fnet_export.bundle.folder.write_graph.__kwdefaults__", {"external_above_bytes": 1000})
+    monkeypatch.setattr("fnet_export.graph.file.write_graph.__kwdefaults__", {"external_above_bytes": 1000})
     folder = export(checkpoint, tmp_path / "b", target="openvino").folder
     assert {"model.onnx.data", IR, IR_DATA} <= set(manifest_from_folder(folder).files)
     assert all(check.passed for check in fnet_runtime.load(folder).self_test())

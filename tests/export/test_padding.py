@@ -24,7 +24,15 @@ from fnet_export.base.errors import CompareError, GraphError, OptionError, Sourc
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.commands.cli import main
 from fnet_export.commands.padding import table_from_drift
-from fnet_export.evaluate.padding import Drift, Figures, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
+from fnet_export.evaluate.padding import (
+    Drift,
+    Figures,
+    LengthDrift,
+    OutputDrift,
+    drift_from_model,
+    lengths_of_config,
+    line_from_trained,
+)
 from fnet_export.evaluate.padding_chart import svg_from_drift
 from fnet_export.export.plan import plan_from_options
 from fnet_export.texts.samples import MASKED_EVERY
@@ -353,23 +361,22 @@ def test_an_export_at_another_length_must_be_accepted(checkpoint, tmp_path):
     with pytest.raises(OptionError) as refused:
         plan_from_options(options_from(**options, sequence_length=16))
     text = str(refused.value)
-    assert text.startswith(
-        "--sequence-length: sequence length 16 is not the checkpoint's 32 (assumed from config.json (max_position_embeddings)), "
-        "and padding is part of FNet's meaning: "
+    assert text == (
+        "--sequence-length: expected 32, the length that the checkpoint was trained at (assumed from config.json "
+        "(max_position_embeddings)); found 16. FNet reads the padding, so another length changes the outputs. Leave the option "
+        "out, or add --accept-drift: the export then measures the change"
     )
-    assert text.endswith(
-        " times as fast (torch float32 with torch.fft, one row). Add --accept-drift to export at this length all the same"
-    )
-    caution, note = plan_from_options(options_from(**options, sequence_length=16, accept_drift=True)).notes
+    plan = plan_from_options(options_from(**options, sequence_length=16, accept_drift=True))
+    (caution,) = plan.notes
     assert caution.startswith("no file states the length that training padded to")
-    assert note.rpartition("; ")[0] in text
+    assert plan.measurements == ("what 16 tokens instead of 32 change, on 16 built-in e-mails",)
     assert plan_from_options(options_from(**options, accept_drift=True)).notes == (caution,)
     arguments = ["--task", "ner", "--random-head", "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "b")]
     done = CliRunner().invoke(main, [*arguments, "--sequence-length", "16"])
     assert (done.exit_code, "Add --accept-drift" in done.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
     done = CliRunner().invoke(main, [*arguments, "--sequence-length", "16", "--accept-drift", "--dry-run"])
-    assert "note: sequence length 16 is not the checkpoint's 32" in done.stdout
+    assert "to be measured: what 16 tokens instead of 32 change, on 16 built-in e-mails" in done.stdout
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -379,7 +386,10 @@ def test_the_line_says_what_the_drift_is(tmp_path, task):
     options = {"task": task, "target": "onnx", "model": str(checkpoint), "output": tmp_path / "b", "accept_drift": True}
     if task == "masked-lm":
         options["predict_positions"] = 3
-    _, note = plan_from_options(options_from(**options, sequence_length=256)).notes
+    plan = plan_from_options(options_from(**options, sequence_length=256))
+    note = line_from_trained(plan.trained, plan.tokenizer.tokenizer, plan.trained_length)
+    assert note.startswith("sequence length 256 is not the checkpoint's 512 (assumed from config.json (max_position_embeddings)), ")
+    assert note.endswith(" times as fast (torch float32 with torch.fft, one row)")
     assert "of 16 texts fit, " in note
     for name in TASKS[task].outputs:
         assert f"; {name}: " in note

@@ -18,12 +18,13 @@ from support.paths import GOLDEN
 
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
-from fnet_export.base.errors import GraphError, OutputError, ParityError
+from fnet_export.base.errors import GraphError, OutputError
 from fnet_export.bundle.folder import bundle_folder
 from fnet_export.commands import cli
 from fnet_export.export import candidates
 from fnet_export.export.graphs import lowered_from_plan
 from fnet_export.export.plan import plan_from_options
+from fnet_export.parity.report.evidence import ParityError
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 
@@ -258,7 +259,7 @@ def test_failed_parity_is_exit_3_and_no_bundle(checkpoint, tmp_path, monkeypatch
         ParityError, match=r"^parity failed: torch float32, lowered, folded; the files are in .*b\.failed-2"
     ) as failure:
         export(checkpoint, tmp_path / "b")
-    assert not failure.value.report.passed
+    assert not failure.value.evidence.passed
 
 
 def test_existing_output_is_kept(bundle, checkpoint):

@@ -246,7 +246,7 @@ def test_padding_that_the_runtimes_have(tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps(stated))
     (folder / "special_tokens_map.json").write_text('{"pad_token": "</s>"}')  # tokenizer_config.json counts
     plan = plan_of(folder)
-    assert plan.sequence_length == 32
+    assert plan.trained.sequence_length == 32
     (folder / "tokenizer_config.json").write_text('{"pad_token": null}')
     (folder / "special_tokens_map.json").unlink()
     assert plan_of(folder).sequence_length == 32
@@ -296,7 +296,7 @@ def test_contradicting_statements_are_refused_until_the_user_chooses(tmp_path):
 def test_a_plan_takes_a_stated_length_for_its_own(tmp_path):
     folder = save_tiny(tmp_path / "c", extra={"trained_sequence_length": 16})
     plan = plan_of(folder)
-    assert (plan.sequence_length, plan.notes) == (16, ())
+    assert (plan.trained.sequence_length, plan.notes) == (16, ())
     assert plan_of(folder, sequence_length=16).notes == ()
     with pytest.raises(
         OptionError, match=r"length 32 is not the checkpoint's 16 .config.json .trained_sequence_length.*accept-drift"

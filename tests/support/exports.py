@@ -1,18 +1,68 @@
 """Export as the command line does. No other file of the tests makes the options of an export."""
 
+import json
+from importlib import resources
+
+import fnet_runtime.bundle
+import jsonschema
+from fnet_runtime.bundle.manifest import MANIFEST
+
 from fnet_export.base.progress import Quiet
+from fnet_export.export.options import (
+    CalibrationOptions,
+    EngineOptions,
+    ExportOptions,
+    GraphOptions,
+    ModelOptions,
+    OutputOptions,
+    ProofOptions,
+)
 from fnet_export.export.pipeline import bundle_from_plan
-from fnet_export.export.plan import ExportOptions, plan_from_options
+from fnet_export.export.plan import plan_from_options
+from fnet_export.parity.tolerance import tolerance_from_options
 
 CPP_ROW = "C++ runtime, final graph"
+MANIFEST_SCHEMA = jsonschema.Draft202012Validator(
+    json.loads(resources.files(fnet_runtime.bundle).joinpath("manifest.schema.json").read_text())
+)
+"""Every bundle that a test exports must be valid by it."""
+PARTS = {
+    "model": (
+        ModelOptions,
+        {"model": "checkpoint"}
+        | {
+            name: name
+            for name in ("task", "revision", "tokenizer", "sequence_length", "accept_drift", "predict_positions", "random_head")
+        },
+    ),
+    "graph": (GraphOptions, {name: name for name in ("transform", "opset", "simplify", "precision", "keep_float32")}),
+    "calibration": (
+        CalibrationOptions,
+        {"calibration": "texts", "calibration_method": "method", "max_accuracy_drop": "max_accuracy_drop"},
+    ),
+    "proof": (
+        ProofOptions,
+        {"samples": "texts"} | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "min_accuracy")},
+    ),
+    "engine": (EngineOptions, {"target": "target", "batch_size": "batch_size"}),
+    "output": (OutputOptions, {"output": "folder", "force": "force"}),
+}
+"""The parts of an export's options: what makes each, and the fields of the flat options that it takes."""
 
 
-def options_from(**flat):
+def options_from(*, atol=None, rtol=None, **flat):
     """Return the options of an export, given flat as on the command line."""
-    return ExportOptions(**flat)
+    flat |= {"tolerance": tolerance_from_options(atol, rtol)}
+    parts = {}
+    for part, (make, fields) in PARTS.items():
+        parts[part] = make(**{field: flat.pop(name) for name, field in fields.items() if name in flat})
+    assert not flat, f"no part of the options takes {', '.join(flat)}"
+    return ExportOptions(**parts)
 
 
 def export(checkpoint, output, *, task="sequence-classification", target="onnx", **options):
     """Export a checkpoint; without one, the built-in model."""
     chosen = options_from(task=task, target=target, model=str(checkpoint) if checkpoint else None, output=output, **options)
-    return bundle_from_plan(plan_from_options(chosen), Quiet())
+    done = bundle_from_plan(plan_from_options(chosen), Quiet())
+    MANIFEST_SCHEMA.validate(json.loads((done.folder / MANIFEST).read_text()))
+    return done

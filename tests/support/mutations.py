@@ -8,8 +8,8 @@ import onnx_ir as ir
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_tiny
 
+from fnet_export.graph.names import module_of_node
 from fnet_export.precision.half import half_from_graph
-from fnet_export.precision.int8 import module_of_node
 
 PAD_ID = 3
 DC = 300.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
-from fnet_runtime.pipeline.golden import Golden
+from fnet_runtime.bundle.golden import Golden
 
 from fnet_core.config import FNetConfig
 from fnet_export.graph.parts import (

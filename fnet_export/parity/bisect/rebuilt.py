@@ -1,19 +1,13 @@
-"""A bundle made again of its checkpoint: its graph in memory, which the bundle's own is held against, and the options to export."""
-
-from collections.abc import Collection
-from pathlib import Path
+"""A bundle's graph made again from its checkpoint, in memory: what the bundle's own graph is compared with."""
 
 import onnx_ir as ir
-from fnet_runtime.bundle.manifest import BATCH, FP32, INT8, POSITIONS, Manifest
+from fnet_runtime.bundle.manifest import FP32, INT8, POSITIONS, Manifest
 
-from fnet_core.checkpoint.open import BUILT_IN_ID
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_at_positions, task_named
-from fnet_export.export.graphs import lowered_for_target
-from fnet_export.export.plan import DEFAULT_BATCH, ExportOptions
-from fnet_export.graph.lower import LoweredFNet
+from fnet_export.graph.lower import LoweredFNet, lowered_for_target
 from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
-from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision.half import FLOAT32, FLOAT32_OPERATORS, HALVES, half_from_graph
 from fnet_export.precision.int8 import LARGEST, int8_from_graph, layers_from_model, products_from_graph
 
@@ -32,7 +26,7 @@ def lowered_of_manifest(trained: FNet, task: Task, manifest: Manifest) -> Lowere
 
 def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
     """Trace and optimize in float32; a float32 bundle may hold the graph as traced, which its nodes' names tell."""
-    traced = graph_from_model(lowered, TraceOptions(opset=shipped.graph.opset_imports[""]))
+    traced = graph_from_model(lowered, opset=shipped.graph.opset_imports[""])
     optimized = optimized_from_graph(traced, QUANTISABLE if manifest.precision == INT8 else OPTIMIZER)
     if manifest.precision == FP32 and _unlike(traced, shipped) < _unlike(optimized, shipped):
         return traced
@@ -59,30 +53,6 @@ def kept_in_float32(half: ir.Model) -> tuple[str, ...]:
         str(node.name)
         for node in half.graph
         if node.op_type not in (*FLOAT32_OPERATORS, "Cast") and any(output.dtype == FLOAT32 for output in node.outputs)
-    )
-
-
-def options_of_manifest(
-    manifest: Manifest, shipped: ir.Model, *, output: Path, model: str | None, keep: Collection[str]
-) -> ExportOptions:
-    """Return the options that make a bundle again, with nodes kept in float32; `model` is where its checkpoint is now."""
-    source, profile = manifest.source, {} if manifest.engine is None else manifest.engine.batch_profile
-    return ExportOptions(
-        task=manifest.task,
-        target=manifest.target,
-        model=model or (None if source.id == BUILT_IN_ID else source.id),
-        revision=source.revision if model is None else None,
-        output=output,
-        tokenizer=manifest.tokenizer.flavour,
-        transform=manifest.transform,
-        precision=manifest.precision,
-        keep_float32=tuple(keep),
-        predict_positions=task_of_manifest(manifest).predict_positions,
-        sequence_length=manifest.sequence_length,
-        accept_drift=True,
-        batch_size=profile.get(BATCH, DEFAULT_BATCH),
-        trace=TraceOptions(opset=shipped.graph.opset_imports[""]),
-        random_head=source.random_head,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from fnet_runtime.bundle.manifest import Manifest
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -11,18 +12,18 @@ from rich.table import Table
 from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Gap, Measurement
 from fnet_export.evaluate.evaluation import POINTS, values_from_figures
 from fnet_export.evaluate.metrics import Figure
-from fnet_export.export.plan import Plan
 from fnet_export.parity.report.wording import interval
+from fnet_export.texts.tokenizer.trained_length import TrainedLength
 
 
-def values_from_accuracy(accuracy: Accuracy, plan: Plan) -> dict[str, Any]:
+def values_from_accuracy(accuracy: Accuracy, manifest: Manifest, trained: TrainedLength) -> dict[str, Any]:
     """Return `evaluation` of parity.json; infinite figures are null."""
     data = accuracy.data
     return {
         "data": {"name": data.name, "sha256": data.sha256, "records": len(data.records)},
         "min_accuracy": accuracy.limits.min_accuracy,
         "missed": list(accuracy.missed),
-        "findings": _findings(accuracy, plan),
+        "findings": _findings(accuracy, manifest, trained),
         "runs": [_run(accuracy, found) for found in (accuracy.bundle, *accuracy.checkpoints)],
     }
 
@@ -39,7 +40,7 @@ def _run(accuracy: Accuracy, found: Measurement) -> dict[str, Any]:
     }
 
 
-def _findings(accuracy: Accuracy, plan: Plan) -> list[str]:
+def _findings(accuracy: Accuracy, manifest: Manifest, trained: TrainedLength) -> list[str]:
     """Say in a sentence what each significant difference means."""
     sentences = []
     for checkpoint in accuracy.checkpoints:
@@ -50,18 +51,18 @@ def _findings(accuracy: Accuracy, plan: Plan) -> list[str]:
             f"The {gap.metric.name} of the bundle is {_shown(gap, gap.bundle)}, and that of the {checkpoint.name}, is "
             f"{_shown(gap, gap.checkpoint)}. The difference is significant."
         )
-        sentences.append(f"{what} {_meaning(gap, checkpoint, plan)}")
+        sentences.append(f"{what} {_meaning(gap, checkpoint, manifest, trained)}")
     return sentences
 
 
-def _meaning(gap: Gap, checkpoint: Measurement, plan: Plan) -> str:
-    length, trained = plan.sequence_length, plan.trained_length
+def _meaning(gap: Gap, checkpoint: Measurement, manifest: Manifest, trained: TrainedLength) -> str:
+    length = manifest.sequence_length
     if gap.better and checkpoint.name == OWN_LENGTHS:
         return "Training probably padded its texts: a pipeline of transformers does not, and answers otherwise than the bundle."
     if gap.better:
         return f"The checkpoint answers better at {length} tokens than at the stated length."
     if length == trained.length and (trained.padded or checkpoint.name != OWN_LENGTHS):
-        return f"The bundle pads as the checkpoint does, so its precision, {plan.options.precision}, costs this accuracy."
+        return f"The bundle pads as the checkpoint does, so its precision, {manifest.precision}, costs this accuracy."
     return f"The bundle pads every text to {length} tokens, which is probably not how the checkpoint was trained."
 
 

@@ -1,80 +1,146 @@
 """The evidence of an export as JSON's own types: parity.json (docs/parity-json.md)."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from fnet_runtime.bundle.manifest import FileInfo
+from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.bundle.strict_json import plain
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.finite import finite
+from fnet_export.base.errors import CHECK_FAILED, FNetExportError
+from fnet_export.engine.sessions.timing import Latency
 from fnet_export.evaluate.accuracy import Accuracy
-from fnet_export.export.plan import Plan
 from fnet_export.parity.compare import LOG10_EDGES
+from fnet_export.parity.layers import LayerError
 from fnet_export.parity.report.accuracy import values_from_accuracy
 from fnet_export.parity.result import OutputRow, ParityReport, Row, Shown
-from fnet_export.parity.tolerance import RULE
+from fnet_export.parity.tolerance import RULE, Tolerance
+from fnet_export.precision.headroom import Headroom
+from fnet_export.precision.proof import PrecisionProof
+from fnet_export.precision.sensitivity import Sensitivity
 from fnet_export.texts.samples import EDGES, Samples
+from fnet_export.texts.text_files import Texts
+from fnet_export.texts.tokenizer.trained_length import TrainedLength
 
 FORMAT = 3
 REFERENCE = "torch float64, torch.fft, nothing lowered"
 SHOWN_CHARACTERS = 200
 
 
-def values_from_report(
-    plan: Plan, report: ParityReport, samples: Samples, files: Mapping[str, FileInfo], accuracy: Accuracy | None = None
-) -> dict[str, Any]:
-    """Return parity.json's content; an infinite figure is null, since JSON has no word for it."""
-    options, shown = plan.options, report.shown
-    texts = {f"text {i}": text for i, text in enumerate(plan.samples.texts)}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """All that an export found out about a bundle, composed once, after the last stage.
+
+    `manifest` says what the bundle is, `texts` and `samples` what it was compared on. `tolerance` is set where it replaced the
+    measured limits, `quick` where fewer inputs and runtimes were compared. `proof`, `latency`, `headroom` and `sensitivity` are of
+    other precisions than float32, `accuracy` where there were labelled data.
+    """
+
+    manifest: Manifest
+    trained_length: TrainedLength
+    texts: Texts
+    samples: Samples
+    parity: ParityReport
+    layers: tuple[LayerError, ...]
+    tolerance: Tolerance | None = None
+    quick: bool = False
+    proof: PrecisionProof | None = None
+    latency: Latency | None = None
+    headroom: Headroom | None = None
+    sensitivity: Sensitivity | None = None
+    accuracy: Accuracy | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the runtimes agree with the reference, and no limit of the accuracy is missed."""
+        return self.parity.passed and (self.accuracy is None or not self.accuracy.missed)
+
+    def check(self) -> None:
+        """Raise ParityError for a row that failed, AgreementError for too few equal decisions, AccuracyError for a missed limit."""
+        rows = self.parity.rows
+        too_few = [f"{row.name}: {text}" for row in rows for text in row.too_few]
+        missed = [*too_few, *(self.accuracy.missed if self.accuracy is not None else ())]
+        failed = ", ".join(row.name for row in rows if row.disagrees)
+        if failed or not (self.parity.passed or too_few):
+            raise ParityError("; ".join([f"parity failed: {failed or 'nothing ran'}", *missed]), self)
+        if too_few:
+            raise AgreementError("; ".join(missed), self)
+        if missed:
+            raise AccuracyError("; ".join(missed), self)
+
+
+class ParityError(FNetExportError):
+    """A runtime disagrees with the reference; `evidence` says which and by how much."""
+
+    exit_code = CHECK_FAILED
+
+    def __init__(self, message: str, evidence: Evidence) -> None:
+        """Take the message and the evidence that it is about."""
+        super().__init__(message)
+        self.evidence = evidence
+
+
+class AgreementError(ParityError):
+    """A bundle is within the limits of its reference, but fewer of its decisions are the reference's than was asked for."""
+
+
+class AccuracyError(ParityError):
+    """A bundle agrees with its reference, but is less accurate on labelled data than was asked for."""
+
+
+def values_from_evidence(evidence: Evidence) -> dict[str, Any]:
+    """Return the content of parity.json; an infinite number is null, because JSON cannot hold it."""
+    report, manifest, accuracy = evidence.parity, evidence.manifest, evidence.accuracy
+    shown = report.shown
+    texts = {f"text {i}": text for i, text in enumerate(evidence.texts.texts)}
+    names = evidence.samples.names
     values = {
         "format": FORMAT,
-        "passed": report.passed and (accuracy is None or not accuracy.missed),
-        "quick": report.quick,
+        "passed": evidence.passed,
+        "quick": evidence.quick,
         "shipped": report.shipped,
         "bundle": {
-            "model": plan.checkpoint.source.id,
-            "task": plan.task.name,
-            "target": options.target,
-            "precision": options.precision,
-            "transform": plan.transform.name,
-            "sequence_length": plan.sequence_length,
+            "model": manifest.source.id,
+            "task": manifest.task,
+            "target": manifest.target,
+            "precision": manifest.precision,
+            "transform": manifest.transform,
+            "sequence_length": manifest.sequence_length,
         },
-        "trained_length": plan.trained_length.values(plan.sequence_length),
+        "trained_length": evidence.trained_length.values(manifest.sequence_length),
         "reference": REFERENCE,
         "samples": {
-            "name": plan.samples.name,
-            "sha256": plan.samples.sha256,
-            "inputs": len(samples.names),
-            "texts": sum(name in texts for name in samples.names),
-            "edges": [name for name in samples.names if name in EDGES],
-            "random": sum(name not in texts and name not in EDGES for name in samples.names),
+            "name": evidence.texts.name,
+            "sha256": evidence.texts.sha256,
+            "inputs": len(names),
+            "texts": sum(name in texts for name in names),
+            "edges": [name for name in names if name in EDGES],
+            "random": sum(name not in texts and name not in EDGES for name in names),
         },
-        "rule": [
-            *RULE,
-            *(
-                ()
-                if plan.tolerance is None
-                else (f"replaced here by atol + rtol * scale: atol {plan.tolerance.atol}, rtol {plan.tolerance.rtol}",)
-            ),
-        ],
+        "rule": [*RULE, *_replaced_rule(evidence.tolerance)],
         "rows": [_row(row) for row in report.rows],
         "expected": {
             precision: {name: asdict(errors) for name, errors in outputs.items()} for precision, outputs in report.expected.items()
         },
         "histogram": None if shown is None else _histogram(shown),
         "worst": [] if shown is None else [asdict(w) | {"text": texts.get(w.name, "")[:SHOWN_CHARACTERS]} for w in shown.worst],
-        "layers": [asdict(layer) for layer in report.layers],
-        "proof": None if report.proof is None else asdict(report.proof),
-        "headroom": None if report.headroom is None else asdict(report.headroom),
-        "latency": None if report.latency is None else asdict(report.latency),
-        "sensitivity": None if report.sensitivity is None else asdict(report.sensitivity),
-        "evaluation": None if accuracy is None else values_from_accuracy(accuracy, plan),
+        "layers": [asdict(layer) for layer in evidence.layers],
+        "proof": None if evidence.proof is None else asdict(evidence.proof),
+        "headroom": None if evidence.headroom is None else asdict(evidence.headroom),
+        "latency": None if evidence.latency is None else asdict(evidence.latency),
+        "sensitivity": None if evidence.sensitivity is None else asdict(evidence.sensitivity),
+        "evaluation": None if accuracy is None else values_from_accuracy(accuracy, manifest, evidence.trained_length),
         "environment": asdict(environment_of_host()),
-        "files": {name: asdict(info) for name, info in files.items()},
+        "files": {name: asdict(info) for name, info in manifest.files.items()},
     }
-    found: dict[str, Any] = finite(values)
-    return found
+    finite: dict[str, Any] = plain(values)
+    return finite
+
+
+def _replaced_rule(tolerance: Tolerance | None) -> Iterator[str]:
+    if tolerance is not None:
+        yield f"replaced here by atol + rtol * scale: atol {tolerance.atol}, rtol {tolerance.rtol}"
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from rich.table import Table
 from fnet_export.base.status import styled
 from fnet_export.engine.sessions.timing import Latency
 from fnet_export.parity.agreement import attentions, points_of, text_of_agreement
+from fnet_export.parity.report.evidence import Evidence
 from fnet_export.parity.report.wording import QUICK
 from fnet_export.parity.result import ParityReport
 from fnet_export.precision.headroom import TENSORS, Headroom
+from fnet_export.precision.proof import PrecisionProof
+from fnet_export.precision.sensitivity import Sensitivity
 
 BROKEN = {"intermediate": "inter-\nmediate", "feed-forward": "feed-\nforward"}
 """Names of tensors as headings of two lines; the others are broken at the space."""
@@ -54,28 +57,36 @@ def _share(share: float) -> str:
     return f"{share:.0%}" if share < 1000 else f"{share:.0e}x"
 
 
-def lines_from_report(report: ParityReport) -> list[str]:
-    """Say how quick the check was, what is decided otherwise, what of a precision really runs, and how long that takes."""
-    lines = [QUICK] if report.quick else []
-    lines += _lines_from_agreement(report)
-    if report.proof is not None:
-        proof = report.proof
-        lines.append(
-            f"{proof.precision}: {proof.share:.1%} of the multiply-adds meant for it, {proof.share_of_all:.1%} of all, are in it, "
-            f"by {proof.read_from}"
-        )
-    if report.sensitivity is not None:
-        found = report.sensitivity
-        lines.append(
-            f"Accuracy {found.reached:.2f} in int8, {found.float32:.2f} in float32 ({found.wanted:.2f} wanted); "
-            f"kept in float32: {', '.join(found.kept) or 'nothing'}"
-        )
-    if report.latency is not None:
-        lines += _lines_from_latency(report.latency)
+def lines_from_evidence(evidence: Evidence) -> list[str]:
+    """Say how quick the check was, which decisions differ, what of a precision really runs, and how long a run takes."""
+    lines = [QUICK] if evidence.quick else []
+    lines += lines_from_agreement(evidence.parity)
+    if evidence.proof is not None:
+        lines.append(line_from_proof(evidence.proof))
+    if evidence.sensitivity is not None:
+        lines.append(line_from_sensitivity(evidence.sensitivity))
+    if evidence.latency is not None:
+        lines += lines_from_latency(evidence.latency)
     return lines
 
 
-def _lines_from_agreement(report: ParityReport) -> list[str]:
+def line_from_proof(proof: PrecisionProof) -> str:
+    """Say how much of the work runs in the precision that was asked for."""
+    return (
+        f"{proof.precision}: {proof.share:.1%} of the multiply-adds meant for it, {proof.share_of_all:.1%} of all, are in it, "
+        f"by {proof.read_from}"
+    )
+
+
+def line_from_sensitivity(sensitivity: Sensitivity) -> str:
+    """Say what int8 costs in accuracy, and which modules stay in float32."""
+    return (
+        f"Accuracy {sensitivity.reached:.2f} in int8, {sensitivity.float32:.2f} in float32 ({sensitivity.wanted:.2f} wanted); "
+        f"kept in float32: {', '.join(sensitivity.kept) or 'nothing'}"
+    )
+
+
+def lines_from_agreement(report: ParityReport) -> list[str]:
     """Say of the shipped row how many decisions differ, where any does, and plainly where they are too many."""
     row = next((row for row in report.rows if row.name == report.shipped), None)
     agreements = {} if row is None else {name: found.difference.agreement for name, found in row.outputs.items()}
@@ -86,7 +97,8 @@ def _lines_from_agreement(report: ParityReport) -> list[str]:
     return [*lines, *attentions(agreements)]
 
 
-def _lines_from_latency(latency: Latency) -> list[str]:
+def lines_from_latency(latency: Latency) -> list[str]:
+    """Say how long a run takes in each precision, and why others were not timed."""
     lines = []
     if latency.rows:
         lines.append("One row, in turns: " + ", ".join(f"{name} {found.median_ms:.1f} ms" for name, found in latency.rows.items()))

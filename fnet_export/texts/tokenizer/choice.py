@@ -14,7 +14,7 @@ from fnet_runtime.tokenizer.tokenizers_backend import FAST, flavour_from_pipelin
 
 from fnet_core.checkpoint.open import Checkpoint
 from fnet_core.errors import CheckpointError
-from fnet_export.base.errors import OutputError
+from fnet_export.base.errors import OptionError
 from fnet_export.texts.emails import emails
 from fnet_export.texts.tokenizer.from_spiece import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
@@ -117,9 +117,9 @@ def tokenizer_from_folder(
 
 
 def check_flavour(flavour: str | None) -> None:
-    """Refuse a flavour that was asked for and is none. Raises OutputError."""
+    """Raise OptionError for an unknown flavour."""
     if flavour is not None and flavour not in FLAVOURS:
-        raise OutputError(f"unknown tokenizer {flavour!r}; expected one of {', '.join(FLAVOURS)}")
+        raise OptionError(f"--tokenizer: expected one of {', '.join(FLAVOURS)}; found {flavour!r}")
 
 
 def _check_sides(folder: Path) -> None:

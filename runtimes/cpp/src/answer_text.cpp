@@ -47,12 +47,8 @@ std::string list(const std::vector<T>& items, Show show) {
   return "[" + joined(words) + "]";
 }
 
-// A vector's value, as Python's json has it.
-std::string element(float value) {
-  if (std::isnan(value)) return "NaN";
-  if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
-  return python::repr(static_cast<double>(value));
-}
+// A vector's value; NaN and infinity as null.
+std::string element(float value) { return number(static_cast<double>(value)); }
 
 // Rows of `width` values.
 std::string matrix(const std::vector<float>& values, std::size_t width) {

@@ -61,7 +61,7 @@ void Printer::say_notes() const {
   if (cut_) {
     const std::string which = texts_ == 1 ? "the text" : std::to_string(cut_) + of_all + " (the first is " + first_cut_ + ")";
     std::cerr << "note: the sequence length of " << pipeline_.sequence_length() << " tokens cut " << which
-              << "; what was cut has no part in the answer\n";
+              << "; the answer does not depend on the rest\n";
   }
   if (errors_) std::cerr << "error: " << errors_ << of_all << " could not be answered; the first is " << first_error_ << "\n";
 }

@@ -1,14 +1,61 @@
-"""Opens an fnet-export bundle and answers: text in, labels, spans, fillers or embeddings out.
+"""Open an fnet-export bundle and answer texts with labels, spans, fillers or embeddings.
 
 import fnet_runtime
-fnet_runtime.load("bundle")("some text")
+fnet_runtime.load("bundle").classify("some text")
 """
 
 import os
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported, which would send usage data
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads this when it is imported; else it would send usage data
 
-from fnet_runtime.errors import BundleError, FNetRuntimeError, InputError, SessionError
-from fnet_runtime.pipeline.pipelines import Pipeline, load
+from fnet_runtime.errors import (
+    BundleError,
+    FNetRuntimeError,
+    InputError,
+    LibraryError,
+    NoDeviceError,
+    OptionError,
+    SessionError,
+)
+from fnet_runtime.pipeline.answers import (
+    Answer,
+    AnyAnswer,
+    Choice,
+    Classification,
+    Embedding,
+    Filler,
+    Fillers,
+    LabelScore,
+    NextSentence,
+    Pretraining,
+    TokenLabel,
+    TokenLabels,
+)
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.pipeline import Pipeline
+from fnet_runtime.pipeline.self_test import Check
 
-__all__ = ["BundleError", "FNetRuntimeError", "InputError", "Pipeline", "SessionError", "load"]
+__all__ = [
+    "Answer",
+    "AnyAnswer",
+    "BundleError",
+    "Check",
+    "Choice",
+    "Classification",
+    "Embedding",
+    "FNetRuntimeError",
+    "Filler",
+    "Fillers",
+    "InputError",
+    "LabelScore",
+    "LibraryError",
+    "NextSentence",
+    "NoDeviceError",
+    "OptionError",
+    "Pipeline",
+    "Pretraining",
+    "SessionError",
+    "TokenLabel",
+    "TokenLabels",
+    "load",
+]

@@ -1,4 +1,4 @@
-"""The program: `python -m fnet_runtime` is `fnet-run`."""
+"""Run `fnet-run` as `python -m fnet_runtime`."""
 
 from fnet_runtime.command.cli import main
 

@@ -1,28 +1,43 @@
-"""The runtime's errors, one tree.
+"""The errors of the runtime, one tree with one class per kind of event.
 
 FNetRuntimeError
-├── BundleError      the folder is not a whole, unaltered bundle of a known version
-├── InputError       what the caller passed cannot be an input of this bundle
-└── SessionError     the engine cannot be opened or run on this host, or a library is missing
-    └── NoDeviceError  this host has no device that the engine can run on
+├── BundleError        the folder is not a whole, unaltered bundle of a known version
+├── InputError         the bundle cannot answer this request
+│   └── OptionError    an option has a value that is not allowed
+├── SessionError       the engine cannot be opened or run on this host
+│   ├── LibraryError   a library that the bundle needs cannot be imported
+│   └── NoDeviceError  this host has no device that the engine can run on
+└── OutputError        standard output cannot be written
 """
 
 
 class FNetRuntimeError(Exception):
-    """Anything that this runtime refuses or fails to do; the message says what to do about it."""
+    """Report that the runtime refuses or fails to do something; the message says what to do."""
 
 
 class BundleError(FNetRuntimeError):
-    """The folder is not a whole, unaltered bundle of a known version."""
+    """Report a folder that is not a whole, unaltered bundle of a known version."""
 
 
 class InputError(FNetRuntimeError):
-    """What the caller passed cannot be an input of this bundle."""
+    """Report a request that the bundle cannot answer."""
+
+
+class OptionError(InputError):
+    """Report an option whose value is not allowed."""
 
 
 class SessionError(FNetRuntimeError):
-    """The engine cannot be opened or run on this host, or a library that the bundle needs is missing."""
+    """Report an engine that cannot be opened or run on this host."""
+
+
+class LibraryError(SessionError):
+    """Report a library that the bundle needs and that cannot be imported."""
 
 
 class NoDeviceError(SessionError):
-    """This host has no device that the engine can run on."""
+    """Report that this host has no device that the engine can run on."""
+
+
+class OutputError(FNetRuntimeError):
+    """Report that standard output cannot be written."""

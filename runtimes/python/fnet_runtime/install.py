@@ -1,4 +1,4 @@
-"""The packages of every library that is imported on demand, and the line that installs them from a checkout or a wheel alike."""
+"""The packages of the libraries that are imported on demand, and the command that installs them."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "tensorrt_rtx": ("tensorrt-rtx-cu13>=1.7", "tensorrt-rtx>=1.7", "cuda-bindings>=12.6"),
     "tokenizers": ("tokenizers>=0.22",),
 }
-"""By the name that is imported: the extra or dependency of this package's pyproject.toml."""
+"""The packages by the name that is imported, as in this package's pyproject.toml."""
 
 
 def install_line(library: str) -> str:

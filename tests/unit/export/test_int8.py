@@ -13,8 +13,8 @@ from support.checkpoints import LENGTH, tiny_config
 from fnet_core.fnet import FNet
 from fnet_core.tasks import CHOICES, TASKS, task_at_positions, task_of_config
 from fnet_export.base.errors import GraphError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model

@@ -6,14 +6,15 @@ from support.checkpoints import tiny_config
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import GraphError
+from fnet_export.graph.check import checked
 from fnet_export.graph.optimize import OPTIMIZER, optimized_from_graph
 from fnet_export.graph.passes.gelu import GeluPass
-from fnet_export.graph.trace import TraceOptions, checked, graph_from_model
+from fnet_export.graph.trace import graph_from_model
 
 
 def traced(opset=20, act="gelu_new"):
     model = FNet(tiny_config(hidden_act=act), TASKS["question-answering"], transform="dft").eval()
-    return graph_from_model(model, TraceOptions(opset=opset))
+    return graph_from_model(model, opset=opset)
 
 
 def operators(graph):

@@ -20,7 +20,7 @@ from fnet_export.parity import check as parity
 from fnet_export.parity.agreement import Agreement
 from fnet_export.parity.check import Candidate, Judgement, parity_from_candidates, runs_of
 from fnet_export.parity.reference import reference_from_model
-from fnet_export.parity.report.terminal import lines_from_report, table_from_report
+from fnet_export.parity.report.terminal import line_from_proof, lines_from_agreement, lines_from_latency, table_from_report
 from fnet_export.parity.result import ParityReport, Row, row_from_headroom
 from fnet_export.parity.tolerance import MULTIPLE, Tolerance
 from fnet_export.precision.headroom import Headroom
@@ -222,7 +222,7 @@ def test_what_int8_decides_otherwise_is_no_tie_and_may_be_held_to_a_limit():
     assert (report.rows[2].status, found.difference.agreement.differ, found.difference.agreement.ties) == ("passed", 4, 0)
     assert (report.rows[2].answers.differ, report.rows[2].answers.ties) == (4, 0)
     assert found.from_emulation.median_abs == 0
-    few, *_, attention = lines_from_report(report)
+    few, *_, attention = lines_from_agreement(report)
     assert few == "shipped, logits: 94.80 % of its decisions are the reference's (4 of 77 differ, 0 of them ties)"
     assert attention.startswith(
         "Attention: Its logits decide otherwise than the reference more often than once in a hundred: 94.80 %"
@@ -297,14 +297,12 @@ def latency(not_timed=None, **rows):
 
 def test_the_lines_say_what_runs_and_what_is_not_faster():
     proof = PrecisionProof(precision="int8", read_from="a graph", share=0.96, share_of_all=0.875, stayed=("x",))
-    plain = ParityReport(rows=(), inputs=0, expected={})
-    assert lines_from_report(plain) == []
-    slower = dataclasses.replace(plain, proof=proof, latency=latency(float32=2.0, other=5.0, int8=3.04))
-    assert lines_from_report(slower) == [
-        "int8: 96.0% of the multiply-adds meant for it, 87.5% of all, are in it, by a graph",
+    assert lines_from_agreement(ParityReport(rows=(), inputs=0, expected={})) == []
+    assert line_from_proof(proof) == "int8: 96.0% of the multiply-adds meant for it, 87.5% of all, are in it, by a graph"
+    assert lines_from_latency(latency(float32=2.0, other=5.0, int8=3.04)) == [
         "One row, in turns: float32 2.0 ms, other 5.0 ms, int8 3.0 ms",
         "int8 is not the faster one on this host: float32 took no longer",
     ]
-    faster = dataclasses.replace(plain, latency=latency({"fp16": "none here", "bf16": "none here"}, float32=2.0, int8=1.0))
-    assert lines_from_report(faster) == ["One row, in turns: float32 2.0 ms, int8 1.0 ms", "Not timed: fp16; bf16: none here"]
-    assert lines_from_report(dataclasses.replace(plain, latency=latency({"a": "no GPU"}))) == ["Not timed: a: no GPU"]
+    faster = latency({"fp16": "none here", "bf16": "none here"}, float32=2.0, int8=1.0)
+    assert lines_from_latency(faster) == ["One row, in turns: float32 2.0 ms, int8 1.0 ms", "Not timed: fp16; bf16: none here"]
+    assert lines_from_latency(latency({"a": "no GPU"})) == ["Not timed: a: no GPU"]

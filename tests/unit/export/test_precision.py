@@ -24,11 +24,11 @@ from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import GraphError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
-from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision.half import HALVES, MASKED, half_from_graph
 
 LENGTH, HIDDEN, VOCAB = 48, 40, 60
@@ -183,7 +183,7 @@ def test_tokens_that_do_not_count_make_no_nan(precision):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_head_keeps_its_tensors(task, precision, opset):
     lowered = lowered_from_model(wide_model(task), "folded", scaled=True)
-    traced = graph_from_model(lowered, TraceOptions(opset=opset))
+    traced = graph_from_model(lowered, opset=opset)
     for graph in (traced, optimized_from_graph(traced)):
         before = ir.to_proto(graph).SerializeToString(deterministic=True)
         half = half_from_graph(graph, precision)

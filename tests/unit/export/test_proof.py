@@ -12,11 +12,12 @@ from support.checkpoints import LENGTH, tiny_config
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import PrecisionError
-from fnet_export.bundle.folder import tensors_from_task, write_graph
 from fnet_export.engine.openvino import ir_from_graph, openvino_library
 from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision.half import half_from_graph
 from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph

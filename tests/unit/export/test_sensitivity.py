@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MODEL
-from fnet_runtime.pipeline.pipelines import Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 from support.exports import options_from
 
 from fnet_export.base.errors import EvaluationError, OptionError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.commands.cli import main
 from fnet_export.evaluate.evaluation import records_of_pipeline
 from fnet_export.export.graphs import lowered_from_plan
 from fnet_export.export.manifest import manifest_from_plan
 from fnet_export.export.plan import plan_from_options
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
@@ -42,7 +42,7 @@ def built_in(tmp_path_factory):
     write_graph(graph, folder / MODEL)
     manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
     pipeline = Pipeline(manifest=manifest, tokenizer=tokenizer, session=OrtSession(folder / MODEL, manifest.inputs), golden=folder)
-    samples = samples_from_texts(plan.task, tokenizer, texts_from_file(None).texts[:16], sequence_length=64, choices=1)
+    samples = samples_from_texts(plan.trained.task, tokenizer, texts_from_file(None).texts[:16], sequence_length=64, choices=1)
     products = products_from_graph(graph, layers)
     names = [str(product.activation.name) for product in products]
     bounds = bounds_from_graph(folder / MODEL, names, manifest.inputs, samples, MINMAX, cache=folder)

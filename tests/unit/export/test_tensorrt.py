@@ -12,8 +12,8 @@ from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EngineError, ProfileError
-from fnet_export.bundle.folder import write_graph
 from fnet_export.engine.tensorrt import engine_from_graph, library_for_target, profile_shapes
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.simplify import simplified_from_graph
 from fnet_export.graph.trace import graph_from_model
 

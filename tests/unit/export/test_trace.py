@@ -7,10 +7,10 @@ import torch
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES, TASKS
-from fnet_export.base.errors import GraphError
+from fnet_export.base.errors import OptionError
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
-from fnet_export.graph.trace import TraceOptions, graph_from_model
+from fnet_export.graph.trace import graph_from_model
 
 LENGTH = 7
 pytestmark = pytest.mark.usefixtures("traced_anew")
@@ -75,11 +75,11 @@ def test_same_model_same_bytes_and_no_paths():
 
 @pytest.mark.parametrize("opset", [18, 20, 25])
 def test_every_opset_that_is_accepted_is_traced(opset):
-    graph = graph_from_model(small_model("masked-lm"), TraceOptions(opset=opset))
+    graph = graph_from_model(small_model("masked-lm"), opset=opset)
     assert graph.opset_imports[""] == opset
 
 
 @pytest.mark.parametrize("opset", [17, 26])
 def test_other_opsets_are_refused(opset):
-    with pytest.raises(GraphError, match=f"opset: expected 18 to 25, found {opset}"):
-        TraceOptions(opset=opset)
+    with pytest.raises(OptionError, match=f"--opset: expected 18 to 25, found {opset}"):
+        graph_from_model(small_model("masked-lm"), opset=opset)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import safetensors.numpy
+from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.errors import BundleError, SessionError
-from fnet_runtime.pipeline.golden import checks_from_session, golden_from_file
+from fnet_runtime.pipeline.self_test import checks_from_session
 from fnet_runtime.sessions.session import ANY_BATCH
 from support.hostile import NO_GOLDENS
 
@@ -54,7 +55,7 @@ def test_checks(tmp_path, output, error):
 
 
 def test_an_engine_that_loses_rows_is_no_engine(tmp_path):
-    with pytest.raises(SessionError, match=r"logits: expected the shape \[2, 2\]; the graph gave \[1, 2\]"):
+    with pytest.raises(SessionError, match=r"logits: expected an output of the shape \[2, 2\], found \[1, 2\]"):
         checks_from_session(Fixed(WANT[:1]), golden_from_file(saved(tmp_path / "g")))
 
 
@@ -78,7 +79,7 @@ def test_a_missing_output_and_a_zero_reference(tmp_path):
 @pytest.mark.parametrize("data", NO_GOLDENS, ids=range(len(NO_GOLDENS)))
 def test_hostile_files(tmp_path, data):
     (tmp_path / "g").write_bytes(data)
-    with pytest.raises(BundleError, match="not the safetensors file of a bundle"):
+    with pytest.raises(BundleError, match="is not the safetensors file of a bundle"):
         golden_from_file(tmp_path / "g")
 
 
@@ -95,7 +96,7 @@ def test_hostile_files(tmp_path, data):
     ],
 )
 def test_bad_contents(tmp_path, tensors, metadata):
-    with pytest.raises(BundleError, match="not the safetensors file of a bundle"):
+    with pytest.raises(BundleError, match="is not the safetensors file of a bundle"):
         golden_from_file(saved(tmp_path / "g", tensors, **metadata))
     with pytest.raises(BundleError, match="No such file"):
         golden_from_file(tmp_path / "nothing")

@@ -1,9 +1,27 @@
 import dataclasses
 import json
+from importlib import resources
 
+import fnet_runtime.bundle
+import jsonschema
 import pytest
-from fnet_runtime.bundle.manifest import MANIFEST, MODEL, Manifest, Quantization, file_info, manifest_from_folder
+from fnet_runtime.bundle.manifest import (
+    ALWAYS,
+    ENGINE_FILES,
+    FORMAT_VERSION,
+    LIBRARIES,
+    MANIFEST,
+    MODEL,
+    PRECISIONS,
+    TARGETS,
+    Manifest,
+    Quantization,
+    file_info,
+    manifest_from_folder,
+)
 from fnet_runtime.errors import BundleError
+from fnet_runtime.pipeline.tasks import TASKS
+from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 from support.hostile import ENGINE, FORMAT, NO_MANIFESTS, OUTSIDE, QUANTIZATION, altered
 
 
@@ -27,7 +45,9 @@ def test_round_trip(bundle):
 
 def test_weights_that_no_hash_guards_are_refused(bundle):
     (bundle / "model.onnx.data").write_bytes(b"")
-    with pytest.raises(BundleError, match=r"model\.onnx\.data: is not in the manifest, but model.onnx might read it; remove it"):
+    with pytest.raises(
+        BundleError, match=r"model\.onnx\.data: the manifest does not list this file, but model.onnx might read it; remove it"
+    ):
         manifest_from_folder(bundle)
 
 
@@ -37,10 +57,12 @@ def test_a_flipped_byte_is_refused(bundle, name):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(BundleError, match=f"{name}: altered: found sha256 .*copy the whole bundle again"):
+    with pytest.raises(
+        BundleError, match=f"{name}: the file was altered: expected sha256 .*, found sha256 .*copy the whole bundle again"
+    ):
         manifest_from_folder(bundle)
     path.write_bytes(data[:-1])
-    with pytest.raises(BundleError, match=f"altered: found {len(data) - 1} bytes, the manifest says {len(data)}"):
+    with pytest.raises(BundleError, match=f"altered: expected {len(data)} bytes, found {len(data) - 1} bytes"):
         manifest_from_folder(bundle)
     path.unlink()
     with pytest.raises(BundleError, match=f"{name}: cannot be read"):
@@ -50,7 +72,7 @@ def test_a_flipped_byte_is_refused(bundle, name):
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
     files = json.loads((bundle / MANIFEST).read_text())["files"]
-    with pytest.raises(BundleError, match="is not the plain name of a file inside the bundle"):
+    with pytest.raises(BundleError, match="expected plain names of files in the bundle, found "):
         manifest_from_folder(altered(bundle, files=files | {name: vars(file_info(bundle / MODEL))}))
 
 
@@ -63,10 +85,56 @@ def test_what_the_format_does_not_have_is_refused(bundle, changes, message):
 @pytest.mark.parametrize("text", NO_MANIFESTS, ids=range(len(NO_MANIFESTS)))
 def test_what_is_no_manifest_is_refused(bundle, text):
     (bundle / MANIFEST).write_text(text, "utf-8")
-    with pytest.raises(BundleError, match="manifest.json: (not JSON|expected an object)"):
+    with pytest.raises(BundleError, match="manifest.json: (is not JSON|expected an object)"):
         manifest_from_folder(bundle)
 
 
 def test_no_bundle_at_all(tmp_path):
     with pytest.raises(BundleError, match="expected the folder that fnet-export wrote"):
         manifest_from_folder(tmp_path / "nothing")
+
+
+# ---- manifest.schema.json
+
+SCHEMA = json.loads(resources.files(fnet_runtime.bundle).joinpath("manifest.schema.json").read_text())
+ACCEPTS = jsonschema.Draft202012Validator(SCHEMA).is_valid
+READER_ALONE = [{"engine": ENGINE | {"batch_profile": {"batch_size": {"min": 5, "opt": 2, "max": 9}}}, "target": "tensorrt"}]
+"""A schema cannot compare two numbers of one file."""
+
+
+def test_the_schema_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_has_the_words_of_the_reader():
+    keys = SCHEMA["properties"]
+    assert list(keys) == SCHEMA["required"] == [field.name for field in dataclasses.fields(Manifest)]
+    assert keys["format_version"]["const"] == FORMAT_VERSION
+    assert keys["task"]["enum"] == list(TASKS)
+    assert keys["target"]["enum"] == list(TARGETS)
+    assert keys["precision"]["enum"] == list(PRECISIONS)
+    assert keys["tokenizer"]["properties"]["flavour"]["enum"] == list(FLAVOURS)
+    assert set(keys["files"]["required"]) == set(ALWAYS)
+    engine = keys["engine"]["properties"]
+    assert set(engine["library"]["enum"]) == {name for names in LIBRARIES.values() for name in names} == set(ENGINE_FILES)
+    assert set(engine["file"]["enum"]) == {files[0] for files in ENGINE_FILES.values()}
+
+
+def test_the_schema_refuses_the_manifests_that_the_reader_refuses(bundle):
+    whole = json.loads((bundle / MANIFEST).read_text())
+    assert ACCEPTS(whole)
+    accepted = [changes for changes, _ in FORMAT if ACCEPTS(whole | changes)]
+    assert accepted == []
+    for name in OUTSIDE:
+        assert not ACCEPTS(whole | {"files": whole["files"] | {name: {"sha256": "", "size_bytes": 0}}}), name
+    for key in whole:
+        assert not ACCEPTS({name: value for name, value in whole.items() if name != key}), key
+
+
+@pytest.mark.parametrize("changes", READER_ALONE)
+def test_the_reader_refuses_more_than_the_schema(bundle, changes):
+    files = json.loads((bundle / MANIFEST).read_text())["files"] | {"model.engine": {"sha256": "", "size_bytes": 0}}
+    path = altered(bundle, files=files, **changes) / MANIFEST
+    assert ACCEPTS(json.loads(path.read_text()))
+    with pytest.raises(BundleError, match="expected 1 <= MIN <= OPT <= MAX"):
+        Manifest.from_json(path.read_text())

@@ -10,8 +10,10 @@ import pytest
 import torch
 from fnet_runtime.bundle.manifest import FORMAT_VERSION, MANIFEST, Manifest, Source, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.pipeline.answers import Choice, NextSentence
-from fnet_runtime.pipeline.pipelines import PIPELINES, Pipeline, load
+from fnet_runtime.pipeline.answers import Choice, Classification, Embedding, Fillers, NextSentence, Pretraining, TokenLabels
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.pipeline import Pipeline
+from fnet_runtime.pipeline.tasks import TASKS
 from fnet_runtime.sessions.session import ANY_BATCH
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from support import golden_tokenizer
@@ -20,7 +22,7 @@ from support.hostile import HOSTILE, TASK, altered
 from support.paths import GOLDEN
 from transformers.pipelines.text_classification import TextClassificationPipeline
 
-from fnet_core.tasks import TASKS
+from fnet_core.tasks import TASKS as CORE_TASKS
 
 TOKENIZER_FILE = GOLDEN / "bpe.model"
 TOKENIZER = Tokenizer.from_file(TOKENIZER_FILE)
@@ -71,7 +73,7 @@ def logits(*rows):
 
 
 def test_every_task_has_a_pipeline():
-    assert set(PIPELINES) == set(TASKS)
+    assert set(TASKS) == set(CORE_TASKS)
 
 
 def test_sequence_classification():
@@ -152,7 +154,7 @@ def _tokens(text, second, words):
 
 def test_nothing_is_cut_of_a_question_or_its_context():
     pipe = pipeline("question-answering", None, length=32)
-    assert not any(e.truncated for e in PIPELINES["question-answering"].encode(pipe, "who", WORDS))
+    assert not any(e.truncated for e in TASKS["question-answering"].encode(pipe, "who", WORDS))
 
 
 def test_each_answer_or_its_error():
@@ -161,10 +163,10 @@ def test_each_answer_or_its_error():
     found = pipe.answer_each(["a [MASK]", "no mask", "\ud800", "[MASK]"], top_k=2)
     assert found[::3] == [pipe("a [MASK]", top_k=2), pipe("[MASK]", top_k=2)]
     assert [type(f) for f in found[1:3]] == [InputError] * 2
-    assert "expected a [MASK]" in str(found[1])
+    assert "found no [MASK]" in str(found[1])
     assert "lone surrogate at character 0" in str(found[2])
     assert pipe.answer_each([]) == []
-    with pytest.raises(InputError, match="takes one text; found a pair as well"):
+    with pytest.raises(InputError, match="masked-lm: expected one text, found a pair"):
         pipe.answer_each(["a [MASK]"], "a pair that no text may have")
     with pytest.raises(InputError, match="top_k"):
         pipe.answer_each([], top_k=0)
@@ -180,7 +182,7 @@ def test_token_classification_spans():
     text = "the quick fox"
     (ids,) = pipeline("token-classification", logits([0.0])).inputs(text)["input_ids"]
     answer = lambda ids: {"logits": np.stack([np.eye(2)[(ids == ids[0, 2]).astype(int)[0]]])}  # noqa: E731
-    found = pipeline("token-classification", answer)(text)
+    found = pipeline("token-classification", answer).classify_tokens(text).tokens
     assert len(found) == list(ids).index(5) - 1
     assert "".join(t.text for t in found) == text.replace(" ", "")
     assert all(text[t.start : t.end] == t.text for t in found)
@@ -205,7 +207,7 @@ def test_question_answering_finds_the_span_in_any_window():
     filler = "dog " * 60
     context = filler + "the lazy fox " + filler
     pipe = pipeline("question-answering", spans("lazy", "fox", context), length=32)
-    best, *others = pipe("dog", context, top_k=3)
+    best, *others = pipe.answer("dog", context, top_k=3)
     assert context[best.start : best.end] == best.text
     assert (best.text.startswith("l"), len(others)) == (True, 2)
     assert best.score > others[0].score
@@ -214,7 +216,7 @@ def test_question_answering_finds_the_span_in_any_window():
     assert short.text.startswith("lazy f")
     assert pipe("dog", "") == ()
     assert all(answer.text for answer in pipe("dog", "the \U0001f600 fox \u00e9", top_k=500))
-    with pytest.raises(InputError, match="the task needs a context"):
+    with pytest.raises(InputError, match="question-answering: expected a context, found none"):
         pipe("dog")
     with pytest.raises(InputError, match="the question takes"):
         pipe("dog " * 40, context)
@@ -223,7 +225,7 @@ def test_question_answering_finds_the_span_in_any_window():
 def test_every_context_token_is_in_some_window():
     pipe = pipeline("question-answering", None, length=32)
     context = " ".join(["fox", "dog", "lazy"][i % 3] for i in range(200))
-    encodings = PIPELINES["question-answering"].encode(pipe, "the", context)
+    encodings = TASKS["question-answering"].encode(pipe, "the", context)
     read = {span for e in encodings for span, segment in zip(e.spans, e.segments, strict=True) if segment == 1}
     assert read == {token.span for token in TOKENIZER.tokens(context)}
     assert len({tuple(e.input_ids) for e in encodings}) > 1
@@ -233,13 +235,13 @@ def test_masked_lm_fillers():
     fox = TOKENIZER.ids("fox")[0]
     answer = lambda ids: {"logits": np.tile(5.0 * (np.arange(TOKENIZER.vocab_size) == fox), (len(ids), LENGTH, 1))}  # noqa: E731
     pipe = pipeline("masked-lm", answer)
-    first, second = pipe("the [MASK] and [MASK].", top_k=2)
+    first, second = pipe.fill_mask("the [MASK] and [MASK].", top_k=2).masks
     assert (first[0].token_id, first[0].text) == (fox, f"the {TOKENIZER.decode([fox])} and [MASK].")
     assert second[0].text == f"the [MASK] and {TOKENIZER.decode([fox])}."
     assert len(first) == 2
-    with pytest.raises(InputError, match=r"expected a \[MASK\]"):
+    with pytest.raises(InputError, match=r"found no \[MASK\] in the first 32 tokens of the text"):
         pipe("no mask")
-    with pytest.raises(InputError, match="takes one text"):
+    with pytest.raises(InputError, match="expected one text, found a pair"):
         pipe("[MASK]", "pair")
 
 
@@ -249,7 +251,7 @@ def test_every_flavour_leaves_the_space_before_a_mask(flavour):
     tokenizer = Tokenizer(data, TokenizerOptions(flavour=flavour))
     fox = next(i for i in range(tokenizer.vocab_size) if tokenizer.piece(i) == "▁fox")
     answer = lambda ids: {"logits": np.tile(5.0 * (np.arange(tokenizer.vocab_size) == fox), (len(ids), LENGTH, 1))}  # noqa: E731
-    (found,) = pipeline("masked-lm", answer, tokenizer=tokenizer)("the  [MASK] and", top_k=1)
+    (found,) = pipeline("masked-lm", answer, tokenizer=tokenizer).fill_mask("the  [MASK] and", top_k=1).masks
     assert found[0].text == "the  fox and"
 
 
@@ -271,7 +273,7 @@ def test_next_sentence_and_pretraining():
     }
     answer = pipeline("pretraining", both)("a [MASK]", "b", top_k=3)
     assert ([len(f) for f in answer.fillers], answer.next_sentence.follows) == ([3], False)
-    with pytest.raises(InputError, match=r"pretraining: the task needs a second text; give it as pair \(fnet-run: --pair\)"):
+    with pytest.raises(InputError, match=r"pretraining: expected a second text, found none; pass it as pair \(fnet-run: --pair\)"):
         pipeline("pretraining", both)("alone")
     with pytest.raises(InputError, match=r"expected one second text \(pair\), found list"):
         pipeline("next-sentence-prediction", logits([0.0, 0.0]))("a", ["b"])
@@ -304,7 +306,7 @@ def test_bad_requests():
         pipe(["a", "b"], "xy")
     with pytest.raises(InputError, match="expected a text"):
         pipe([b"bytes"])
-    with pytest.raises(InputError, match="expected the second text as a str"):
+    with pytest.raises(InputError, match=r"expected the second text \(pair\) as a text, found list"):
         pipe("a", ["b"])
     with pytest.raises(InputError, match="top_k: expected an integer from 1"):
         pipe("a", top_k=0)
@@ -329,8 +331,8 @@ def test_a_model_of_one_token_type_takes_one_text(bundle):
     pipe = load(replaced(bundle, "config.json", json.dumps(config).encode()))
     assert pipe("a").label in pipe.manifest.labels
     expected = (
-        r"^sequence-classification: expected one text, because the model has one token type \(type_vocab_size 1\) and a second "
-        "text has another; found a pair$"
+        r"^sequence-classification: expected one text, found a pair; this model has one token type \(type_vocab_size 1\), "
+        "and a second text needs another token type$"
     )
     for ask in (pipe, pipe.inputs):
         with pytest.raises(InputError, match=expected):
@@ -339,7 +341,7 @@ def test_a_model_of_one_token_type_takes_one_text(bundle):
 
 def test_load_refuses_files_that_do_not_fit_together(bundle):
     config, vocabulary = (bundle / "config.json").read_bytes(), (bundle / "spiece.model").read_bytes()
-    with pytest.raises(BundleError, match="not an FNet's config.json"):
+    with pytest.raises(BundleError, match="is not the config.json of an FNet"):
         load(replaced(bundle, "config.json", b"{}"))
     with pytest.raises(BundleError, match="pieces with <pad> at 3; the model has 20 embeddings"):
         load(replaced(bundle, "config.json", b'{"vocab_size": 20}'))
@@ -351,7 +353,7 @@ def test_load_refuses_files_that_do_not_fit_together(bundle):
         load(replaced(bundle, "model.onnx", b"x"))
     path = bundle / MANIFEST
     path.write_text(path.read_text().replace('"sequence-classification"', '"summarization"'))
-    with pytest.raises(BundleError, match="task 'summarization' is not known"):
+    with pytest.raises(BundleError, match="unknown task 'summarization'"):
         load(bundle)
     assert manifest_from_folder(bundle).task == "summarization"
 
@@ -421,5 +423,47 @@ def test_a_graph_of_another_task_is_told(bundle):
 
 
 def test_a_question_that_leaves_no_room_for_its_context():
-    with pytest.raises(InputError, match="the question takes 0 of 3 tokens; too few are left for the context"):
+    with pytest.raises(
+        InputError, match="the question takes 0 of 3 tokens, which leaves too few for the context; shorten the question"
+    ):
         pipeline("question-answering", None, length=3)("", "fox")
+
+
+VECTORS = {"last_hidden_state": (LENGTH, 4), "pooler_output": 4}
+BOTH = {"prediction_logits": (LENGTH, TOKENIZER.vocab_size), "seq_relationship_logits": 2}
+FUNCTIONS = {
+    "sequence-classification": ("classify", ["a"], {"logits": 2}, Classification),
+    "token-classification": ("classify_tokens", ["a"], {"logits": (LENGTH, 2)}, TokenLabels),
+    "question-answering": ("answer", ["a", "b"], {"start_logits": LENGTH, "end_logits": LENGTH}, tuple),
+    "masked-lm": ("fill_mask", ["[MASK]"], {"logits": (LENGTH, TOKENIZER.vocab_size)}, Fillers),
+    "feature-extraction": ("embed", ["a"], VECTORS, Embedding),
+    "next-sentence-prediction": ("next_sentence", ["a", "b"], {"logits": 2}, NextSentence),
+    "multiple-choice": ("choose", ["a", ["b", "c"]], {"logits": ()}, Choice),
+    "pretraining": ("pretraining", ["a", "b"], BOTH, Pretraining),
+}
+
+
+def zeros(outputs):
+    return lambda ids: {name: np.zeros((*ids.shape[:-1], *np.atleast_1d(n).astype(int))) for name, n in outputs.items()}
+
+
+@pytest.mark.parametrize("task", FUNCTIONS)
+def test_the_typed_function_of_a_task(task):
+    name, request, outputs, kind = FUNCTIONS[task]
+    pipe = pipeline(task, zeros(outputs))
+    one, several = getattr(pipe, name)(*request), getattr(pipe, name)(*([value, value] for value in request))
+    assert [type(answer) for answer in (one, *several, pipe(*request))] == [kind] * 4
+    if task != "feature-extraction":  # arrays have no single truth
+        assert several == [one, one] == pipe(*([value, value] for value in request))
+
+
+@pytest.mark.parametrize("task", FUNCTIONS)
+def test_a_function_refuses_a_bundle_of_another_task(task):
+    name, request, _, _ = FUNCTIONS[task]
+    other = "masked-lm" if task != "masked-lm" else "pretraining"
+    with pytest.raises(InputError, match=f"^{name}: expected a bundle of {task}, found {other}; call {FUNCTIONS[other][0]}$"):
+        getattr(pipeline(other, None), name)(*request)
+
+
+def test_every_task_has_a_typed_function():
+    assert {name: task.function for name, task in TASKS.items()} == {name: row[0] for name, row in FUNCTIONS.items()}

@@ -65,7 +65,7 @@ def test_outputs_that_change_their_shape():
             rows = len(inputs["x"])
             return {"y": np.zeros((rows, min(rows, 2)), np.float32)}
 
-    with pytest.raises(SessionError, match=r"y: expected the shape \[1, 2\]; the graph gave \[1, 1\]"):
+    with pytest.raises(SessionError, match=r"y: expected an output of the shape \[1, 2\], found \[1, 1\]"):
         run_in_batches(Shrinking(), {"x": np.zeros((9, 1), np.int64)})
 
 

@@ -1,7 +1,7 @@
 """A pipeline is safe for any number of threads: on every runtime, with every tokenizer."""
 
 import pytest
-from fnet_runtime.pipeline.pipelines import load
+from fnet_runtime.pipeline.open import load
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from support import golden_tokenizer
 from support.threads import differing

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorrt_rtx
 from fnet_runtime.bundle.manifest import AxisProfile, EngineInfo, TensorInfo
-from fnet_runtime.errors import InputError, NoDeviceError, SessionError
+from fnet_runtime.errors import InputError, LibraryError, NoDeviceError, SessionError
 from fnet_runtime.sessions.trt_session import CONTEXTS, TrtSession
 from support.threads import differing
 
@@ -202,7 +202,7 @@ def test_a_run_that_fails_leaves_nothing_behind_for_the_next(tmp_path):
 
 
 def test_batches_outside_the_profile(tmp_path):
-    with pytest.raises(InputError, match="x: batch_size is 4; the engine takes 1 to 3"):
+    with pytest.raises(InputError, match="x: expected a batch_size of 1 to 3, found 4"):
         opened(tmp_path).run({"x": np.zeros((4, 2), np.int64)})
 
 
@@ -210,7 +210,7 @@ def test_batches_outside_the_profile(tmp_path):
     ("behaviour", "message"),
     [
         ({"opens": False}, r"model\.engine: tensorrt_rtx 1\.7 cannot open it \(built with 1\.7\): one; two; a tag does not match"),
-        ({"contexts": 0}, r"model\.engine: no execution context, mostly for want of GPU memory: one; two"),
+        ({"contexts": 0}, r"model\.engine: could not create an execution context; usually the GPU is out of memory: one; two"),
         ({"accepts": False}, r"x: the engine refuses the shape \[1, 2\]"),
         ({"executes": False}, "the engine failed"),
         ({"cuda": Cuda(malloc=2)}, r"CUDA failed \(cudaMalloc: 2\)"),
@@ -239,9 +239,9 @@ def test_hosts_without_a_device(tmp_path):
         with pytest.raises(NoDeviceError, match="no NVIDIA GPU on this host"):
             opened(tmp_path, cuda=Cuda(devices=devices))
     other = EngineInfo(**vars(INFO) | {"compute_capabilities": ("12.0",)})
-    with pytest.raises(NoDeviceError, match=r"built for compute capabilities 12\.0; this GPU has 8\.9"):
+    with pytest.raises(NoDeviceError, match=r"expected a GPU of compute capability 12\.0, found 8\.9"):
         opened(tmp_path, info=other)
-    with pytest.raises(SessionError, match=r"tensorrt cannot be imported.*; pip install 'tensorrt>=10\.12' 'cuda-bindings"):
+    with pytest.raises(LibraryError, match=r"tensorrt cannot be imported.*; pip install 'tensorrt>=10\.12' 'cuda-bindings"):
         opened(tmp_path, info=EngineInfo(**vars(INFO) | {"library": "tensorrt"}))
 
 

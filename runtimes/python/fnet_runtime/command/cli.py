@@ -1,4 +1,4 @@
-"""fnet-run: answers from a bundle on the command line.
+"""fnet-run: answer texts with a bundle on the command line.
 
 Exit codes: 0 ok; 1 bad input or bundle, or a line that has no answer; 2 usage; 3 the self-test failed; 4 the engine cannot be
 opened or run, or memory ran out; 130 interrupted.
@@ -12,21 +12,30 @@ from typing import Any, BinaryIO
 
 import click
 
-from fnet_runtime.command.asked_texts import Asked, batches_of_lines, opened, text_from_argument, texts_from_arguments, whole_text
+from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.command.ending import ended_in_words
 from fnet_runtime.command.printer import Printer
 from fnet_runtime.command.standard_output import guarded_standard_output, prepare_standard_output, write_line
+from fnet_runtime.command.texts import (
+    PlacedText,
+    batches_of_lines,
+    opened,
+    text_from_argument,
+    texts_from_arguments,
+    whole_text,
+)
 from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
-from fnet_runtime.pipeline.answer_text import json_from_answer
 from fnet_runtime.pipeline.model import Second
-from fnet_runtime.pipeline.pipelines import MAX_THREADS, RUNTIMES, Pipeline, load
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.pipeline import Pipeline
+from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
 
 BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
 
 
 class Program(click.Command):
-    """A command whose help, too, ends in words where standard output cannot be written."""
+    """A command whose help also ends with a sentence when standard output cannot be written."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the program."""
@@ -37,22 +46,23 @@ class Program(click.Command):
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("source", required=False, type=click.Choice(["-"]))
-@click.option("--text", "texts", multiple=True, help="A text to answer; may be given several times.")
-@click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="A UTF-8 file that holds one text.")
-@click.option("--pair", "pairs", multiple=True, help="The second text, context, or (several times) the choices, for every text.")
-@click.option("--lines", is_flag=True, help="Take each line of the file or of - as one text; answer it as it comes.")
-@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Fillers or answers to return.")
+@click.option("--text", "texts", multiple=True, help="Answer this text. May be given several times.")
+@click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="Answer the text in this UTF-8 file.")
+@click.option("--pair", "pairs", multiple=True, help="Second text, context, or (several times) choices, for every text.")
+@click.option("--lines", is_flag=True, help="Take each line of --file or - as one text; answer lines as they come.")
+@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Fillers or answers to print.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="auto is the bundle's own engine.")
+@click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default=AUTO, show_default=True, help="auto: the bundle's own.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime or OpenVINO may use.  [default: all]")
 @click.option(
     "--max-text-bytes",
     type=click.IntRange(min=1),
     default=MAX_TEXT_BYTES,
     show_default=True,
-    help="Longest text that is taken, in bytes of UTF-8.",
+    help="Refuse longer texts; in bytes of UTF-8.",
 )
+@click.option("--quiet", is_flag=True, help="Do not say which texts were cut.")
 @click.version_option(package_name="fnet-runtime")
 @ended_in_words()
 def main(
@@ -68,8 +78,9 @@ def main(
     runtime: str,
     threads: int | None,
     max_text_bytes: int,
+    quiet: bool,
 ) -> None:
-    """Answer texts with BUNDLE, the folder that fnet-export wrote; - reads standard input as one text."""
+    """Answer texts with BUNDLE, the folder that fnet-export wrote. With - the text comes from standard input."""
     if not (texts or files or source or self_test):
         raise click.UsageError("nothing to do: expected --text, --file, - or --self-test")
     if self_test and (texts or files or source or pairs or lines):
@@ -81,9 +92,13 @@ def main(
             sys.exit(0 if _self_test(pipeline, as_json) else SELF_TEST_FAILED)
         second = _second(pairs, pipeline.manifest.task)
         printer = Printer(pipeline, second, top_k=top_k, as_json=as_json, lines=lines)
-        for batch in _batches(texts, files, source, lines=lines, size=pipeline.session.batch.max):
-            printer.answer(batch)
-        for note in printer.notes():
+        with contextlib.ExitStack() as stack:
+            sources = [(stack.enter_context(opened(file)), str(file)) for file in files]
+            if source:
+                sources.append((_standard_input(), source))
+            for batch in _batches(texts_from_arguments(texts), sources, pipeline, lines=lines):
+                printer.answer(batch)
+        for note in (*(() if quiet else printer.cut_texts()), *printer.failed_texts()):
             click.echo(note, err=True)
         sys.exit(BAD_INPUT if printer.errors else 0)
     except FNetRuntimeError as error:
@@ -96,7 +111,7 @@ def _self_test(pipeline: Pipeline, as_json: bool) -> bool:
     checks = pipeline.self_test()
     passed = all(check.passed for check in checks)
     if as_json:
-        write_line(json_from_answer({"passed": passed, "outputs": checks}))
+        write_line(json_from_values({"passed": passed, "outputs": checks}))
     for c in [] if as_json else checks:
         word = "passed" if c.passed else "FAILED"
         write_line(f"{word}  {c.output}: largest error {c.max_abs:.2e}, limit {c.limit:.2e}")
@@ -108,30 +123,26 @@ def _second(pairs: tuple[str, ...], task: str) -> Second:
     if task == "multiple-choice" and found:
         return found
     if len(found) > 1:
-        raise InputError("--pair: expected once; several are choices, of multiple-choice only")
+        raise InputError("--pair: expected once; only multiple-choice takes several")
     return found[0] if found else None
 
 
 def _batches(
-    texts: tuple[str, ...], files: tuple[Path, ...], source: str | None, *, lines: bool, size: int
-) -> Iterator[list[Asked]]:
+    texts: list[PlacedText], sources: list[tuple[BinaryIO, str]], pipeline: Pipeline, *, lines: bool
+) -> Iterator[list[PlacedText]]:
     """Give the texts in their order: with `lines` some at a time, as they arrive, else all at once."""
-    with contextlib.ExitStack() as stack:
-        sources = [(stack.enter_context(opened(file)), str(file)) for file in files]
-        if source:
-            sources.append((_standard_input(), source))
-        asked = texts_from_arguments(texts)
-        if not lines:
-            yield asked + [whole_text(file, name) for file, name in sources]
-            return
-        yield from (asked[start : start + size] for start in range(0, len(asked), size))
-        for file, name in sources:
-            yield from batches_of_lines(file, name, size)
+    size, bound = pipeline.session.batch.max, pipeline.max_text_bytes
+    if not lines:
+        yield texts + [whole_text(file, name, bound) for file, name in sources]
+        return
+    yield from (texts[start : start + size] for start in range(0, len(texts), size))
+    for file, name in sources:
+        yield from batches_of_lines(file, name, size, bound)
 
 
 def _standard_input() -> BinaryIO:
     if sys.stdin is None:  # a service may close it
-        raise InputError("-: standard input is closed; expected a text on it")
+        raise InputError("-: standard input is closed; expected a text")
     return sys.stdin.buffer
 
 

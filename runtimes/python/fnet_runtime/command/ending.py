@@ -1,4 +1,4 @@
-"""How a program ends that is stopped from outside, or that runs out of memory: an exit code and one sentence, no traceback."""
+"""The end of a program that is stopped or runs out of memory: an exit code and one sentence, no traceback."""
 
 import signal
 import sys
@@ -10,9 +10,9 @@ from typing import NoReturn
 import click
 
 INTERRUPTED = 128 + signal.SIGINT
-"""What a shell reports of a program that Ctrl-C ended."""
+"""The code that a shell reports for a program that Ctrl-C ended."""
 OUT_OF_MEMORY = 4
-"""As the C++ runtime: the engine cannot be opened or run."""
+"""The code of an engine that cannot be opened or run, here and in C++."""
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that ask a program to end; SIGHUP comes when its terminal is closed."""
 
@@ -31,14 +31,14 @@ def ended_in_words(advice: str = "") -> Iterator[None]:
 
 
 def _say(text: str) -> None:
-    with suppress(OSError):  # whoever read standard error may be gone
+    with suppress(OSError):  # the reader of standard error may be gone
         click.echo(text, err=True)
 
 
 def end_on_signals() -> None:
-    """Let signals that ask the program to end raise SystemExit, so that what is half-written is removed.
+    """Let signals that ask the program to end raise SystemExit, so that half-written files are removed.
 
-    The exit code is the one that a shell reports of such a signal. A signal that is ignored, as by nohup, stays ignored.
+    The exit code is the one that a shell reports for the signal. A signal that is ignored, as nohup does, stays ignored.
     """
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -47,5 +47,5 @@ def end_on_signals() -> None:
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
     for other in STOPPING:
-        signal.signal(other, signal.SIG_IGN)  # a second one, which often follows, would end the cleaning up
+        signal.signal(other, signal.SIG_IGN)  # a second signal often follows and would end the cleaning up
     sys.exit(128 + number)

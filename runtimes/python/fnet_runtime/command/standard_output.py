@@ -1,4 +1,4 @@
-"""Standard output: characters that its encoding lacks are escaped, and what cannot be written ends the program."""
+"""Standard output: escape characters that its encoding lacks, and end the program when it cannot be written."""
 
 import codecs
 import contextlib
@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from fnet_runtime.errors import InputError
+from fnet_runtime.errors import OutputError
 
 ESCAPED = "fnet_runtime.escaped"
 
 
 def prepare_standard_output(*, utf8: bool = False) -> None:
-    """Escape characters that the encoding of standard output lacks as JSON does, so that JSON stays JSON; `utf8` sets UTF-8."""
+    """Escape characters that the encoding of standard output lacks, as JSON escapes them. `utf8` sets the encoding to UTF-8."""
     codecs.register_error(ESCAPED, _escaped)
     reconfigure = getattr(sys.stdout, "reconfigure", None)  # a service may close standard output
     if reconfigure is not None:
@@ -29,7 +29,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 
 class GuardedOutput:
-    """Standard output for libraries that print: they end the program, or raise InputError, as `write_line` does."""
+    """Standard output for libraries that print: it ends the program, or raises OutputError, as `write_line` does."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -38,27 +38,27 @@ class GuardedOutput:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write text. An empty one is how click asks whether text can be written, and it takes an error for a no."""
+        """Write text. click writes an empty text to ask whether text can be written, and takes an error for a no."""
         if text == "":
             return 0
         with _written():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        """Write what is left in buffers."""
+        """Write the text that is left in buffers."""
         with _written():
             self._stream.flush()
 
 
 @contextlib.contextmanager
 def guarded_standard_output() -> Iterator[None]:
-    """Guard what any library prints. Exits with 1 and a sentence when standard output cannot be written."""
+    """Guard the text that any library prints. Exits with 1 and a sentence when standard output cannot be written."""
     stream = sys.stdout
     if stream is not None:  # a service may close it
         sys.stdout = cast(TextIO, GuardedOutput(stream))
     try:
         yield
-    except InputError as error:
+    except OutputError as error:
         with contextlib.suppress(OSError):  # whoever read standard error may be gone
             sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
@@ -67,7 +67,10 @@ def guarded_standard_output() -> Iterator[None]:
 
 
 def write_line(text: str) -> None:
-    """Write a line, or several, and flush. Exits as SIGPIPE does when nobody reads. Raises InputError when it cannot be written."""
+    """Write a line, or several lines, and flush.
+
+    Exits as SIGPIPE does when nobody reads. Raises OutputError when standard output cannot be written.
+    """
     if sys.stdout is None:
         return
     with _written():
@@ -77,7 +80,7 @@ def write_line(text: str) -> None:
 
 @contextlib.contextmanager
 def _written() -> Iterator[None]:
-    """Exit as SIGPIPE does when nobody reads. Raises InputError when standard output cannot be written."""
+    """Exit as SIGPIPE does when nobody reads. Raises OutputError when standard output cannot be written."""
     try:
         yield
     except BrokenPipeError:
@@ -85,10 +88,10 @@ def _written() -> Iterator[None]:
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         _let_go()
-        raise InputError(f"standard output: cannot be written ({error.strerror})") from error
+        raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
 
 
 def _let_go() -> None:
-    """Send what is left in buffers nowhere: the interpreter would try to write it once more when it ends."""
+    """Discard the text that is left in buffers, or the interpreter would try to write it again when it ends."""
     with contextlib.suppress(OSError, io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

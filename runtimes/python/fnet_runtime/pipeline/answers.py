@@ -1,6 +1,5 @@
-"""What pipelines return: one small dataclass per kind of answer. `truncated` tells that tokens of a text did not fit."""
+"""The answers of pipelines, one small dataclass per task. `truncated` says that tokens of a text did not fit and were cut."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class Classification:
-    """The best label of a text, its score, and all labels, best first."""
+    """The best label of a text, its score, and the scores of all labels, best first."""
 
     label: str
     score: float
@@ -29,7 +28,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class TokenLabel:
-    """The label of one token, and the characters [start, end) of the text that it covers."""
+    """The label of one token, and the characters [start, end) of the text that the token covers."""
 
     label: str
     score: float
@@ -38,23 +37,19 @@ class TokenLabel:
     end: int
 
 
-class TokenLabels(tuple[TokenLabel, ...]):
-    """The labels of the tokens of a text, in their order. Tokens that were cut have no label."""
+@dataclass(frozen=True)
+class TokenLabels:
+    """The labels of the tokens of a text, in their order. A token that was cut has no label."""
 
-    truncated: bool
-
-    def __new__(cls, tokens: Iterable[TokenLabel], *, truncated: bool = False) -> "TokenLabels":
-        """Hold the labels."""
-        made = super().__new__(cls, tokens)
-        made.truncated = truncated
-        return made
+    tokens: tuple[TokenLabel, ...]
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
     """A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows.
 
-    The score is a softmax over spans, not transformers' product of the probabilities of start and end (docs/bundle.md, Scores).
+    The score is a softmax over spans. transformers multiplies the probabilities of start and end instead (docs/bundle.md, Scores).
     """
 
     text: str
@@ -65,7 +60,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Filler:
-    """A token for a [MASK], its probability, and the text with it in place of that [MASK]."""
+    """A token for a [MASK], its probability, and the text with the token in place of that [MASK]."""
 
     token: str
     token_id: int
@@ -73,16 +68,12 @@ class Filler:
     text: str
 
 
-class Fillers(tuple[tuple[Filler, ...], ...]):
-    """The fillers of every [MASK] of a text, in their order, best first. A [MASK] that was cut has no fillers."""
+@dataclass(frozen=True)
+class Fillers:
+    """The fillers of every [MASK] of a text, in the order of the text, best first. A [MASK] that was cut has no fillers."""
 
-    truncated: bool
-
-    def __new__(cls, masks: Iterable[tuple[Filler, ...]], *, truncated: bool = False) -> "Fillers":
-        """Hold the fillers."""
-        made = super().__new__(cls, masks)
-        made.truncated = truncated
-        return made
+    masks: tuple[tuple[Filler, ...], ...]
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,10 +87,7 @@ class NextSentence:
 
 @dataclass(frozen=True)
 class Choice:
-    """The best choice: its index, text and probability, and the probabilities of all, in the order given.
-
-    `truncated` tells that the text or a choice was cut.
-    """
+    """The index, text and probability of the best choice, and the probabilities of all choices in the order of the request."""
 
     index: int
     text: str
@@ -110,7 +98,10 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """One vector per token of the text (`float32[token, hidden]`, special tokens included, padding not), and the pooled one."""
+    """One vector per token of the text (`float32[token, hidden]`), and the pooled vector.
+
+    Special tokens have vectors. Padding has none.
+    """
 
     tokens: Floats
     pooled: Floats
@@ -119,8 +110,12 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Both answers of pre-training: fillers per [MASK] of the first text, and whether the second follows."""
+    """The fillers of every [MASK] of the first text, and whether the second text follows."""
 
     fillers: tuple[tuple[Filler, ...], ...]
     next_sentence: NextSentence
     truncated: bool = False
+
+
+AnyAnswer = Embedding | Pretraining | Fillers | NextSentence | Classification | Choice | TokenLabels | tuple[Answer, ...]
+"""The answer of any task. question-answering answers with spans, best first; no token of a question or context is cut."""

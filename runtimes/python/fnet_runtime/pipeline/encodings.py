@@ -1,4 +1,4 @@
-"""How requests become model inputs."""
+"""Make model inputs of the texts of a request, one function per task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,32 +12,32 @@ from fnet_runtime.sessions.session import Ids
 from fnet_runtime.tokenizer.encoding import Encoding
 
 WINDOW_OVERLAP = 128
-"""Tokens of context that neighbouring question-answering windows share, where the length allows it."""
+"""The tokens of context that two neighbouring windows share, if the sequence length allows it."""
 
 
 def encode_single(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
-    """Encode one text; a second one is refused. Raises InputError."""
+    """Encode one text. Raises InputError for a second text."""
     if second is not None:
-        raise InputError(f"{model.manifest.task}: takes one text; found a pair as well")
+        raise InputError(f"{model.manifest.task}: expected one text, found a pair")
     return (model.tokenizer.encode(text, length=model.manifest.sequence_length),)
 
 
 def encode_single_or_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
     """Encode one text or two. Raises InputError."""
     if second is not None and not isinstance(second, str):
-        raise InputError(f"{model.manifest.task}: expected the second text as a str, found {type(second).__name__}")
+        raise InputError(f"{model.manifest.task}: expected the second text (pair) as a text, found {type(second).__name__}")
     return (model.tokenizer.encode(text, second, length=model.manifest.sequence_length),)
 
 
 @dataclass(frozen=True, eq=False)
 class PositionedEncoding(Encoding):
-    """An encoding, and the tokens of it to predict: int64[count], filled up with 0."""
+    """An encoding, and the positions of the tokens to predict: int64[count], filled up with 0."""
 
     masked_lm_positions: Ids
 
 
 def encode_masked(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
-    """Encode one text; where the graph predicts a few tokens only, a row for as many masks as it takes at once."""
+    """Encode one text. If the graph predicts few tokens at once, make one row per so many masks."""
     (encoding,) = encode_single(model, text, second)
     counts = [int(tensor.axes[-1]) for tensor in model.manifest.inputs if tensor.name == POSITIONS]
     if not counts:
@@ -55,7 +55,7 @@ def encode_masked(model: Model, text: str, second: Second) -> tuple[Encoding, ..
 def encode_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
     """Encode two texts. Raises InputError."""
     if second is None:
-        raise InputError(f"{model.manifest.task}: the task needs a second text; give it as pair (fnet-run: --pair)")
+        raise InputError(f"{model.manifest.task}: expected a second text, found none; pass it as pair (fnet-run: --pair)")
     if not isinstance(second, str):
         raise InputError(f"{model.manifest.task}: expected one second text (pair), found {type(second).__name__}")
     return encode_single_or_pair(model, text, second)
@@ -64,18 +64,20 @@ def encode_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]
 def encode_choices(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
     """Encode a row for each choice. Raises InputError."""
     if not isinstance(second, Sequence) or isinstance(second, str) or not second or not all(isinstance(c, str) for c in second):
-        raise InputError("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)")
+        raise InputError(
+            "multiple-choice: expected a list of choices, each a text; pass it as pair (fnet-run: one --pair per choice)"
+        )
     length = model.manifest.sequence_length
     return tuple(model.tokenizer.encode(text, choice, length=length) for choice in second)
 
 
 def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
-    """Encode question and context; a context that does not fit is cut into overlapping windows, so that no part of it goes unread.
+    """Encode a question and its context. A context that does not fit is read in overlapping windows, and no token is cut.
 
-    Raises InputError for a question that leaves too few tokens for the context: nothing is truncated.
+    Raises InputError for a question that leaves too few tokens for the context.
     """
     if second is None:
-        raise InputError("question-answering: the task needs a context; give it as pair (fnet-run: --pair)")
+        raise InputError("question-answering: expected a context, found none; pass it as pair (fnet-run: --pair)")
     if not isinstance(second, str):
         raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
     length = model.manifest.sequence_length
@@ -84,7 +86,9 @@ def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, .
     room = length - model.tokenizer.added(pair=True) - len(question)
     if room < min(max(length // 4, 1), len(context)):
         taken = f"more than {length}" if len(question) > length else f"{len(question)} of {length}"
-        raise InputError(f"question-answering: the question takes {taken} tokens; too few are left for the context")
+        raise InputError(
+            f"question-answering: the question takes {taken} tokens, which leaves too few for the context; shorten the question"
+        )
     if len(context) <= room:
         return (model.tokenizer.assembled(question, context, length=length),)
     step = room - min(WINDOW_OVERLAP, room // 2)

@@ -1,6 +1,6 @@
-"""The exponential function by operations that IEEE 754 rounds alike everywhere.
+"""The exponential function, made of operations that IEEE 754 rounds alike everywhere.
 
-numpy's own rounds the last digit as the processor's vector unit has it; scores are to be the same on every host and in C++.
+numpy's own exponential rounds the last digit as the processor does. Scores must be the same on every host and in C++.
 """
 
 import math
@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 _PER_LN2 = float.fromhex("0x1.71547652b82fep+0")
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
-"""Of the higher one 32 bits are set: its product with a power is exact."""
+"""The high part uses 32 bits, so that its product with a power is exact."""
 _LOWEST, _HIGHEST = -746.0, 710.0
-"""Outside, the result is 0 or infinite."""
+"""Outside of this range the result is 0 or infinite."""
 _FACTORS = tuple(1 / math.factorial(n) for n in range(14))
 
 
 def exponential(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return e to the power x to 2 units in the last place: `2**power * e**rest`, of which the latter is a Taylor series."""
+    """Return e to the power x, exact to 2 units in the last place: `2**power * e**rest`, the second factor by a Taylor series."""
     clipped = np.clip(np.asarray(x, np.float64), _LOWEST, _HIGHEST)
     power = np.rint(clipped * _PER_LN2)
     rest = (clipped - power * _LN2_HIGH) - power * _LN2_LOW

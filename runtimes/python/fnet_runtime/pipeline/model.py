@@ -7,13 +7,15 @@ from fnet_runtime.bundle.manifest import Manifest
 from fnet_runtime.tokenizer.encoding import Encoding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
+Texts = list[str] | tuple[str, ...]
+"""Several texts. A Sequence would not do, because one str is a Sequence of str too."""
 Second = str | Sequence[str] | None
-"""What stands beside a text: nothing, a second text, or choices."""
+"""What a request holds next to its text: nothing, a second text, or choices."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Model:
-    """The manifest, the tokenizer, and config.json's problem_type where it has one."""
+    """The manifest, the tokenizer, and the problem_type of config.json, if any."""
 
     manifest: Manifest
     tokenizer: Tokenizer
@@ -22,7 +24,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One request: the texts, the model inputs made of them, and how many answers are wanted."""
+    """The texts of one request, the model inputs made of them, and how many answers are asked for."""
 
     text: str
     second: Second

@@ -1,4 +1,4 @@
-"""How outputs become answers."""
+"""Make answers of the model's outputs, one function per task."""
 
 import math
 from typing import Any
@@ -30,7 +30,7 @@ MAX_ANSWER_TOKENS = 30
 
 
 def classification(model: Model, request: Request, outputs: Outputs) -> Classification:
-    """Score every label as the checkpoint's problem_type means."""
+    """Score every label as the checkpoint's problem_type says."""
     scores = scores_of_labels(outputs["logits"][0], model.problem_type)
     ranked = [LabelScore(model.manifest.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
     return Classification(ranked[0].label, ranked[0].score, tuple(ranked), request.truncated)
@@ -46,11 +46,11 @@ def token_labels(model: Model, request: Request, outputs: Outputs) -> TokenLabel
             best = int(row.argmax())
             start, end = _trimmed(request.text, start, end)
             labels.append(TokenLabel(model.manifest.labels[best], float(row[best]), request.text[start:end], start, end))
-    return TokenLabels(labels, truncated=request.truncated)
+    return TokenLabels(tuple(labels), request.truncated)
 
 
 def answer_spans(model: Model, request: Request, outputs: Outputs) -> tuple[Answer, ...]:
-    """Find the best spans of the context over all windows, best first, none twice; a softmax over all allowed spans scores them."""
+    """Find the best spans of the context in all windows, best first. A softmax over all allowed spans scores them."""
     assert isinstance(request.second, str)
     found: dict[tuple[int, int], float] = {}
     for encoding, starts, ends in zip(request.encodings, outputs["start_logits"], outputs["end_logits"], strict=True):
@@ -58,7 +58,7 @@ def answer_spans(model: Model, request: Request, outputs: Outputs) -> tuple[Answ
         for i in positions:
             for j in range(i, min(i + MAX_ANSWER_TOKENS, positions[-1] + 1)):
                 span = _trimmed(request.second, encoding.spans[i][0], encoding.spans[j][1])
-                if span[0] == span[1]:  # a piece of nothing but white space
+                if span[0] == span[1]:  # a piece of white space only
                     continue
                 found[span] = max(found.get(span, -math.inf), float(starts[i]) + float(ends[j]))
     if not found:
@@ -69,7 +69,7 @@ def answer_spans(model: Model, request: Request, outputs: Outputs) -> tuple[Answ
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """A span without the white space at its ends: a word's piece covers the space before it."""
+    """Return a span without the white space at its ends: the piece of a word covers the space before it."""
     while start < end and text[start].isspace():
         start += 1
     while start < end and text[end - 1].isspace():
@@ -78,7 +78,7 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _fillers(model: Model, request: Request, logits: npt.NDArray[Any]) -> tuple[tuple[Filler, ...], ...]:
-    """Fillers of every mask; `logits`, `float[row, token, vocab]`, has a row of every token or rows of the masks in order."""
+    """Fill every mask. `logits`, `float[row, token, vocab]`, has one row of every token, or rows of the masks in their order."""
     encoding = request.encodings[0]
     masks = masks_from_encoding(model, encoding)
     flat = logits.reshape(-1, logits.shape[-1])
@@ -101,9 +101,9 @@ def masked_lm(model: Model, request: Request, outputs: Outputs) -> Fillers:
     found = _fillers(model, request, outputs["logits"])
     if not found:
         raise InputError(
-            f"masked-lm: expected a {MASK} in the first {model.manifest.sequence_length} tokens of the text; found none"
+            f"masked-lm: found no {MASK} in the first {model.manifest.sequence_length} tokens of the text; add a {MASK}"
         )
-    return Fillers(found, truncated=request.truncated)
+    return Fillers(found, request.truncated)
 
 
 def next_sentence(model: Model, request: Request, outputs: Outputs) -> NextSentence:
@@ -125,9 +125,9 @@ def choice(model: Model, request: Request, outputs: Outputs) -> Choice:
 
 
 def embedding(model: Model, request: Request, outputs: Outputs) -> Embedding:
-    """Take the vectors of the tokens, not those of padding."""
+    """Take the vectors of the tokens and leave out those of padding."""
     (encoding,) = request.encodings
-    used = int(encoding.attention_mask.sum())  # not by the id of padding, which may stand in the text
+    used = int(encoding.attention_mask.sum())  # counting ids of padding would be wrong: a text may hold them
     return Embedding(outputs["last_hidden_state"][0, :used], outputs["pooler_output"][0], request.truncated)
 
 

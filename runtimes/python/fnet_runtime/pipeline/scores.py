@@ -1,4 +1,4 @@
-"""Scores of logits, in float64: the functions, and which of them a classifier of texts means."""
+"""Scores of logits, in float64, and the rule that says which score a classifier of texts uses."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fnet_runtime.pipeline.exponential import exponential
 
 MULTI_LABEL, REGRESSION = "multi_label_classification", "regression"
 BINARY = "binary_classification"
-"""Our name for a classifier of one label that is no regression: a text has the label, or has it not."""
+"""Our name for a classifier of one label that is not a regression: a text has the label, or does not have it."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,10 +27,10 @@ def sigmoid(logits: npt.NDArray[Any]) -> Floats:
 
 
 def problem_of_labels(problem_type: str | None, labels: int) -> str | None:
-    """Return REGRESSION, MULTI_LABEL or BINARY, or None where one label of several is right.
+    """Return REGRESSION, MULTI_LABEL or BINARY, or None when exactly one of several labels is right.
 
-    The rule is that of transformers' text-classification pipeline: a regression has plain scores, several labels at once and one
-    label alone have a sigmoid, everything else has a softmax.
+    The rule is that of transformers' text-classification pipeline. A regression has plain scores. A sigmoid scores several labels
+    at once and a single label. A softmax scores everything else.
     """
     if problem_type in (REGRESSION, MULTI_LABEL):
         return problem_type
@@ -38,7 +38,7 @@ def problem_of_labels(problem_type: str | None, labels: int) -> str | None:
 
 
 def scores_of_labels(logits: npt.NDArray[Any], problem_type: str | None) -> Floats:
-    """Return the score of each label of a text from `float[label]`."""
+    """Return the score of each label of a text from its logits, `float[label]`."""
     problem = problem_of_labels(problem_type, len(logits))
     if problem == REGRESSION:
         return np.asarray(logits, np.float64)

@@ -9,29 +9,30 @@ from types import ModuleType
 from typing import Any
 
 from fnet_runtime.bundle.manifest import TensorInfo
-from fnet_runtime.errors import SessionError
+from fnet_runtime.errors import LibraryError, SessionError
 from fnet_runtime.install import install_line
 from fnet_runtime.sessions.pool import Pool
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
 
 DEVICE = "CPU"
 FLOATS = {"fp32": "f32", "int8": "f32", "fp16": "f16", "bf16": "bf16"}
-"""OpenVINO's word for the floats of a bundle, by its precision: told always, or a CPU that can would compute fp32 in bf16."""
+"""OpenVINO's name of the floats of each precision. Without a name, a CPU that has bf16 would use it for fp32."""
 CAPABILITIES = {"f16": "FP16", "bf16": "BF16"}
-"""What a CPU's list of capabilities calls the floats that not every one has."""
+"""The names of optional floats in the list of a CPU's capabilities."""
 OPEN = "?"
-"""An open axis: OpenVINO has no names for them."""
+"""An open axis, for which OpenVINO has no name."""
 Importer = Callable[[str], ModuleType]
 
-# Importing openvino sends usage data, but not where this package is missing (CONTRIBUTING.md). Whoever imported it before keeps it.
+# openvino sends usage data when it is imported, unless this package is missing (CONTRIBUTING.md).
+# A program that has imported the package before keeps it.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One node of the graph as it runs: its name, kind (`FullyConnected`, `Eltwise`), what it computes in (`f32`), output shape.
+    """One node of the graph as it runs: name, kind (`FullyConnected`, `Eltwise`), precision (`f32`) and output shape.
 
-    `layers` names the nodes of the graph that were fused to it, `weight` what makes its second input.
+    `layers` names the nodes of the graph that OpenVINO fused into this node. `weight` names the node that makes its second input.
     """
 
     name: str
@@ -43,10 +44,10 @@ class Operation:
 
 
 class OpenVinoSession:
-    """A model.xml, with model.bin beside it, opened by OpenVINO. Any number of threads may run it at once.
+    """A model.xml, with model.bin next to it, opened by OpenVINO. Any number of threads may run it at once.
 
-    An infer request serves one caller at a time, so the session lends as many as OpenVINO runs at once. Further callers wait.
-    `precision` is what runs here: the bundle's, or `fp32`, more exact and slower, where the CPU has not the floats for it.
+    An infer request serves one caller at a time, so the session lends as many requests as OpenVINO runs at once. Further callers
+    wait. `precision` is the precision that runs here: that of the bundle, or `fp32` on a CPU without the floats of the bundle.
     """
 
     batch = ANY_BATCH
@@ -60,14 +61,14 @@ class OpenVinoSession:
         threads: int | None = None,
         importer: Importer = importlib.import_module,
     ) -> None:
-        """Open a graph; `precision` is the manifest's, `threads` is how many cores it may use, all unless given.
+        """Open a graph in the precision of its manifest. `threads` limits the cores that it uses.
 
-        Raises SessionError when OpenVINO is missing, cannot open the files, or finds other inputs.
+        Raises LibraryError when OpenVINO is missing, SessionError when it cannot open the files or finds other inputs.
         """
         try:
             ov: Any = importer("openvino")
         except (ImportError, OSError) as error:
-            raise SessionError(f"openvino cannot be imported ({error}); {install_line('openvino')}") from error
+            raise LibraryError(f"openvino cannot be imported ({error}); {install_line('openvino')}") from error
         self._inputs = tuple(inputs)
         try:
             core = ov.Core()
@@ -82,24 +83,28 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise SessionError(f"{model}: OpenVINO {ov.__version__} cannot open it ({_line(error)})") from error
         if runs_in != floats:
-            raise SessionError(f"{model}: OpenVINO {ov.__version__} computes in {runs_in}; expected {floats}, as it was told")
+            raise SessionError(
+                f"{model}: expected OpenVINO {ov.__version__} to compute in {floats}, found {runs_in}; install another version"
+            )
         self.precision = precision if floats == FLOATS[precision] else "fp32"
         self._outputs = [output.any_name for output in self._compiled.outputs]
         found = [TensorInfo(name=i.any_name, dtype=_dtype(i), axes=_axes(i)) for i in self._compiled.inputs]
         check_graph_inputs(model, found, [_unnamed(tensor) for tensor in inputs])
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
-        """Run the graph; see `Session.run`. An id that the model has no embedding for is not noticed."""
+        """Run the graph; see `Session.run`. OpenVINO does not notice an id that has no embedding."""
         fed = checked_inputs(inputs, self._inputs)
         with self._requests.borrowed() as request:
             try:
-                found = request.infer(fed, share_inputs=True)  # and copies the outputs, which the next run overwrites
+                found = request.infer(
+                    fed, share_inputs=True
+                )  # the outputs are copies, because the next run overwrites the originals
             except RuntimeError as error:
                 raise SessionError(f"OpenVINO failed: {_line(error)}") from error
         return {name: found[name] for name in self._outputs}
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return every node of the graph as OpenVINO runs it, in order: fused, and each in the precision it was given."""
+        """Return every node of the graph as OpenVINO runs it, in order, with fused nodes and their precisions."""
         nodes = []
         for node in self._compiled.get_runtime_model().get_ordered_ops():
             info = node.get_rt_info()
@@ -125,12 +130,12 @@ class OpenVinoSession:
 
 
 def precision_on_cpu(precision: str, *, importer: Importer = importlib.import_module) -> str:
-    """Say what a bundle of a precision runs in on this CPU: that, or `fp32` where the CPU has not the floats for it."""
+    """Return the precision in which this CPU runs a bundle: its own, or `fp32` on a CPU without the floats for it."""
     return precision if _floats(importer("openvino").Core(), precision) == FLOATS[precision] else "fp32"
 
 
 def _floats(core: Any, precision: str) -> str:
-    """Choose the floats that a CPU computes a bundle in; asked for f16, one that has bf16 alone would take that, the coarser."""
+    """Choose the floats that a CPU computes a bundle in. Asked for f16, a CPU with bf16 only would use bf16, which is coarser."""
     wanted = FLOATS[precision]
     missing = wanted in CAPABILITIES and CAPABILITIES[wanted] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     return "f32" if missing else wanted

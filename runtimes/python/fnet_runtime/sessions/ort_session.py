@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the session that every host has."""
+"""ONNX Runtime on the CPU, which runs every bundle on every host."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, check_graph_i
 
 
 class OrtSession:
-    """A model.onnx opened by ONNX Runtime. Any number of threads may run it at once: each runs the graph itself."""
+    """A model.onnx, opened by ONNX Runtime. Any number of threads may run it at once; each thread runs the graph itself."""
 
     batch = ANY_BATCH
 
     def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, threads: int | None = None, optimize: bool = True) -> None:
-        """Open a graph; `threads` is how many cores it may use, all unless given; `optimize` lets the graph be rewritten.
+        """Open a graph. `threads` limits the cores that it uses. Without `optimize`, ONNX Runtime runs the graph as it is.
 
         Raises SessionError.
         """
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # fatal: what fails is raised, not printed
-        # its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
+        options.log_severity_level = 4  # fatal errors only: every failure is raised, and need not be printed
+        # the kernel that fuses a residual with LayerNormalization takes several times as long as the two alone (1.32, measured)
         options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
         if not optimize:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -1,4 +1,4 @@
-"""A pool: a few items that each serve one caller at a time, lent to any number of threads."""
+"""A pool lends a few items to any number of threads. Each item serves one caller at a time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Pool(Generic[T]):
-    """Lends each item to one caller at a time. Any number of threads may ask; while every item is lent, they wait."""
+    """Lend each item to one caller at a time. Any number of threads may ask; they wait while every item is lent."""
 
     def __init__(self, make: Callable[[], T], *, size: int) -> None:
-        """Make the first item; the others, `size` in all, are made when they are first needed. Raises what `make` raises."""
+        """Make the first item. The others, `size` in all, are made when they are first needed. Raises the errors of `make`."""
         self._make, self._most = make, size
         self._idle, self._made = [make()], 1
         self._closed = False
@@ -24,7 +24,7 @@ class Pool(Generic[T]):
     def borrowed(self) -> Iterator[T]:
         """Lend an item until the end of the `with` block. Raises SessionError when the pool is closed.
 
-        Where `make` raises a SessionError, the items that exist serve all callers from then on.
+        After `make` has raised a SessionError, the items that exist serve all callers.
         """
         item = self._taken()
         try:
@@ -35,7 +35,7 @@ class Pool(Generic[T]):
                 self._changed.notify()
 
     def close(self) -> list[T]:
-        """Lend nothing any more. Return every item, when the last one is given back."""
+        """Stop lending. Return every item when the last one is given back."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -52,7 +52,7 @@ class Pool(Generic[T]):
                 return self._idle.pop()
             self._made += 1
         try:
-            return self._make()  # it can take seconds, in which the others are lent
+            return self._make()  # this can take seconds, and meanwhile the other items are lent
         except BaseException as error:
             with self._changed:
                 self._made -= 1

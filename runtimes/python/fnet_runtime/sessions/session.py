@@ -1,4 +1,4 @@
-"""What an opened engine is to the rest: arrays in, arrays out; and how a batch of any size meets the sizes that it takes."""
+"""An opened engine: arrays in, arrays out, and how it runs a batch of any size."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,18 +12,18 @@ from fnet_runtime.errors import InputError, SessionError
 
 Ids = npt.NDArray[np.int64]
 Outputs = dict[str, npt.NDArray[np.floating]]
-"""By name; the manifest says which float."""
+"""The outputs by name; the manifest says which float each has."""
 ANY_BATCH = AxisProfile(min=1, opt=8, max=8)
-"""The batch of a session that takes any; bounds the memory of long lists."""
+"""The batch of a session that takes any number of rows. It bounds the memory of long lists."""
 
 
 class Session(Protocol):
-    """An opened engine. `batch` is how many rows it takes at once."""
+    """An opened engine. `batch` says how many rows it takes at once."""
 
     batch: AxisProfile
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
-        """Run `int64` inputs of the manifest's axes. Any number of threads may call it at once.
+        """Run `int64` inputs with the axes of the manifest. Any number of threads may call this at once.
 
         Raises InputError for other inputs, SessionError when the engine fails.
         """
@@ -31,10 +31,10 @@ class Session(Protocol):
 
 
 def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) -> dict[str, Ids]:
-    """Return the inputs in the manifest's order, contiguous.
+    """Return the inputs in the order of the manifest, contiguous.
 
-    Raises InputError for a missing or unknown name, another dtype or rank, a fixed axis of another length, or an open one that
-    is empty or differs between inputs.
+    Raises InputError for a missing or unknown name, another dtype or rank, or a fixed axis of another length. Raises it also for
+    an open axis that is empty or differs between inputs.
     """
     names = [tensor.name for tensor in expected]
     if set(inputs) != set(names):
@@ -53,9 +53,9 @@ def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) ->
 
 
 def check_graph_inputs(model: Path, found: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
-    """Raise SessionError unless an opened graph has just the inputs that the manifest says, in any order."""
+    """Raise SessionError unless an opened graph has exactly the inputs of the manifest, in any order."""
     if sorted(found, key=_name) != sorted(expected, key=_name):
-        raise SessionError(f"{model}: expected the inputs {_shown(expected)}; the graph has {_shown(found)}")
+        raise SessionError(f"{model}: expected the inputs {_shown(expected)}, found {_shown(found)}; export the bundle again")
 
 
 def _name(tensor: TensorInfo) -> str:
@@ -67,9 +67,9 @@ def _shown(tensors: Sequence[TensorInfo]) -> str:
 
 
 def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:
-    """Run any number of rows: at once up to `batch.max`, else by `batch.opt`; a batch below `batch.min` is filled with copies.
+    """Run any number of rows: at once up to `batch.max`, else `batch.opt` at a time. Copies fill a batch below `batch.min`.
 
-    Raises what the session raises, SessionError for outputs without a row for each of the inputs', all alike.
+    Raises the errors of the session, and SessionError unless every output has one row per row of the inputs, all alike.
     """
     batch = session.batch
     rows = len(next(iter(inputs.values())))
@@ -84,6 +84,6 @@ def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:
         for name, array in outputs.items():
             wanted = (max(count, batch.min), *(parts[0][name] if parts else array).shape[1:])
             if array.shape != wanted:
-                raise SessionError(f"{name}: expected the shape {list(wanted)}; the graph gave {list(array.shape)}")
+                raise SessionError(f"{name}: expected an output of the shape {list(wanted)}, found {list(array.shape)}")
         parts.append({name: array[:count] for name, array in outputs.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

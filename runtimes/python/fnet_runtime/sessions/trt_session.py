@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 
 from fnet_runtime.bundle.manifest import BATCH, EngineInfo, TensorInfo
-from fnet_runtime.errors import InputError, NoDeviceError, SessionError
+from fnet_runtime.errors import InputError, LibraryError, NoDeviceError, SessionError
 from fnet_runtime.install import install_line
 from fnet_runtime.sessions.pool import Pool
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, checked_inputs
 
 DRIVER_NOISE = "cudaError 35"
-"""On a host without a driver, TensorRT-RTX logs this line after every other error."""
+"""The line that TensorRT-RTX logs after every other error on a host without a driver."""
 NO_GPU = "no NVIDIA GPU on this host"
 CONTEXTS = 2
-"""How many callers TensorRT runs at once, as in C++."""
+"""The number of callers that TensorRT runs at once, as in C++."""
 KEPT_ERRORS = 3
 Importer = Callable[[str], ModuleType]
 
 
 class TrtSession:
-    """An engine on the GPU that is the current one when it is opened. Any number of threads may run it at once.
+    """An engine on the GPU that is current when the engine is opened. Any number of threads may run it at once.
 
     An execution context serves one caller at a time, so the session lends up to CONTEXTS of them. Each has a stream and buffers of
     its own. Further callers wait.
@@ -38,8 +38,8 @@ class TrtSession:
     ) -> None:
         """Open an engine file.
 
-        Raises SessionError when the library or a GPU is missing, the GPU is none that the engine was built for, or the library
-        refuses the engine; NoDeviceError, a SessionError, for want of such a GPU.
+        Raises LibraryError when a library is missing, NoDeviceError when this host has no GPU that the engine was built for, and
+        SessionError when the library refuses the engine.
         """
         self._info, self._inputs, self._file = info, tuple(inputs), engine
         self.batch = info.batch_profile.get(BATCH, ANY_BATCH)
@@ -49,8 +49,8 @@ class TrtSession:
         capability = self._cuda.compute_capability(self._device)
         if info.compute_capabilities and capability not in info.compute_capabilities:
             raise NoDeviceError(
-                f"{engine}: built for compute capabilities {', '.join(info.compute_capabilities)}; this GPU has {capability}. "
-                "Export again for this GPU, or open model.onnx with the runtime onnxruntime"
+                f"{engine}: expected a GPU of compute capability {' or '.join(info.compute_capabilities)}, found {capability}. "
+                "Export the bundle again on this GPU, or open model.onnx with the runtime onnxruntime"
             )
         self._logger = error_logger(trt)
         self._runtime = trt.Runtime(self._logger)
@@ -64,19 +64,19 @@ class TrtSession:
         self._lanes = Pool(self._lane, size=CONTEXTS)
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
-        """Run the engine; see `Session.run`. An open axis must be within the engine's profile."""
+        """Run the engine; see `Session.run`. The length of an open axis must be within the profile of the engine."""
         fed = checked_inputs(inputs, self._inputs)
         for tensor in self._inputs:
             for axis, length in zip(tensor.axes, fed[tensor.name].shape, strict=True):
                 profile = self._info.batch_profile.get(str(axis))
                 if profile and not profile.min <= length <= profile.max:
-                    raise InputError(f"{tensor.name}: {axis} is {length}; the engine takes {profile.min} to {profile.max}")
-        self._cuda.use(self._device)  # each thread has a current GPU of its own
+                    raise InputError(f"{tensor.name}: expected a {axis} of {profile.min} to {profile.max}, found {length}")
+        self._cuda.use(self._device)  # every thread has its own current GPU
         with self._lanes.borrowed() as lane:
             return lane.run(fed, self._outputs)
 
     def close(self) -> None:
-        """Free the streams and the device buffers, after the last run has ended; the session cannot run any more."""
+        """Free the streams and device buffers when the last run has ended. A closed session cannot run."""
         self._cuda.use(self._device)
         for lane in self._lanes.close():
             lane.close()
@@ -84,12 +84,14 @@ class TrtSession:
     def _lane(self) -> "_Lane":
         context = self._engine.create_execution_context()
         if context is None:
-            raise SessionError(f"{self._file}: no execution context, mostly for want of GPU memory: {self._logger.said()}")
+            raise SessionError(
+                f"{self._file}: could not create an execution context; usually the GPU is out of memory: {self._logger.said()}"
+            )
         return _Lane(context, self._cuda, self._logger)
 
 
 class _Lane:
-    """An execution context, with the stream and the device buffers that it works with. For one caller at a time."""
+    """An execution context with its stream and device buffers, for one caller at a time."""
 
     def __init__(self, context: Any, cuda: "_Cuda", logger: Any) -> None:
         self._context, self._cuda, self._logger = context, cuda, logger
@@ -100,8 +102,8 @@ class _Lane:
         try:
             results = self._enqueued(fed, outputs)
         except BaseException:
-            with suppress(SessionError):  # the first failure is the one to tell
-                self._cuda.wait(self._stream)  # the copies that were enqueued use host memory, and the next caller these buffers
+            with suppress(SessionError):  # the first failure is the one to report
+                self._cuda.wait(self._stream)  # copies in the queue still use the host memory and the buffers
             raise
         self._cuda.wait(self._stream)
         return results
@@ -127,7 +129,7 @@ class _Lane:
         self._cuda.destroy(self._stream)
 
     def _bound(self, name: str, size_bytes: int) -> int:
-        """Address of a tensor's device buffer, grown where needed."""
+        """Return the address of the device buffer of a tensor, grown if needed."""
         address, capacity = self._buffers.get(name, (0, 0))
         if capacity < size_bytes:
             if capacity:
@@ -142,12 +144,12 @@ class _Lane:
 def _imported(importer: Importer, name: str, library: str) -> Any:
     try:
         return importer(name)
-    except (ImportError, OSError, RuntimeError) as error:  # a stub package without its libraries raises any of these
-        raise SessionError(f"{name} cannot be imported ({error}); {install_line(library)}") from error
+    except (ImportError, OSError, RuntimeError) as error:  # a package without its libraries raises any of these
+        raise LibraryError(f"{name} cannot be imported ({error}); {install_line(library)}") from error
 
 
 class _Cuda:
-    """The few calls of the CUDA runtime that a session needs, with errors raised."""
+    """The few calls of the CUDA runtime that a session needs. Each raises its errors."""
 
     def __init__(self, runtime: Any) -> None:
         self._rt = runtime
@@ -164,17 +166,17 @@ class _Cuda:
         return values[0] if values else None
 
     def _failed(self, name: str, reason: object) -> SessionError:
-        """Only counting the devices tells that there is none; whatever fails later is a fault."""
+        """Return the error of a call. Only a failed count of devices means that there is no device."""
         if name == "cudaGetDeviceCount":
             return NoDeviceError(f"{NO_GPU} ({name}: {reason})")
         return SessionError(f"CUDA failed ({name}: {reason})")
 
     def device(self) -> int:
-        """Return the calling thread's current device."""
+        """Return the current device of the calling thread."""
         return int(self._call("cudaGetDevice"))
 
     def use(self, device: int) -> None:
-        """Make a device the calling thread's current one."""
+        """Make a device the current one of the calling thread."""
         self._call("cudaSetDevice", device)
 
     def compute_capability(self, device: int) -> str:
@@ -207,13 +209,13 @@ class _Cuda:
 
 
 def error_logger(trt: Any) -> Any:
-    """Make a logger of the library's own base class that keeps its last errors: failures have no other text."""
+    """Make a logger, of the library's own base class, that keeps the last errors: failures have no other text."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
-            self._lock = Lock()  # the library logs from the thread that runs, and threads of its own
+            self._lock = Lock()  # the library logs from the running thread and from its own threads
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) and DRIVER_NOISE not in message:

@@ -195,13 +195,20 @@ class Tokenizer:
 
 
 def check_size(text: object, bound: int) -> None:
-    """Raise InputError for a text of more than `bound` bytes of UTF-8; what is not a text passes."""
+    """Raise InputError for a text of more than `bound` bytes of UTF-8. A value that is not a text passes."""
     if not isinstance(text, str) or 4 * len(text) <= bound:
         return
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > bound:
-        found = f"expected a text of at most {bound} bytes of UTF-8, found {size}"
-        raise InputError(f"{found}; max_text_bytes (fnet-run: --max-text-bytes) sets the bound")
+        raise InputError(too_long(bound, str(size)))
+
+
+def too_long(bound: int, size: str) -> str:
+    """Say that a text is longer than `bound` bytes."""
+    return (
+        f"expected a text of at most {bound} bytes of UTF-8, found {size}; "
+        "max_text_bytes (fnet-run: --max-text-bytes) sets the bound"
+    )
 
 
 def _backend(data: bytes, options: TokenizerOptions, name: str) -> Backend:

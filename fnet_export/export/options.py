@@ -1,0 +1,151 @@
+"""The options of an export, in the parts that its stages take. Each part is checked when it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fnet_runtime.bundle.manifest import FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
+
+from fnet_export.base.errors import OptionError
+from fnet_export.evaluate.evaluation import Limits
+from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
+from fnet_export.graph.trace import DEFAULT_OPSET, check_opset
+from fnet_export.parity.agreement import check_min_agreement
+from fnet_export.parity.tolerance import Tolerance
+from fnet_export.precision.calibrate import METHODS, MINMAX
+from fnet_export.precision.half import HALVES
+from fnet_export.texts.tokenizer.choice import check_flavour
+
+TARGET_PRECISIONS: Mapping[str, tuple[str, ...]] = {
+    "onnx": (FP32, INT8),
+    OPENVINO: PRECISIONS,
+    "tensorrt": PRECISIONS,
+    "tensorrt-rtx": PRECISIONS,
+}
+"""ONNX Runtime has no products in half precision on x86-64 CPUs: it would compute in float32."""
+DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model: task, checkpoint and padding. Raises OptionError for an unknown flavour of tokenizer.
+
+    `checkpoint` is a folder, a flax file or a hub id, None for the built-in model. `sequence_length` is in tokens, None for the
+    length that the checkpoint states. `predict_positions` makes masked-lm take so many positions to predict.
+    """
+
+    task: str
+    checkpoint: str | None = None
+    revision: str | None = None
+    tokenizer: str | None = None
+    sequence_length: int | None = None
+    accept_drift: bool = False
+    predict_positions: int | None = None
+    random_head: bool = False
+
+    def __post_init__(self) -> None:
+        check_flavour(self.tokenizer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphOptions:
+    """How the graph computes: a transform of TRANSFORM_NAMES, an ONNX operator set, and a precision.
+
+    `keep_float32` names modules and nodes that half precision leaves in float32. Raises OptionError.
+    """
+
+    transform: str = AUTO
+    opset: int = DEFAULT_OPSET
+    simplify: bool = True
+    precision: str = FP32
+    keep_float32: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.transform not in TRANSFORM_NAMES:
+            raise OptionError(f"--transform: expected one of {', '.join(TRANSFORM_NAMES)}; found {self.transform!r}")
+        check_opset(self.opset)
+        if self.keep_float32 and self.precision not in HALVES:
+            raise OptionError(f"--keep-float32: is for {' and '.join(HALVES)}; found precision {self.precision}; leave it out")
+        if self.precision != FP32 and not self.simplify:
+            raise OptionError(f"--no-simplify: {self.precision} is made from the simplified graph; leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationOptions:
+    """How int8 is calibrated: a file of texts (None for the built-in e-mails), a method of METHODS, a limit in points of 100.
+
+    Raises OptionError.
+    """
+
+    texts: Path | None = None
+    method: str = MINMAX
+    max_accuracy_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise OptionError(f"--calibration-method: expected {', '.join(METHODS)}; found {self.method!r}")
+        Limits(max_accuracy_drop=self.max_accuracy_drop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofOptions:
+    """What the bundle must hold: texts to compare on, a tolerance in place of the measured limits, and limits in points of 100.
+
+    `evaluation` is a file of labelled data. `quick` compares fewer inputs and fewer runtimes. Raises OptionError.
+    """
+
+    texts: Path | None = None
+    tolerance: Tolerance | None = None
+    min_agreement: float | None = None
+    quick: bool = False
+    evaluation: Path | None = None
+    min_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        check_min_agreement(self.min_agreement)
+        Limits(min_accuracy=self.min_accuracy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What opens the bundle, a target of TARGETS, and the batch sizes that an engine takes. Raises OptionError."""
+
+    target: str
+    batch_size: AxisProfile = DEFAULT_BATCH
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise OptionError(f"--target: expected one of {', '.join(TARGETS)}; found {self.target!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where the bundle goes; `force` replaces a bundle that is there."""
+
+    folder: Path = Path("bundle")
+    force: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """All parts of an export's options. Raises OptionError for parts that do not fit each other."""
+
+    model: ModelOptions
+    engine: EngineOptions
+    graph: GraphOptions = field(default_factory=GraphOptions)
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
+    proof: ProofOptions = field(default_factory=ProofOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+    def __post_init__(self) -> None:
+        target, precision = self.engine.target, self.graph.precision
+        if precision not in TARGET_PRECISIONS[target]:
+            expected = ", ".join(TARGET_PRECISIONS[target])
+            targets = ", ".join(name for name, precisions in TARGET_PRECISIONS.items() if precision in precisions) or "none"
+            raise OptionError(
+                f"--precision: expected {expected} for the target {target}, found {precision!r}; targets for that: {targets}"
+            )
+        int8_only = {"--calibration": self.calibration.texts, "--max-accuracy-drop": self.calibration.max_accuracy_drop}
+        for name, value in int8_only.items():
+            if value is not None and precision != INT8:
+                raise OptionError(f"{name}: is for int8; found precision {precision}. Add --precision int8")

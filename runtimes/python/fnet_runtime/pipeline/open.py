@@ -1,0 +1,59 @@
+"""Open a bundle: check every file, then read the tokenizer and open the engine."""
+
+from pathlib import Path
+from typing import Any
+
+from fnet_runtime.bundle.manifest import CONFIG, GOLDEN, manifest_from_folder
+from fnet_runtime.bundle.strict_json import json_from_bytes
+from fnet_runtime.bundle.typed_json import INT64
+from fnet_runtime.errors import BundleError, OptionError
+from fnet_runtime.pipeline.pipeline import TOKEN_TYPES, Pipeline
+from fnet_runtime.pipeline.tasks import task_of_manifest
+from fnet_runtime.sessions.runtimes import session_from_bundle
+from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, Tokenizer
+
+
+def load(
+    bundle: Path | str, *, runtime: str = "auto", threads: int | None = None, max_text_bytes: int = MAX_TEXT_BYTES
+) -> Pipeline:
+    """Open a bundle after checking every file of it.
+
+    `runtime` is one of RUNTIME_CHOICES. `auto` takes the bundle's own engine, or ONNX Runtime when the bundle has no engine.
+    An engine that cannot run here is an error; `load` never replaces it. `threads` limits the cores that ONNX Runtime and
+    OpenVINO use. `max_text_bytes` limits the length of a text.
+    Raises BundleError for a folder that is not a whole, unaltered bundle, OptionError for a bad option, and SessionError when
+    the engine cannot be opened or the tokenizer's library is missing.
+    """
+    if type(max_text_bytes) is not int or max_text_bytes < 1:
+        raise OptionError(f"max_text_bytes: expected an integer from 1, found {max_text_bytes!r}")
+    folder = Path(bundle)
+    manifest = manifest_from_folder(folder)
+    config = _config(folder / CONFIG)
+    task_of_manifest(manifest, str(folder))
+    vocabulary = folder / manifest.tokenizer.file
+    tokenizer = Tokenizer.from_file(vocabulary, manifest.tokenizer)
+    if tokenizer.vocab_size > config["vocab_size"] or tokenizer.pad_id != manifest.pad_token_id:
+        raise BundleError(
+            f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; the model has "
+            f"{config['vocab_size']} embeddings and pads with {manifest.pad_token_id}"
+        )
+    return Pipeline(
+        manifest=manifest,
+        tokenizer=tokenizer,
+        session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
+        golden=folder / GOLDEN,
+        problem_type=config.get("problem_type"),
+        max_text_bytes=max_text_bytes,
+        token_types=config.get("type_vocab_size", TOKEN_TYPES),
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json_from_bytes(path.read_bytes())
+        for name, value in (("vocab_size", config["vocab_size"]), ("type_vocab_size", config.get("type_vocab_size", TOKEN_TYPES))):
+            if type(value) is not int or value not in INT64:
+                raise TypeError(f"{name} is not an integer of 64 bits")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path}: is not the config.json of an FNet ({error})") from error
+    return config

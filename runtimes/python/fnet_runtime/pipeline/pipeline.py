@@ -1,0 +1,250 @@
+"""An opened bundle that answers texts: one typed function per task."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast, overload
+
+import numpy as np
+
+from fnet_runtime.bundle.golden import golden_from_file
+from fnet_runtime.errors import InputError, OptionError, SessionError
+from fnet_runtime.pipeline import tasks
+from fnet_runtime.pipeline.answers import (
+    Answer,
+    AnyAnswer,
+    Choice,
+    Classification,
+    Embedding,
+    Fillers,
+    NextSentence,
+    Pretraining,
+    TokenLabels,
+)
+from fnet_runtime.pipeline.encodings import PositionedEncoding
+from fnet_runtime.pipeline.model import Model, Request, Second, Texts
+from fnet_runtime.pipeline.self_test import Check, checks_from_session
+from fnet_runtime.pipeline.tasks import TASKS, Task
+from fnet_runtime.sessions.session import Ids, Outputs, Session, run_in_batches
+from fnet_runtime.tokenizer.encoding import Encoding
+from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, check_size
+
+TOKEN_TYPES = 4
+"""The token types of a model whose config.json does not say: transformers' default."""
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pipeline(Model):
+    """An opened bundle that answers; make it with `load`, or from parts with any Session. Any number of threads may call it.
+
+    Each function below answers one task. It takes one text and returns one answer, or takes a list and returns a list.
+    Each raises InputError for a bundle of another task, for a request that the task does not take and for a text that is too long.
+    Each raises SessionError when the engine fails.
+    """
+
+    session: Session
+    golden: Path
+    max_text_bytes: int = MAX_TEXT_BYTES
+    token_types: int = TOKEN_TYPES
+
+    @overload
+    def classify(self, text: str, pair: str | None = None) -> Classification: ...
+    @overload
+    def classify(self, text: Texts, pair: Sequence[str | None] | None = None) -> list[Classification]: ...
+    def classify(self, text: str | Texts, pair: str | Sequence[str | None] | None = None) -> Classification | list[Classification]:
+        """Label a text, or a pair of texts."""
+        return self._asked(tasks.SEQUENCE_CLASSIFICATION, text, pair)
+
+    @overload
+    def classify_tokens(self, text: str) -> TokenLabels: ...
+    @overload
+    def classify_tokens(self, text: Texts) -> list[TokenLabels]: ...
+    def classify_tokens(self, text: str | Texts) -> TokenLabels | list[TokenLabels]:
+        """Label every token of a text."""
+        return self._asked(tasks.TOKEN_CLASSIFICATION, text, None)
+
+    @overload
+    def answer(self, question: str, context: str, *, top_k: int = 5) -> tuple[Answer, ...]: ...
+    @overload
+    def answer(self, question: Texts, context: Sequence[str], *, top_k: int = 5) -> list[tuple[Answer, ...]]: ...
+    def answer(
+        self, question: str | Texts, context: str | Sequence[str], *, top_k: int = 5
+    ) -> tuple[Answer, ...] | list[tuple[Answer, ...]]:
+        """Find up to `top_k` spans of a context that answer a question, best first."""
+        return self._asked(tasks.QUESTION_ANSWERING, question, context, top_k)
+
+    @overload
+    def fill_mask(self, text: str, *, top_k: int = 5) -> Fillers: ...
+    @overload
+    def fill_mask(self, text: Texts, *, top_k: int = 5) -> list[Fillers]: ...
+    def fill_mask(self, text: str | Texts, *, top_k: int = 5) -> Fillers | list[Fillers]:
+        """Find up to `top_k` tokens for every [MASK] of a text, best first."""
+        return self._asked(tasks.MASKED_LM, text, None, top_k)
+
+    @overload
+    def embed(self, text: str, pair: str | None = None) -> Embedding: ...
+    @overload
+    def embed(self, text: Texts, pair: Sequence[str | None] | None = None) -> list[Embedding]: ...
+    def embed(self, text: str | Texts, pair: str | Sequence[str | None] | None = None) -> Embedding | list[Embedding]:
+        """Return the vectors of a text, or of a pair of texts."""
+        return self._asked(tasks.FEATURE_EXTRACTION, text, pair)
+
+    @overload
+    def next_sentence(self, text: str, second: str) -> NextSentence: ...
+    @overload
+    def next_sentence(self, text: Texts, second: Sequence[str]) -> list[NextSentence]: ...
+    def next_sentence(self, text: str | Texts, second: str | Sequence[str]) -> NextSentence | list[NextSentence]:
+        """Tell whether a second text follows a first one."""
+        return self._asked(tasks.NEXT_SENTENCE, text, second)
+
+    @overload
+    def choose(self, text: str, choices: Sequence[str]) -> Choice: ...
+    @overload
+    def choose(self, text: Texts, choices: Sequence[Sequence[str]]) -> list[Choice]: ...
+    def choose(self, text: str | Texts, choices: Sequence[str] | Sequence[Sequence[str]]) -> Choice | list[Choice]:
+        """Choose one of several second texts."""
+        return self._asked(tasks.MULTIPLE_CHOICE, text, choices)
+
+    @overload
+    def pretraining(self, text: str, second: str, *, top_k: int = 5) -> Pretraining: ...
+    @overload
+    def pretraining(self, text: Texts, second: Sequence[str], *, top_k: int = 5) -> list[Pretraining]: ...
+    def pretraining(self, text: str | Texts, second: str | Sequence[str], *, top_k: int = 5) -> Pretraining | list[Pretraining]:
+        """Fill every [MASK] of a first text, and tell whether a second text follows it."""
+        return self._asked(tasks.PRETRAINING, text, second, top_k)
+
+    @overload
+    def __call__(self, text: str, pair: Second = None, *, top_k: int = 5) -> AnyAnswer: ...
+    @overload
+    def __call__(self, text: Texts, pair: Sequence[Second] | None = None, *, top_k: int = 5) -> list[AnyAnswer]: ...
+    def __call__(self, text: str | Texts, pair: Second | Sequence[Second] = None, *, top_k: int = 5) -> AnyAnswer | list[AnyAnswer]:
+        """Answer one text, or a list of texts, as the function of the bundle's own task does.
+
+        `pair` is the second text, the context of a question or the choices; for a list of texts, a list of as many.
+        """
+        return self._asked(self._task, text, pair, top_k)
+
+    def answer_each(self, texts: Sequence[str], pair: Second = None, *, top_k: int = 5) -> list[AnyAnswer | InputError]:
+        """Answer texts, each with the same `pair`. An InputError takes the place of an answer that cannot be given.
+
+        Raises OptionError for `top_k`, InputError for a pair that fits no text, SessionError when the engine fails.
+        """
+        _check_top_k(top_k)
+        requests = [self._request_or_error(text, pair, top_k) for text in texts]
+        if any(isinstance(request, InputError) for request in requests):
+            self._encoded(self._task, "", pair)
+        answers = self._answered(self._task, [request for request in requests if isinstance(request, Request)])
+        return [next(answers) if isinstance(request, Request) else request for request in requests]
+
+    def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
+        """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
+        return self._stacked(self._encoded(self._task, text, pair))
+
+    def self_test(self) -> list[Check]:
+        """Run golden.safetensors and compare the outputs with its float64 references."""
+        return checks_from_session(self.session, golden_from_file(self.golden))
+
+    @property
+    def _task(self) -> Task[AnyAnswer]:
+        return TASKS[self.manifest.task]
+
+    def _asked(self, task: Task[A], text: str | Texts, second: Second | Sequence[Second], top_k: int = 5) -> A | list[A]:
+        own = self._task
+        if task.name != own.name:
+            raise InputError(f"{task.function}: expected a bundle of {task.name}, found {own.name}; call {own.function}")
+        _check_top_k(top_k)
+        requests = [Request(t, s, self._encoded(task, t, s), top_k) for t, s in _pairs(text, second)]
+        answers: list[A] = []
+        for answer in self._answered(task, requests):
+            if isinstance(answer, InputError):
+                raise answer
+            answers.append(answer)
+        return answers[0] if isinstance(text, str) else answers
+
+    def _request_or_error(self, text: str, second: Second, top_k: int) -> Request | InputError:
+        try:
+            return Request(text, second, self._encoded(self._task, text, second), top_k)
+        except InputError as error:
+            return error
+
+    def _answered(self, task: Task[A], requests: list[Request]) -> Iterator[A | InputError]:
+        """Answer requests, as many rows at once as the session takes."""
+        waiting: list[Request] = []
+        for request in requests:
+            full = sum(self._rows(r) for r in waiting) >= self.session.batch.max
+            other_shape = task.choices and bool(waiting) and len(waiting[0].encodings) != len(request.encodings)
+            if full or other_shape:
+                yield from self._run(task, waiting)
+                waiting = []
+            waiting.append(request)
+        if waiting:
+            yield from self._run(task, waiting)
+
+    def _encoded(self, task: Task[object], text: str, second: Second) -> tuple[Encoding, ...]:
+        seconds = second if isinstance(second, Sequence) and not isinstance(second, str) else [second]
+        for one in (text, *seconds):
+            check_size(one, self.max_text_bytes)
+        encodings = task.encode(self, text, second)
+        if second is not None and self.token_types < 2:
+            raise InputError(
+                f"{task.name}: expected one text, found a pair; this model has one token type (type_vocab_size 1), "
+                "and a second text needs another token type"
+            )
+        return encodings
+
+    def _run(self, task: Task[A], requests: list[Request]) -> Iterator[A | InputError]:
+        inputs = [self._stacked(request.encodings) for request in requests]
+        joined = {name: np.concatenate([i[name] for i in inputs]) for name in inputs[0]}
+        outputs = run_in_batches(self.session, joined)
+        self._check_outputs(task.outputs, requests[0], outputs)
+        start = 0
+        for request in requests:
+            rows = slice(start, start + self._rows(request))
+            start = rows.stop
+            try:
+                yield task.answer(self, request, {name: array[rows] for name, array in outputs.items()})
+            except InputError as error:
+                yield error
+
+    def _check_outputs(self, expected: Mapping[str, str], request: Request, outputs: Outputs) -> None:
+        """Raise SessionError unless every output has the axes that the task reads."""
+        first = request.encodings[0]
+        lengths = {
+            "s": len(first.input_ids),
+            "p": len(first.masked_lm_positions if isinstance(first, PositionedEncoding) else first.input_ids),
+            "c": len(request.encodings),
+            "l": len(self.manifest.labels),
+        }
+        for name, axes in expected.items():
+            shape = outputs[name].shape if name in outputs else ()
+            wanted = [lengths.get(axis, length) for axis, length in zip(axes, shape, strict=False)]
+            if len(shape) != len(axes) or list(shape) != wanted or 0 in shape:
+                raise SessionError(f"{name}: the graph's output has other axes than {self.manifest.task} has")
+
+    def _rows(self, request: Request) -> int:
+        return 1 if self._task.choices else len(request.encodings)
+
+    def _stacked(self, encodings: tuple[Encoding, ...]) -> dict[str, Ids]:
+        arrays = {t.name: np.stack([getattr(e, t.name) for e in encodings]) for t in self.manifest.inputs}
+        return {name: a[None] for name, a in arrays.items()} if self._task.choices else arrays
+
+
+def _check_top_k(top_k: int) -> None:
+    if type(top_k) is not int or top_k < 1:
+        raise OptionError(f"top_k: expected an integer from 1, found {top_k!r}")
+
+
+def _pairs(text: str | Texts, second: Second | Sequence[Second]) -> Iterable[tuple[str, Second]]:
+    """Pair each text with its second text. Raises InputError for values of other types, or lists of different lengths."""
+    if isinstance(text, str):
+        return [(text, cast(Second, second))]  # each task checks what it takes
+    if not isinstance(text, Sequence) or not all(isinstance(t, str) for t in text):
+        raise InputError(f"expected a text, or a list of texts; found {type(text).__name__}")
+    if second is None:
+        return [(t, None) for t in text]
+    if isinstance(second, str) or not isinstance(second, Sequence):
+        raise InputError(f"expected a list of as many pairs as texts, found {type(second).__name__}")
+    if len(second) != len(text):
+        raise InputError(f"expected as many pairs as texts ({len(text)}), found {len(second)}")
+    return zip(text, second, strict=True)

@@ -1,0 +1,54 @@
+"""The self-test: run the golden inputs of a bundle and compare the outputs with their float64 references."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fnet_runtime.bundle.golden import Golden
+from fnet_runtime.sessions.session import Session, run_in_batches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """How one output compared with its reference, which may hold a part of it.
+
+    max_abs: largest absolute error, which `limit` bounds; max_rel: that error over the reference's largest magnitude; cosine: the
+    smallest over the last axis. An output of another shape, or with NaN or infinite values, has infinite errors and the cosine 0.
+    """
+
+    output: str
+    max_abs: float
+    max_rel: float
+    cosine: float
+    limit: float
+    passed: bool
+
+
+def checks_from_session(session: Session, golden: Golden) -> list[Check]:
+    """Run the golden inputs and compare every output. Raises what the session raises."""
+    outputs = run_in_batches(session, golden.inputs)
+    return [_check(name, outputs.get(name), reference, golden.limits[name]) for name, reference in golden.references.items()]
+
+
+def _check(name: str, output: npt.NDArray[np.floating] | None, reference: npt.NDArray[np.float64], limit: float) -> Check:
+    worst, error, cosine = math.inf, math.inf, 0.0
+    rows_match = output is not None and output.ndim == reference.ndim and len(output) == len(reference)
+    kept = output[tuple(slice(n) for n in reference.shape)] if output is not None and rows_match else None
+    if output is not None and kept is not None and kept.shape == reference.shape and np.isfinite(output).all():
+        scale = float(np.abs(reference).max())
+        wide = kept.astype(np.float64)
+        worst = float(np.abs(wide - reference).max())
+        error = worst / scale if scale else (math.inf if worst else 0.0)
+        cosine = smallest_cosine(wide, reference)
+    return Check(output=name, max_abs=worst, max_rel=error, cosine=cosine, limit=limit, passed=worst <= limit)
+
+
+def smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]) -> float:
+    """Return the smallest cosine of the angles between `float64[..., n]` vectors; 1 for two of nothing but zeros."""
+    norms = np.linalg.norm(got, axis=-1), np.linalg.norm(want, axis=-1)
+    both_zero = (norms[0] == 0) & (norms[1] == 0)
+    products = norms[0] * norms[1]
+    cosines = np.divide((got * want).sum(axis=-1), products, out=np.zeros_like(products), where=products != 0)
+    return float(np.where(both_zero, 1.0, cosines).min())

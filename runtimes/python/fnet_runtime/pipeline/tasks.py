@@ -1,0 +1,121 @@
+"""The tasks: how each makes model inputs of texts, and an answer of the model's outputs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fnet_runtime.bundle.manifest import ATTENTION_MASK, POSITIONS, Manifest
+from fnet_runtime.errors import BundleError
+from fnet_runtime.pipeline.answers import (
+    Answer,
+    AnyAnswer,
+    Choice,
+    Classification,
+    Embedding,
+    Fillers,
+    NextSentence,
+    Pretraining,
+    TokenLabels,
+)
+from fnet_runtime.pipeline.encodings import (
+    encode_choices,
+    encode_masked,
+    encode_pair,
+    encode_single,
+    encode_single_or_pair,
+    encode_windows,
+)
+from fnet_runtime.pipeline.model import Model, Request, Second
+from fnet_runtime.pipeline.outputs import (
+    answer_spans,
+    choice,
+    classification,
+    embedding,
+    masked_lm,
+    next_sentence,
+    pretraining,
+    token_labels,
+)
+from fnet_runtime.sessions.session import Outputs
+from fnet_runtime.tokenizer.encoding import Encoding
+
+INPUTS = ("input_ids", "token_type_ids")
+A = TypeVar("A", covariant=True)
+
+
+@dataclass(frozen=True)
+class Task(Generic[A]):
+    """One task: its Hugging Face name, the function of Pipeline that answers it, and how it encodes and answers a request.
+
+    `outputs` has a letter for each axis: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any length.
+    `labelled` says that the manifest names the last axis of the logits. `choices` says that one row of a batch holds all choices.
+    """
+
+    name: str
+    function: str
+    encode: Callable[[Model, str, Second], tuple[Encoding, ...]]
+    answer: Callable[[Model, Request, Outputs], A]
+    outputs: Mapping[str, str]
+    labelled: bool = False
+    choices: bool = False
+
+
+FEATURE_EXTRACTION: Task[Embedding] = Task(
+    "feature-extraction", "embed", encode_single_or_pair, embedding, {"last_hidden_state": "bsn", "pooler_output": "bn"}
+)
+PRETRAINING: Task[Pretraining] = Task(
+    "pretraining", "pretraining", encode_pair, pretraining, {"prediction_logits": "bsn", "seq_relationship_logits": "bn"}
+)
+MASKED_LM: Task[Fillers] = Task("masked-lm", "fill_mask", encode_masked, masked_lm, {"logits": "bpn"})
+NEXT_SENTENCE: Task[NextSentence] = Task("next-sentence-prediction", "next_sentence", encode_pair, next_sentence, {"logits": "bn"})
+SEQUENCE_CLASSIFICATION: Task[Classification] = Task(
+    "sequence-classification", "classify", encode_single_or_pair, classification, {"logits": "bl"}, labelled=True
+)
+MULTIPLE_CHOICE: Task[Choice] = Task("multiple-choice", "choose", encode_choices, choice, {"logits": "bc"}, choices=True)
+TOKEN_CLASSIFICATION: Task[TokenLabels] = Task(
+    "token-classification", "classify_tokens", encode_single, token_labels, {"logits": "bsl"}, labelled=True
+)
+QUESTION_ANSWERING: Task[tuple[Answer, ...]] = Task(
+    "question-answering", "answer", encode_windows, answer_spans, {"start_logits": "bs", "end_logits": "bs"}
+)
+_ALL: tuple[Task[AnyAnswer], ...] = (
+    FEATURE_EXTRACTION,
+    PRETRAINING,
+    MASKED_LM,
+    NEXT_SENTENCE,
+    SEQUENCE_CLASSIFICATION,
+    MULTIPLE_CHOICE,
+    TOKEN_CLASSIFICATION,
+    QUESTION_ANSWERING,
+)
+TASKS: Mapping[str, Task[AnyAnswer]] = {task.name: task for task in _ALL}
+
+
+def task_of_manifest(manifest: Manifest, name: str) -> Task[AnyAnswer]:
+    """Return the task of a manifest; `name` is what errors call the bundle.
+
+    Raises BundleError unless the tensors and labels of the manifest are those of its task.
+    """
+    task = TASKS.get(manifest.task)
+    if task is None:
+        raise BundleError(f"{name}: unknown task {manifest.task!r}; expected one of {', '.join(TASKS)}")
+    outputs = [tensor.name for tensor in manifest.outputs]
+    if sorted(outputs) != sorted(task.outputs):
+        raise BundleError(f"{name}: {task.name} has the outputs {', '.join(task.outputs)}; found {', '.join(outputs)}")
+    inputs = [tensor for tensor in manifest.inputs if tensor.name != POSITIONS]
+    last_axes = {tensor.name: tensor.axes[-1:] for tensor in inputs}
+    names = (*INPUTS, ATTENTION_MASK) if ATTENTION_MASK in last_axes else INPUTS
+    if last_axes != dict.fromkeys(names, (manifest.sequence_length,)) or len(inputs) != len(names):
+        found = ", ".join(f"{tensor.name!r}: {tensor.axes[-1:]}" for tensor in inputs)
+        raise BundleError(
+            f"{name}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {{{found}}}"
+        )
+    positions = [tensor.axes[-1:] for tensor in manifest.inputs if tensor.name == POSITIONS]
+    if positions and task is not MASKED_LM:
+        raise BundleError(f"{name}: only masked-lm has the input {POSITIONS}; found it in {task.name}")
+    if any(not axes or isinstance(axes[0], str) or axes[0] < 1 for axes in positions):
+        raise BundleError(f"{name}: {POSITIONS}: expected a number of positions as its last axis")
+    labels = next((tensor.axes[-1] if tensor.axes else "no" for tensor in manifest.outputs if task.labelled), 0)
+    if labels != len(manifest.labels) or (task.labelled and not manifest.labels):
+        raise BundleError(f"{name}: expected {labels} labels for {task.name}; found {len(manifest.labels)}")
+    return task

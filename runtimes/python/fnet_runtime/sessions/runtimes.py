@@ -1,0 +1,113 @@
+"""The ways to run a bundle on this host: one table of their names, libraries, files and sessions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fnet_runtime.bundle.manifest import BF16, ENGINE, FP32, IR, MODEL, EngineInfo, Manifest, TensorInfo
+from fnet_runtime.errors import OptionError, SessionError
+from fnet_runtime.sessions.openvino_session import OpenVinoSession
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.session import Session
+from fnet_runtime.sessions.trt_session import TrtSession
+
+MAX_THREADS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """A graph or an engine to open: its file, inputs and precision, what the manifest says of an engine, and the cores to use."""
+
+    file: Path
+    inputs: Sequence[TensorInfo]
+    precision: str = FP32
+    engine: EngineInfo | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """One way to run a bundle: its name, the library that it imports, the file that it opens and how."""
+
+    name: str
+    library: str
+    file: str
+    open: Callable[[SessionOptions], Session]
+
+
+def _onnxruntime(options: SessionOptions) -> Session:
+    if options.precision == BF16:
+        raise SessionError(f"{options.file}: ONNX Runtime cannot multiply in bf16 on CPUs; open the bundle with its own engine")
+    return OrtSession(options.file, options.inputs, threads=options.threads)
+
+
+def _openvino(options: SessionOptions) -> Session:
+    return OpenVinoSession(options.file, options.inputs, precision=options.precision, threads=options.threads)
+
+
+def _tensorrt(options: SessionOptions) -> Session:
+    assert options.engine is not None
+    return TrtSession(options.file, options.engine, options.inputs)
+
+
+_ALL = (
+    Runtime(name="onnxruntime", library="onnxruntime", file=MODEL, open=_onnxruntime),
+    Runtime(name="openvino", library="openvino", file=IR, open=_openvino),
+    Runtime(name="tensorrt", library="tensorrt", file=ENGINE, open=_tensorrt),
+    Runtime(name="tensorrt-rtx", library="tensorrt_rtx", file=ENGINE, open=_tensorrt),
+)
+RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
+ONNXRUNTIME = "onnxruntime"
+"""The runtime that every bundle has a file for."""
+AUTO = "auto"
+"""The bundle's own runtime: that of its engine, or ONNX Runtime."""
+RUNTIME_CHOICES = (AUTO, *RUNTIMES)
+
+
+def runtimes_from_manifest(manifest: Manifest) -> tuple[str, ...]:
+    """Return the names of the runtimes that a bundle has a file for, its own runtime first."""
+    own = _runtime_of_engine(manifest.engine).name
+    return (own,) if own == ONNXRUNTIME else (own, ONNXRUNTIME)
+
+
+def runtime_from_name(name: str, manifest: Manifest, folder: Path) -> str:
+    """Return the runtime that a name of RUNTIME_CHOICES means for a bundle.
+
+    Raises OptionError for an unknown name, and for a runtime that the bundle has no file for.
+    """
+    if name not in RUNTIME_CHOICES:
+        raise OptionError(f"unknown runtime {name!r}; expected one of {', '.join(RUNTIME_CHOICES)}")
+    names = runtimes_from_manifest(manifest)
+    chosen = names[0] if name == AUTO else name
+    if chosen not in names:
+        raise OptionError(f"{folder}: has no engine for {name}; it opens with {' and '.join(names)}")
+    return chosen
+
+
+def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = AUTO, threads: int | None = None) -> Session:
+    """Open the session of a bundle whose files were checked.
+
+    Raises OptionError for a bad number of threads or a runtime that the bundle has no file for, SessionError when opening fails.
+    """
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
+        raise OptionError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
+    chosen = RUNTIMES[runtime_from_name(runtime, manifest, folder)]
+    return chosen.open(
+        SessionOptions(
+            file=folder / chosen.file,
+            inputs=manifest.inputs,
+            precision=manifest.precision,
+            engine=manifest.engine,
+            threads=threads,
+        )
+    )
+
+
+def session_from_options(options: SessionOptions) -> Session:
+    """Open a graph with ONNX Runtime, or an engine with the library that built it. Raises SessionError."""
+    return _runtime_of_engine(options.engine).open(options)
+
+
+def _runtime_of_engine(engine: EngineInfo | None) -> Runtime:
+    library = "onnxruntime" if engine is None else engine.library
+    return next(runtime for runtime in _ALL if runtime.library == library)
