@@ -32,7 +32,7 @@ BANNED = {
     r"\b(is|are|was|were) (that|those) of\b": "repeat the noun",
     r"\bis another\b(?! \w)": "is different",
     r"\bbut for\b": "except for",
-    r"\bsave (the|for)\b": "except",
+    r"\bsave for\b": "except",
     r"\botherwise than\b": "differently from",
     r"\bwithout a word\b": "silently",
     r", for (it|they|this|that|these) (?!to\b)": "because",
@@ -94,7 +94,7 @@ def prose_of_markdown(name: str, source: str) -> Iterator[Text]:
             yield Text(f"{name}:{start}", plain(" ".join(paragraph)))
             paragraph = []
         if bare.startswith("|"):
-            yield from (Text(f"{name}:{number}", plain(cell)) for cell in re.split(r"(?<!\\)\|", bare.strip("|")))
+            yield from (Text(f"{name}:{number}", plain(part)) for part in re.split(r"(?<!\\)\||; ", bare.strip("|")))
         elif bare and not (line.startswith("    ") and not paragraph):
             start = start if paragraph else number
             paragraph.append(bare[begins.end() :] if begins else bare)
@@ -144,7 +144,7 @@ def faults(text: Text) -> Iterator[str]:
         if match:
             around = text.words[max(0, match.start() - 40) : match.end() + 40]
             yield f"{text.place}: {match[0].strip()!r}; write {instead!r}\n    {around}"
-    for sentence in re.split(r"(?<=[.!?])\)? (?=[A-Z(`\"'])", text.words):
+    for sentence in re.split(r"(?<=[.!?])[)\"']* ", text.words):
         count = len(re.findall(r"[^\W_][\w'.,/-]*", sentence))
         if count > MAX_WORDS:
             yield f"{text.place}: a sentence of {count} words, above {MAX_WORDS}\n    {sentence}"
