@@ -190,7 +190,7 @@ def _in_bf16(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def is_finite(array: npt.NDArray[np.generic]) -> bool:
-    """Tell whether an array holds no NaN or infinity; whole numbers never do."""
+    """Return whether an array holds no NaN or infinity; whole numbers never do."""
     return not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
 
 

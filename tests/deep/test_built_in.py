@@ -23,7 +23,7 @@ def test_its_other_heads_become_engines_too(task, answered, tmp_path):
     pipe = fnet_runtime.load(tmp_path / "b", runtime="onnxruntime")
     assert all(check.passed for check in pipe.self_test())
     answer = pipe("click [MASK] to unsubscribe") if answered == "fillers" else pipe("Hello Jane,", "see you on Friday.")
-    assert len(answer[0]) == 5 if answered == "fillers" else 0 <= answer.score <= 1
+    assert len(answer.masks[0]) == 5 if answered == "fillers" else 0 <= answer.score <= 1
 
 
 def test_the_built_in_model_on_its_e_mails(tmp_path):

@@ -22,7 +22,7 @@ MAX_WORDS = 30
 BANNED = {
     r"for want of": "because there is no ...",
     r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b|greater\b|less\b)": "is not a ...",
-    r"\b(is|are|was|were|has|have|gives?|states?) none\b": "repeat the noun",
+    r"\b(is|are|was|were|has|have|gives?|states?) (?-i:none)\b": "repeat the noun",
     r"\bnone of (its|theirs|ours)\b": "repeat the noun",
     r"\bbeside\b": "next to",
     r"\bstands? (twice|once|there|apart|in it|by itself)\b": "is, occurs",

@@ -42,7 +42,7 @@ class Proposal:
 
     @property
     def holds(self) -> bool:
-        """Tell whether the outputs are within their limits."""
+        """Return whether the outputs are within their limits."""
         return self.after <= 1.0
 
 

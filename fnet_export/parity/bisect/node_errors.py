@@ -36,7 +36,7 @@ class Departure:
 
     @property
     def departs(self) -> bool:
-        """Tell whether the error is no rounding; one that is not finite never is."""
+        """Return whether the error is no rounding; one that is not finite never is."""
         return not self.error <= self.limit or not np.isfinite(self.error)
 
 
