@@ -110,8 +110,8 @@ def reference_from_model(
 
 def _rows_at_once(model: AnyFNet, samples: Samples) -> int:
     """Return how many inputs run as one batch."""
-    widest = samples.inputs["input_ids"][0].size * model.config.intermediate_size * np.dtype(np.float64).itemsize
-    return max(1, min(ROWS_AT_ONCE, AT_ONCE_BYTES // widest))
+    widest_bytes = int(samples.inputs["input_ids"][0].size) * model.config.intermediate_size * 8
+    return max(1, min(ROWS_AT_ONCE, AT_ONCE_BYTES // widest_bytes))
 
 
 def _keep(kept: dict[str, Floats], inputs: Sequence[int], outputs: Outputs, count: int) -> None:
