@@ -1,6 +1,6 @@
-"""Checkpoints: from a folder or file to a model, every tensor accounted for: nothing unused, nothing missing, every shape right.
+"""Open checkpoints, from a folder or file to a model. Every tensor is used once, none is missing, and every shape is checked.
 
-Whatever the format, tensors go by transformers' names: flax.py and keras.py map theirs to these.
+In every format, tensors have transformers' names here. flax.py and keras.py map their names to these.
 """
 
 from collections.abc import Collection, Mapping
@@ -45,7 +45,7 @@ MIXING_MODULES: Mapping[str, Mapping[str, str]] = {
     "random": {"random.hidden": "mixing.hidden", "random.sequence": "mixing.sequence"},
     "attention": {f"attention.{name}": f"mixing.{name}" for name in ("query", "key", "value", "output")},
 }
-"""Per mixing of a layer: the modules with weights; transformers, which has Fourier's only, has no names for them."""
+"""By the mixing of a layer: its modules with weights. transformers has only Fourier mixing, and no names for these modules."""
 POOLER_MODULES = {"pooler.dense": "pooler.dense"}
 MASKED_LM_MODULES = {
     "cls.predictions.transform.dense": "head.dense",
@@ -66,24 +66,24 @@ HEAD_MODULES: Mapping[str, Mapping[str, str]] = {
     "token-classification": CLASSIFIER_MODULES,
     "question-answering": {"qa_outputs": "head.qa_outputs"},
 }
-"""Per task: transformers' names of the head's modules, and ours."""
+"""By task: transformers' names of the head's modules, and the names here."""
 
 HEADS = ("cls.", "classifier.", "qa_outputs.")
-"""How transformers' names of the heads' tensors begin."""
+"""The beginnings of transformers' names of the heads' tensors."""
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 DECODER_WEIGHT, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
 PREDICTIONS_BIAS = "cls.predictions.bias"
 LEGACY_NAMES = {".LayerNorm.weight": ".LayerNorm.gamma", ".LayerNorm.bias": ".LayerNorm.beta"}
-"""Endings of names, and what old versions of transformers wrote instead; the new ones read both."""
+"""Endings of names, and what old versions of transformers wrote instead. New versions read both."""
 DERIVED = ("position_ids", "embeddings.token_type_ids", "dft_mat_hidden", "dft_mat_seq")
-"""Endings of buffers that transformers computes and some checkpoints carry: not weights, so not read."""
+"""Endings of buffers that transformers computes and some checkpoints hold. They are not weights and are not read."""
 FILES_OF_FOLDERS = (".safetensors", ".bin", ".json", ".h5", ".keras", ".model", ".spm")
-"""Endings of files that are read with what is beside them."""
+"""Endings of files that are read together with the files next to them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where weights came from: the name the user gave, the hub's commit if any, the sha256 of each weight file."""
+    """Record where weights came from: the user's name for them, the commit on the hub if any, the sha256 of each weight file."""
 
     id: str
     revision: str | None
@@ -92,10 +92,11 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """An opened checkpoint: its configuration and where each tensor is, by transformers' name without `fnet.`.
+    """Hold an opened checkpoint: its configuration, and where each tensor is, by transformers' name without `fnet.`.
 
-    `origin` says what the configuration follows from, for errors, `assumed` what it does not follow from; `vocabulary` is where the
-    SentencePiece model should be, `tokenizer` the flavour that the format's code has, None where files beside the weights say.
+    `origin` says, for errors, where the configuration comes from. `assumed` lists the values that no file states. `vocabulary` is
+    where the SentencePiece model should be. `tokenizer` is the flavour of the format's code, or None if files next to the weights
+    state the flavour.
     """
 
     folder: Path
@@ -109,34 +110,34 @@ class Checkpoint:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that it has a head for."""
+        """Return the names of the tasks for which the checkpoint has a head."""
         return tuple(task.name for task in TASKS.values() if has_head(self, task))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences that every command says which opens it: what was assumed of the model."""
+        """Return the notes that every command prints when it opens the checkpoint: what was assumed."""
         if not self.assumed:
             return ()
         return (
-            f"{self.source.id}: its files do not say everything about the model; assumed: {', '.join(self.assumed)}. Where that is "
+            f"{self.source.id}: its files do not say everything about the model; assumed: {', '.join(self.assumed)}. If that is "
             "wrong, write a config.json next to the file (docs/checkpoints.md)",
         )
 
     def tensor(self, name: str) -> Tensor:
-        """Read one tensor in transformers' layout, of the type stored. Raises CheckpointError when damaged or not finite."""
+        """Read one tensor in transformers' layout, with the stored type. Raises CheckpointError if it is damaged or not finite."""
         stored = self.tensors[name]
         tensor = stored.read()
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
             raise CheckpointError(
-                f"{stored.file.path}: tensor {stored.key} holds NaN, infinity or no real numbers; expected finite floats"
+                f"{stored.file.path}: tensor {stored.key}: expected finite floats, found NaN, infinity or another type"
             )
         return tensor
 
 
 def checkpoint_from_name(name: str | None, *, revision: str | None = None, cache: Path | None = None) -> Checkpoint:
-    """Open the built-in model (None), a local folder, or a hub id, whose cached copy is preferred to the network.
+    """Open the built-in model (None), a local folder, or a hub id. A cached copy is preferred to the network.
 
-    Raises CheckpointError when there is nothing of that name, and all that `checkpoint_from_folder` raises.
+    Raises CheckpointError if nothing has that name, and everything that `checkpoint_from_folder` raises.
     """
     if name is None or Path(name).exists():
         if revision is not None:
@@ -147,10 +148,10 @@ def checkpoint_from_name(name: str | None, *, revision: str | None = None, cache
 
 
 def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None) -> Checkpoint:
-    """Open a Hugging Face folder, a keras-hub preset, or a flax file or the folder of one; `id` is what the manifest will call it.
+    """Open a Hugging Face folder, a keras-hub preset, a flax file or its folder. The manifest will call the checkpoint `id`.
 
-    Raises ConfigError for a bad config.json, and CheckpointError when config.json or weights are missing, a file is damaged or
-    unsafe, or a tensor stands twice, belongs to no FNet of this configuration, is missing or has another shape.
+    Raises ConfigError for a bad config.json. Raises CheckpointError if config.json or weights are missing, or a file is damaged or
+    unsafe. It does so too if a tensor is duplicate, missing or misshapen, or is not part of an FNet of this configuration.
     """
     contents = _contents(folder)
     config = contents.config
@@ -161,7 +162,7 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
             name, change = renames.get(key, ("", AS_IT_IS))
             if name not in known:
                 raise CheckpointError(
-                    f"{file.path}: tensor {key} is left over: an FNet with {config.num_hidden_layers} layers has none of that name"
+                    f"{file.path}: tensor {key} is left over: an FNet with {config.num_hidden_layers} layers does not have it"
                 )
             if name in tensors:
                 raise CheckpointError(_held_twice(file, key, tensors[name]))
@@ -181,17 +182,18 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
 
 
 def _held_twice(file: WeightFile, key: str, other: Stored) -> str:
-    """Say which tensor two files, or two names of one file, hold, and what to do."""
+    """Return the error of a tensor that two files, or two names of one file, hold."""
     if key == other.key:
         return f"{file.path}: tensor {key} is in {other.file.path.name} as well; remove it from one of the files"
     where = "" if file is other.file else f" of {other.file.path.name}"
     return (
-        f"{file.path}: tensors {key} and {other.key}{where} are two names of one tensor; remove that which training did not write"
+        f"{file.path}: tensors {key} and {other.key}{where} are two names of one tensor; "
+        "remove the tensor that training did not write"
     )
 
 
 def _add_shared(tensors: dict[str, Stored], contents: Contents) -> None:
-    """Add the other name of a tensor that two names share and a file holds once."""
+    """Add the second name of each tensor that has two names and is stored once."""
     for file, renames in contents.files:
         for alias, key in file.aliases.items():
             if alias in renames:
@@ -202,7 +204,7 @@ def _add_shared(tensors: dict[str, Stored], contents: Contents) -> None:
 
 
 def _contents(path: Path) -> Contents:
-    """Find out the format of a folder or file."""
+    """Recognise the format of a folder or file, and open it."""
     if path.is_file():
         if path.suffix in FILES_OF_FOLDERS:
             raise CheckpointError(f"{path}: expected a folder, or a flax file; give the folder that this file is in")
@@ -234,12 +236,12 @@ def _huggingface_contents(folder: Path) -> Contents:
 
 
 def in_whole_model(name: str) -> str:
-    """Return the name that a tensor has in a model with a head: the encoder's get a prefix."""
+    """Return the name that a tensor has in a model with a head: encoder tensors get a prefix."""
     return name if name.startswith(HEADS) else f"fnet.{name}"
 
 
 def _legacy(name: str) -> str:
-    """Return the name that old versions of transformers gave a tensor, mostly the same."""
+    """Return the name that old versions of transformers gave a tensor."""
     for ending, legacy in LEGACY_NAMES.items():
         if name.endswith(ending):
             return name.removesuffix(ending) + legacy
@@ -247,7 +249,7 @@ def _legacy(name: str) -> str:
 
 
 def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
-    """Refuse the first tensor that is missing or misshapen, of the encoder and of every head that there is anything of."""
+    """Refuse the first tensor that is missing or misshapen, in the encoder and in every head that has any tensor."""
     for name, shapes in _implied_shapes(contents.config, tensors).items():
         if name in tensors:
             _check_shape(tensors[name], shapes, contents.config, contents.origin)
@@ -258,7 +260,7 @@ def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
 
 
 def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
-    """Refuse a tensor that has none of some shapes; both are told as the file has them."""
+    """Refuse a tensor whose shape is not one of `shapes`. The error gives the shapes in the layout of the file."""
     found, expected = stored.file.shapes[stored.key], [stored_shape(shape, stored.change, config) for shape in shapes]
     if found not in expected:
         raise CheckpointError(
@@ -268,9 +270,9 @@ def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FN
 
 
 def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[str, set[tuple[int, ...]]]:
-    """Shapes of every tensor that must be there: the encoder's, and all of each head, or pooler, that has any there.
+    """Return the shapes of every tensor that must exist: the encoder's, and all tensors of each head or pooler that has any.
 
-    Tasks that call their head alike imply several shapes for it.
+    Several tasks give their heads the same name, so a name can have several shapes.
     """
     started = [
         task
@@ -294,9 +296,9 @@ def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[s
 
 
 def names_once(checkpoint: Checkpoint) -> dict[str, str]:
-    """Name each weight once, for another format: the names there, and here, without what a tied decoder shares.
+    """Return the weights to write in another format, by name, each once. A tied decoder is left out.
 
-    Raises CheckpointError when the decoder differs from what it is tied to.
+    Raises CheckpointError if the decoder differs from the tensor that it is tied to.
     """
     names = {name: name for name in checkpoint.tensors}
     _check_tied(checkpoint)
@@ -309,9 +311,9 @@ def names_once(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:
-    """Tell whether the checkpoint has all the weights of a task's head, pooler included.
+    """Return whether the checkpoint has all weights of a task's head, pooler included.
 
-    Three tasks call their head `classifier`; where config.json's architectures name one of them, the weights are its own.
+    Three tasks call their head `classifier`. If the architectures in config.json name one of the three, the weights belong to it.
     """
     modules = dict(HEAD_MODULES[task.name]) | (POOLER_MODULES if task.pooled else {})
     tied = checkpoint.config.tie_word_embeddings
@@ -321,17 +323,17 @@ def has_head(checkpoint: Checkpoint, task: Task) -> bool:
 
 
 def _is_of_architecture(config: FNetConfig, task: Task) -> bool:
-    """Tell whether no other task, of those that call their head alike, is named in config.json's architectures."""
+    """Return whether config.json names no other task whose head has the same name."""
     rivals = {t.huggingface_class for t in TASKS.values() if HEAD_MODULES[t.name] == HEAD_MODULES[task.name]}
     named = rivals & set(config.architectures)
     return not named or task.huggingface_class in named
 
 
 def head_is_drawn(checkpoint: Checkpoint, task: Task, *, random_head: bool) -> bool:
-    """Tell whether a task's head must be drawn, because the checkpoint has none.
+    """Return whether a task's head must be drawn, because the checkpoint does not have it.
 
-    Raises TaskError when it must and `random_head` does not allow it, listing the heads that the checkpoint has, and
-    CheckpointError when its decoder differs from what it is tied to.
+    Raises TaskError, which lists the heads of the checkpoint, if the head must be drawn and `random_head` is false. Raises
+    CheckpointError if the decoder differs from the tensor that it is tied to.
     """
     drawn = not has_head(checkpoint, task)
     if drawn and not random_head:
@@ -342,7 +344,7 @@ def head_is_drawn(checkpoint: Checkpoint, task: Task, *, random_head: bool) -> b
 
 
 def _no_head(checkpoint: Checkpoint, task: Task) -> str:
-    """Say which weights of a task are missing, and what can be exported instead."""
+    """Return the error of a missing head: which weights are missing, and what can be exported instead."""
     lacks, drawn = f"the {task.name} head", "an untrained one"
     if not HEAD_MODULES[task.name]:
         lacks = f"the pooler (pooler.dense), which gives {task.name} its pooler_output"
@@ -363,9 +365,9 @@ def model_from_checkpoint(
 ) -> FNet:
     """Build the model of a task with the checkpoint's weights, converted to `dtype`, in evaluation mode.
 
-    `random_head` draws a missing head from config.initializer_range with a fixed seed instead of refusing.
-    Raises TaskError when the checkpoint has no such head, listing those it has, and CheckpointError for a tensor that is
-    missing, misshapen, not finite, or at odds with the tied one, naming it.
+    `random_head` draws a missing head from config.initializer_range with a fixed seed. Raises TaskError if the checkpoint has no
+    such head, and lists the heads that it has. Raises CheckpointError for a tensor that is missing, misshapen, not finite, or
+    different from its tied tensor.
     """
     drawn = head_is_drawn(checkpoint, task, random_head=random_head)
     config = checkpoint.config
@@ -399,7 +401,7 @@ class _NoInitialWeights(TorchFunctionMode):
 
 
 def _draw(value: Tensor, parameter: str, std: float) -> None:
-    """Initialise one parameter as transformers does a new head's."""
+    """Initialise one parameter as transformers initialises a new head."""
     if parameter.endswith(".bias"):
         value.zero_()
     elif "norm" in parameter:
@@ -409,9 +411,9 @@ def _draw(value: Tensor, parameter: str, std: float) -> None:
 
 
 def _check_tied(checkpoint: Checkpoint) -> None:
-    """Refuse a decoder that differs from the word embeddings which the configuration says it shares.
+    """Refuse a decoder that differs from the word embeddings, if the configuration says that they are tied.
 
-    Which of both a model was trained with cannot be told: transformers 5 then leaves them untied, transformers 4 ties them.
+    Nobody can know which of the two the model was trained with: transformers 5 leaves them untied, and transformers 4 ties them.
     """
     if not checkpoint.config.tie_word_embeddings:
         return
@@ -420,13 +422,13 @@ def _check_tied(checkpoint: Checkpoint) -> None:
         if both and not torch.equal(checkpoint.tensor(name), checkpoint.tensor(other)):
             raise CheckpointError(
                 f"{checkpoint.folder}: {name} differs from {other}, but tie_word_embeddings (true unless config.json says false) "
-                f"makes them one tensor. transformers 5 computes with {name}, transformers 4 with {other}. For the first set "
-                f"tie_word_embeddings to false, for the second remove {name} from the weights"
+                f"makes them one tensor. transformers 5 computes with {name}: to do the same, set tie_word_embeddings to false. "
+                f"transformers 4 computes with {other}: to do the same, remove {name} from the weights"
             )
 
 
 def module_names(config: FNetConfig, task: Task) -> dict[str, str]:
-    """Transformers' names of all modules of a task's model, and ours."""
+    """Map transformers' names of all modules of a task's model to the names here."""
     blocks = {
         f"encoder.layer.{i}.{key}": f"encoder.blocks.{i}.{name}"
         for i, mixing in enumerate(config.mixings)
@@ -436,7 +438,7 @@ def module_names(config: FNetConfig, task: Task) -> dict[str, str]:
 
 
 def _tensor_of_parameter(tensors: Mapping[str, Stored], config: FNetConfig, task: Task) -> dict[str, str]:
-    """Name of the tensor for each parameter of a task's model."""
+    """Return the name of the tensor for each parameter of a task's model."""
     keys = {f"{name}.{kind}": f"{key}.{kind}" for key, name in module_names(config, task).items() for kind in ("weight", "bias")}
     if DECODER_BIAS not in tensors:  # transformers has two names for the one bias of a tied decoder
         keys = {parameter: PREDICTIONS_BIAS if key == DECODER_BIAS else key for parameter, key in keys.items()}
@@ -444,6 +446,6 @@ def _tensor_of_parameter(tensors: Mapping[str, Stored], config: FNetConfig, task
 
 
 def _known_tensors(config: FNetConfig) -> set[str]:
-    """Every tensor name that a checkpoint of this configuration may hold, whatever its heads."""
+    """Return every tensor name that a checkpoint of this configuration may hold, with any heads."""
     modules = POOLER_MODULES.keys() | {key for task in TASKS.values() for key in module_names(config, task)}
     return {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")} | {PREDICTIONS_BIAS}

@@ -45,7 +45,6 @@ BANNED = {
     r"\banew\b": "again",
     r"\bas many as there are\b": "all",
     r"\bwhat of it\b": "which part",
-    r"\b(is|are) nothing to\b": "does not matter to",
 }
 """Phrases that the English of this project does without, as regular expressions, and what to write instead."""
 RULES = [(re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in BANNED.items()]

@@ -120,7 +120,7 @@ def test_masked_lm_at_some_positions(transform):
 
 
 def test_other_tasks_predict_no_positions():
-    with pytest.raises(TaskError, match="predict positions: expected 1 or more, of masked-lm; found 2 of question-answering"):
+    with pytest.raises(TaskError, match="predict positions: expected 1 or more, for masked-lm; found 2 for question-answering"):
         task_at_positions(TASKS["question-answering"], 2)
 
 
