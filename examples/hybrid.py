@@ -50,7 +50,7 @@ def bundle_of(attending: int, parts: dict[str, list[Message]], vocabulary: bytes
 
 def scored(pipe: fnet_runtime.Pipeline, messages: list[Message]) -> Score:
     """Score a bundle's answers."""
-    return score([answer.label for answer in pipe([m.text for m in messages])], [m.label for m in messages])
+    return score([answer.label for answer in pipe.classify([m.text for m in messages])], [m.label for m in messages])
 
 
 def times_ms(pipes: list[fnet_runtime.Pipeline], text: str) -> list[float]:
@@ -59,7 +59,7 @@ def times_ms(pipes: list[fnet_runtime.Pipeline], text: str) -> list[float]:
     for _ in range(ROUNDS + 1):  # the first warms up
         for pipe, found in zip(pipes, times, strict=True):
             start = time.perf_counter()
-            pipe(text)
+            pipe.classify(text)
             found.append(1e3 * (time.perf_counter() - start))
     return [statistics.median(found[1:]) for found in times]
 

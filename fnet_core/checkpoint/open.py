@@ -6,9 +6,11 @@ In every format, tensors have transformers' names here. flax.py and keras.py map
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from fnet_core.checkpoint.flax import flax_contents, flax_file_in_folder
 from fnet_core.checkpoint.hub import folder_from_hub
@@ -371,7 +373,8 @@ def model_from_checkpoint(
     config = checkpoint.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = FNet(config, task, transform=transform, sequence_length=sequence_length, dtype=dtype).eval()
+        with _NoInitialWeights():
+            model = FNet(config, task, transform=transform, sequence_length=sequence_length, dtype=dtype).eval()
         torch.manual_seed(0)
         keys = _tensor_of_parameter(checkpoint.tensors, config, task)
         with torch.no_grad():
@@ -384,6 +387,17 @@ def model_from_checkpoint(
                     _check_shape(checkpoint.tensors[key], [tuple(value.shape)], config, checkpoint.origin)
                     value.copy_(checkpoint.tensor(key))
     return model
+
+
+class _NoInitialWeights(TorchFunctionMode):
+    """Leaves parameters as they are where modules draw initial weights, which take most of the time to build a model."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, unless it fills a parameter."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def _draw(value: Tensor, parameter: str, std: float) -> None:

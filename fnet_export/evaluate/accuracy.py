@@ -64,7 +64,7 @@ class Gap:
 
     @property
     def significant(self) -> bool:
-        """Tell whether chance does not explain it: the two intervals lie apart, or that of the paired difference has no zero."""
+        """Return whether chance does not explain it: the two intervals lie apart, or that of the paired difference has no zero."""
         apart = self.bundle.high < self.checkpoint.low or self.checkpoint.high < self.bundle.low
         return apart or self.difference.low > 0 or self.difference.high < 0
 

@@ -1,12 +1,12 @@
 """A bundle's accuracy on labelled data, with intervals, and how it differs from another bundle's on the same texts."""
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fnet_runtime.bundle.strict_json import plain
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.pipeline import Pipeline
 
@@ -149,8 +149,7 @@ def differences_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -
 def values_from_figures(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
     """Return figures of an evaluation's metrics as JSON's own types; an infinite figure is null."""
     return [
-        {"name": metric.name, "unit": POINTS if metric.in_points else None}
-        | {key: value if math.isfinite(value) else None for key, value in asdict(figures[metric.name]).items()}
+        {"name": metric.name, "unit": POINTS if metric.in_points else None} | plain(figures[metric.name])
         for metric in evaluation.metrics
     ]
 

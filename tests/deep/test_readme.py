@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"<!-- run( python)? -->\n((?:    .*\n|\n(?=    ))+)")
 
 
-@pytest.mark.slow
 def test_the_commands_run(tmp_path):
     found = BLOCK.findall(README)
     assert [bool(python) for python, _ in found] == [False, False, True]

@@ -10,8 +10,6 @@ from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST, Manifest
 from fnet_runtime.errors import InputError
 from support.bundles import replaced
-from support.checkpoints import save_tiny
-from support.exports import export
 
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import BenchError, OptionError
@@ -181,15 +179,10 @@ def test_a_subject_that_dies_while_running_leaves_the_others(whole_bundle, monke
 # ---- the command
 
 
-@pytest.fixture(scope="module")
-def several(tmp_path_factory):
-    """Bundles of tasks whose requests differ, beside `whole_bundle`."""
-    folder = tmp_path_factory.mktemp("several")
-
-    def made(task, **options):
-        return export(save_tiny(folder / f"{task}-checkpoint", task), folder / task, task=task, **options).folder
-
-    return [made("masked-lm", predict_positions=2), made("multiple-choice"), made("question-answering")]
+@pytest.fixture
+def several(bundles):
+    """Bundles of tasks whose requests differ, next to `whole_bundle`."""
+    return [bundles("masked-lm", predict_positions=2), bundles("multiple-choice"), bundles("question-answering")]
 
 
 def test_bundles_side_by_side(whole_bundle, several, tmp_path):

@@ -2,16 +2,13 @@
 
 import json
 
-import fnet_runtime
 import pytest
 import torch
-from click.testing import CliRunner
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.paths import ROOT
 
 from fnet_core.checkpoint.open import BUILT_IN, checkpoint_from_name, model_from_checkpoint
 from fnet_core.tasks import TASKS
-from fnet_export.commands.cli import main
 from fnet_export.texts.emails import EMAILS
 
 MAILS = ROOT / "examples" / "emails"
@@ -61,19 +58,3 @@ def test_it_filters_the_held_out_samples(labelled):
 @pytest.mark.parametrize("name", ["ham", "spam"])
 def test_the_demo_mails(labelled, name):
     assert labelled([(MAILS / f"{name}.txt").read_text("utf-8")]) == [name]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("task", "answered"), [("masked-lm", "fillers"), ("next-sentence-prediction", "follows")])
-def test_its_other_heads_become_engines_too(task, answered, tmp_path):
-    samples = tmp_path / "samples"
-    samples.write_text("a few texts\nfor 8,000 logits a token\n")
-    words = ["--task", task, "--target", "tensorrt", "--output", str(tmp_path / "b"), "--samples", str(samples), "--json"]
-    exported = CliRunner().invoke(main, words)
-    assert exported.exit_code == 0, exported.output
-    rows = json.loads(exported.stdout)["parity"]["rows"]
-    assert [row["status"] for row in rows[:3]] == ["passed"] * 3
-    pipe = fnet_runtime.load(tmp_path / "b", runtime="onnxruntime")
-    assert all(check.passed for check in pipe.self_test())
-    answer = pipe("click [MASK] to unsubscribe") if answered == "fillers" else pipe("Hello Jane,", "see you on Friday.")
-    assert len(answer[0]) == 5 if answered == "fillers" else 0 <= answer.score <= 1

@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 import math
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST
 from fnet_runtime.command.answer_text import text_from_answer
 from fnet_runtime.command.cli import _standard_input, main
-from fnet_runtime.command.texts import Place, batches_of_lines
+from fnet_runtime.command.texts import Place, batches_of_lines, whole_text
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.answers import (
     Answer,
@@ -148,8 +149,8 @@ def test_every_label_of_several_is_printed(tmp_path):
 # ---- texts that are cut
 
 
-def test_a_text_that_is_cut_is_told_of(tmp_path):
-    folder = export(save_tiny(tmp_path / "c", "token-classification"), tmp_path / "b", task="token-classification").folder
+def test_a_text_that_is_cut_is_told_of(bundles):
+    folder = bundles("token-classification")
     long = "the lazy dog and the quick fox " * 10
     shown = run(folder, "--text", "fox", "--text", long, "--json")
     answers = [json.loads(line) for line in shown.stdout.splitlines()]
@@ -168,8 +169,8 @@ def test_a_text_that_is_cut_is_told_of(tmp_path):
 # ---- lines
 
 
-def test_a_bad_line_has_an_error_in_its_place(tmp_path):
-    folder = export(save_tiny(tmp_path / "c", "masked-lm"), tmp_path / "b", task="masked-lm").folder
+def test_a_bad_line_has_an_error_in_its_place(tmp_path, bundles):
+    folder = bundles("masked-lm")
     (tmp_path / "texts").write_bytes(b"a [MASK]\r\ncaf\xe9 [MASK]\n\n[MASK] b\n")
     words = [folder, "--lines", "--text", "no mask", "--file", tmp_path / "texts", "--top-k", "1"]
     shown = run(*words, "--json")
@@ -212,7 +213,7 @@ class Arriving:
 def test_lines_are_batched_as_they_arrive(monkeypatch):
     def numbers(*parts, more):
         monkeypatch.setattr("fnet_runtime.command.texts._has_more", lambda file: more)
-        batches = batches_of_lines(Arriving(*parts), "-", 3)
+        batches = batches_of_lines(Arriving(*parts), "-", 3, 99)
         return [[(place.number, text) for place, text in batch] for batch in batches]
 
     parts = [b"a\nb", b"b\r\nc\n", b"", b"d"]
@@ -221,6 +222,51 @@ def test_lines_are_batched_as_they_arrive(monkeypatch):
     assert numbers(more=True) == []
     assert numbers(b"\n\n", more=True) == [[(1, ""), (2, "")]]
     assert str(Place("x", 3)) == "x, line 3"
+
+
+def test_of_a_long_line_only_the_beginning_is_kept(monkeypatch):
+    monkeypatch.setattr("fnet_runtime.command.texts._has_more", lambda file: True)
+    ((fits, long, next_one, last),) = batches_of_lines(
+        Arriving(b"ab\xc3", b"\xa9\r\n", b"abc", b"de\r", b"\nf\n", b"x" * 9), "-", 4, 4
+    )
+    assert (fits[1], next_one[1]) == ("abé", "f")
+    refused = "expected a text of at most 4 bytes of UTF-8, found {}; max_text_bytes (fnet-run: --max-text-bytes) sets the bound"
+    assert [str(text) for _, text in (long, last)] == [refused.format(5), refused.format(9)]
+    assert last[0] == Place("-", 4)
+
+
+class Huge:
+    """A file without an end: whoever reads more than `most` bytes fails the test."""
+
+    def __init__(self, most):
+        self.most = most
+
+    def fileno(self):
+        raise io.UnsupportedOperation
+
+    def read(self, size):
+        assert 0 <= size <= self.most
+        return b"a" * size
+
+
+def test_no_more_of_a_huge_file_is_read_than_the_bound(bundle, tmp_path):
+    with pytest.raises(InputError, match="^-: expected a text of at most 9 bytes of UTF-8, found more; max_text_bytes"):
+        whole_text(Huge(10), "-", 9)
+    sparse = tmp_path / "huge"
+    with sparse.open("wb") as file:
+        file.truncate(1 << 40)
+    shown = run(bundle, "--file", sparse)
+    told = f"error: {sparse}: expected a text of at most 33554432 bytes of UTF-8, found {1 << 40}; max_text_bytes"
+    assert (shown.exit_code, shown.stdout, shown.stderr.startswith(told)) == (1, "", True)
+
+
+def test_quiet_does_not_say_which_texts_were_cut(bundle):
+    words = [bundle, "--text", "the lazy dog and the quick fox " * 10]
+    loud, quiet = run(*words), run(*words, "--quiet")
+    assert (loud.stdout, loud.exit_code) == (quiet.stdout, quiet.exit_code)
+    assert ("note: " in loud.stderr, quiet.stderr) == (True, "")
+    failed = run(bundle, "-", "--lines", "--quiet", stdin=b"\xff\n")
+    assert (failed.exit_code, failed.stderr.startswith("error: 1 of 1 texts could not be answered")) == (1, True)
 
 
 def answering(bundle, *words, **options):
@@ -346,8 +392,8 @@ def test_damaged_bundles_and_engines_without_a_gpu(bundle, tmp_path):
         ("pretraining", ["--pair", "b"], "fillers"),
     ],
 )
-def test_answers_of_other_tasks(tmp_path, task, arguments, key):
-    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task).folder
+def test_answers_of_other_tasks(task, arguments, key, bundles):
+    folder = bundles(task)
     assert key in json.loads(run(folder, "--text", "the [MASK] fox", *arguments, "--json").stdout)
     assert run(folder, "--text", "the [MASK] fox", *arguments).stdout.strip()
 
@@ -355,7 +401,7 @@ def test_answers_of_other_tasks(tmp_path, task, arguments, key):
 @pytest.mark.parametrize(
     ("task", "arguments"), [("masked-lm", []), ("token-classification", []), ("question-answering", ["--pair", "a fox"])]
 )
-def test_answers_that_are_lists(tmp_path, task, arguments):
-    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task).folder
+def test_answers_that_are_lists(task, arguments, bundles):
+    folder = bundles(task)
     assert json.loads(run(folder, "--text", "the [MASK] fox", *arguments, "--json").stdout)
     assert run(folder, "--text", "the [MASK] fox", *arguments).stdout.count("\n") > 1

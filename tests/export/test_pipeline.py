@@ -72,7 +72,7 @@ def test_masked_lm_at_positions_of_a_hybrid(tmp_path):
     save_tiny(tmp_path / "c", "masked-lm", attention_layers=(0,), num_attention_heads=4)
     pipe = fnet_runtime.load(export(tmp_path / "c", tmp_path / "b", task="masked-lm", predict_positions=2).folder)
     assert set(pipe.inputs("a [MASK]")) == {"input_ids", "token_type_ids", "attention_mask", "masked_lm_positions"}
-    assert len(pipe("the [MASK] fox")) == 1
+    assert len(pipe.fill_mask("the [MASK] fox").masks) == 1
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_other_sizes(sizes, tmp_path):
     pipe = fnet_runtime.load(folder)
     assert all(check.passed for check in pipe.self_test())
     assert pipe.manifest.sequence_length == sizes.get("max_position_embeddings", LENGTH)
-    assert pipe("the [MASK] fox")[0][0].score > 0
+    assert pipe.fill_mask("the [MASK] fox").masks[0][0].score > 0
 
 
 def test_an_untied_decoder(tmp_path):
@@ -102,6 +102,7 @@ def test_an_untied_decoder(tmp_path):
     assert all(check.passed for check in fnet_runtime.load(folder).self_test())
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_same_input_same_bytes(checkpoint, tmp_path):
     first, second = (export(checkpoint, tmp_path / name, target="tensorrt-rtx").manifest for name in ("a", "b"))
     different = {name for name in first.files if first.files[name] != second.files[name]}
@@ -154,10 +155,10 @@ def test_masked_lm_at_positions(tmp_path):
     pipe = fnet_runtime.load(three, runtime="onnxruntime")
     assert all(check.passed for check in pipe.self_test())
     texts = ["the [MASK] fox", "[MASK] the [MASK] dog [MASK] and [MASK]", "[MASK] [MASK] [MASK]"]
-    for wanted, found in zip(fnet_runtime.load(every)(texts), pipe(texts), strict=True):
-        assert [[f.token_id for f in mask] for mask in found] == [[f.token_id for f in mask] for mask in wanted]
-        assert found[-1][0].score == pytest.approx(wanted[-1][0].score, rel=1e-4)
-    with pytest.raises(InputError, match="expected a .MASK."):
+    for wanted, found in zip(fnet_runtime.load(every).fill_mask(texts), pipe.fill_mask(texts), strict=True):
+        assert [[f.token_id for f in mask] for mask in found.masks] == [[f.token_id for f in mask] for mask in wanted.masks]
+        assert found.masks[-1][0].score == pytest.approx(wanted.masks[-1][0].score, rel=1e-4)
+    with pytest.raises(InputError, match="found no .MASK."):
         pipe("no mask")
     with pytest.raises(GraphError, match="expected at most the 32 tokens"):
         export(tmp_path / "c", tmp_path / "b", task="masked-lm", predict_positions=33)

@@ -14,7 +14,8 @@ from fnet_export.commands.cli import main as fnet_export
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(path for name in ("docs", "examples", "fnet_core") for path in (ROOT / name).rglob("*.md"))])
-CODE = sorted(path for folder in ("fnet_core", "fnet_export/bench", "scripts", "docs") for path in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("fnet_core", "fnet_export/bench", "runtimes/python/fnet_runtime", "scripts", "docs")
+CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 PROGRAMS = {"fnet-export": fnet_export, "fnet-run": fnet_run}
 MAX_WORDS = 30
 

@@ -44,7 +44,7 @@ class Lane {
 
   std::optional<Error> open() {
     context_ = engine_.context();
-    if (!context_) return session_error("no execution context, mostly for want of GPU memory: " + engine_.said());
+    if (!context_) return session_error("could not create an execution context; usually the GPU is out of memory: " + engine_.said());
     auto made = cuda_.stream();
     if (!made) return made.error();
     stream_ = *made;

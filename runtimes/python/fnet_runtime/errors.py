@@ -1,13 +1,13 @@
 """The errors of the runtime, one tree with one class per kind of event.
 
 FNetRuntimeError
-├── BundleError        the folder is not a whole, unaltered bundle of a known version
-├── InputError         the bundle cannot answer this request
-│   └── OptionError    an option has a value that is not allowed
-├── SessionError       the engine cannot be opened or run on this host
-│   ├── LibraryError   a library that the bundle needs cannot be imported
-│   └── NoDeviceError  this host has no device that the engine can run on
-└── OutputError        standard output cannot be written
+├── BundleError
+├── InputError
+│   └── OptionError
+├── SessionError
+│   ├── LibraryError
+│   └── NoDeviceError
+└── OutputError
 """
 
 

@@ -1,1 +1,1 @@
-"""The folder that an export hands over, checked."""
+"""Read the folder that an export hands over, and check it."""

@@ -1,13 +1,11 @@
 """manifest.json, the index of a bundle. The dataclasses below are the format (docs/bundle.md)."""
 
-import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fnet_runtime.bundle.strict_json import json_from_bytes
+from fnet_runtime.bundle.strict_json import json_from_bytes, json_from_values
 from fnet_runtime.bundle.typed_json import value_from_json
 from fnet_runtime.errors import BundleError, OptionError
 from fnet_runtime.tokenizer.tokenizer import TokenizerOptions
@@ -136,7 +134,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of manifest.json: keys in the order of the format, two spaces, a final newline."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return json_from_values(self, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, name: str = MANIFEST) -> "Manifest":

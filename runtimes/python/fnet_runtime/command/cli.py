@@ -1,7 +1,9 @@
 """fnet-run: answer texts with a bundle on the command line.
 
-Exit codes: 0 ok; 1 bad input or bundle, or a line that has no answer; 2 usage; 3 the self-test failed; 4 the engine cannot be
-opened or run, or memory ran out; 130 interrupted.
+The exit code is 0 if every text was answered.
+It is 1 for a bad input or bundle, or a line without an answer, and 2 for wrong options.
+It is 3 if the self-test failed, and 4 if the engine cannot be opened or run, or memory ran out.
+It is 130 after Ctrl-C.
 """
 
 import contextlib

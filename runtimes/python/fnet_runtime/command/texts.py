@@ -20,7 +20,7 @@ READ_BYTES = 1 << 16
 class Place:
     """The source of a text (--text, a file, or - for standard input), and its number in the source, from 1.
 
-    The number is None for a file that is one text.
+    A file that is one text has no number.
     """
 
     source: str
@@ -80,8 +80,8 @@ def whole_text(file: BinaryIO, source: str, bound: int) -> PlacedText:
 def batches_of_lines(file: BinaryIO, source: str, size: int, bound: int) -> Iterator[list[PlacedText]]:
     """Read the lines of a file in lists of `size`. A list is shorter at the end, and where no more lines have arrived yet.
 
-    A line ends at a line feed, with or without a carriage return before it. Of a line longer than `bound` bytes, no more than
-    that is kept. Raises InputError when the file cannot be read.
+    A line ends at a line feed, with or without a carriage return before it. No more than `bound` bytes
+    of a line are kept. Raises InputError when the file cannot be read.
     """
     waiting: list[PlacedText] = []
     line, number, ended = _Line(bound), 0, False
@@ -141,7 +141,7 @@ def _decoded(data: bytes) -> str | InputError:
 
 
 def _has_more(file: BinaryIO) -> bool:
-    """Tell whether a read would return at once."""
+    """Return whether a read would return at once."""
     try:
         descriptor = file.fileno()
     except io.UnsupportedOperation:  # in memory

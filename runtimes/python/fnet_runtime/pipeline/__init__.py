@@ -1,1 +1,1 @@
-"""An opened bundle that takes text and gives answers."""
+"""Answer texts with an opened bundle."""

@@ -100,7 +100,7 @@ class Choice:
 class Embedding:
     """One vector per token of the text (`float32[token, hidden]`), and the pooled vector.
 
-    Special tokens have vectors. Padding has none.
+    Special tokens have vectors, padding does not.
     """
 
     tokens: Floats

@@ -33,5 +33,5 @@ class Request:
 
     @property
     def truncated(self) -> bool:
-        """Tell whether tokens of a text did not fit and were cut."""
+        """Return whether tokens of a text did not fit and were cut."""
         return any(encoding.truncated for encoding in self.encodings)

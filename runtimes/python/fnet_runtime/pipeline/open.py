@@ -21,8 +21,8 @@ def load(
     `runtime` is one of RUNTIME_CHOICES. `auto` takes the bundle's own engine, or ONNX Runtime when the bundle has no engine.
     An engine that cannot run here is an error; `load` never replaces it. `threads` limits the cores that ONNX Runtime and
     OpenVINO use. `max_text_bytes` limits the length of a text.
-    Raises BundleError for a folder that is not a whole, unaltered bundle, OptionError for a bad option, and SessionError when
-    the engine cannot be opened or the tokenizer's library is missing.
+    Raises BundleError for a folder that is not a whole, unaltered bundle, and OptionError for a bad option. Raises SessionError
+    when the engine cannot be opened or a library is missing.
     """
     if type(max_text_bytes) is not int or max_text_bytes < 1:
         raise OptionError(f"max_text_bytes: expected an integer from 1, found {max_text_bytes!r}")

@@ -107,7 +107,7 @@ def masked_lm(model: Model, request: Request, outputs: Outputs) -> Fillers:
 
 
 def next_sentence(model: Model, request: Request, outputs: Outputs) -> NextSentence:
-    """Tell whether the second text follows the first."""
+    """Decide whether the second text follows the first."""
     return _follows(request, outputs["logits"][0])
 
 
@@ -132,6 +132,6 @@ def embedding(model: Model, request: Request, outputs: Outputs) -> Embedding:
 
 
 def pretraining(model: Model, request: Request, outputs: Outputs) -> Pretraining:
-    """Fill every [MASK] of the first text, and tell whether the second follows."""
+    """Fill every [MASK] of the first text, and decide whether the second follows."""
     fillers = _fillers(model, request, outputs["prediction_logits"])
     return Pretraining(fillers, _follows(request, outputs["seq_relationship_logits"][0]), request.truncated)

@@ -95,7 +95,7 @@ class Pipeline(Model):
     @overload
     def next_sentence(self, text: Texts, second: Sequence[str]) -> list[NextSentence]: ...
     def next_sentence(self, text: str | Texts, second: str | Sequence[str]) -> NextSentence | list[NextSentence]:
-        """Tell whether a second text follows a first one."""
+        """Decide whether a second text follows a first one."""
         return self._asked(tasks.NEXT_SENTENCE, text, second)
 
     @overload
@@ -111,7 +111,7 @@ class Pipeline(Model):
     @overload
     def pretraining(self, text: Texts, second: Sequence[str], *, top_k: int = 5) -> list[Pretraining]: ...
     def pretraining(self, text: str | Texts, second: str | Sequence[str], *, top_k: int = 5) -> Pretraining | list[Pretraining]:
-        """Fill every [MASK] of a first text, and tell whether a second text follows it."""
+        """Fill every [MASK] of a first text, and decide whether a second text follows it."""
         return self._asked(tasks.PRETRAINING, text, second, top_k)
 
     @overload

@@ -29,7 +29,7 @@ def sigmoid(logits: npt.NDArray[Any]) -> Floats:
 def problem_of_labels(problem_type: str | None, labels: int) -> str | None:
     """Return REGRESSION, MULTI_LABEL or BINARY, or None when exactly one of several labels is right.
 
-    The rule is that of transformers' text-classification pipeline. A regression has plain scores. A sigmoid scores several labels
+    transformers' text-classification pipeline has the same rule. A regression has plain scores. A sigmoid scores several labels
     at once and a single label. A softmax scores everything else.
     """
     if problem_type in (REGRESSION, MULTI_LABEL):

@@ -94,7 +94,7 @@ TASKS: Mapping[str, Task[AnyAnswer]] = {task.name: task for task in _ALL}
 def task_of_manifest(manifest: Manifest, name: str) -> Task[AnyAnswer]:
     """Return the task of a manifest; `name` is what errors call the bundle.
 
-    Raises BundleError unless the tensors and labels of the manifest are those of its task.
+    Raises BundleError unless the tensors and labels of the manifest fit its task.
     """
     task = TASKS.get(manifest.task)
     if task is None:

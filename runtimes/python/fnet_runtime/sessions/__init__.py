@@ -1,1 +1,1 @@
-"""Opened engines: arrays in, arrays out."""
+"""Open an engine, and run it: arrays in, arrays out."""

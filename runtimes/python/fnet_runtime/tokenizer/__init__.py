@@ -1,1 +1,1 @@
-"""Text to token ids."""
+"""Cut texts into token ids."""

@@ -1,4 +1,4 @@
-"""Model inputs from tokens: special tokens added, texts truncated, padded, every position with its span."""
+"""Make model inputs of tokens: add special tokens, truncate, pad, and keep the span of every position."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ NO_SPAN: Span = (0, 0)
 
 @dataclass(frozen=True)
 class Token:
-    """One token: its id and the half-open span of characters it covers in the text it was cut from."""
+    """One token: its id, and the half-open span of characters that it covers in its text."""
 
     id: int
     span: Span
@@ -28,9 +28,9 @@ class Token:
 class Encoding:
     """One padded model input.
 
-    input_ids, token_type_ids, attention_mask (1, and 0 for padding): int64[sequence_length]. spans: one (start, end) per position,
-    in characters of the text that `segments` names: 0 the first, 1 the second, -1 none (special tokens that were added, and
-    padding, whose span is (0, 0)). truncated: whether tokens of either text did not fit and were cut.
+    `input_ids`, `token_type_ids` and `attention_mask` (0 for padding) are int64[sequence_length]. `spans` has one (start, end) per
+    position, in characters of its text. `segments` names the text of each position, 0 for the first and 1 for the second.
+    Added special tokens and padding have the segment -1 and the span (0, 0). `truncated` says that tokens did not fit and were cut.
     """
 
     input_ids: Ids
@@ -42,17 +42,17 @@ class Encoding:
 
     @property
     def special_tokens_mask(self) -> Ids:
-        """1 for special tokens that were added and for padding, 0 for those that stood in the text: int64[sequence_length]."""
+        """1 for added special tokens and for padding, 0 for the tokens of a text: int64[sequence_length]."""
         return np.array([segment == -1 for segment in self.segments], np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What a tokenizer puts around texts: ids of padding and, where it adds them, of [CLS] and [SEP].
+    """The tokens that a tokenizer puts around texts: the ids of padding and, if it adds them, of [CLS] and [SEP].
 
-    `odd_to_longer` tells which text keeps one token more when both are cut and the room is odd: the longer one (the second of
-    equals) as in the tokenizers library, else the first as in transformers' slow tokenizers. With `cut_at_end` the special tokens
-    are added first and the whole is then cut at its end, as f_net's own code does: the last [SEP] goes, then the second text.
+    `odd_to_longer` says which text keeps one more token when both are cut and the room is odd. With it the longer text does (the
+    second of two equals), as in the tokenizers library; without it the first text does, as in transformers' slow tokenizers.
+    With `cut_at_end` the special tokens are added first, and the whole is then cut at its end, as f_net's own code does.
     """
 
     pad: int
@@ -62,7 +62,7 @@ class Frame:
     cut_at_end: bool = False
 
     def added(self, *, pair: bool) -> int:
-        """Number of special tokens that are added to one text or to a pair."""
+        """Return the number of special tokens that are added to one text or to a pair."""
         return (self.cls is not None) + (self.sep is not None) * (2 if pair else 1)
 
 
@@ -90,7 +90,7 @@ def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None,
 
 
 def truncated_lengths(first: int, second: int, room: int, *, odd_to_longer: bool) -> tuple[int, int]:
-    """How many tokens of each text are kept when both must fit in `room`: the longer is cut down to the shorter, then both."""
+    """Return how many tokens of each text fit in `room`: the longer text is cut to the length of the shorter, then both are cut."""
     if first + second <= room:
         return first, second
     if 2 * min(first, second) <= room:

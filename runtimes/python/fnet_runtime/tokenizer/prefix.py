@@ -1,4 +1,4 @@
-"""How the beginning of a long text is cut into tokens without reading the rest (docs/tokenizer.md, Long texts)."""
+"""Cut the beginning of a long text into tokens without reading the rest (docs/tokenizer.md, Long texts)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,23 +12,23 @@ from fnet_runtime.errors import BundleError
 
 UNDERLINE = "▁"
 MODEL_TYPE, CHARSMAP = (2, 3), (3, 2)
-"""Where a SentencePiece model has them: the field of ModelProto, and the field inside of that."""
+"""Their places in a SentencePiece model: the field of ModelProto, and the field inside of that field."""
 UNIGRAM, BPE = 1, 2
 DEEPEST = 1000
-"""Bytes of a charsmap's longest key; an array that goes deeper is taken to be without an end."""
+"""The bytes of a charsmap's longest key. An array that goes deeper counts as endless."""
 LEAF, LABEL = 1 << 31, 0xFF
 STEPS_BACK = 4096
-"""Characters that are searched, from the end of a beginning, for a place to cut it."""
+"""The characters at the end of a beginning that are searched for a place to cut it."""
 
 Cut = Callable[[str], list[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How far a place in a text acts on the tokens before it.
+    """How far a place in a text changes the tokens before it.
 
-    `in_words` tells that a token never goes on after a space. `longest` counts the characters of the longest piece. `lookahead`
-    counts the characters that decide how the character before them is read.
+    `in_words` says that no token continues after a space. `longest` counts the characters of the longest piece. `lookahead` counts
+    the characters that decide how the character before them is read.
     """
 
     in_words: bool
@@ -37,16 +37,16 @@ class Reach:
 
 
 def reach_from_pieces(pieces: list[str], lookahead: int) -> Reach:
-    """Read off a vocabulary whether its pieces keep to words, and how long they are."""
+    """Read from a vocabulary whether its pieces stay inside words, and how long they are."""
     in_words = UNDERLINE in pieces and not any(UNDERLINE in piece[1:] for piece in pieces)
     return Reach(in_words=in_words, longest=max(map(len, pieces)), lookahead=lookahead)
 
 
 def agreed(cut: Cut, text: str, longest: int) -> int:
-    """Count the first tokens that a text has whatever follows it, where no token is longer than `longest` characters.
+    """Count the first tokens that a text has whatever follows it, if no token is longer than `longest` characters.
 
-    One of the last `longest` places of the text is the end of a token, and the tokens before that place are those of the text that
-    ends there. So the tokens that all of these texts begin with are certain. `cut` leaves out what can grow at the end of a text.
+    A token ends at one of the last `longest` places of the text, and the tokens before that place equal those of the text that ends
+    there. So the tokens that all of these texts begin with are certain. `cut` leaves out a last token that can grow.
     """
     certain = cut(text)
     for end in range(max(0, len(text) - longest + 1), len(text)):
@@ -59,14 +59,14 @@ SINGLE = re.compile(
     "[\x00-\x7f\u00c0-\u02af\u03a3-\u03ff\u0400-\u0481\u05d0-\u05ea\u0620-\u064a\u0904-\u0939"
     "\u3001-\u3003\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e]"
 )
-"""Characters of combining class 0, two of which never are one grapheme cluster (but for CR LF)."""
+"""Characters of combining class 0. Two of them never form one grapheme cluster, except CR LF."""
 
 
 def place_to_cut(beginning: str, added: Sequence[str], lookahead: int) -> int | None:
-    """Find the last place before which the tokenizers library's normalizers do the same whatever follows; None: not found.
+    """Find the last place before which the normalizers of the tokenizers library do the same whatever follows, or None.
 
-    It stands between two characters of SINGLE, not after white space (which an added token may take), not inside a pair of quotes
-    and not inside or next to an added token.
+    The place is between two characters of SINGLE. It is not after white space, which an added token may take, not inside a pair of
+    quotes, and not inside or next to an added token.
     """
     last = len(beginning) - lookahead
     for place in range(last, max(0, last - STEPS_BACK), -1):
@@ -80,9 +80,9 @@ def place_to_cut(beginning: str, added: Sequence[str], lookahead: int) -> int | 
 
 
 def sentencepiece_lookahead(model: bytes, pieces: list[str]) -> int | None:
-    """Bytes that SentencePiece's normaliser looks ahead; None for a model whose tokens depend on the text as a whole.
+    """Return how many bytes the normaliser of SentencePiece looks ahead; None for a model whose tokens depend on the whole text.
 
-    Raises BundleError for a model that is cut off.
+    Raises BundleError for a model that ends early.
     """
     kind, charsmap = UNIGRAM, b""
     for number, part in _fields(model):
@@ -97,14 +97,14 @@ def sentencepiece_lookahead(model: bytes, pieces: list[str]) -> int | None:
 
 
 def without_normaliser(model: bytes) -> bytes:
-    """Return a SentencePiece model that takes a text as it is: no charsmap, no prefix, every space kept."""
+    """Return a SentencePiece model that reads a text as it is: without charsmap and prefix, and with every space."""
     charsmap, add_dummy_prefix, remove_extra_whitespaces = b"\x12\x00", b"\x18\x00", b"\x20\x00"
     spec = charsmap + add_dummy_prefix + remove_extra_whitespaces
-    return model + bytes([CHARSMAP[0] << 3 | 2, len(spec)]) + spec  # of a field that is there twice, the later value counts
+    return model + bytes([CHARSMAP[0] << 3 | 2, len(spec)]) + spec  # if a field is present twice, the later value counts
 
 
 def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
-    """The fields of a protocol buffer: number and value."""
+    """Return the number and value of every field of a protocol buffer."""
     fields: list[tuple[int, int | bytes]] = []
     sizes = {1: 8, 5: 4}
     at = 0
@@ -128,12 +128,12 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def _longest_key(charsmap: bytes) -> int | None:
-    """Bytes of the longest key of a charsmap (docs/tokenizer.md describes the array); None where there is no end to it."""
+    """Return the bytes of the longest key of a charsmap (docs/tokenizer.md describes the array); None for an endless array."""
     size = int.from_bytes(charsmap[:4], "little") // 4
     units = np.frombuffer(charsmap, "<u4", count=size, offset=4).astype(np.int64)
-    children = np.arange(size) ^ (units >> 10 << ((units & 1 << 9) >> 6))  # where a unit's children are, but for their labels
+    children = np.arange(size) ^ (units >> 10 << ((units & 1 << 9) >> 6))  # the places of a unit's children, without their labels
     labels = units & (LEAF | LABEL)
-    siblings = np.arange(size) ^ labels  # where the children of a unit's parent are
+    siblings = np.arange(size) ^ labels  # the places of the children of a unit's parent
     reached = np.zeros(1, np.int64)
     for depth in range(DEEPEST):
         reached = np.nonzero((labels > 0) & (labels <= LABEL) & np.isin(siblings, children[reached]))[0]

@@ -1,6 +1,6 @@
-"""Tokens of a SentencePiece model: of the raw text, or by the rules that transformers 4's FNetTokenizer puts before and after it.
+"""Cut texts with a SentencePiece model, either raw or with the rules of transformers 4's FNetTokenizer around it.
 
-docs/tokenizer.md states the rules. Every token keeps the span of characters of the original text that it came from.
+docs/tokenizer.md states the rules. Every token keeps its span of characters in the original text.
 """
 
 import re
@@ -28,17 +28,17 @@ _QUOTES = re.compile("``|''")
 _CAPITAL_SIGMA = "Σ"
 
 SPECIAL_LOOKAHEAD = 2 * max(map(len, SPECIAL_TOKENS))
-"""Characters before the end of a text that more text can make part of a special token, before or after it is lower-cased."""
+"""The characters at the end of a text that more text can turn into a special token, also after lower-casing."""
 
 Piece = tuple[str, int, Span]
-"""SentencePiece's surface and id of a piece, and the span of characters that it stands for."""
+"""The surface, the id and the span of characters of a piece."""
 Characters = list[tuple[str, Span]]
-"""A text on its way to the model: each character, and the span of the original text that it stands for."""
+"""A text on its way to the model: each character, with its span in the original text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRules:
-    """What FNetTokenizer does to text before SentencePiece sees it; the names are tokenizer_config.json's."""
+    """The changes that FNetTokenizer makes to a text before SentencePiece reads it, by their names in tokenizer_config.json."""
 
     do_lower_case: bool
     keep_accents: bool
@@ -46,7 +46,7 @@ class TextRules:
 
 
 class SentencePieceBackend:
-    """A SentencePiece model, with FNetTokenizer's rules around it or without."""
+    """A SentencePiece model, with the rules of FNetTokenizer or without."""
 
     def __init__(self, model: bytes, rules: TextRules | None, *, name: str) -> None:
         """Read a serialised SentencePiece model; `name` is what errors call it.
@@ -76,66 +76,66 @@ class SentencePieceBackend:
         return list(self._fnet_tokens(text, self._rules))
 
     def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
-        """Cut the beginning of a longer text into tokens that are the longer text's, whatever follows; fewer where that is open."""
+        """Cut the beginning of a longer text into the tokens that the longer text has, whatever follows."""
         if self._rules is None:
             return [Token(token, span) for _, token, span in self._first_pieces(beginning, wanted)]
         return list(self._fnet_tokens(beginning, self._rules, wanted=wanted))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids of the vocabulary, without special tokens; of those, only raw SentencePiece shows <unk>, as ⁇."""
+        """Return the text of ids of the vocabulary, without special tokens; only raw SentencePiece shows <unk>, as ⁇."""
         hidden = {i for token, i in self.special_ids.items() if self._rules or token != UNK}
         text = str(self._sp.decode([i for i in ids if i not in hidden]))
         return text.strip() if self._rules else text
 
     def piece(self, token_id: int) -> str:
-        """Piece of one id, as the vocabulary spells it."""
+        """Return the piece of one id, as the vocabulary spells it."""
         return str(self._sp.id_to_piece(token_id))
 
     def _pieces(self, text: str) -> Iterator[Piece]:
-        """SentencePiece's own answer."""
+        """Return the pieces that SentencePiece cuts."""
         character_of_byte = [i for i, c in enumerate(text) for _ in c.encode("utf-8")] + [len(text)]
         for piece in self._sp.encode(text, return_type="proto").pieces:
             yield piece.piece, piece.id, (character_of_byte[piece.begin], character_of_byte[piece.end])
 
     @cached_property
     def _reach(self) -> Reach | None:
-        """How far a character acts on the pieces before it; None where the pieces depend on the text as a whole."""
+        """How far a character changes the pieces before it; None if the pieces depend on the whole text."""
         ids = range(self.vocab_size)
         pieces = [self.piece(i) for i in ids if not self._sp.is_control(i)]
         lookahead = sentencepiece_lookahead(self._sp.serialized_model_proto(), pieces)
-        if lookahead is None or any(map(self._sp.is_unused, ids)):  # those are cut again as they were merged last, wherever
+        if lookahead is None or any(map(self._sp.is_unused, ids)):  # SentencePiece cuts unused pieces again, wherever they are
             return None
         return reach_from_pieces(pieces, lookahead)
 
     @cached_property
     def _plain_sp(self) -> sentencepiece.SentencePieceProcessor:
-        """The model for texts that are normalised already."""
+        """The model for texts that are already normalised."""
         plain = sentencepiece.SentencePieceProcessor()
         plain.LoadFromSerializedProto(without_normaliser(self._sp.serialized_model_proto()))
         return plain
 
     def _first_pieces(self, beginning: str, wanted: int) -> list[Piece]:
-        """Pieces that every text with this beginning has; where there are fewer than `wanted`, perhaps not all of those."""
+        """Return pieces that every text with this beginning has. If there are fewer than `wanted`, some may be left out."""
         reach = self._reach
         if reach is None:
             return []
         pieces = list(self._pieces(beginning))
         settled = len(list(takewhile(lambda piece: piece[2][0] < len(beginning) - reach.lookahead, pieces)))
         certain = max((i for i in range(settled) if pieces[i][0].startswith(UNDERLINE)), default=0) if reach.in_words else 0
-        if certain < wanted <= settled:  # the last word is longer than what can be read of it
+        if certain < wanted <= settled:  # only a part of the last word can be read
             text = self._normalised(pieces[: settled - 1])
             certain = max(certain, agreed(lambda part: self._plain_sp.encode(part, out_type=str)[:-1], text, reach.longest))
         return pieces[:certain]
 
     def _normalised(self, pieces: Sequence[Piece]) -> str:
-        """The normalised text that pieces were cut from, without a last character of which bytes are missing."""
+        """Return the normalised text of pieces, without a last character that lacks bytes."""
         data = b"".join(
             bytes([int(surface[3:5], 16)]) if self._sp.is_byte(token) else surface.encode() for surface, token, _ in pieces
         )
         return data.decode("utf-8", "ignore")
 
     def _fnet_tokens(self, text: str, rules: TextRules, *, wanted: int | None = None) -> Iterator[Token]:
-        """Tokens of a whole text, or (at least, if possible, `wanted`) of the beginning of one."""
+        """Cut a whole text, or the beginning of a text into at least `wanted` tokens if possible."""
         characters = _lowered_around_special(text) if rules.do_lower_case else _characters(text)
         parts = list(_parts("".join(c for c, _ in characters)))
         for index, (start, part) in enumerate(parts):
@@ -143,7 +143,7 @@ class SentencePieceBackend:
             if part in self.special_ids:
                 yield Token(self.special_ids[part], (covered[0][1][0], covered[-1][1][1]))
                 continue
-            if parts[index + 1 : index + 2] and parts[index + 1][1] == MASK:  # which takes the white space before it
+            if parts[index + 1 : index + 2] and parts[index + 1][1] == MASK:  # a [MASK] takes the white space before it
                 covered = covered[: len(part.rstrip())]
             if wanted is not None and index + 1 == len(parts):
                 settled = _settled(covered, rules, len(text) - SPECIAL_LOOKAHEAD)
@@ -153,7 +153,7 @@ class SentencePieceBackend:
             yield from self._plain_tokens(normalised, self._pieces("".join(c for c, _ in normalised)))
 
     def _plain_tokens(self, characters: Characters, pieces: Iterable[Piece]) -> Iterator[Token]:
-        """Tokens of the pieces of a text that holds no special token."""
+        """Return the tokens of the pieces of a text without special tokens."""
         if not characters:
             return
         spans = [span for _, span in characters]
@@ -171,7 +171,7 @@ class SentencePieceBackend:
         if piece[0] != UNDERLINE and pieces[0][0] == UNDERLINE:
             pieces = pieces[1:] if len(pieces[0]) == 1 else [pieces[0][1:], *pieces[1:]]
         pieces.append(piece[-1])
-        # Where every character of the piece is one of the text, the parts have spans of their own; else they share the piece's.
+        # If every character of the piece is a character of the text, each part has its own span; else the parts share one span.
         widths = [len(p) for p in pieces]
         if piece[0] == UNDERLINE and span[1] - span[0] == sum(widths) - 1:
             widths[0] -= 1  # the leading underline is the dummy prefix, not a character of the text
@@ -187,7 +187,7 @@ def _characters(text: str, start: int = 0) -> Characters:
 
 
 def _parts(text: str) -> Iterator[tuple[int, str]]:
-    """Split at special tokens: (start, special token or text between two)."""
+    """Split a text at special tokens, into pairs of a start and a special token or the text between two."""
     start = 0
     for part in _SPECIAL.split(text):
         if part:
@@ -196,7 +196,7 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _lowered_around_special(text: str) -> Characters:
-    """Lower-case all but special tokens, character by character; what was <PAD> then is a special token too."""
+    """Lower-case every character outside of special tokens. A <PAD> becomes a special token this way."""
     lowered: Characters = []
     for start, part in _parts(text):
         characters = _characters(part, start)
@@ -205,13 +205,13 @@ def _lowered_around_special(text: str) -> Characters:
 
 
 def _normalized(characters: Characters, rules: TextRules) -> Characters:
-    """FNetTokenizer.preprocess_text."""
+    """Do what FNetTokenizer.preprocess_text does."""
     spelled = _spelled(characters, rules)
     return _lowered(spelled) if rules.do_lower_case else spelled
 
 
 def _spelled(characters: Characters, rules: TextRules) -> Characters:
-    """FNetTokenizer.preprocess_text, but for lower case."""
+    """Do what FNetTokenizer.preprocess_text does, without lower-casing."""
     if rules.remove_space:
         characters = _space_folded(characters)
     characters = _quotes_replaced(characters)
@@ -221,7 +221,7 @@ def _spelled(characters: Characters, rules: TextRules) -> Characters:
 
 
 def _settled(characters: Characters, rules: TextRules, end: int) -> Characters:
-    """Those of `_normalized` that come from text before `end` and stay what they are whatever follows."""
+    """Return the characters of `_normalized` that come from text before `end` and that no further text changes."""
     certain = [(c, span) for c, span in characters if span[1] <= end]
     while certain and certain[-1][0].isspace():  # a [MASK] may take it
         certain.pop()
@@ -233,7 +233,7 @@ def _settled(characters: Characters, rules: TextRules, end: int) -> Characters:
 
 
 def _lowered(characters: Characters) -> Characters:
-    """`text.lower()` of a whole text, which spells a final sigma: the one letter that is not lowered by itself."""
+    """Lower-case a whole text as `text.lower()` does. A sigma depends on its neighbours, every other letter does not."""
     whole = "".join(c for c, _ in characters).lower()
     lowered: Characters = []
     for c, span in characters:
@@ -242,7 +242,7 @@ def _lowered(characters: Characters) -> Characters:
 
 
 def _space_folded(characters: Characters) -> Characters:
-    """`" ".join(text.split())`: no space at the ends, one where there were several."""
+    """Do what `" ".join(text.split())` does: no space at the ends, and one space for several."""
     folded: Characters = []
     for c, span in characters:
         if not c.isspace():
@@ -257,7 +257,7 @@ def _space_folded(characters: Characters) -> Characters:
 
 
 def _quotes_replaced(characters: Characters) -> Characters:
-    """Two backquotes or two apostrophes become one double quote."""
+    """Replace two backquotes or two apostrophes by one double quote."""
     text = "".join(c for c, _ in characters)
     replaced: Characters = []
     last = 0

@@ -1,28 +1,28 @@
-"""Text to token ids and back, in the flavour that a checkpoint was trained with (docs/tokenizer.md)."""
+"""Cut texts into token ids, and join ids again, in the flavour that a checkpoint was trained with (docs/tokenizer.md)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fnet_runtime.errors import BundleError, InputError
+from fnet_runtime.errors import BundleError, InputError, OptionError
 from fnet_runtime.tokenizer.encoding import CLS, MASK, PAD, SEP, Encoding, Frame, Token, encoding_from_tokens
 from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend, TextRules
 from fnet_runtime.tokenizer.tokenizers_backend import FAST, V5, TokenizersBackend
 
 F_NET, RAW, SLOW = "f_net", "sentencepiece", "fnet-slow"
 FIRST_CHARACTERS, CHARACTERS_PER_TOKEN, GROWTH, WHOLE, LONGER = 512, 8, 4, 2, 8
-"""Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, `GROWTH` times
-as many. A text up to `WHOLE` times as long as that is read whole. To find the longer of two texts, `LONGER` times as many
-tokens are cut before both are read whole."""
+"""How much of a long text is read for its first tokens: `FIRST_CHARACTERS` and `CHARACTERS_PER_TOKEN` per token, then `GROWTH`
+times as many while they do not suffice. A text up to `WHOLE` times as long is read whole. To find the longer of two texts, `LONGER`
+times as many tokens are cut before both are read whole."""
 MAX_TEXT_BYTES = 32 * 2**20
-"""Bytes of UTF-8 of the longest text that is taken, where the caller names no other bound."""
+"""The bytes of UTF-8 of the longest text that is taken, unless the caller names another bound."""
 SPIECE, TOKENIZER_JSON = "spiece.model", "tokenizer.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flavour:
-    """What sets one kind of tokenizer apart: the file it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame)."""
+    """One kind of tokenizer: the file that it reads, whether it adds [CLS] and [SEP], and how it truncates (see Frame)."""
 
     file: str
     adds_special: bool = True
@@ -41,10 +41,10 @@ FLAVOURS: Mapping[str, Flavour] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerOptions:
-    """Which tokenizer a checkpoint means, and how `fnet-slow` treats text before SentencePiece sees it.
+    """The tokenizer of a checkpoint, and how `fnet-slow` treats text before SentencePiece reads it.
 
-    The other flavours have no such choice (in tokenizer.json it is part of the pipeline). Raises InputError for an unknown flavour
-    or a choice that it does not have.
+    The other flavours have no such choice; a tokenizer.json contains it. Raises OptionError for an unknown flavour, or a choice
+    that the flavour does not have.
     """
 
     flavour: str = SLOW
@@ -54,38 +54,38 @@ class TokenizerOptions:
 
     def __post_init__(self) -> None:
         if self.flavour not in FLAVOURS:
-            raise InputError(f"unknown tokenizer flavour {self.flavour!r}; expected one of {', '.join(FLAVOURS)}")
+            raise OptionError(f"unknown tokenizer flavour {self.flavour!r}; expected one of {', '.join(FLAVOURS)}")
         if self.flavour != SLOW and (self.do_lower_case, self.keep_accents, self.remove_space) != (False, True, True):
-            raise InputError(
+            raise OptionError(
                 f"do_lower_case, keep_accents and remove_space: {self.flavour} has no such choice; expected false, true, true"
             )
 
     @property
     def file(self) -> str:
-        """Name of the file that the tokenizer is read from."""
+        """The name of the file that holds the tokenizer."""
         return FLAVOURS[self.flavour].file
 
 
 class Backend(Protocol):
-    """Cuts valid texts into tokens and joins ids again."""
+    """A backend cuts valid texts into tokens and joins ids again."""
 
     vocab_size: int
     special_ids: dict[str, int]
 
     def tokens(self, text: str) -> list[Token]:
-        """Cut a text, without adding special tokens."""
+        """Cut a text into tokens, without adding special tokens."""
 
     def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
-        """Cut the beginning of a longer text into tokens that are the longer text's, whatever follows; fewer where that is open.
+        """Cut the beginning of a longer text into the tokens that the longer text has, whatever follows.
 
-        Where there are fewer than `wanted`, it need not find all that are certain.
+        If fewer than `wanted` are certain, it need not find all of them.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Join ids of the vocabulary, special tokens left out."""
+        """Join ids of the vocabulary, without special tokens."""
 
     def piece(self, token_id: int) -> str:
-        """Name one id."""
+        """Return the piece of one id."""
 
 
 class Tokenizer:
@@ -94,7 +94,7 @@ class Tokenizer:
     def __init__(self, data: bytes, options: TokenizerOptions | None = None, *, name: str | None = None) -> None:
         """Read the bytes of the file that the flavour needs; `name` is what errors call it.
 
-        Raises BundleError when they are no such file or lack one of FNet's special tokens, SessionError when a library is missing.
+        Raises BundleError for other bytes or a missing special token of FNet, LibraryError when a library is missing.
         """
         self.options = options or TokenizerOptions()
         name, flavour = name or self.options.file, FLAVOURS[self.options.flavour]
@@ -120,19 +120,19 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Number of pieces in the vocabulary."""
+        """The number of pieces in the vocabulary."""
         return self._backend.vocab_size
 
     def added(self, *, pair: bool) -> int:
-        """Number of special tokens that `encode` adds to one text or to a pair."""
+        """Return the number of special tokens that `encode` adds to one text or to a pair."""
         return self._frame.added(pair=pair)
 
     def tokens(self, text: str, *, limit: int | None = None) -> list[Token]:
         """Cut a text into tokens, without adding [CLS] or [SEP].
 
-        With `limit`, the answer is the first tokens only: all of them where there are at most `limit`, else `limit` and one more
-        (so that it shows that there are more). Of a long text, no more is read than decides on those.
-        Raises InputError when `text` is not a str or holds a lone surrogate (it was not valid UTF-8).
+        With `limit`, return the first tokens only: all tokens if there are at most `limit`, else `limit` and one more, which shows
+        that there are more. No more of a long text is read than these tokens need.
+        Raises InputError when `text` is not a str, or holds a lone surrogate because it was not valid UTF-8.
         """
         if not isinstance(text, str):
             raise InputError(f"expected a text (str), found {type(text).__name__}")
@@ -153,16 +153,16 @@ class Tokenizer:
         return self._backend.tokens(text)[: limit + 1]
 
     def ids(self, text: str) -> list[int]:
-        """Token ids of a text, without [CLS] and [SEP]. Raises InputError as `tokens` does."""
+        """Return the token ids of a text, without [CLS] and [SEP]. Raises InputError as `tokens` does."""
         return [token.id for token in self.tokens(text)]
 
     def encode(self, text: str, pair: str | None = None, *, length: int) -> Encoding:
-        """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncated longest first and padded to `length`.
+        """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncate the longer text first, and pad to `length`.
 
-        `fnet-v5` adds no [CLS] and [SEP], and `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses or a
-        `length` too short for the special tokens.
+        `fnet-v5` adds neither [CLS] nor [SEP]. `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses, or
+        a `length` that is too short for the special tokens.
         """
-        added = 0 if self._frame.cut_at_end else self.added(pair=pair is not None)  # of those cut at the end, [SEP] goes first
+        added = 0 if self._frame.cut_at_end else self.added(pair=pair is not None)  # a cut at the end removes the last [SEP] first
         limit = max(0, length - added)
         first = self.tokens(text, limit=limit)
         if pair is None:
@@ -170,19 +170,19 @@ class Tokenizer:
         second = self.tokens(pair, limit=limit)
         longer_keeps_more = self._frame.odd_to_longer and limit % 2 == 1
         for more in (LONGER * limit, None):
-            if longer_keeps_more and min(len(first), len(second)) > limit:  # which is the longer is not known yet
+            if longer_keeps_more and min(len(first), len(second)) > limit:  # the longer text is not known yet
                 first, second, limit = self.tokens(text, limit=more), self.tokens(pair, limit=more), more or limit
         return self.assembled(first, second, length=length)
 
     def assembled(self, first: Sequence[Token], second: Sequence[Token] | None = None, *, length: int) -> Encoding:
-        """Encode tokens that are cut already, as `encode` does.
+        """Encode tokens as `encode` does.
 
         Raises InputError when `length` is too short for the special tokens.
         """
         return encoding_from_tokens(first, second, frame=self._frame, length=length)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, without special tokens. Raises InputError for an id outside the vocabulary."""
+        """Return the text of token ids, without special tokens. Raises InputError for an id outside the vocabulary."""
         plain = [int(i) for i in ids]
         outside = [i for i in plain if not 0 <= i < self.vocab_size]
         if outside:
@@ -190,7 +190,7 @@ class Tokenizer:
         return self._backend.decode(plain)
 
     def piece(self, token_id: int) -> str:
-        """Piece of one id, as the vocabulary spells it ('▁' stands for a space)."""
+        """Return the piece of one id, as the vocabulary spells it ('▁' stands for a space)."""
         return self._backend.piece(int(token_id))
 
 

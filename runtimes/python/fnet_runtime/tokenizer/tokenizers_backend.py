@@ -1,4 +1,4 @@
-"""Tokens of a tokenizer.json, read with the `tokenizers` library; which of the two pipelines of FNet it is.
+"""Cut texts with a tokenizer.json and the `tokenizers` library, and recognise which of FNet's two pipelines the file holds.
 
 docs/tokenizer.md states the pipelines.
 """
@@ -11,7 +11,7 @@ from itertools import product
 from types import ModuleType
 from typing import Any
 
-from fnet_runtime.errors import BundleError, SessionError
+from fnet_runtime.errors import BundleError, LibraryError
 from fnet_runtime.install import install_line
 from fnet_runtime.tokenizer.encoding import SPECIAL_TOKENS, Span, Token
 from fnet_runtime.tokenizer.prefix import UNDERLINE, Reach, agreed, place_to_cut, reach_from_pieces
@@ -33,13 +33,13 @@ METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "alway
 
 
 class TokenizersBackend:
-    """A pipeline of the `tokenizers` library, its own truncation and padding switched off."""
+    """A pipeline of the `tokenizers` library, without its own truncation and padding."""
 
     def __init__(self, pipeline: bytes, flavour: str, *, name: str, importer: Importer = importlib.import_module) -> None:
         """Read a tokenizer.json; `name` is what errors call it.
 
-        Raises BundleError when it is none, is not of `flavour` or lacks one of FNet's special tokens, SessionError when the
-        library is not installed.
+        Raises BundleError for a file that is not a tokenizer.json, has another flavour or lacks one of FNet's special tokens, and
+        LibraryError when the library is not installed.
         """
         self._tokenizer, read = _opened(pipeline, name, importer)
         found = _flavour(read)
@@ -70,7 +70,7 @@ class TokenizersBackend:
         return [Token(token, span) for token, span in zip(encoding.ids, encoding.offsets, strict=True)]
 
     def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
-        """Cut the beginning of a longer text into tokens that are the longer text's, whatever follows; fewer where that is open."""
+        """Cut the beginning of a longer text into the tokens that the longer text has, whatever follows."""
         place = place_to_cut(beginning, self._added, self._reach.lookahead) if self._reach else None
         if self._reach is None or place is None:
             return []
@@ -79,14 +79,14 @@ class TokenizersBackend:
         certain = 0
         if self._in_words or self._reach.in_words:
             certain = max((i for i, token in enumerate(tokens) if self.piece(token.id).startswith(UNDERLINE)), default=0)
-        if certain < wanted <= len(tokens):  # the last word is longer than what can be read of it
+        if certain < wanted <= len(tokens):  # only a part of the last word can be read
             word = self._last_word(text)
             before = len(tokens) - len(self._tokenizer.model.tokenize(word))
             certain = max(certain, before + agreed(self._closed_pieces, word, self._reach.longest))
         return tokens[:certain]
 
     def _last_word(self, text: str) -> str:
-        """What the model is given last of a text that does not end with an added token: normalised, from its last underline."""
+        """Return the last word, normalised, of a text without an added token at its end: what follows the last underline."""
         added = re.compile("|".join(map(re.escape, sorted(self._added, key=len, reverse=True))))
         start = max((match.end() for match in added.finditer(text)), default=0) if self._added else 0
         normalised = str(self._tokenizer.normalizer.normalize_str(text[start:])).replace(" ", UNDERLINE)
@@ -96,21 +96,21 @@ class TokenizersBackend:
         return begun[begun.rfind(UNDERLINE) :]
 
     def _closed_pieces(self, word: str) -> list[tuple[int, Span]]:
-        """Pieces of a word, without those of unknown characters or of a piece at its end, which can go on."""
+        """Return the pieces of a word, without unknown characters or a piece at its end, which can grow."""
         pieces = [(piece.id, piece.offsets) for piece in self._tokenizer.model.tokenize(word)]
         return [piece for piece in pieces if piece[1] != pieces[-1][1]]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids of the vocabulary, without special tokens."""
+        """Return the text of ids of the vocabulary, without special tokens."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def piece(self, token_id: int) -> str:
-        """Piece of one id, as the vocabulary spells it."""
+        """Return the piece of one id, as the vocabulary spells it."""
         return str(self._tokenizer.id_to_token(token_id))
 
 
 def _reach(pipeline: dict[str, Any], added: list[str]) -> Reach | None:
-    """How far a character acts on the tokens before it; None where that is not known."""
+    """Return how far a character changes the tokens before it; None if that is not known."""
     model = pipeline["model"]
     pieces = list(model["vocab"]) if model["type"] == "BPE" else [piece for piece, _ in model["vocab"]]
     unknown = model.get("unk_token")
@@ -123,30 +123,30 @@ def _reach(pipeline: dict[str, Any], added: list[str]) -> Reach | None:
 
 
 def flavour_from_pipeline(pipeline: bytes, *, name: str, importer: Importer = importlib.import_module) -> str | None:
-    """Tell which transformers' FNet tokenizer a tokenizer.json is: `fnet-fast`, `fnet-v5`, or None for neither.
+    """Return which FNet tokenizer of transformers a tokenizer.json holds: `fnet-fast`, `fnet-v5`, or None for another.
 
-    Raises BundleError when it is no tokenizer.json at all, SessionError when the `tokenizers` library is not installed.
+    Raises BundleError for a file that is not a tokenizer.json, LibraryError when the `tokenizers` library is not installed.
     """
     return _flavour(_opened(pipeline, name, importer)[1])
 
 
 def _opened(pipeline: bytes, name: str, importer: Importer) -> tuple[Any, dict[str, Any]]:
-    """The library's tokenizer, and the pipeline in the library's own, present spelling."""
+    """Return the tokenizer of the library, and the pipeline as this version of the library spells it."""
     try:
         library = importer("tokenizers")
     except ImportError as error:
-        raise SessionError(
+        raise LibraryError(
             f"{name}: needs the library tokenizers, which cannot be imported; {install_line('tokenizers')}"
         ) from error
     try:
         tokenizer = library.Tokenizer.from_str(pipeline.decode("utf-8"))
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # the library raises plain Exception, and its panics are not even that
+    except BaseException as error:  # the library raises plain Exception, and its panics are not an Exception
         raise _unreadable(name, error) from error
     written, read = json.loads(pipeline), json.loads(tokenizer.to_str())
     for part in TYPED:
-        if _types(written.get(part)) != _types(read[part]):  # the library guesses what has no type that it knows
+        if _types(written.get(part)) != _types(read[part]):  # the library guesses the meaning of an unknown type
             raise _unreadable(name, f"unknown {part}")
     return tokenizer, read
 
@@ -156,7 +156,7 @@ def _unreadable(name: str, reason: object) -> BundleError:
 
 
 def _types(part: Any) -> list[Any]:
-    """The types of a part and of its steps."""
+    """Return the types of a part and of its steps."""
     if isinstance(part, dict):
         steps = (step for key, value in part.items() if key in STEPS for step in value)
         return [part.get("type"), *(types for step in steps for types in _types(step))]
@@ -188,7 +188,7 @@ def _flavour(pipeline: dict[str, Any]) -> str | None:
 
 
 def _is_described(model: dict[str, Any]) -> bool:
-    """Whether docs/tokenizer.md says what the model's options do."""
+    """Return whether docs/tokenizer.md describes the options of the model."""
     if model["type"] == "Unigram":
         return model["unk_id"] is not None
     options = ("dropout", "byte_fallback", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
@@ -204,7 +204,7 @@ def _is_described_decoder(decoder: dict[str, Any] | None) -> bool:
 
 
 def _template(processor: dict[str, Any]) -> tuple[str, str] | None:
-    """What a TemplateProcessing makes of one text and of two, such as `[CLS]:0 A:0 [SEP]:0`."""
+    """Return the frame that a TemplateProcessing puts around one text and around two, such as `[CLS]:0 A:0 [SEP]:0`."""
     if processor["type"] != "TemplateProcessing":
         return None
     single, pair = (
