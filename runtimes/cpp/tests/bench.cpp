@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "fnet/fnet.hpp"
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 using nlohmann::json;
 

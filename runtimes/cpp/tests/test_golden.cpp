@@ -1,9 +1,9 @@
 #include <cstring>
 #include <limits>
 
+#include "bundle/safetensors.h"
 #include "catch.h"
-#include "golden.h"
-#include "safetensors.h"
+#include "pipeline/golden.h"
 
 namespace {
 

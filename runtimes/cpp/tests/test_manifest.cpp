@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
+#include "bundle/manifest.h"
 #include "catch.h"
-#include "manifest.h"
 
 using Json = nlohmann::ordered_json;
 

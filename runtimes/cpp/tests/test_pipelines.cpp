@@ -2,8 +2,8 @@
 #include <functional>
 #include <thread>
 
-#include "bundle.h"
 #include "catch.h"
+#include "pipeline/open.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 #include <limits>
 
+#include "base/python_str.h"
 #include "catch.h"
-#include "python_str.h"
 
 using namespace fnet::python;
 

@@ -1,5 +1,5 @@
+#include "base/sha256.h"
 #include "catch.h"
-#include "sha256.h"
 
 static std::string hash(fnet::Sha256::AddBlocks way, const std::string& text, std::size_t part) {
   fnet::Sha256 sha256(way);

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "catch.h"
-#include "trt_session.h"
+#include "engine/tensorrt.h"
 
 namespace {
 

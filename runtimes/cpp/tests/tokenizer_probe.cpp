@@ -11,9 +11,9 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "backend.h"
-#include "python_str.h"
-#include "serde_json.h"
+#include "base/python_str.h"
+#include "json/serde.h"
+#include "tokenizer/backend.h"
 
 using nlohmann::json;
 

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/error.h"
+#include "base/files.h"
+#include "base/python_str.h"
 #include "ending.h"
-#include "error.h"
-#include "files.h"
-#include "python_str.h"
 
 namespace {
 

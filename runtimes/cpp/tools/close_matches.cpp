@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "python_str.h"
+#include "base/python_str.h"
 
 namespace {
 

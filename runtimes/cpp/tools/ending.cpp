@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "error.h"
-#include "files.h"
+#include "base/error.h"
+#include "base/files.h"
 
 void fail(const fnet::Error& error) {
   const bool no_device = error.code == fnet::Code::no_device;

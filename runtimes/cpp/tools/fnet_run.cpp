@@ -5,7 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "answer_text.h"
+#include "api/answer_text.h"
 #include "ending.h"
 #include "printer.h"
 #include "run_options.h"

@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 
-#include "manifest.h"
-#include "safetensors.h"
-#include "session.h"
+#include "bundle/manifest.h"
+#include "bundle/safetensors.h"
+#include "engine/session.h"
 
 namespace {
 

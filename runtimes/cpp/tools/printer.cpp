@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <iostream>
 
-#include "answer_text.h"
+#include "api/answer_text.h"
+#include "base/error.h"
 #include "ending.h"
-#include "error.h"
-#include "json_reader.h"
-#include "pipelines.h"
+#include "json/reader.h"
+#include "pipeline/tasks.h"
 
 namespace {
 

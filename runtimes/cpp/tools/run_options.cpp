@@ -6,10 +6,10 @@
 #include <iterator>
 #include <map>
 
+#include "base/files.h"
+#include "base/python_str.h"
 #include "close_matches.h"
 #include "ending.h"
-#include "files.h"
-#include "python_str.h"
 
 namespace {
 
