@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
 
-.PHONY: setup demo lint test golden bench cpp cpp-aarch64
+.PHONY: setup demo lint lint-cpp test golden bench cpp cpp-aarch64
 setup: .venv/installed
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
@@ -16,11 +16,15 @@ demo: setup
 	$(BIN)/fnet-export --task sequence-classification --target tensorrt --output bundle --force
 	$(BIN)/fnet-run bundle --runtime onnxruntime --file $(MAILS)/ham.txt --file $(MAILS)/spam.txt
 
-lint: setup
+lint: setup lint-cpp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# clang-format for every file, clang-tidy for those with uncommitted changes; `runtimes/cpp/scripts/lint.sh --all` checks every file.
+lint-cpp:
+	runtimes/cpp/scripts/lint.sh
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not aarch64'

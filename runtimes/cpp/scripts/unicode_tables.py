@@ -50,12 +50,11 @@ def tables() -> str:
 
 
 def python_tables() -> list[str]:
-    """What Python's str methods and `unicodedata` know of characters, as python_str.cpp needs it."""
+    """What Python's str methods and `unicodedata` know of characters, as python_characters.cpp needs it."""
     bare = {c: "".join(d for d in unicodedata.normalize("NFKD", c) if not unicodedata.combining(d)) for c in CHARACTERS}
     return [
         ranges("SPACES", filter(str.isspace, CHARACTERS)),
         ranges("DIGITS", filter(str.isdigit, CHARACTERS)),
-        ranges("PRINTABLE", filter(str.isprintable, CHARACTERS)),
         ranges("CASED", filter(ends_word, CHARACTERS)),
         ranges("SKIPPED", (c for c in CHARACTERS if ends_word("A" + c) and not ends_word(c))),
         mappings("LOWER", {c: c.lower() for c in CHARACTERS if c.lower() != c}),

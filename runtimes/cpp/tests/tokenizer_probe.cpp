@@ -11,7 +11,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "json/serde.h"
 #include "tokenizer/backend.h"
 
@@ -19,10 +19,7 @@ using nlohmann::json;
 
 namespace {
 
-std::u32string decoded(const std::string& text) {
-  fnet::python::Utf8Fault fault{};
-  return fnet::python::from_utf8(text, &fault);
-}
+std::u32string decoded(const std::string& text) { return fnet::from_utf8(text); }
 
 json answer(const fnet::Backend& backend, const json& request) {
   json made = json::array();

@@ -11,7 +11,7 @@
 
 void fail(const fnet::Error& error) {
   const bool no_device = error.code == fnet::Code::no_device;
-  std::cerr << "error: " << error.text << (no_device ? ". --runtime onnxruntime runs model.onnx on the CPU" : "") << "\n";
+  std::cerr << "error: " << error.text << (no_device ? ". Use --runtime onnxruntime to run model.onnx on the CPU" : "") << "\n";
   std::exit(no_device || error.code == fnet::Code::session ? NO_ENGINE : BAD_INPUT);
 }
 

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/facts.h"
 #include "fnet/fnet.h"
 #include "fnet/fnet.hpp"
 #include "pipeline/tasks.h"
@@ -14,7 +15,6 @@ struct fnet_pipeline {
 
 namespace {
 
-constexpr int DEFAULT_TOP_K = 5;
 constexpr const char* OUT_OF_MEMORY = "out of memory";
 
 // The text of this thread's last error, and what stands in for it when there is no memory for one.
@@ -65,8 +65,9 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
 fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, char** json) {
   return guarded([&] {
     if (json) *json = nullptr;
-    const bool seconds_missing = request && request->second_count && (!request->seconds ||
-        std::find(request->seconds, request->seconds + request->second_count, nullptr) != request->seconds + request->second_count);
+    const bool seconds_missing = request && request->second_count &&
+                                 (!request->seconds || std::find(request->seconds, request->seconds + request->second_count, nullptr) !=
+                                                           request->seconds + request->second_count);
     if (!pipeline || !request || !request->text || !json || seconds_missing)
       return kept(fnet::input_error("fnet_run: expected a pipeline, a request with a text and a place for the answer, found null"));
     fnet::Request asked{std::string(request->text, request->text_bytes)};
@@ -76,7 +77,7 @@ fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, c
       else if (seconds.size() == 1) asked.second = std::move(seconds[0]);
       else return kept(fnet::input_error("fnet_run: expected one second text; several are choices, of multiple-choice only"));
     }
-    const auto answers = pipeline->pipeline.answer_all({asked}, request->top_k ? request->top_k : DEFAULT_TOP_K);
+    const auto answers = pipeline->pipeline.answer_all({asked}, request->top_k ? request->top_k : fnet::DEFAULT_TOP_K);
     if (!answers) return kept(answers.error());
     const std::string text = fnet::json_from_answer(answers->front());
     *json = static_cast<char*>(std::malloc(text.size() + 1));

@@ -4,8 +4,8 @@
 #include <exception>
 #include <new>
 
-#include "pipeline/golden.h"
 #include "pipeline/open.h"
+#include "pipeline/self_test.h"
 
 namespace fnet {
 
@@ -27,9 +27,7 @@ auto guarded(Work work) -> decltype(work()) {
   }
 }
 
-Request request(const std::string& text, const std::optional<std::string>& pair) {
-  return pair ? Request{text, *pair} : Request{text};
-}
+Request request(const std::string& text, const std::optional<std::string>& pair) { return pair ? Request{text, *pair} : Request{text}; }
 
 std::vector<Request> requests(const std::vector<std::string>& texts) {
   std::vector<Request> made;
@@ -91,45 +89,45 @@ Result<std::vector<Result<AnyAnswer>>> Pipeline::answer_each(const std::vector<R
 }
 
 Result<std::vector<AnyAnswer>> Pipeline::answered(const char* wanted, std::vector<Request> requests, int top_k) const {
-  if (task() != wanted) return input_error(std::string("expected a bundle for ") + wanted + "; this one is for " + task());
+  if (task() != wanted) return input_error(std::string("expected a bundle for ") + wanted + "; found a bundle for " + task());
   return answer_all(requests, top_k);
 }
 
 Result<Classification> Pipeline::classify(const std::string& text, const std::optional<std::string>& pair) const {
-  return guarded([&] { return one_of<Classification>(answered("sequence-classification", {request(text, pair)})); });
+  return guarded([&] { return one_of<Classification>(answered(SEQUENCE_CLASSIFICATION, {request(text, pair)})); });
 }
 Result<TokenLabels> Pipeline::classify_tokens(const std::string& text) const {
-  return guarded([&] { return one_of<TokenLabels>(answered("token-classification", {{text}})); });
+  return guarded([&] { return one_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, {{text}})); });
 }
 Result<Answers> Pipeline::answer(const std::string& question, const std::string& context, int top_k) const {
-  return guarded([&] { return one_of<Answers>(answered("question-answering", {{question, context}}, top_k)); });
+  return guarded([&] { return one_of<Answers>(answered(QUESTION_ANSWERING, {{question, context}}, top_k)); });
 }
 Result<Fillers> Pipeline::fill_mask(const std::string& text, int top_k) const {
   return guarded([&] { return one_of<Fillers>(answered(MASKED_LM, {{text}}, top_k)); });
 }
 Result<Embedding> Pipeline::embed(const std::string& text, const std::optional<std::string>& pair) const {
-  return guarded([&] { return one_of<Embedding>(answered("feature-extraction", {request(text, pair)})); });
+  return guarded([&] { return one_of<Embedding>(answered(FEATURE_EXTRACTION, {request(text, pair)})); });
 }
 Result<NextSentence> Pipeline::next_sentence(const std::string& text, const std::string& second) const {
-  return guarded([&] { return one_of<NextSentence>(answered("next-sentence-prediction", {{text, second}})); });
+  return guarded([&] { return one_of<NextSentence>(answered(NEXT_SENTENCE_PREDICTION, {{text, second}})); });
 }
 Result<Choice> Pipeline::choose(const std::string& text, const std::vector<std::string>& choices) const {
   return guarded([&] { return one_of<Choice>(answered(MULTIPLE_CHOICE, {{text, choices}})); });
 }
 Result<Pretraining> Pipeline::pretraining(const std::string& text, const std::string& second, int top_k) const {
-  return guarded([&] { return one_of<Pretraining>(answered("pretraining", {{text, second}}, top_k)); });
+  return guarded([&] { return one_of<Pretraining>(answered(PRETRAINING, {{text, second}}, top_k)); });
 }
 Result<std::vector<Classification>> Pipeline::classify_all(const std::vector<std::string>& texts) const {
-  return guarded([&] { return all_of<Classification>(answered("sequence-classification", requests(texts))); });
+  return guarded([&] { return all_of<Classification>(answered(SEQUENCE_CLASSIFICATION, requests(texts))); });
 }
 Result<std::vector<TokenLabels>> Pipeline::classify_tokens_all(const std::vector<std::string>& texts) const {
-  return guarded([&] { return all_of<TokenLabels>(answered("token-classification", requests(texts))); });
+  return guarded([&] { return all_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, requests(texts))); });
 }
 Result<std::vector<Fillers>> Pipeline::fill_mask_all(const std::vector<std::string>& texts, int top_k) const {
   return guarded([&] { return all_of<Fillers>(answered(MASKED_LM, requests(texts), top_k)); });
 }
 Result<std::vector<Embedding>> Pipeline::embed_all(const std::vector<std::string>& texts) const {
-  return guarded([&] { return all_of<Embedding>(answered("feature-extraction", requests(texts))); });
+  return guarded([&] { return all_of<Embedding>(answered(FEATURE_EXTRACTION, requests(texts))); });
 }
 
 Result<std::vector<Check>> Pipeline::self_test() const {

@@ -1,11 +1,11 @@
 #include "base/files.h"
 
+#include <sys/stat.h>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <system_error>
-#include <sys/stat.h>
 #include <vector>
 
 #include "base/sha256.h"

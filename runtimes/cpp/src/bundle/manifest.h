@@ -9,16 +9,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/facts.h"
 #include "base/files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fnet {
-
-inline constexpr int64_t FORMAT_VERSION = 1;
-inline constexpr const char *MANIFEST = "manifest.json", *MODEL = "model.onnx", *MODEL_DATA = "model.onnx.data";
-inline constexpr const char *CONFIG = "config.json", *GOLDEN = "golden.safetensors", *TOKENIZER_CONFIG = "tokenizer_config.json";
-inline constexpr const char *BF16 = "bf16", *INT8 = "int8";
-inline constexpr const char *ATTENTION_MASK = "attention_mask", *POSITIONS = "masked_lm_positions";
 
 template <class T>
 using Named = std::vector<std::pair<std::string, T>>;  // a JSON object, in the file's order

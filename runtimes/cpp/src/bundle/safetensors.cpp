@@ -11,7 +11,8 @@ constexpr std::size_t PREFIX_BYTES = 8, ITEM_BYTES = 8;  // of I64 and F64
 
 // A length or offset. Throws Error.
 std::size_t size_of(const Json& value, const std::string& name) {
-  if (!value.is_number_unsigned()) throw bundle_error("tensor " + name + " has a size or offset of " + repr(value));
+  if (!value.is_number_unsigned())
+    throw bundle_error("tensor " + name + " has the size or offset " + shown(value) + "; expected an integer from 0");
   return value.get<std::size_t>();
 }
 
@@ -27,7 +28,7 @@ Entry entry_from_json(const std::string& name, const Json& value) {
     throw bundle_error("tensor " + name + " lacks dtype, shape or data_offsets");
   Entry entry{{name, {}, {}, {}}, size_of(value["data_offsets"][0], name), size_of(value["data_offsets"][1], name)};
   if (value["dtype"] != "I64" && value["dtype"] != "F64")
-    throw bundle_error("tensor " + name + " is of " + repr(value["dtype"]) + ", neither 'I64' nor 'F64'");
+    throw bundle_error("tensor " + name + " has the dtype " + shown(value["dtype"]) + "; expected \"I64\" or \"F64\"");
   entry.tensor.dtype = value["dtype"].get<std::string>();
   for (const Json& axis : value["shape"]) entry.tensor.shape.push_back(size_of(axis, name));
   return entry;
@@ -56,7 +57,7 @@ Result<SafeTensors> safetensors_from_bytes(std::string_view data) {
   const auto header = json_from_text(std::string(data.substr(0, length)));
   data.remove_prefix(length);
   if (!header) return header.error();
-  if (!header->is_object()) return bundle_error("its header is no object");
+  if (!header->is_object()) return bundle_error("its header is not an object");
   SafeTensors found;
   std::vector<Entry> entries;
   try {
@@ -65,16 +66,17 @@ Result<SafeTensors> safetensors_from_bytes(std::string_view data) {
         entries.push_back(entry_from_json(name, value));
         continue;
       }
-      if (!value.is_object()) return bundle_error("its metadata is no object");
+      if (!value.is_object()) return bundle_error("its metadata is not an object");
       for (const auto& [key, item] : value.items()) {
-        if (!item.is_string()) return bundle_error("its metadata has " + repr(item) + ", which is no string");
+        if (!item.is_string()) return bundle_error("its metadata has the value " + shown(item) + "; expected a string");
         found.metadata.emplace_back(key, item.get<std::string>());
       }
     }
   } catch (const Error& error) {
     return error;
   }
-  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return std::make_pair(a.begin, a.end) < std::make_pair(b.begin, b.end); });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry& a, const Entry& b) { return std::make_pair(a.begin, a.end) < std::make_pair(b.begin, b.end); });
   std::size_t end = 0;
   for (Entry& entry : entries) {
     if (entry.begin != end || entry.end < entry.begin || entry.end > data.size() || !fills(entry))
@@ -83,7 +85,8 @@ Result<SafeTensors> safetensors_from_bytes(std::string_view data) {
     end = entry.end;
     found.tensors.push_back(std::move(entry.tensor));
   }
-  if (end != data.size()) return bundle_error("tensors take " + std::to_string(end) + " bytes, " + std::to_string(data.size()) + " are there");
+  if (end != data.size())
+    return bundle_error("tensors take " + std::to_string(end) + " bytes, " + std::to_string(data.size()) + " are there");
   return found;
 }
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/array.h"
 #include "base/error.h"
-#include "engine/session.h"
 
 namespace fnet {
 

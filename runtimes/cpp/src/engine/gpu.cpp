@@ -4,10 +4,11 @@
 #include "base/library.h"
 #include "engine/gpu.h"
 
-#define FNET_CUDA_FUNCTIONS(X)                                                                                            \
-  X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaSetDevice) X(cudaDeviceGetAttribute) X(cudaStreamCreate)                \
-  X(cudaStreamSynchronize) X(cudaStreamDestroy) X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync) X(cudaStreamBeginCapture)    \
-  X(cudaStreamEndCapture) X(cudaGraphInstantiate) X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
+#define FNET_CUDA_FUNCTIONS(X)                                                                                                     \
+  X(cudaGetDeviceCount)                                                                                                            \
+  X(cudaGetErrorName) X(cudaSetDevice) X(cudaDeviceGetAttribute) X(cudaStreamCreate) X(cudaStreamSynchronize) X(cudaStreamDestroy) \
+      X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync) X(cudaStreamBeginCapture) X(cudaStreamEndCapture) X(cudaGraphInstantiate)       \
+          X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
 
 namespace fnet {
 namespace {
@@ -19,7 +20,7 @@ class CudaRuntime : public Cuda {
  public:
   // Whether the library has every function that is used.
   bool bind(void* library) {
-#define FNET_BIND(name) && (name##_ = reinterpret_cast<decltype(&::name)>(function_of(library, #name)))
+#define FNET_BIND(name) &&(name##_ = reinterpret_cast<decltype(&::name)>(function_of(library, #name)))
     return true FNET_CUDA_FUNCTIONS(FNET_BIND);
 #undef FNET_BIND
   }
@@ -27,8 +28,7 @@ class CudaRuntime : public Cuda {
   Result<int> device_count() const override {
     int count = 0;
     const cudaError_t code = cudaGetDeviceCount_(&count);
-    if (code != cudaSuccess)
-      return Error{Code::no_device, std::string(NO_GPU) + " (cudaGetDeviceCount: " + cudaGetErrorName_(code) + ")"};
+    if (code != cudaSuccess) return Error{Code::no_device, std::string(NO_GPU) + " (cudaGetDeviceCount: " + cudaGetErrorName_(code) + ")"};
     if (count < 1) return Error{Code::no_device, NO_GPU};
     return count;
   }
@@ -72,8 +72,7 @@ class CudaRuntime : public Cuda {
   Result<void*> end_capture(void* stream) const override {
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t made = nullptr;
-    if (const auto failed = fault("cudaStreamEndCapture", cudaStreamEndCapture_(static_cast<cudaStream_t>(stream), &graph)))
-      return *failed;
+    if (const auto failed = fault("cudaStreamEndCapture", cudaStreamEndCapture_(static_cast<cudaStream_t>(stream), &graph))) return *failed;
     const auto failed = fault("cudaGraphInstantiate", cudaGraphInstantiate_(&made, graph, 0));
     cudaGraphDestroy_(graph);
     if (failed) return *failed;
@@ -107,7 +106,8 @@ Result<std::shared_ptr<const Cuda>> cuda_from_library() {
   auto cuda = std::make_shared<CudaRuntime>();
   if (!cuda->bind(*library)) {
     return session_error(std::string("the library that was opened as CUDA's runtime lacks its functions; name the file of libcudart.so, "
-                                     "of CUDA 12 or 13, in ") + LIBRARY_VARIABLE);
+                                     "of CUDA 12 or 13, in ") +
+                         LIBRARY_VARIABLE);
   }
   return std::shared_ptr<const Cuda>(std::move(cuda));
 }

@@ -61,7 +61,9 @@ class Owned {
   explicit Owned(void(ORT_API_CALL* release)(T*)) : release_(release) {}
   Owned(Owned&& other) noexcept : release_(other.release_), value_(std::exchange(other.value_, nullptr)) {}
   Owned& operator=(Owned&&) = delete;
-  ~Owned() { if (value_) release_(value_); }
+  ~Owned() {
+    if (value_) release_(value_);
+  }
   T* get() const { return value_; }
   T** out() { return &value_; }
 
@@ -93,7 +95,8 @@ class OrtSession : public Session {
     if (OrtStatus* s = api_.CreateSessionOptions(options.out())) return s;
     if (OrtStatus* s = api_.SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_FATAL)) return s;
     // its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
-    if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers", "SkipLayerNormFusion")) return s;
+    if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers", "SkipLayerNormFusion"))
+      return s;
     if (threads > 0) {
       if (OrtStatus* s = api_.SetIntraOpNumThreads(options.get(), threads)) return s;
     }
@@ -170,8 +173,8 @@ class OrtSession : public Session {
     }
     std::vector<OrtValue*> values(output_names_.size());
     for (const std::string& name : output_names_) output_names.push_back(name.c_str());
-    OrtStatus* status = api_.Run(session_.get(), nullptr, input_names.data(), fed_values.data(), fed_values.size(),
-                                 output_names.data(), output_names.size(), values.data());
+    OrtStatus* status = api_.Run(session_.get(), nullptr, input_names.data(), fed_values.data(), fed_values.size(), output_names.data(),
+                                 output_names.size(), values.data());
     for (OrtValue* value : values) *found.emplace_back(api_.ReleaseValue).out() = value;
     if (status) return status;
     for (std::size_t i = 0; i < found.size(); ++i) {
@@ -214,8 +217,8 @@ Result<std::unique_ptr<Session>> ort_session(const std::string& model, const std
   if (!opened_library) return opened_library.error();
   auto session = std::make_unique<OrtSession>(*opened_library, inputs);
   if (OrtStatus* status = session->open(*opened_library, model, threads)) {
-    return session_error(model + ": ONNX Runtime " + opened_library->version + " cannot open it (" +
-                         text_of(*opened_library->api, status) + ")");
+    return session_error(model + ": ONNX Runtime " + opened_library->version + " cannot open it (" + text_of(*opened_library->api, status) +
+                         ")");
   }
   if (const auto fault = graph_fault(model, session->graph_inputs(), inputs)) return *fault;
   return std::unique_ptr<Session>(std::move(session));

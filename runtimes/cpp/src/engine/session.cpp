@@ -1,9 +1,10 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <map>
 
-#include "base/python_str.h"
-#include "json/reader.h"
+#include "base/words.h"
+#include "json/writer.h"
 
 namespace fnet {
 namespace {
@@ -12,24 +13,18 @@ std::string shown(const std::vector<Axis>& axes) {
   std::vector<std::string> words;
   for (const Axis& axis : axes) {
     const auto* name = std::get_if<std::string>(&axis);
-    words.push_back(name ? python::repr(*name) : std::to_string(std::get<int64_t>(axis)));
+    words.push_back(name ? quoted(*name) : std::to_string(std::get<int64_t>(axis)));
   }
   return "[" + joined(words) + "]";
 }
 
-std::string shown(const std::vector<std::size_t>& shape) {
-  std::vector<std::string> words;
-  for (const std::size_t n : shape) words.push_back(std::to_string(n));
-  return "[" + joined(words) + "]";
-}
+}  // namespace
 
 std::string shown(const std::vector<TensorInfo>& tensors) {
   std::vector<std::string> words;
   for (const TensorInfo& tensor : tensors) words.push_back(tensor.name + " " + tensor.dtype + shown(tensor.axes));
   return joined(words);
 }
-
-}  // namespace
 
 std::optional<Error> inputs_fault(const Inputs& inputs, const std::vector<TensorInfo>& expected) {
   std::vector<std::string> names, found;
@@ -38,7 +33,7 @@ std::optional<Error> inputs_fault(const Inputs& inputs, const std::vector<Tensor
   auto sorted = names;
   std::sort(sorted.begin(), sorted.end());
   if (sorted != found)
-    return input_error("expected the inputs " + joined(names) + "; found " + (found.empty() ? "none" : joined(found)));
+    return input_error("expected the inputs " + joined(names) + "; found " + (found.empty() ? "no inputs" : joined(found)));
   std::map<std::string, std::size_t> open_axes;
   for (const auto& tensor : expected) {
     const Ids& array = inputs.at(tensor.name);
@@ -50,7 +45,7 @@ std::optional<Error> inputs_fault(const Inputs& inputs, const std::vector<Tensor
       fits = fits && array.shape[i] == wanted && wanted > 0;
     }
     if (!fits) {
-      return input_error(tensor.name + ": expected the axes " + shown(tensor.axes) + ", none empty; found the shape " +
+      return input_error(tensor.name + ": expected the axes " + shown(tensor.axes) + ", each of length 1 or more; found the shape " +
                          shown(array.shape));
     }
   }
@@ -62,9 +57,8 @@ std::optional<Error> graph_fault(const std::string& model, std::vector<TensorInf
   const auto by_name = [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; };
   std::sort(found.begin(), found.end(), by_name);
   std::sort(expected.begin(), expected.end(), by_name);
-  const bool same = std::equal(found.begin(), found.end(), expected.begin(), expected.end(), [](const auto& a, const auto& b) {
-    return a.name == b.name && a.dtype == b.dtype && a.axes == b.axes;
-  });
+  const bool same = std::equal(found.begin(), found.end(), expected.begin(), expected.end(),
+                               [](const auto& a, const auto& b) { return a.name == b.name && a.dtype == b.dtype && a.axes == b.axes; });
   return same ? std::nullopt : std::optional(session_error(what));
 }
 

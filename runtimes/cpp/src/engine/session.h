@@ -2,29 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "bundle/manifest.h"
 
 namespace fnet {
-
-// Values in row-major order.
-template <class T>
-struct Array {
-  std::vector<std::size_t> shape;
-  std::vector<T> values;
-
-  // Values of one index of the first axis.
-  std::size_t row_size() const { return shape.empty() || shape[0] == 0 ? 0 : values.size() / shape[0]; }
-};
-using Ids = Array<int64_t>;
-using Floats = Array<float>;
-using Inputs = std::map<std::string, Ids>;
-using Outputs = std::map<std::string, Floats>;
 
 // The batch of a session that takes any; bounds the memory of long lists.
 inline constexpr AxisProfile ANY_BATCH{1, 8, 8};
@@ -41,6 +27,8 @@ class Session {
 // What is wrong with inputs: a missing or unknown name, another rank, a fixed axis of another length, or an open one that is empty
 // or differs between inputs.
 std::optional<Error> inputs_fault(const Inputs& inputs, const std::vector<TensorInfo>& expected);
+// Tensors in an error, such as input_ids int64["batch_size", 512].
+std::string shown(const std::vector<TensorInfo>& tensors);
 // A session error unless an opened graph has just the inputs that the manifest says, in any order.
 std::optional<Error> graph_fault(const std::string& model, std::vector<TensorInfo> found, std::vector<TensorInfo> expected);
 

@@ -5,14 +5,14 @@
 #include <mutex>
 #include <new>
 
+#include "base/facts.h"
 #include "base/files.h"
-#include "base/python_str.h"
-#include "json/reader.h"
+
+#include "base/words.h"
 
 namespace fnet {
 namespace {
 
-constexpr const char* BATCH = "batch_size";
 using Shapes = std::map<std::string, std::vector<std::size_t>>;
 
 const AxisProfile* profile_of(const EngineInfo& info, const std::string& axis) {
@@ -20,12 +20,6 @@ const AxisProfile* profile_of(const EngineInfo& info, const std::string& axis) {
     if (name == axis) return &profile;
   }
   return nullptr;
-}
-
-std::string shown(const std::vector<std::size_t>& shape) {
-  std::vector<std::string> words;
-  for (const std::size_t n : shape) words.push_back(std::to_string(n));
-  return "[" + joined(words) + "]";
 }
 
 // One execution context, and the stream and device buffers that it works with. For one caller at a time, on the session's GPU.
@@ -44,7 +38,7 @@ class Lane {
 
   std::optional<Error> open() {
     context_ = engine_.context();
-    if (!context_) return session_error("no execution context, mostly for want of GPU memory: " + engine_.said());
+    if (!context_) return session_error("could not create an execution context; usually the GPU is out of memory: " + engine_.said());
     auto made = cuda_.stream();
     if (!made) return made.error();
     stream_ = *made;
@@ -157,10 +151,15 @@ class Lane {
 
 class TrtSession : public Session {
  public:
-  TrtSession(std::shared_ptr<const Cuda> cuda, std::unique_ptr<TrtEngine> engine, const EngineInfo& info,
-             std::vector<TensorInfo> inputs, std::vector<std::string> outputs, const TrtOptions& options)
-      : cuda_(std::move(cuda)), engine_(std::move(engine)), info_(info), inputs_(std::move(inputs)), outputs_(std::move(outputs)),
-        options_(options), most_(options.contexts) {}
+  TrtSession(std::shared_ptr<const Cuda> cuda, std::unique_ptr<TrtEngine> engine, const EngineInfo& info, std::vector<TensorInfo> inputs,
+             std::vector<std::string> outputs, const TrtOptions& options)
+      : cuda_(std::move(cuda)),
+        engine_(std::move(engine)),
+        info_(info),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)),
+        options_(options),
+        most_(options.contexts) {}
   ~TrtSession() override { cuda_->use(options_.device); }  // for what the lanes free
 
   AxisProfile batch() const override {

@@ -7,8 +7,8 @@
 #include <mutex>
 
 #include "base/library.h"
+#include "base/words.h"
 #include "engine/tensorrt_library.h"
-#include "json/reader.h"
 
 namespace fnet {
 namespace {
@@ -37,7 +37,7 @@ class Log : public nvinfer1::ILogger {
   }
   std::string said() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return errors_.empty() ? "it gave no reason" : joined({errors_.begin(), errors_.end()}, "; ");
+    return errors_.empty() ? "it gave no reason" : joined(errors_, "; ");
   }
 
  private:
@@ -69,9 +69,7 @@ class Context : public TrtContext {
     std::copy(shape.begin(), shape.end(), dims.d);
     return context_->setInputShape(input.c_str(), dims);
   }
-  std::vector<int64_t> shape(const std::string& output) const override {
-    return axes_from_dims(context_->getTensorShape(output.c_str()));
-  }
+  std::vector<int64_t> shape(const std::string& output) const override { return axes_from_dims(context_->getTensorShape(output.c_str())); }
   bool set_address(const std::string& tensor, void* address) override { return context_->setTensorAddress(tensor.c_str(), address); }
   bool enqueue(void* stream) override { return context_->enqueueV3(static_cast<cudaStream_t>(stream)); }
 
@@ -111,8 +109,7 @@ class Engine : public TrtEngine {
 
 Result<TrtLibrary> opened(const std::string& file) {
   const std::string name = LIBRARY;
-  const auto library =
-      library_from_names(PRODUCT, file, LIBRARY_VARIABLE, {name + "." + std::to_string(NV_TENSORRT_MAJOR), name});
+  const auto library = library_from_names(PRODUCT, file, LIBRARY_VARIABLE, {name + "." + std::to_string(NV_TENSORRT_MAJOR), name});
   if (!library) return library.error();
   const auto create = reinterpret_cast<decltype(&::createInferRuntime_INTERNAL)>(function_of(*library, "createInferRuntime_INTERNAL"));
   using Number = decltype(&::getInferLibMajorVersion);

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <string_view>
 
-#include "base/python_str.h"
 #include "json/builder.h"
 
 namespace fnet {
 namespace {
 
-constexpr std::size_t DEEPEST = 512;
+constexpr std::size_t DEEPEST = 512, LONGEST_SHOWN = 200;
 constexpr const char* BYTE_ORDER_MARK = "\xEF\xBB\xBF";  // which nlohmann's parser skips
 
 // Keeps the order of keys. Its objects are vectors, which would look at every key before they add one.
@@ -26,7 +25,7 @@ class Builder final : public JsonBuilder<Json> {
     std::vector<std::string_view> keys;
     for (const auto& [key, value] : object) keys.push_back(key);
     std::sort(keys.begin(), keys.end());
-    return std::adjacent_find(keys.begin(), keys.end()) == keys.end() || fail("a key stands twice");
+    return std::adjacent_find(keys.begin(), keys.end()) == keys.end() || fail("duplicate key");
   }
 };
 
@@ -39,44 +38,12 @@ Result<Json> json_from_text(const std::string& text) {
   return std::move(builder.made);
 }
 
-std::string repr(const Json& value) {
-  switch (value.type()) {
-    case Json::value_t::null: return "None";
-    case Json::value_t::boolean: return value.get<bool>() ? "True" : "False";
-    case Json::value_t::string: return python::repr(value.get<std::string>());
-    case Json::value_t::number_float: return python::repr(value.get<double>());
-    case Json::value_t::array:
-    case Json::value_t::object: {
-      std::vector<std::string> items;
-      for (const auto& [key, item] : value.items()) items.push_back((value.is_object() ? python::repr(key) + ": " : "") + repr(item));
-      return (value.is_object() ? "{" : "[") + joined(items) + (value.is_object() ? "}" : "]");
-    }
-    default: return value.dump();
-  }
-}
-
-std::string repr(const std::vector<std::string>& words) {
-  std::vector<std::string> items;
-  for (const auto& word : words) items.push_back(python::repr(word));
-  return "[" + joined(items) + "]";
-}
-
-std::string type_name(const Json& value) {
-  switch (value.type()) {
-    case Json::value_t::null: return "NoneType";
-    case Json::value_t::boolean: return "bool";
-    case Json::value_t::string: return "str";
-    case Json::value_t::number_float: return "float";
-    case Json::value_t::array: return "list";
-    case Json::value_t::object: return "dict";
-    default: return "int";
-  }
-}
-
-std::string joined(const std::vector<std::string>& words, const std::string& between) {
-  std::string text;
-  for (std::size_t i = 0; i < words.size(); ++i) text += (i ? between : "") + words[i];
-  return text;
+std::string shown(const Json& value) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (text.size() <= LONGEST_SHOWN) return text;
+  std::size_t end = LONGEST_SHOWN;
+  while ((text[end] & 0xC0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end) + "...";
 }
 
 }  // namespace fnet

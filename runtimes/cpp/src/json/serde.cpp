@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "json/builder.h"
 
 namespace fnet {
@@ -79,9 +79,9 @@ class Builder final : public JsonBuilder<json> {
 }  // namespace
 
 Result<json> json_as_serde(const std::string& text) {
-  python::Utf8Fault fault{};
-  (void)python::from_utf8(text, &fault);
-  if (fault.byte != std::string::npos) return bundle_error("not UTF-8 at byte " + std::to_string(fault.byte));
+  std::size_t fault = 0;
+  from_utf8(text, &fault);
+  if (fault != text.npos) return bundle_error("not UTF-8 at byte " + std::to_string(fault));
   Builder builder;
   try {
     if (!json::sax_parse(text, &builder)) return bundle_error(builder.fault);

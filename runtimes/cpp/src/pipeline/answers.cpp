@@ -5,14 +5,13 @@
 #include <map>
 #include <numeric>
 
-#include "base/numbers.h"
-#include "base/python_str.h"
+#include "base/utf8.h"
+#include "pipeline/scores.h"
 #include "pipeline/tasks.h"
+#include "tokenizer/python_characters.h"
 
 namespace fnet {
 namespace {
-
-constexpr std::size_t MAX_ANSWER_TOKENS = 30;
 
 // Values of one index of the first axis.
 const float* row(const Floats& array, std::size_t index) { return array.values.data() + index * array.row_size(); }
@@ -42,7 +41,7 @@ std::size_t greatest(const std::vector<double>& scores) {
   return best;
 }
 
-std::string part_of(const std::u32string& text, Span span) { return python::to_utf8(text.substr(span.begin, span.end - span.begin)); }
+std::string part_of(const std::u32string& text, Span span) { return to_utf8(text.substr(span.begin, span.end - span.begin)); }
 
 // A span without the white space at its ends: a word's piece covers the space before it.
 Span trimmed(const std::u32string& text, Span span) {
@@ -53,12 +52,11 @@ Span trimmed(const std::u32string& text, Span span) {
 
 // The text with a piece in place of a span.
 std::string filled(const std::u32string& text, Span span, const std::string& piece) {
-  python::Utf8Fault fault{};
-  std::u32string word = python::from_utf8(piece, &fault);
+  std::u32string word = from_utf8(piece);
   const bool spaced = !word.empty() && word[0] == U'▁' && span.begin > 0 && !python::is_space(text[span.begin - 1]);
   std::replace(word.begin(), word.end(), U'▁', U' ');
   const Span kept = trimmed(word, {0, word.size()});
-  return python::to_utf8(text.substr(0, span.begin)) + (spaced ? " " : "") + part_of(word, kept) + python::to_utf8(text.substr(span.end));
+  return to_utf8(text.substr(0, span.begin)) + (spaced ? " " : "") + part_of(word, kept) + to_utf8(text.substr(span.end));
 }
 
 // Fillers of every mask; `logits`, float[row, token, vocab], has a row of every token or rows of the masks in order.
@@ -101,10 +99,8 @@ Result<AnyAnswer> embedding(const Model&, const Asked& asked, const Outputs& out
   const auto used = static_cast<std::size_t>(std::accumulate(mask.begin(), mask.end(), int64_t{0}));
   const Floats &tokens = outputs.at("last_hidden_state"), &pooled = outputs.at("pooler_output");
   const std::size_t hidden = tokens.shape.back();
-  return AnyAnswer(Embedding{hidden,
-                             {row(tokens, 0), row(tokens, 0) + used * hidden},
-                             {row(pooled, 0), row(pooled, 0) + pooled.row_size()},
-                             asked.truncated()});
+  return AnyAnswer(Embedding{
+      hidden, {row(tokens, 0), row(tokens, 0) + used * hidden}, {row(pooled, 0), row(pooled, 0) + pooled.row_size()}, asked.truncated()});
 }
 
 Result<AnyAnswer> pretraining_answer(const Model& model, const Asked& asked, const Outputs& outputs) {
@@ -139,7 +135,7 @@ Result<AnyAnswer> choice(const Model&, const Asked& asked, const Outputs& output
   auto scores = softmax(row(logits, 0), logits.row_size());
   const std::size_t best = greatest(scores);
   const double score = scores[best];
-  return AnyAnswer(Choice{best, python::to_utf8(std::get<Texts>(asked.second)[best]), score, std::move(scores), asked.truncated()});
+  return AnyAnswer(Choice{best, to_utf8(std::get<Texts>(asked.second)[best]), score, std::move(scores), asked.truncated()});
 }
 
 Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Outputs& outputs) {

@@ -61,7 +61,7 @@ Inputs inputs_from_asked(const TaskPipeline& task, const Model& model, const std
       }
     }
     array.shape = {rows, width};
-    if (task.choices) array.shape = {asked.size(), rows / asked.size(), width};
+    if (task.facts.choices) array.shape = {asked.size(), rows / asked.size(), width};
   }
   return inputs;
 }
@@ -69,7 +69,7 @@ Inputs inputs_from_asked(const TaskPipeline& task, const Model& model, const std
 // A session error unless every output has the axes that its task reads.
 std::optional<Error> outputs_fault(const TaskPipeline& task, const Model& model, const Asked& asked, const Outputs& outputs) {
   const auto& first = asked.encodings[0];
-  for (const auto& [name, axes] : task.outputs) {
+  for (const auto& [name, axes] : task.outputs()) {
     const auto output = outputs.find(name);
     const auto* shape = output == outputs.end() ? nullptr : &output->second.shape;
     bool fits = shape && shape->size() == std::strlen(axes);
@@ -81,22 +81,22 @@ std::optional<Error> outputs_fault(const TaskPipeline& task, const Model& model,
              : axes[i] == 'l' ? found == model.manifest.labels.size()
                               : found > 0;
     }
-    if (!fits) return session_error(std::string(name) + ": the graph's output has other axes than " + model.manifest.task + " has");
+    if (!fits)
+      return session_error(std::string(name) + ": expected the axes of " + model.manifest.task + "; the graph's output has other axes");
   }
   return std::nullopt;
 }
 
 using EachAnswer = std::vector<Result<AnyAnswer>>;
 
-Result<EachAnswer> answers_of_batch(const TaskPipeline& task, const Model& model, const Session& session,
-                                    const std::vector<Asked>& asked) {
+Result<EachAnswer> answers_of_batch(const TaskPipeline& task, const Model& model, const Session& session, const std::vector<Asked>& asked) {
   const auto outputs = run_in_batches(session, inputs_from_asked(task, model, asked));
   if (!outputs) return outputs.error();
   if (const auto fault = outputs_fault(task, model, asked[0], *outputs)) return *fault;
   EachAnswer answers;
   std::size_t start = 0;
   for (const Asked& one : asked) {
-    const std::size_t rows = task.choices ? 1 : one.encodings.size();
+    const std::size_t rows = task.facts.choices ? 1 : one.encodings.size();
     Outputs own;
     for (const auto& [name, array] : *outputs) {
       const std::size_t width = array.row_size();
@@ -119,8 +119,8 @@ Result<EachAnswer> answers_from_asked(const Bundle& bundle, std::vector<Asked> a
     std::size_t rows = 0;
     for (; i < asked.size() && rows < static_cast<std::size_t>(session->batch().max); ++i) {
       const std::size_t own = asked[i].encodings.size();
-      if (task->choices && !waiting.empty() && waiting[0].encodings.size() != own) break;
-      rows += task->choices ? 1 : own;
+      if (task->facts.choices && !waiting.empty() && waiting[0].encodings.size() != own) break;
+      rows += task->facts.choices ? 1 : own;
       waiting.push_back(std::move(asked[i]));
     }
     auto found = answers_of_batch(*task, model, *session, waiting);

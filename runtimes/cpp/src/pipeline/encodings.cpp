@@ -6,8 +6,6 @@
 namespace fnet {
 namespace {
 
-constexpr std::size_t WINDOW_OVERLAP = 128;  // tokens that neighbouring windows share, where the length allows it
-
 std::size_t length_of(const Model& model) { return static_cast<std::size_t>(model.manifest.sequence_length); }
 
 Error question_fault(const std::string& taken) {
@@ -23,14 +21,13 @@ Result<std::vector<Encoding>> encoded(const Model& model, const std::u32string& 
 }  // namespace
 
 Result<std::vector<Encoding>> encode_single(const Model& model, const Asked& asked) {
-  if (!std::holds_alternative<std::monostate>(asked.second))
-    return input_error(model.manifest.task + ": takes one text; found a pair as well");
+  if (!std::holds_alternative<std::monostate>(asked.second)) return input_error(model.manifest.task + ": expected one text, found a pair");
   return encoded(model, asked.text, nullptr);
 }
 
 Result<std::vector<Encoding>> encode_single_or_pair(const Model& model, const Asked& asked) {
   if (std::holds_alternative<Texts>(asked.second))
-    return input_error(model.manifest.task + ": expected the second text as a str, found list");
+    return input_error(model.manifest.task + ": expected the second text as one text, found a list");
   return encoded(model, asked.text, std::get_if<std::u32string>(&asked.second));
 }
 
@@ -56,15 +53,16 @@ Result<std::vector<Encoding>> encode_masked(const Model& model, const Asked& ask
 
 Result<std::vector<Encoding>> encode_pair(const Model& model, const Asked& asked) {
   if (std::holds_alternative<std::monostate>(asked.second))
-    return input_error(model.manifest.task + ": the task needs a second text; give it as pair (fnet-run: --pair)");
+    return input_error(model.manifest.task + ": expected a second text; give it as pair (fnet-run: --pair)");
   if (std::holds_alternative<Texts>(asked.second))
-    return input_error(model.manifest.task + ": expected one second text (pair), found list");
+    return input_error(model.manifest.task + ": expected the second text (pair) as one text, found a list");
   return encode_single_or_pair(model, asked);
 }
 
 Result<std::vector<Encoding>> encode_choices(const Model& model, const Asked& asked) {
   const auto* choices = std::get_if<Texts>(&asked.second);
-  if (!choices || choices->empty()) return input_error("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)");
+  if (!choices || choices->empty())
+    return input_error("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)");
   std::vector<Encoding> encodings;
   for (const auto& choice : *choices) {
     auto encoding = model.tokenizer.encode(asked.text, &choice, length_of(model));
@@ -78,8 +76,8 @@ Result<std::vector<Encoding>> encode_choices(const Model& model, const Asked& as
 Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& asked) {
   const auto* second = std::get_if<std::u32string>(&asked.second);
   if (std::holds_alternative<std::monostate>(asked.second))
-    return input_error("question-answering: the task needs a context; give it as pair (fnet-run: --pair)");
-  if (!second) return input_error("question-answering: expected the context (pair) as a text, found list");
+    return input_error("question-answering: expected a context; give it as pair (fnet-run: --pair)");
+  if (!second) return input_error("question-answering: expected the context (pair) as one text, found a list");
   const std::size_t length = length_of(model);
   const auto question = model.tokenizer.first_tokens(asked.text, length);
   if (!question) return question.error();

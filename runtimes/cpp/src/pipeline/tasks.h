@@ -12,7 +12,6 @@
 
 namespace fnet {
 
-inline constexpr const char *MASKED_LM = "masked-lm", *MULTIPLE_CHOICE = "multiple-choice";
 inline constexpr const char *MULTI_LABEL = "multi_label_classification", *REGRESSION = "regression";
 
 // An opened bundle without its engine.
@@ -39,18 +38,13 @@ struct Asked {
   }
 };
 
-// An output, and a letter for each of its axes: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any.
-struct OutputAxes {
-  const char *name, *axes;
-};
-
-// With `choices`, a request is one row of them; `labelled` tells that the manifest names the last axis of the logits.
 struct TaskPipeline {
-  const char* name;
+  const TaskFacts& facts;
+  // The outputs that the task reads.
+  std::vector<OutputAxes> outputs() const { return {facts.outputs, facts.outputs + (facts.outputs[1].name ? 2 : 1)}; }
+
   Result<std::vector<Encoding>> (*encode)(const Model&, const Asked&);
   Result<AnyAnswer> (*answer)(const Model&, const Asked&, const Outputs&);
-  std::vector<OutputAxes> outputs;
-  bool labelled = false, choices = false;
 };
 
 // Null for a task that is not known.

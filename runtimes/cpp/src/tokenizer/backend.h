@@ -8,11 +8,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/facts.h"
 
 namespace fnet {
-
-inline constexpr const char *UNK = "<unk>", *PAD = "<pad>", *CLS = "[CLS]", *SEP = "[SEP]", *MASK = "[MASK]";
-inline constexpr const char* SPECIAL_TOKENS[] = {UNK, PAD, CLS, SEP, MASK};
 
 // One token: its id and the half-open span of code points that it covers in the text it was cut from.
 struct Token {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "tokenizer/unicode.h"
 
 namespace fnet {
@@ -57,9 +57,7 @@ Result<Charsmap> Charsmap::from_bytes(const std::string& bytes) {
   map.units_.reserve(size / 4);
   for (std::size_t at = 4; at < 4 + size; at += 4) map.units_.push_back(little_endian(bytes, at));
   map.texts_ = bytes.substr(4 + size);
-  python::Utf8Fault fault{};
-  (void)python::from_utf8(map.texts_, &fault);
-  if (fault.byte != std::string::npos) return bundle_error("precompiled_charsmap holds text that is not UTF-8");
+  if (!is_utf8(map.texts_)) return bundle_error("precompiled_charsmap holds text that is not UTF-8");
   return map;
 }
 
@@ -114,23 +112,20 @@ std::size_t Charsmap::longest(std::string_view bytes, std::u32string& made) cons
     return true;
   });
   if (!text) return 0;
-  python::Utf8Fault fault{};
-  made = python::from_utf8(text, &fault);
+  made = from_utf8(text);
   return longest;
 }
 
 bool Charsmap::replacement(std::string_view key, std::u32string& made) const {
   bool is_text = false;
   prefixes(key, [&](std::size_t, const char* text) {
-    python::Utf8Fault fault{};
-    if (text) made = python::from_utf8(text, &fault), is_text = fault.byte == std::string::npos;
+    if (text) made = from_utf8(text), is_text = is_utf8(text);
     return false;
   });
   return is_text;
 }
 
-bool Charsmap::append_replaced(std::string_view key, std::size_t count, std::vector<Change>& changes,
-                               std::u32string& scratch) const {
+bool Charsmap::append_replaced(std::string_view key, std::size_t count, std::vector<Change>& changes, std::u32string& scratch) const {
   if (!replacement(key, scratch)) return false;
   for (std::size_t i = 0; i < scratch.size(); ++i) changes.push_back({scratch[i], i < count ? 0 : 1});
   if (scratch.size() < count && !changes.empty()) changes.back().change -= static_cast<int>(count - scratch.size());
@@ -147,14 +142,14 @@ void Charsmap::apply(AlignedText& text) const {
   for (std::size_t begin = 0, end; begin < characters.size(); begin = end) {
     end = unicode::cluster_end(characters, begin);
     key.clear();
-    for (std::size_t i = begin; i < end && key.size() < SHORT_CLUSTER; ++i) python::append_utf8(key, characters[i]);
+    for (std::size_t i = begin; i < end && key.size() < SHORT_CLUSTER; ++i) append_utf8(key, characters[i]);
     if (key.size() < SHORT_CLUSTER && append_replaced(key, end - begin, changes, scratch)) {
       replaced = true;
       continue;
     }
     for (std::size_t i = begin; i < end; ++i) {
       key.clear();
-      python::append_utf8(key, characters[i]);
+      append_utf8(key, characters[i]);
       if (append_replaced(key, 1, changes, scratch)) {
         replaced = true;
       } else {

@@ -9,13 +9,13 @@ Result<Encoding> encoding_from_tokens(const std::vector<Token>& first, const std
                                       std::size_t length) {
   const std::size_t added = frame.added(second != nullptr);
   if (length < 1 || length < added) {
-    return input_error("sequence length " + std::to_string(length) + " is too short: [CLS] and [SEP] alone take " +
-                       std::to_string(added) + " tokens");
+    return input_error("sequence length " + std::to_string(length) + " is too short: [CLS] and [SEP] alone take " + std::to_string(added) +
+                       " tokens");
   }
   const std::size_t whole_second = second ? second->size() : 0;
-  const auto [kept_first, kept_second] =
-      frame.cut_at_end ? std::make_pair(std::min(first.size(), length), std::min(whole_second, length))
-                       : truncated_lengths(first.size(), whole_second, length - added, frame.odd_to_longer);
+  const auto [kept_first, kept_second] = frame.cut_at_end
+                                             ? std::make_pair(std::min(first.size(), length), std::min(whole_second, length))
+                                             : truncated_lengths(first.size(), whole_second, length - added, frame.odd_to_longer);
   Encoding encoding;
   const auto put = [&](int64_t id, int64_t type, Span span, int segment) {
     encoding.input_ids.push_back(id);

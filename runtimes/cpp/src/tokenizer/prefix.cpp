@@ -2,7 +2,7 @@
 
 #include <iterator>
 
-#include "base/python_str.h"
+#include "tokenizer/python_characters.h"
 
 namespace fnet {
 namespace {
@@ -11,8 +11,8 @@ constexpr char32_t UNDERLINE = U'\u2581';
 constexpr std::size_t STEPS_BACK = 4096;  // characters that are searched for a place to cut
 
 // Characters of combining class 0, two of which never are one grapheme cluster (but for CR LF).
-constexpr char32_t SINGLE[][2] = {{0, 0x7F}, {0xC0, 0x2AF}, {0x3A3, 0x3FF}, {0x400, 0x481}, {0x5D0, 0x5EA},
-                                  {0x620, 0x64A}, {0x904, 0x939}, {0x3001, 0x3003}, {0x3041, 0x3096}, {0x30A1, 0x30FA},
+constexpr char32_t SINGLE[][2] = {{0, 0x7F},        {0xC0, 0x2AF},    {0x3A3, 0x3FF},   {0x400, 0x481},   {0x5D0, 0x5EA},
+                                  {0x620, 0x64A},   {0x904, 0x939},   {0x3001, 0x3003}, {0x3041, 0x3096}, {0x30A1, 0x30FA},
                                   {0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xFF01, 0xFF5E}};
 
 bool is_single(char32_t c) {

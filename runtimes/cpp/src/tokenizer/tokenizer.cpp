@@ -3,27 +3,19 @@
 #include <algorithm>
 
 #include "base/files.h"
-#include "base/python_str.h"
+#include "base/utf8.h"
+#include "base/words.h"
+#include "json/writer.h"
 
 namespace fnet {
 namespace {
 
-// What sets one kind of tokenizer apart: the file it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame).
-struct Flavour {
-  const char *name, *file;
-  bool adds_special, odd_to_longer, cut_at_end;
-};
-const Flavour FLAVOURS[] = {
-    {F_NET, SPIECE, true, false, true},         {RAW, SPIECE, true, false, false},          {SLOW, SPIECE, true, false, false},
-    {FAST, TOKENIZER_JSON, true, true, false}, {V5, TOKENIZER_JSON, false, true, false}};
+// FIRST_CHARACTERS and so on: of a long text whose first tokens are wanted, so many characters are read first; then, while they do not
+// suffice, GROWTH times as many. A text up to WHOLE times as long as that is read whole. To find the longer of two texts, LONGER times as
+// many tokens are cut before both are read whole.
 
-// Of a long text whose first tokens are wanted, so many characters are read first; then, while they do not suffice, GROWTH times as many.
-// A text up to WHOLE times as long as that is read whole. To find the longer of two texts, LONGER times as many tokens are cut before both
-// are read whole.
-constexpr std::size_t FIRST_CHARACTERS = 512, CHARACTERS_PER_TOKEN = 8, GROWTH = 4, WHOLE = 2, LONGER = 8;
-
-const Flavour* flavour_from_name(const std::string& name) {
-  for (const Flavour& flavour : FLAVOURS) {
+const FlavourFacts* flavour_from_name(const std::string& name) {
+  for (const FlavourFacts& flavour : FLAVOURS) {
     if (name == flavour.name) return &flavour;
   }
   return nullptr;
@@ -35,19 +27,19 @@ const char* TokenizerOptions::file() const { return flavour_from_name(flavour)->
 
 std::optional<Error> TokenizerOptions::fault() const {
   if (!flavour_from_name(flavour)) {
-    std::string names;
-    for (const Flavour& known : FLAVOURS) names += (names.empty() ? "" : ", ") + std::string(known.name);
-    return input_error("unknown tokenizer flavour " + python::repr(flavour) + "; expected one of " + names);
+    std::vector<std::string> names;
+    for (const FlavourFacts& known : FLAVOURS) names.emplace_back(known.name);
+    return input_error("flavour: expected one of " + joined(names) + "; found " + quoted(flavour));
   }
   if (flavour != SLOW && (rules.do_lower_case || !rules.keep_accents || !rules.remove_space)) {
-    return input_error("do_lower_case, keep_accents and remove_space: " + flavour +
-                       " has no such choice; expected false, true, true");
+    return input_error("do_lower_case, keep_accents and remove_space: expected false, true and true for " + flavour +
+                       ", which does not have these options");
   }
   return std::nullopt;
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Backend> backend, const TokenizerOptions& options) : backend_(std::move(backend)) {
-  const Flavour& flavour = *flavour_from_name(options.flavour);
+  const FlavourFacts& flavour = *flavour_from_name(options.flavour);
   frame_ = {backend_->special_id(PAD), {}, {}, flavour.odd_to_longer, flavour.cut_at_end};
   if (flavour.adds_special) frame_.cls = backend_->special_id(CLS), frame_.sep = backend_->special_id(SEP);
   mask_ = backend_->special_id(MASK);
@@ -106,19 +98,17 @@ Result<Encoding> Tokenizer::assembled(const std::vector<Token>& first, const std
 Result<std::string> Tokenizer::decode(const std::vector<int32_t>& ids) const {
   for (const int32_t id : ids) {
     if (id < 0 || id >= vocab_size()) {
-      return input_error("token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size()) +
-                         " pieces");
+      return input_error("token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size()) + " pieces");
     }
   }
   return backend_->decode(ids);
 }
 
 Result<std::u32string> text_from_utf8(const std::string& bytes) {
-  python::Utf8Fault fault{};
-  auto text = python::from_utf8(bytes, &fault);
-  if (fault.byte == bytes.npos) return text;
-  return input_error("the text is not valid Unicode: lone surrogate at character " + std::to_string(fault.character) +
-                     "; decode it as UTF-8 first");
+  std::size_t fault = 0;
+  auto text = from_utf8(bytes, &fault);
+  if (fault == bytes.npos) return text;
+  return input_error("the text is not UTF-8 (byte " + std::to_string(fault) + "); convert it to UTF-8 first");
 }
 
 }  // namespace fnet

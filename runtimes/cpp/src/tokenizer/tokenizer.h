@@ -11,9 +11,6 @@
 
 namespace fnet {
 
-inline constexpr const char *F_NET = "f_net", *RAW = "sentencepiece", *SLOW = "fnet-slow", *FAST = "fnet-fast", *V5 = "fnet-v5";
-inline constexpr const char *SPIECE = "spiece.model", *TOKENIZER_JSON = "tokenizer.json";
-
 // Which tokenizer a checkpoint means, and how fnet-slow treats text before SentencePiece sees it.
 struct TokenizerOptions {
   std::string flavour = SLOW;

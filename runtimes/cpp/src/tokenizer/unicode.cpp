@@ -8,8 +8,22 @@ namespace {
 // Classes of UAX 29's rules, as scripts/unicode_tables.py counts them. `linker` and `extend` are Extend and the like of InCB,
 // `plain_extend` is Extend alone. The last three are found by arithmetic.
 enum class Grapheme {
-  other, control, extend, linker, plain_extend, spacing_mark, zwj, prepend, pictographic, consonant, hangul_l, hangul_v, hangul_t,
-  hangul_lv, hangul_lvt, regional,
+  other,
+  control,
+  extend,
+  linker,
+  plain_extend,
+  spacing_mark,
+  zwj,
+  prepend,
+  pictographic,
+  consonant,
+  hangul_l,
+  hangul_v,
+  hangul_t,
+  hangul_lv,
+  hangul_lvt,
+  regional,
 };
 
 using namespace library_tables;
@@ -55,8 +69,7 @@ bool is_boundary(Grapheme before, Grapheme after, char32_t first, char32_t secon
     case G::hangul_t:
       if (after == G::hangul_t) return false;
       break;
-    default:
-      break;
+    default: break;
   }
   if (is_extend(after) || after == G::zwj || after == G::spacing_mark || before == G::prepend) return false;
   if (after == G::consonant) return !memory.linked;

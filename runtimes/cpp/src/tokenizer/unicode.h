@@ -1,4 +1,4 @@
-// Unicode as the `tokenizers` library has it, which mixes the tables of several versions. Python's is in python_str.h.
+// Unicode as the `tokenizers` library has it, which mixes the tables of several versions. Python's is in python_characters.h.
 #pragma once
 
 #include <cstddef>

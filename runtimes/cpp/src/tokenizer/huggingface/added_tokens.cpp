@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "tokenizer/unicode.h"
 
 namespace fnet {
@@ -10,7 +10,7 @@ namespace fnet {
 void AddedTokens::add(const AddedToken& token, std::int32_t id, std::u32string_view spelled) {
   ids_[token.content] = id;
   if (token.special) special_.insert(token.content);
-  entries_[id] = {token, std::u32string(spelled), python::to_utf8(std::u32string(spelled))};
+  entries_[id] = {token, std::u32string(spelled), to_utf8(std::u32string(spelled))};
 }
 
 void AddedTokens::build() {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "json/reader.h"
+#include "base/words.h"
 #include "json/serde.h"
 #include "tokenizer/backend.h"
 #include "tokenizer/huggingface/parts.h"
@@ -178,7 +178,7 @@ Result<std::unique_ptr<Backend>> tokenizers_backend(const std::string& json, con
       return bundle_error(name + ": expected the pipeline of " + flavour + ", found " +
                           found.value_or("one that no FNet tokenizer writes"));
     }
-    backend = std::make_unique<TokenizersBackend>(*pipeline, flavour == FLAVOUR_FAST);
+    backend = std::make_unique<TokenizersBackend>(*pipeline, flavour == FAST);
   } catch (const Unreadable& fault) {
     return unreadable(fault.reason);
   } catch (const nlohmann::json::exception& error) {
@@ -189,8 +189,7 @@ Result<std::unique_ptr<Backend>> tokenizers_backend(const std::string& json, con
     if (backend->special_id(token) < 0) missing.emplace_back(token);
   }
   if (!missing.empty()) {
-    return bundle_error(name + ": the vocabulary has no token " + joined(missing) + "; FNet needs all of " +
-                        joined(std::vector<std::string>(std::begin(SPECIAL_TOKENS), std::end(SPECIAL_TOKENS))));
+    return bundle_error(name + ": the vocabulary has no token " + joined(missing) + "; FNet needs all of " + joined(SPECIAL_TOKENS));
   }
   return backend;
 }

@@ -3,7 +3,7 @@
 #include <optional>
 #include <unordered_map>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "tokenizer/flat_map.h"
 #include "tokenizer/huggingface/model.h"
 
@@ -38,8 +38,7 @@ class Bpe final : public TokenModel {
     for (const BpePiece& piece : pieces) {
       ids_[piece.piece] = piece.id;
       pieces_[piece.id] = piece.piece;
-      python::Utf8Fault fault{};
-      std::u32string characters = python::from_utf8(piece.piece, &fault);
+      std::u32string characters = from_utf8(piece.piece);
       if (characters.size() == 1) characters_[characters[0]] = piece.id;
     }
   }

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <optional>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 
 namespace fnet {
 namespace {
@@ -58,9 +58,7 @@ Pieces decoded(const ByteFallbackDecoder&, const Pieces& pieces) {
   std::string bytes;
   auto flush = [&] {
     if (bytes.empty()) return;
-    python::Utf8Fault fault{};
-    (void)python::from_utf8(bytes, &fault);
-    if (fault.byte == std::string::npos) {
+    if (is_utf8(bytes)) {
       made.push_back(bytes);
     } else {
       made.insert(made.end(), bytes.size(), NO_CHARACTER);

@@ -13,10 +13,12 @@ using Names = std::vector<std::string>;
 
 // What the library knows.
 const std::map<std::string, Names> TYPES = {
-    {"normalizer", {"BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Sequence", "Lowercase", "Nmt",
-                    "Precompiled", "Replace", "Prepend", "ByteLevel"}},
-    {"pre_tokenizer", {"BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Metaspace", "Whitespace", "Sequence", "Split",
-                       "Punctuation", "WhitespaceSplit", "Digits", "UnicodeScripts", "FixedLength"}},
+    {"normalizer",
+     {"BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Sequence", "Lowercase", "Nmt", "Precompiled", "Replace",
+      "Prepend", "ByteLevel"}},
+    {"pre_tokenizer",
+     {"BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Metaspace", "Whitespace", "Sequence", "Split", "Punctuation",
+      "WhitespaceSplit", "Digits", "UnicodeScripts", "FixedLength"}},
     {"post_processor", {"RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing", "Sequence"}},
     {"model", {"BPE", "WordPiece", "WordLevel", "Unigram"}},
     {"decoder", {"BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "CTC", "Sequence", "Replace", "Fuse", "Strip", "ByteFallback"}}};
@@ -125,14 +127,14 @@ std::optional<std::string> flavour_from_json(const json& pipeline) {
     for (const Names& accents : {Names{}, ACCENTS}) {
       for (const Names& lower : {Names{}, LOWERCASE}) {
         for (const Names& charsmap : {Names{}, CHARSMAP}) {
-          if (steps == QUOTES + accents + lower + charsmap + FOLDED_SPACES) return FLAVOUR_FAST;
+          if (steps == QUOTES + accents + lower + charsmap + FOLDED_SPACES) return FAST;
         }
       }
     }
   }
   if (model == "Unigram" && pre_tokenizer.empty() && is_frame(pipeline, "A:0", "A:0 B:1") &&
       (steps == UNDERLINES || steps == CHARSMAP + UNDERLINES)) {
-    return FLAVOUR_V5;
+    return V5;
   }
   return std::nullopt;
 }

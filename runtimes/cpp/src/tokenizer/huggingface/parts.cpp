@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 
 namespace fnet {
 namespace {
@@ -59,10 +59,7 @@ void append_decoder_steps(const json& part, std::vector<DecoderStep>& steps) {
 
 }  // namespace
 
-std::u32string text_from_json(const json& text) {
-  python::Utf8Fault fault{};
-  return python::from_utf8(text.get<std::string>(), &fault);
-}
+std::u32string text_from_json(const json& text) { return from_utf8(text.get<std::string>()); }
 
 Normalizer normalizer_from_json(const json& pipeline) {
   std::vector<NormalizerStep> steps;
@@ -75,7 +72,8 @@ std::unique_ptr<TokenModel> model_from_json(const json& pipeline) {
   if (model_type(model) == "Unigram") {
     std::vector<ScoredPiece> pieces;
     for (const json& row : model.at("vocab")) pieces.push_back({row.at(0).get<std::string>(), row.at(1).get<double>()});
-    return taken(unigram_model(std::move(pieces), static_cast<std::size_t>(id_from_json(model.at("unk_id"))), model.value("byte_fallback", false)));
+    return taken(
+        unigram_model(std::move(pieces), static_cast<std::size_t>(id_from_json(model.at("unk_id"))), model.value("byte_fallback", false)));
   }
   std::vector<BpePiece> pieces;
   for (const auto& [piece, id] : model.at("vocab").items()) pieces.push_back({piece, id_from_json(id)});
@@ -90,8 +88,7 @@ AddedTokens added_tokens_from_json(const json& pipeline, const TokenModel& model
   AddedTokens added;
   auto next = static_cast<std::int32_t>(model.size());
   for (const json& row : pipeline.value("added_tokens", json::array())) {
-    AddedToken token{row.at("content"), row.at("single_word"), row.at("lstrip"), row.at("rstrip"),
-                     row.at("normalized"), row.at("special")};
+    AddedToken token{row.at("content"), row.at("single_word"), row.at("lstrip"), row.at("rstrip"), row.at("normalized"), row.at("special")};
     if (token.content.empty()) continue;
     std::int32_t id = added.id(token.content);
     if (id < 0) id = model.id(token.content);

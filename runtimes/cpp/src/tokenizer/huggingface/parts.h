@@ -15,8 +15,6 @@
 
 namespace fnet {
 
-inline constexpr const char *FLAVOUR_FAST = "fnet-fast", *FLAVOUR_V5 = "fnet-v5";
-
 // Why a file is no tokenizer.json; thrown to tokenizers_backend alone.
 struct Unreadable {
   std::string reason;
@@ -27,7 +25,7 @@ struct MetaspaceOptions {
   bool split = true;
 };
 
-// Which transformers' FNet tokenizer a tokenizer.json is whose shape is checked: FLAVOUR_FAST, FLAVOUR_V5, or none. This and what
+// Which transformers' FNet tokenizer a tokenizer.json is whose shape is checked: FAST, V5, or nothing. This and what
 // follows throws Unreadable or an exception of nlohmann; what follows wants a pipeline of one of the two.
 std::optional<std::string> flavour_from_json(const nlohmann::json& pipeline);
 Normalizer normalizer_from_json(const nlohmann::json& pipeline);

@@ -37,22 +37,33 @@ struct Member {
 };
 using Members = std::vector<Member>;
 
-const Members BPE = {{"dropout", Is::number, Member::may_be_null}, {"unk_token", Is::text, Member::may_be_null},
-                     {"continuing_subword_prefix", Is::text, Member::may_be_null}, {"end_of_word_suffix", Is::text, Member::may_be_null},
-                     {"fuse_unk", Is::boolean, Member::may_be_null}, {"byte_fallback", Is::boolean, Member::may_be_null},
-                     {"ignore_merges", Is::boolean, Member::may_be_null}, {"vocab", Is::object}, {"merges", Is::list}};
+const Members BPE = {{"dropout", Is::number, Member::may_be_null},
+                     {"unk_token", Is::text, Member::may_be_null},
+                     {"continuing_subword_prefix", Is::text, Member::may_be_null},
+                     {"end_of_word_suffix", Is::text, Member::may_be_null},
+                     {"fuse_unk", Is::boolean, Member::may_be_null},
+                     {"byte_fallback", Is::boolean, Member::may_be_null},
+                     {"ignore_merges", Is::boolean, Member::may_be_null},
+                     {"vocab", Is::object},
+                     {"merges", Is::list}};
 const Members UNIGRAM = {{"unk_id", Is::whole, Member::may_be_null}, {"byte_fallback", Is::boolean, Member::may_miss}, {"vocab", Is::list}};
 const Members REPLACE = {{"pattern", Is::object}, {"content", Is::text}};
-const Members METASPACE = {{"replacement", Is::letter}, {"add_prefix_space", Is::boolean, Member::may_be_null},
-                           {"prepend_scheme", Is::text, Member::may_miss}, {"split", Is::boolean, Member::may_be_null}};
+const Members METASPACE = {{"replacement", Is::letter},
+                           {"add_prefix_space", Is::boolean, Member::may_be_null},
+                           {"prepend_scheme", Is::text, Member::may_miss},
+                           {"split", Is::boolean, Member::may_be_null}};
 const Members TEMPLATE = {{"single", Is::list}, {"pair", Is::list}, {"special_tokens", Is::object}};
 const Members PIECE = {{"id", Is::text}, {"type_id", Is::whole}};
 const Members SPECIAL = {{"id", Is::text}, {"ids", Is::list}, {"tokens", Is::list}};
-const Members ADDED = {{"id", Is::whole}, {"content", Is::text}, {"single_word", Is::boolean}, {"lstrip", Is::boolean},
+const Members ADDED = {{"id", Is::whole},       {"content", Is::text},       {"single_word", Is::boolean}, {"lstrip", Is::boolean},
                        {"rstrip", Is::boolean}, {"normalized", Is::boolean}, {"special", Is::boolean}};
-const Members TRUNCATION = {{"direction", Is::text, Member::may_miss}, {"max_length", Is::whole}, {"strategy", Is::text}, {"stride", Is::whole}};
-const Members PADDING = {{"direction", Is::text}, {"pad_to_multiple_of", Is::whole, Member::may_be_null}, {"pad_id", Is::whole},
-                         {"pad_type_id", Is::whole}, {"pad_token", Is::text}};
+const Members TRUNCATION = {
+    {"direction", Is::text, Member::may_miss}, {"max_length", Is::whole}, {"strategy", Is::text}, {"stride", Is::whole}};
+const Members PADDING = {{"direction", Is::text},
+                         {"pad_to_multiple_of", Is::whole, Member::may_be_null},
+                         {"pad_id", Is::whole},
+                         {"pad_type_id", Is::whole},
+                         {"pad_token", Is::text}};
 
 [[noreturn]] void refuse(const std::string& what, const std::string& expected) { throw Unreadable{what + ": expected " + expected}; }
 

@@ -3,7 +3,7 @@
 #include <limits>
 #include <unordered_map>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "tokenizer/huggingface/model.h"
 #include "tokenizer/trie.h"
 
@@ -18,10 +18,9 @@ class Unigram final : public TokenModel {
       : pieces_(std::move(pieces)), unknown_(static_cast<std::int32_t>(unknown)), byte_fallback_(byte_fallback) {
     double lowest = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < pieces_.size(); ++i) {
-      python::Utf8Fault fault{};
       auto id = static_cast<std::int32_t>(i);
       ids_[pieces_[i].piece] = id;
-      trie_.insert(python::from_utf8(pieces_[i].piece, &fault), id);
+      trie_.insert(from_utf8(pieces_[i].piece), id);
       lowest = std::min(lowest, pieces_[i].score);
     }
     unknown_score_ = lowest - UNKNOWN_PENALTY;
@@ -97,7 +96,7 @@ class Unigram final : public TokenModel {
   void append_unknown(std::u32string_view text, std::size_t begin, std::size_t end, std::vector<Token>& tokens) const {
     std::int32_t whole = trie_.find(text);
     if (whole == Trie::NONE && byte_fallback_) {
-      std::string bytes = python::to_utf8(std::u32string(text));
+      std::string bytes = to_utf8(std::u32string(text));
       bool all = true;
       for (char byte : bytes) all = all && bytes_[static_cast<unsigned char>(byte)] != Trie::NONE;
       if (all) {

@@ -9,8 +9,9 @@
 #include <numeric>
 #include <optional>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "tokenizer/backend.h"
+#include "tokenizer/python_characters.h"
 #include "tokenizer/sentencepiece/fnet_text.h"
 #include "tokenizer/sentencepiece/model.h"
 #include "tokenizer/sentencepiece/unigram.h"
@@ -22,10 +23,7 @@ constexpr char32_t UNDERLINE = 0x2581;
 // Characters before the end of a text that more text can make part of a special token, before or after it is lower-cased.
 constexpr std::size_t SPECIAL_LOOKAHEAD = 2 * std::char_traits<char>::length("[MASK]");
 
-std::u32string characters_of(const std::string& piece) {
-  python::Utf8Fault fault{};
-  return python::from_utf8(piece, &fault);
-}
+std::u32string characters_of(const std::string& piece) { return from_utf8(piece); }
 
 class SentencePieceBackend : public Backend {
  public:
@@ -69,7 +67,7 @@ class SentencePieceBackend : public Backend {
     std::size_t begin = 0, end = text.size();
     while (begin < end && python::is_space(text[begin])) ++begin;
     while (begin < end && python::is_space(text[end - 1])) --end;
-    return python::to_utf8(text.substr(begin, end - begin));
+    return to_utf8(text.substr(begin, end - begin));
   }
 
   std::string piece(int32_t id) const override { return model_->IdToPiece(id); }
@@ -77,17 +75,16 @@ class SentencePieceBackend : public Backend {
   int32_t special_id(const std::string& token) const override { return special_ids_.at(token); }
 
  private:
-  std::vector<Piece> pieces(const std::u32string& text) const {
-    return unigram_ ? unigram_->pieces(text) : pieces_of(*model_, text);
-  }
+  std::vector<Piece> pieces(const std::u32string& text) const { return unigram_ ? unigram_->pieces(text) : pieces_of(*model_, text); }
 
   static std::vector<Piece> pieces_of(const sentencepiece::SentencePieceProcessor& model, const std::u32string& text) {
-    const auto [bytes, character_of_byte] = python::utf8_by_character(text);
+    const auto [bytes, character_of_byte] = utf8_by_character(text);
     const auto answer = model.EncodeAsImmutableProto(bytes);
     std::vector<Piece> found;
     for (std::size_t i = 0; i < answer.pieces_size(); ++i) {
       const auto piece = answer.pieces(static_cast<int>(i));
-      found.push_back({characters_of(piece.piece()), static_cast<int32_t>(piece.id()),
+      found.push_back({characters_of(piece.piece()),
+                       static_cast<int32_t>(piece.id()),
                        {character_of_byte[piece.begin()], character_of_byte[piece.end()]}});
     }
     return found;
@@ -133,7 +130,7 @@ class SentencePieceBackend : public Backend {
   std::u32string normalised_text(const std::vector<Piece>& cut) const {
     std::string bytes;
     for (const Piece& piece : cut) {
-      const std::string surface = python::to_utf8(piece.surface);
+      const std::string surface = to_utf8(piece.surface);
       if (model_->IsByte(piece.id)) bytes += static_cast<char>(std::stoul(surface.substr(3, 2), nullptr, 16));
       else bytes += surface;
     }
@@ -199,7 +196,7 @@ class SentencePieceBackend : public Backend {
     std::size_t start = span.begin;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const Span own = own_spans ? Span{start, start + widths[i]} : span;
-      found.push_back({model_->PieceToId(python::to_utf8(parts[i])), own.begin, own.end});
+      found.push_back({model_->PieceToId(to_utf8(parts[i])), own.begin, own.end});
       start += widths[i];
     }
   }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/python_str.h"
+#include "tokenizer/python_characters.h"
 
 namespace fnet {
 namespace {

@@ -6,7 +6,8 @@
 #include <set>
 #include <string_view>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
+#include "json/writer.h"
 
 namespace fnet {
 namespace {
@@ -47,8 +48,7 @@ SentencePieceModel::Entry entry_from_bytes(std::string_view message) {
   SentencePieceModel::Entry entry;
   for (Field field; take_field(message, field);) {
     if (field.number == 1) entry.piece = field.bytes;
-    if (field.number == 2 && field.bytes.size() == sizeof entry.score)
-      std::memcpy(&entry.score, field.bytes.data(), sizeof entry.score);
+    if (field.number == 2 && field.bytes.size() == sizeof entry.score) std::memcpy(&entry.score, field.bytes.data(), sizeof entry.score);
     if (field.number == 3) entry.type = field.value;
   }
   return entry;
@@ -57,9 +57,8 @@ SentencePieceModel::Entry entry_from_bytes(std::string_view message) {
 // Whether a text can be cut into this piece of a model that is not Unigram, though it is no piece of texts: 0.2.3 makes <unk> of it.
 bool comes_from_text(const SentencePieceModel& model, const SentencePieceModel::Entry& entry) {
   if (entry.type == SentencePieceModel::NORMAL || entry.type == SentencePieceModel::USER_DEFINED) return false;
-  python::Utf8Fault fault{};
   if (model.kind == SentencePieceModel::WORD) return !model.add_dummy_prefix;
-  return model.kind != SentencePieceModel::UNIGRAM && python::from_utf8(entry.piece, &fault).size() == 1;
+  return model.kind != SentencePieceModel::UNIGRAM && from_utf8(entry.piece).size() == 1;
 }
 
 std::optional<Error> fault_of(const SentencePieceModel& model) {
@@ -72,7 +71,7 @@ std::optional<Error> fault_of(const SentencePieceModel& model) {
     if (!seen.insert(piece).second) return bundle_error(piece + " is already defined.");
     if (model.kind == SentencePieceModel::UNIGRAM && !std::isfinite(entry.score)) return bundle_error("score is NaN or Inf.");
     if (comes_from_text(model, entry))
-      return bundle_error("the piece " + python::repr(piece) + " is none of texts, and a text can be cut into it");
+      return bundle_error("the piece " + quoted(piece) + " is of a type that no text has, but a text can be cut into it");
   }
   if (model.charsmap && !model.charsmap->is_sound()) return bundle_error("precompiled_charsmap is invalid.");
   return std::nullopt;
@@ -115,8 +114,7 @@ std::optional<Reach> reach_from_model(const SentencePieceModel& model) {
   for (const auto& entry : model.entries) {
     if (entry.type == SentencePieceModel::UNUSED) return std::nullopt;  // cut again as they were merged last, wherever
     if (entry.type == SentencePieceModel::CONTROL) continue;
-    python::Utf8Fault fault{};
-    pieces.push_back(python::from_utf8(entry.piece, &fault));
+    pieces.push_back(from_utf8(entry.piece));
     lookahead = std::max(lookahead, entry.piece.size());
   }
   return reach_from_pieces(pieces, lookahead);
@@ -124,7 +122,7 @@ std::optional<Reach> reach_from_model(const SentencePieceModel& model) {
 
 std::string without_normaliser(const std::string& bytes) {
   constexpr const char* SPEC = "\x1A\x06\x12\x00\x18\x00\x20\x00";  // charsmap, add_dummy_prefix, remove_extra_whitespaces
-  return bytes + std::string(SPEC, 8);                                    // of a field that is there twice, the later value counts
+  return bytes + std::string(SPEC, 8);                              // of a field that is there twice, the later value counts
 }
 
 std::string without_self_test(const std::string& bytes) {

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 
 namespace fnet {
 namespace {
@@ -18,13 +18,12 @@ SentencePieceNormalizer::SentencePieceNormalizer(const SentencePieceModel& model
       folds_spaces_(model.remove_extra_whitespaces),
       space_(model.escape_whitespaces ? UNDERLINE : U' ') {
   for (const auto& entry : model.entries) {
-    python::Utf8Fault fault{};
-    if (entry.type == SentencePieceModel::USER_DEFINED) symbols_.insert(python::from_utf8(entry.piece, &fault), 0);
+    if (entry.type == SentencePieceModel::USER_DEFINED) symbols_.insert(from_utf8(entry.piece), 0);
   }
 }
 
 NormalizedText SentencePieceNormalizer::normalized(const std::u32string& text) const {
-  const auto [bytes, character_of_byte] = python::utf8_by_character(text);
+  const auto [bytes, character_of_byte] = utf8_by_character(text);
   NormalizedText made;
   const auto append = [&](char32_t c, std::size_t start) {
     made.characters += c == U' ' ? space_ : c;
@@ -39,7 +38,7 @@ NormalizedText SentencePieceNormalizer::normalized(const std::u32string& text) c
     if (is_whole) symbols_.prefixes(std::u32string_view(text).substr(start), [&](std::size_t length, std::int32_t) { symbol = length; });
     if (symbol > 0) {
       part = text.substr(start, symbol);
-      size = python::to_utf8(part).size();
+      size = to_utf8(part).size();
     } else if (size = charsmap_ ? charsmap_->longest(std::string_view(bytes).substr(at), part) : 0; size == 0) {
       part = is_whole ? text[start] : REPLACEMENT;
       for (size = 1; is_whole && character_of_byte[at + size] == start;) ++size;

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 
 namespace fnet {
 namespace {
@@ -33,9 +33,7 @@ SentencePieceUnigram::SentencePieceUnigram(const SentencePieceModel& model) : no
     if (type == SentencePieceModel::NORMAL) lowest = std::min(lowest, score);
     if (type == SentencePieceModel::BYTE) byte_ids_[std::stoul(piece.substr(3, 2), nullptr, 16)] = id;
     if (type != SentencePieceModel::NORMAL && type != SentencePieceModel::USER_DEFINED) continue;
-    python::Utf8Fault fault{};
-    const std::u32string characters = python::from_utf8(piece, &fault);
-    if (fault.byte == piece.npos) trie_.insert(characters, id);
+    if (is_utf8(piece)) trie_.insert(from_utf8(piece), id);
   }
   unknown_score_ = lowest - UNKNOWN_PENALTY;
 }
@@ -83,7 +81,7 @@ std::vector<Piece> SentencePieceUnigram::pieces_of(const NormalizedText& text) c
     const std::u32string surface = characters.substr(begin, end - begin);
     const Span span{starts[begin], starts[end]};
     if (unknown && !byte_ids_.empty()) {
-      for (const char c : python::to_utf8(surface)) {
+      for (const char c : to_utf8(surface)) {
         const auto byte = static_cast<unsigned char>(c);
         const std::string name = name_of_byte(byte);
         found.push_back({{name.begin(), name.end()}, byte_ids_[byte], {span.begin, span.begin}});

@@ -1,31 +1,33 @@
 #include <limits>
 
-#include "base/python_str.h"
+#include "base/utf8.h"
 #include "catch.h"
+#include "json/writer.h"
+#include "tokenizer/python_characters.h"
 
+using namespace fnet;
 using namespace fnet::python;
 
-TEST_CASE("repr of a float is Python's") {
-  CHECK(repr(0.0) == "0.0");
-  CHECK(repr(-0.0) == "-0.0");
-  CHECK(repr(1.0) == "1.0");
-  CHECK(repr(0.1) == "0.1");
-  CHECK(repr(-123.456) == "-123.456");
-  CHECK(repr(1e15) == "1000000000000000.0");
-  CHECK(repr(1e16) == "1e+16");
-  CHECK(repr(1.5e-5) == "1.5e-05");
-  CHECK(repr(0.00012) == "0.00012");
-  CHECK(repr(5e-324) == "5e-324");
-  CHECK(repr(1.7976931348623157e308) == "1.7976931348623157e+308");
-  CHECK(repr(std::numeric_limits<double>::infinity()) == "inf");
+TEST_CASE("a number has the digits that Python's json writes") {
+  CHECK(decimal(0.0) == "0.0");
+  CHECK(decimal(-0.0) == "-0.0");
+  CHECK(decimal(1.0) == "1.0");
+  CHECK(decimal(0.1) == "0.1");
+  CHECK(decimal(-123.456) == "-123.456");
+  CHECK(decimal(1e15) == "1000000000000000.0");
+  CHECK(decimal(1e16) == "1e+16");
+  CHECK(decimal(1.5e-5) == "1.5e-05");
+  CHECK(decimal(0.00012) == "0.00012");
+  CHECK(decimal(5e-324) == "5e-324");
+  CHECK(decimal(1.7976931348623157e308) == "1.7976931348623157e+308");
+  CHECK(decimal(std::numeric_limits<double>::infinity()) == "Infinity");
 }
 
-TEST_CASE("repr of a str is Python's") {
-  CHECK(repr(std::string("it's")) == "\"it's\"");
-  CHECK(repr(std::string("'\"")) == "'\\'\"'");
-  CHECK(repr(std::string("a\n\t\x01\\")) == "'a\\n\\t\\x01\\\\'");
-  CHECK(repr(std::string("é\u200b\u0085\U000E0001")) == "'é\\u200b\\x85\\U000e0001'");
-  CHECK(repr(std::string("a\xff\xed\xa0\x80z")) == "'a\\udcff\\udced\\udca0\\udc80z'");
+TEST_CASE("a text is quoted as Python's json writes it") {
+  CHECK(quoted("it's") == "\"it's\"");
+  CHECK(quoted("a\n\t\x01\\\"") == "\"a\\n\\t\\u0001\\\\\\\"\"");
+  CHECK(quoted("é\u200b\U000E0001") == "\"é\u200b\U000E0001\"");
+  CHECK(quoted("a\xff\xed\xa0\x80z") == "\"a\\udcff\\udced\\udca0\\udc80z\"");
 }
 
 TEST_CASE("characters are classed as Unicode 14 has them") {
@@ -49,9 +51,9 @@ TEST_CASE("characters are classed as Unicode 14 has them") {
 
 TEST_CASE("what is not UTF-8 is found where Python finds it") {
   const auto fault = [](const std::string& bytes) {
-    Utf8Fault found{};
+    std::size_t found = 0;
     from_utf8(bytes, &found);
-    return found.byte == bytes.npos ? -1 : static_cast<int>(found.byte);
+    return found == bytes.npos ? -1 : static_cast<int>(found);
   };
   CHECK(fault("aé€😀") == -1);
   CHECK(fault("a\xff") == 1);

@@ -1,4 +1,4 @@
-#include "base/numbers.h"
+#include "pipeline/scores.h"
 
 #include <algorithm>
 #include <cmath>
