@@ -250,6 +250,11 @@ def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
     assert assert_same_json(built, whole_bundle, "-", "--lines", input=b"").stdout == b""
 
 
+def refused_numbers(option, expected, numbers):
+    """Give a case for each bad number of an option."""
+    return ((["x", "--text", "a", option, number], 2, f"{option}: expected an integer {expected}, found ") for number in numbers)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -273,7 +278,7 @@ def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
             (["x", "--text", "a", "--contexts", number], 2, "--contexts: expected an integer from 1 to 64, found ")
             for number in ("0", "65")
         ),
-        *((["x", "--text", "a", "--device", number], 2, "--device: expected an integer from 0, found ") for number in ("-1", "z")),
+        *refused_numbers("--device", "from 0", ("-1", "z")),
         *(
             (["x", "--text", "a", "--max-text-bytes", number], 2, "--max-text-bytes: expected an integer from 1, found ")
             for number in ("0", "-1", "z")

@@ -1,16 +1,12 @@
 // The bytes of Python's json.dumps.
 #include "api/answer_json.h"
 
-#include <cmath>
-
 #include "base/words.h"
 #include "json/writer.h"
 
 namespace fnet {
 namespace {
 
-// A score; NaN and infinity, which JSON lacks, as null.
-std::string number(double value) { return std::isfinite(value) ? decimal(value) : "null"; }
 std::string boolean(bool value) { return value ? "true" : "false"; }
 
 template <class T, class Show>
@@ -20,7 +16,6 @@ std::string list(const std::vector<T>& items, Show show) {
   return "[" + joined(words) + "]";
 }
 
-// A vector's value: NaN and infinities by Python's names.
 std::string element(float value) { return decimal(static_cast<double>(value)); }
 
 // Rows of `width` values.
@@ -32,26 +27,26 @@ std::string matrix(const std::vector<float>& values, std::size_t width) {
 }
 
 struct ToJson {
-  std::string operator()(const LabelScore& v) const { return "{\"label\": " + quoted(v.label) + ", \"score\": " + number(v.score) + "}"; }
+  std::string operator()(const LabelScore& v) const { return "{\"label\": " + quoted(v.label) + ", \"score\": " + decimal(v.score) + "}"; }
   std::string operator()(const Classification& v) const {
-    return "{\"label\": " + quoted(v.label) + ", \"score\": " + number(v.score) + ", \"scores\": " + list(v.scores, *this) + cut(v) + "}";
+    return "{\"label\": " + quoted(v.label) + ", \"score\": " + decimal(v.score) + ", \"scores\": " + list(v.scores, *this) + cut(v) + "}";
   }
   std::string operator()(const TokenLabel& v) const {
-    return "{\"label\": " + quoted(v.label) + ", \"score\": " + number(v.score) + ", " + place(v) + "}";
+    return "{\"label\": " + quoted(v.label) + ", \"score\": " + decimal(v.score) + ", " + place(v) + "}";
   }
   std::string operator()(const Answer& v) const {
-    return "{\"text\": " + quoted(v.text) + ", \"score\": " + number(v.score) + ", \"start\": " + std::to_string(v.start) +
+    return "{\"text\": " + quoted(v.text) + ", \"score\": " + decimal(v.score) + ", \"start\": " + std::to_string(v.start) +
            ", \"end\": " + std::to_string(v.end) + "}";
   }
   std::string operator()(const Filler& v) const {
-    return "{\"token\": " + quoted(v.token) + ", \"token_id\": " + std::to_string(v.token_id) + ", \"score\": " + number(v.score) +
+    return "{\"token\": " + quoted(v.token) + ", \"token_id\": " + std::to_string(v.token_id) + ", \"score\": " + decimal(v.score) +
            ", \"text\": " + quoted(v.text) + "}";
   }
   std::string operator()(const NextSentence& v) const {
-    return "{\"follows\": " + boolean(v.follows) + ", \"score\": " + number(v.score) + cut(v) + "}";
+    return "{\"follows\": " + boolean(v.follows) + ", \"score\": " + decimal(v.score) + cut(v) + "}";
   }
   std::string operator()(const Choice& v) const {
-    return "{\"index\": " + std::to_string(v.index) + ", \"text\": " + quoted(v.text) + ", \"score\": " + number(v.score) +
+    return "{\"index\": " + std::to_string(v.index) + ", \"text\": " + quoted(v.text) + ", \"score\": " + decimal(v.score) +
            ", \"scores\": " + list(v.scores, number) + cut(v) + "}";
   }
   std::string operator()(const Embedding& v) const {
@@ -63,8 +58,8 @@ struct ToJson {
   std::string operator()(const TokenLabels& v) const { return "{\"tokens\": " + list(v.tokens, *this) + cut(v) + "}"; }
   std::string operator()(const Fillers& v) const { return "{\"masks\": " + list(v.masks, *this) + cut(v) + "}"; }
   std::string operator()(const Check& v) const {
-    return "{\"output\": " + quoted(v.output) + ", \"max_abs\": " + number(v.max_abs) + ", \"max_rel\": " + number(v.max_rel) +
-           ", \"cosine\": " + number(v.cosine) + ", \"limit\": " + number(v.limit) + ", \"passed\": " + boolean(v.passed) + "}";
+    return "{\"output\": " + quoted(v.output) + ", \"max_abs\": " + decimal(v.max_abs) + ", \"max_rel\": " + decimal(v.max_rel) +
+           ", \"cosine\": " + decimal(v.cosine) + ", \"limit\": " + decimal(v.limit) + ", \"passed\": " + boolean(v.passed) + "}";
   }
   template <class T>
   std::string operator()(const std::vector<T>& items) const {
