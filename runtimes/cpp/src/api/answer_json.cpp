@@ -47,7 +47,7 @@ struct ToJson {
   }
   std::string operator()(const Choice& v) const {
     return "{\"index\": " + std::to_string(v.index) + ", \"text\": " + quoted(v.text) + ", \"score\": " + decimal(v.score) +
-           ", \"scores\": " + list(v.scores, number) + cut(v) + "}";
+           ", \"scores\": " + list(v.scores, decimal) + cut(v) + "}";
   }
   std::string operator()(const Embedding& v) const {
     return "{\"tokens\": " + matrix(v.tokens, v.hidden) + ", \"pooled\": " + list(v.pooled, element) + cut(v) + "}";
