@@ -5,7 +5,7 @@ BIN = .venv/bin
 MAILS = examples/emails
 PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup packages packages-all demo lint test test-all build build-all cpp cpp-aarch64 golden bench
+.PHONY: setup packages packages-all demo lint lint-cpp test test-all build build-all cpp cpp-aarch64 golden bench
 setup: .venv/installed
 
 # What the tests need from the system. Where make may not install it, it prints the line that does, and the tests say what they lack.
@@ -24,11 +24,15 @@ demo: setup
 	$(BIN)/fnet-export --task sequence-classification --target tensorrt --output bundle --force
 	$(BIN)/fnet-run bundle --runtime onnxruntime --file $(MAILS)/ham.txt --file $(MAILS)/spam.txt
 
-lint: setup
+lint: setup lint-cpp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# clang-format for every file, clang-tidy for those with uncommitted changes; `runtimes/cpp/scripts/lint.sh --all` checks every file.
+lint-cpp:
+	runtimes/cpp/scripts/lint.sh
 
 test: packages lint build
 	$(PYTEST) tests/unit tests/export tests/cpp

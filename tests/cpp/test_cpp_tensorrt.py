@@ -144,7 +144,7 @@ def test_what_the_library_refuses(built, stand_ins, bundle):
     replaced(bundle, "model.engine", b"9 3")
     done = built.run(bundle, "--text", "a", **stand_ins)
     assert done.returncode == 4
-    assert "the graph has input_ids int64['batch_size', 9]" in done.stderr
+    assert 'the graph has input_ids int64["batch_size", 9]' in done.stderr
 
 
 def test_libraries_that_are_missing_or_of_another_version(built, stand_ins, bundle, tmp_path):

@@ -126,8 +126,7 @@ struct Pretraining {
 };
 
 // The answer of any task, in the order of the tasks in docs/bundle.md.
-using AnyAnswer =
-    std::variant<Embedding, Pretraining, Fillers, NextSentence, Classification, Choice, TokenLabels, Answers>;
+using AnyAnswer = std::variant<Embedding, Pretraining, Fillers, NextSentence, Classification, Choice, TokenLabels, Answers>;
 
 // One request: a text, and beside it nothing, the second text (what may follow, the context of a question) or the choices.
 struct Request {
