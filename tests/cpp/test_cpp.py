@@ -252,6 +252,15 @@ def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
     assert assert_same_json(built, whole_bundle, "-", "--lines", input=b"").stdout == b""
 
 
+NO_NUMBERS = {
+    "--top-k": ("from 1", ["", "0", "-1", "z", "1.5", "9" * 30]),
+    "--threads": ("from 1 to 1024", ["0", "1025", "z"]),
+    "--contexts": ("from 1 to 64", ["0", "65"]),
+    "--device": ("from 0", ["-1", "z"]),
+    "--max-text-bytes": ("from 1", ["0", "-1", "z"]),
+}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -263,11 +272,11 @@ def test_lines_of_a_file_and_of_standard_input(built, whole_bundle, tmp_path):
         (["x", "--nope", "--text", "a"], 2, "--nope"),
         (["x", "--text", "a", "--self-test"], 2, "--self-test excludes texts, --pair or --lines"),
         (["x", "--self-test", "--lines"], 2, "--self-test excludes texts, --pair or --lines"),
-        *((["x", "--text", "a", "--top-k", number], 2, "--top-k: expected an integer from 1, found ") for number in ("", "0", "-1", "z", "1.5", "9" * 30)),
-        *((["x", "--text", "a", "--threads", number], 2, "--threads: expected an integer from 1 to 1024, found ") for number in ("0", "1025", "z")),
-        *((["x", "--text", "a", "--contexts", number], 2, "--contexts: expected an integer from 1 to 64, found ") for number in ("0", "65")),
-        *((["x", "--text", "a", "--device", number], 2, "--device: expected an integer from 0, found ") for number in ("-1", "z")),
-        *((["x", "--text", "a", "--max-text-bytes", number], 2, "--max-text-bytes: expected an integer from 1, found ") for number in ("0", "-1", "z")),
+        *(
+            (["x", "--text", "a", option, number], 2, f"{option}: expected an integer {of}, found ")
+            for option, (of, numbers) in NO_NUMBERS.items()
+            for number in numbers
+        ),
         (["x", "--runtime", "openvino", "--text", "a"], 2, "openvino not in {auto,onnxruntime,tensorrt,tensorrt-rtx}"),
         (["./no//bundle/", "--text", "a"], 1, "no/bundle/manifest.json: cannot be read (No such file or directory)"),
         (["BUNDLE", "--text", b"\xc3\xa9\xff"], 1, "the text is not UTF-8 (byte 2)"),
