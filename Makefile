@@ -34,10 +34,10 @@ lint: setup lint-cpp
 lint-cpp:
 	runtimes/cpp/scripts/lint.sh
 
-test: packages lint build
+test: packages build lint
 	$(PYTEST) tests/unit tests/export tests/cpp
 
-test-all: packages-all lint build-all
+test-all: packages-all build-all lint
 	$(PYTEST) --durations=40 tests
 
 # The C++ runtime as `make test` needs it, and in every way that `make test-all` does. ONNXRUNTIME_ROOT, where set, is an ONNX Runtime

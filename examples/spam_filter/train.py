@@ -25,7 +25,9 @@ from score import Score, score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint, module_names
+from fnet_core.checkpoint.huggingface import module_names
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS

@@ -57,8 +57,8 @@ def bisect(
 
     In half precision, also find what to keep in float32.
 
-    Exit codes: 0 ok; 1 the bundle or its checkpoint cannot be opened; 2 wrong options; 3 a place was found, or half precision
-    exceeds the limits.
+    Exit codes: 0 nothing departs, or --fix wrote a bundle; 1 the bundle or its checkpoint cannot be opened; 2 wrong options; 3 a
+    place was found, or half precision exceeds the bundle's limits.
     """
     if fix != (output is not None):
         raise click.UsageError("--fix and --output: expected both, or neither")

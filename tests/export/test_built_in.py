@@ -7,7 +7,8 @@ import torch
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.paths import ROOT
 
-from fnet_core.checkpoint.open import BUILT_IN, checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import BUILT_IN, checkpoint_from_name
 from fnet_core.tasks import TASKS
 from fnet_export.texts.emails import EMAILS
 
