@@ -49,7 +49,7 @@ NO_LOG = logging.NullHandler()
 
 
 class Commands(click.Group):
-    """Commands by name; arguments that begin with an option are those of `export`."""
+    """Commands by name. Arguments that begin with an option belong to `export`."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the program; standard output that cannot be written ends it in words."""
@@ -61,7 +61,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None where there is none of that name."""
+        """Import a command, or return None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         logging.getLogger().addHandler(NO_LOG)  # first: matplotlib warns of an unwritable home as soon as it is imported

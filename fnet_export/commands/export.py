@@ -214,7 +214,7 @@ def _show(export: Export, console: Console, *, as_json: bool) -> None:
 
 
 def _show_lengths(values: Mapping[str, Any], console: Console) -> None:
-    """Say where the length comes from and what is assumed of it, and show the accuracy, which tells whether it is right."""
+    """Print where the length comes from, what is assumed of it, and the accuracy, which shows whether it is right."""
     trained, evaluation = values["trained_length"], values["evaluation"]
     lines = [f"sequence length {values['bundle']['sequence_length']}: {trained['reason']}"]
     lines += [] if trained["caution"] is None else [f"note: {trained['caution']}"]

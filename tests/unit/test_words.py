@@ -14,7 +14,7 @@ from fnet_export.commands.cli import main as fnet_export
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(path for name in ("docs", "examples", "fnet_core") for path in (ROOT / name).rglob("*.md"))])
-FOLDERS = ("fnet_core", "fnet_export/bench", "runtimes/python/fnet_runtime", "scripts", "docs")
+FOLDERS = ("fnet_core", "fnet_export/bench", "fnet_export/commands", "runtimes/python/fnet_runtime", "examples", "docs")
 CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 PROGRAMS = {"fnet-export": fnet_export, "fnet-run": fnet_run}
 MAX_WORDS = 30
@@ -143,7 +143,7 @@ def faults(text: Text) -> Iterator[str]:
         if match:
             around = text.words[max(0, match.start() - 40) : match.end() + 40]
             yield f"{text.place}: {match[0].strip()!r}; write {instead!r}\n    {around}"
-    for sentence in re.split(r"(?<=[.!?])[)\"']* ", text.words):
+    for sentence in re.split(r"(?<=[.!?])[)\"']* |; (?=\d )", text.words):
         count = len(re.findall(r"[^\W_][\w'.,/-]*", sentence))
         if count > MAX_WORDS:
             yield f"{text.place}: a sentence of {count} words, above {MAX_WORDS}\n    {sentence}"
