@@ -1,4 +1,4 @@
-"""How an export tells what it does: a protocol, and three ways to show it."""
+"""Report the progress of an export: a protocol, and three ways to show it."""
 
 import contextlib
 import sys
@@ -19,11 +19,11 @@ class Progress(Protocol):
         ...
 
     def step(self, done: int, total: int, what: str = "") -> None:
-        """Tell the steps done of the present stage."""
+        """Report how many steps of the present stage are done."""
         ...
 
     def note(self, text: str) -> None:
-        """Tell something that a user should know."""
+        """Report something that a user should know."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""Hidden folders beside an output in which it is made: held by one process at a time, cleared of what a dead one left.
+"""Make an output in a hidden folder next to it, by one process at a time, and remove what a dead process left.
 
-`.NAME.lock` is locked while a process writes NAME. The system lets go of the lock when that process ends, however it ends, so that
-whoever holds the lock knows that every `.NAME.partial-*` and `.NAME.old-*` there is nobody's.
+`.NAME.lock` is locked while a process writes NAME. The system releases the lock when that process ends, however it ends. So
+no process uses any `.NAME.partial-*` or `.NAME.old-*` while another process holds the lock.
 """
 
 import errno
@@ -21,9 +21,9 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextmanager
 def held(output: Path) -> Iterator[None]:
-    """Keep other processes from writing `output` while the block lasts, and remove what dead ones left beside it.
+    """Keep other processes from writing `output` while the block lasts, and remove what dead processes left next to it.
 
-    The parent exists. Raises OutputError where another process is writing it, OSError where nothing can be written.
+    The parent exists. Raises OutputError if another process is writing it, and OSError if nothing can be written.
     """
     lock = _lock(output)
     descriptor = _locked(output, lock, create=True)
@@ -40,7 +40,7 @@ def held(output: Path) -> Iterator[None]:
 
 
 def check_free(output: Path) -> None:
-    """Raise OutputError where another process is writing `output`, OSError where that cannot be told."""
+    """Raise OutputError if another process is writing `output`, and OSError if nobody can know."""
     with suppress(FileNotFoundError):
         descriptor = _locked(output, _lock(output), create=False)
         if descriptor is not None:
@@ -50,7 +50,7 @@ def check_free(output: Path) -> None:
 def check_place(output: Path) -> None:
     """Make the hidden folder of an output that does not exist yet, as far up as folders exist, and remove it again.
 
-    Only this tells: a folder may say that it can be written to, and refuse. Raises OSError.
+    Only a try is certain: a folder may claim that it can be written to, and refuse. Raises OSError.
     """
     place = next(place for place in output.parents if place.exists())
     trial = place / _partial(output)
@@ -59,7 +59,7 @@ def check_place(output: Path) -> None:
 
 
 def new_folder(output: Path) -> Path:
-    """Make an empty hidden folder beside `output`. Raises OSError."""
+    """Make an empty hidden folder next to `output`. Raises OSError."""
     folder = output.with_name(_partial(output))
     folder.mkdir()
     return folder

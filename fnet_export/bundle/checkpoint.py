@@ -14,9 +14,9 @@ from fnet_export.base.errors import SourceError
 def checkpoint_from_bundle(
     folder: Path, manifest: Manifest, model: str | None = None, *, on_note: Callable[[str], None]
 ) -> Checkpoint:
-    """Open the checkpoint that the manifest names, or `model` where it is elsewhere now; `on_note` is told what was assumed of it.
+    """Open the checkpoint that the manifest names, or `model` if it has moved. `on_note` gets the notes of what was assumed.
 
-    Raises SourceError when there is none, or when it is not the one that the bundle was made from.
+    Raises SourceError if the checkpoint is missing, or is not the checkpoint that the bundle was made from.
     """
     source = manifest.source
     name = model or source.id

@@ -30,7 +30,7 @@ CONVERSION = "conversion.json"
 
 
 def _files(text: str) -> Collection[str]:
-    """Name the files of a conversion from its index. Raises ValueError when it is none."""
+    """Name the files of a conversion from its index. Raises ValueError for another kind of index."""
     values = json.loads(text)
     if not isinstance(values, dict) or not isinstance(values.get("files"), dict):
         raise ValueError("no conversion")
@@ -58,9 +58,9 @@ class ConvertOptions:
 
 
 def folder_from_options(options: ConvertOptions, *, on_note: Callable[[str], None]) -> Path:
-    """Convert: a checkpoint in, the folder of another out, with every head, configuration and vocabulary.
+    """Write a checkpoint in another format, with every head, configuration and vocabulary.
 
-    `on_note` is told what a user should know, which conversion.json keeps.
+    `on_note` gets the notes for a user. conversion.json keeps them too.
 
     Raises FNetError for a checkpoint that cannot be read or that the other format cannot hold, and OutputError.
     """

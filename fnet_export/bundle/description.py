@@ -30,7 +30,7 @@ class ParityVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """A whole, unaltered bundle: its manifest, and what the other files tell.
+    """Describe a whole, unaltered bundle: its manifest, and facts from its other files.
 
     `parity` is None without parity.json; `operators` counts the nodes of model.onnx by type, and is None without the library onnx.
     """
@@ -52,7 +52,7 @@ class Description:
 
 
 def description_from_bundle(folder: Path, *, importer: Importer = importlib.import_module) -> Description:
-    """Check and read a bundle. Raises BundleError, naming the file, when one is missing, altered or none of its kind."""
+    """Check and read a bundle. Raises BundleError, which names the file, if a file is missing, altered or of another kind."""
     manifest = manifest_from_folder(folder)
     return Description(manifest=manifest, parity=verdict_from_bundle(folder), operators=_operators(folder / MODEL, importer))
 
@@ -67,7 +67,7 @@ def padding_from_manifest(manifest: Manifest) -> str:
 
 
 def verdict_from_bundle(folder: Path) -> ParityVerdict | None:
-    """Read parity.json of a bundle; None where there is none. Raises BundleError for one that is damaged."""
+    """Read parity.json of a bundle, or return None without it. Raises BundleError if it is damaged."""
     path = folder / PARITY
     if not path.exists():
         return None
@@ -80,7 +80,7 @@ def verdict_from_bundle(folder: Path) -> ParityVerdict | None:
 
 
 def _operators(path: Path, importer: Importer) -> dict[str, int] | None:
-    """Count nodes by type, the most frequent first; weights beside the graph are not read."""
+    """Count nodes by type, the most frequent first. Weights next to the graph are not read."""
     try:
         onnx: Any = importer("onnx")
     except ImportError:

@@ -1,4 +1,4 @@
-"""The bundle's folder: written beside where it belongs, renamed when whole. The format is docs/bundle.md."""
+"""Write a bundle's folder next to its place, and rename it when it is whole. docs/bundle.md has the format."""
 
 import errno
 import os
@@ -19,9 +19,9 @@ from fnet_export.parity.report.evidence import AccuracyError, AgreementError, Pa
 
 @dataclass(frozen=True, kw_only=True)
 class FolderKind:
-    """A kind of folder that is written whole, and that --force may replace by another of its kind.
+    """Describe a kind of folder that is written whole, and that --force may replace by a folder of the same kind.
 
-    `files` names all files of one from the text of its index; it raises BundleError or ValueError when it is none.
+    `files` names all files of a folder from the text of its index. It raises BundleError or ValueError for another kind of index.
     """
 
     noun: str
@@ -37,9 +37,9 @@ FAILED_SUFFIX, FAILED_MANIFEST = ".failed", "manifest.failed.json"
 def bundle_folder(output: Path, *, force: bool, kind: FolderKind = BUNDLE) -> Iterator[Path]:
     """Give a folder to fill, which becomes `output` when the block ends well and vanishes when it does not.
 
-    After a ParityError what was written stays in `OUTPUT.failed` (or `.failed-2`, ...), its manifest by another name: no bundle.
-    Raises OutputError when `output` exists and `force` is not given, is no bundle that `force` may replace, is written by another
-    process, or cannot be written.
+    After a ParityError the files stay in `OUTPUT.failed` (or `.failed-2`, ...), with another name for the manifest, so that it is
+    not a bundle. Raises OutputError if `output` exists without `force`, is not a bundle that `force` may replace, is being written
+    by another process, or cannot be written.
     """
     output = check_output(output, force=force, kind=kind)
     try:

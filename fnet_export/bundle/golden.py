@@ -11,7 +11,7 @@ from fnet_runtime.sessions.session import Ids, Outputs
 from fnet_core.tasks import SEQUENCE, Task
 
 GOLDEN_POSITIONS = 16
-"""Of outputs per token, golden.safetensors keeps the first tokens; mixing makes each depend on all."""
+"""How many tokens golden.safetensors keeps of outputs per token. Mixing makes each token depend on all tokens."""
 
 
 def write_golden(path: Path, inputs: Mapping[str, Ids], references: Outputs, limits: Mapping[str, float], task: Task) -> None:

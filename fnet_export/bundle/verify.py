@@ -47,7 +47,7 @@ class RuntimeResult:
 
     @property
     def attentions(self) -> list[str]:
-        """Say of which outputs too few decisions are the reference's."""
+        """Name the outputs whose decisions agree too rarely with the reference."""
         return attentions({name: output.agreement for name, output in self.outputs.items()})
 
 

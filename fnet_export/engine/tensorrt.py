@@ -1,7 +1,7 @@
-"""From an ONNX graph to a TensorRT engine: the one file that imports `tensorrt` or `tensorrt_rtx`.
+"""Build a TensorRT engine from an ONNX graph. Only this file imports `tensorrt` or `tensorrt_rtx`.
 
-Both packages share one API, of which versions lack parts; a part is probed for by name, never by version. Networks are strongly
-typed: precision is what the graph says.
+Both packages share one API, and some versions lack parts. The code looks for a part by name, never by version. Networks are
+strongly typed: the graph decides the precision.
 """
 
 import importlib
@@ -18,17 +18,17 @@ from fnet_export.base.errors import EngineError, ProfileError
 from fnet_export.engine.library import Importer, Library, library_from_name
 
 RTX_COMPUTE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
-"""What TensorRT-RTX builds for unless told otherwise: Ampere and later. Set by name, so that a manifest need not assume it."""
+"""What TensorRT-RTX builds for by default: Ampere and later. It is set by name, so that a manifest need not assume it."""
 
 OnProgress = Callable[[str, int, int], None]
-"""Told the name of a phase of the build, the steps done and the steps in all."""
+"""Called with the name of a phase of the build, the steps done and the number of steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A built engine: the builder's bytes untouched, and what a manifest records of them.
+    """Hold a built engine: the builder's bytes, unchanged, and what a manifest records of them.
 
-    `precisions` are those of the products in the network; `inspected` is what the engine says of its layers in JSON, None where no
+    `precisions` belong to the products in the network. `inspected` is the engine's description of its layers in JSON, or None if no
     GPU can open it.
     """
 
@@ -41,7 +41,7 @@ class Engine:
 def library_for_target(target: str, *, importer: Importer = importlib.import_module) -> Library:
     """Import the library of a target: `tensorrt`, which TensorRT-RTX may stand in for, or `tensorrt-rtx`.
 
-    Raises EngineError with the line to install when there is none, or when it is too old for strongly typed networks.
+    Raises EngineError, with the line to install, if the library is missing or too old for strongly typed networks.
     """
     reasons: list[str] = []
     for name in LIBRARIES[target]:
@@ -67,11 +67,11 @@ def engine_from_graph(
     compute_capabilities: tuple[str, ...] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Engine:
-    """Build an engine from an ONNX file (beside which its external data lies) for the given ranges of its dynamic axes.
+    """Build an engine from an ONNX file (with its external data next to it) for the given ranges of its dynamic axes.
 
-    `compute_capabilities` are those to build for, such as "8.6": TensorRT-RTX's default set unless given. TensorRT itself
-    builds for the GPU that is present. `on_progress` hears of the build where the library tells. Raises ProfileError before the
-    build when a dynamic axis has no range or a range no axis, and EngineError with the library's own words when it refuses.
+    `compute_capabilities`, such as "8.6", are the GPUs to build for, by default TensorRT-RTX's own set. TensorRT itself builds for
+    the GPU that is present. `on_progress` gets the steps that the library reports. Raises ProfileError before the build if a
+    dynamic axis has no range, or a range has no axis. Raises EngineError with the library's own words if it refuses the graph.
     """
     shapes = profile_shapes(onnx.load(graph, load_external_data=False), ranges)
     trt = library.module
@@ -168,7 +168,7 @@ def _set_compute_capabilities(trt: Any, config: Any, library: Library, wanted: t
 
 
 def _monitor(trt: Any, on_progress: OnProgress) -> Any:
-    """Make a progress monitor of the library's own base class; only whole phases are told, not phases within them."""
+    """Make a progress monitor of the library's own base class; it reports whole phases, not phases within them."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

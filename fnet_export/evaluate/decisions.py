@@ -28,9 +28,9 @@ def decisions(scores: Any, kind: str) -> Any:
 
 
 def differing(got: Floats, want: Floats, kind: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
-    """Tell of each decision whether it differs from the reference's, and how large an error of each score it takes for that.
+    """Return for each decision whether it differs from the reference's, and the smallest error of a score that makes it differ.
 
-    Where two scores change places each moves by half of what is between them; a score that changes its sign moves by itself.
+    If two scores change places, each moves by half of their distance. A score that changes its sign moves alone.
     """
     chosen, right = decisions(got, kind), decisions(want, kind)
     if kind == SIGN:

@@ -172,7 +172,7 @@ def missed_limits(limits: Limits, evaluation: Evaluation, change: Change | None)
     name = evaluation.metrics[0].name
     missed = []
     if limits != Limits() and not SCORINGS[evaluation.kind].limited:
-        raise EvaluationError(f"{evaluation.kind}: has no accuracy that a limit could speak of; its main metric is the {name}")
+        raise EvaluationError(f"{evaluation.kind}: has no accuracy that could have a limit; its main metric is the {name}")
     if limits.min_accuracy is not None and evaluation.value() < limits.min_accuracy - ROUNDING:
         missed.append(f"{name} is {evaluation.value():.2f} points, below the {limits.min_accuracy:g} asked for")
     drop = 0.0 if change is None else -change.differences[name].value

@@ -76,7 +76,7 @@ class Fields:
         for name in names:
             if name not in self.labels:
                 raise EvaluationError(
-                    f"{self._where}: {key}: {name!r} is no label of the model; expected one of {', '.join(self.labels)}"
+                    f"{self._where}: {key}: {name!r} is not a label of the model; expected one of {', '.join(self.labels)}"
                 )
         return names
 
@@ -161,7 +161,8 @@ def records_from_file(
 ) -> tuple[Record, ...]:
     """Read one record a line, blank lines left out, `limit` at most.
 
-    Raises EvaluationError, with the number of the line, for one that is no record of the task, and for a file without any.
+    Raises EvaluationError, with the number of the line, for a line that is not a record of the task, and for a file without
+    records.
     """
     records: list[Record] = []
     for number, line in _lines(path):

@@ -22,7 +22,8 @@ Entity = tuple[str, int, int]
 class Metric:
     """A figure made of summed counts: `of` takes `float64[..., count]` and gives `float64[...]`.
 
-    `in_points` tells that it is a share, given in points of 100; others are plain. `parts` are the counts that a plain share is of.
+    `in_points` is true for a share, which is given in points of 100. Others are plain. `parts` are the counts that a plain share is
+    of.
     """
 
     name: str
@@ -163,7 +164,10 @@ def normalised(text: str) -> str:
 
 
 def words_f1(found: str, wanted: str) -> float:
-    """Return the F1 of the words of two normalised answers; where one has none, 1 if neither has any (as SQuAD 2.0)."""
+    """Return the F1 of the words of two normalised answers.
+
+    If one is empty, it is 1 if both are empty, else 0 (as in SQuAD 2.0).
+    """
     got, want = normalised(found).split(), normalised(wanted).split()
     if not got or not want:
         return float(got == want)

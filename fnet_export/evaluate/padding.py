@@ -48,7 +48,7 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputDrift:
-    """How far an output moves, over the texts that fit.
+    """Measure how far an output moves, over the texts that fit.
 
     Per text: cosine is the smallest over the last axis, max_rel the largest error over the largest magnitude at the trained length,
     decision_agreement the share of equal decisions, kl the Kullback-Leibler divergence of the softmax from that at the trained
@@ -112,13 +112,13 @@ def check_length(config: FNetConfig, length: int) -> None:
         return
     if not MIN_LENGTH <= length <= most:
         raise GraphError(f"sequence length: expected {MIN_LENGTH} to {most}, the model's position embeddings; found {length}")
-    raise GraphError(f"sequence length: expected {most}, of which the {config.mixing} mixing has matrices; found {length}")
+    raise GraphError(f"sequence length: expected {most}, the length of the matrices of the {config.mixing} mixing; found {length}")
 
 
 def lengths_of_config(config: FNetConfig, trained: TrainedLength, asked: Sequence[int], own: int) -> tuple[int, ...]:
-    """Return the lengths to compare with the trained one, ascending: those asked for, else LENGTHS and a bundle's `own`.
+    """Return the lengths to compare with the trained length, ascending: the requested lengths, else LENGTHS and a bundle's `own`.
 
-    Raises GraphError for one that the model cannot be run at, and when there is none.
+    Raises GraphError for a length at which the model cannot run, and if no length is left.
     """
     most = config.max_position_embeddings
     chosen = {*(asked or (own, *(length for length in LENGTHS if length < most)))} - {trained.length}
@@ -216,7 +216,7 @@ def line_from_drift(drift: Drift, length: LengthDrift) -> str:
 
 
 def _compared_tokens(inputs: Mapping[str, Ids], mask_id: int | None) -> Ids:
-    """Positions of a text's tokens, of masked ones where `mask_id` is given and there are any; the first where there are none."""
+    """Return the positions of a text's tokens, or of its masked tokens if `mask_id` is given. Without any, return the first."""
     counts = inputs[ATTENTION_MASK][0] != 0
     masks = counts & (inputs["input_ids"][0] == mask_id)
     found = np.flatnonzero(masks if masks.any() else counts)

@@ -10,7 +10,7 @@ TITLE = "Padding to another length than the trained one"
 
 
 def svg_from_drift(drift: Drift) -> str:
-    """Return the chart as an `<svg>` element; the trained length stands in it as what all agree with."""
+    """Return the chart as an `<svg>` element; the trained length is in it, with full agreement."""
     names = dict.fromkeys(name for length in drift.lengths for name in length.outputs)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6, 5), layout="constrained")

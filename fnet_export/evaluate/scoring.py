@@ -59,7 +59,7 @@ def guessed(pipeline: Pipeline, records: Sequence[Record]) -> list[Any]:
 class Scoring:
     """One kind of task. `metrics` are made for the model's labels, the main one first; `decision` says what one decision is.
 
-    `limited` tells that the main metric is a share, of which a limit in points can be asked.
+    `limited` is true if the main metric is a share, which can have a limit in points.
     """
 
     read: Callable[[Fields], Parts]
@@ -163,7 +163,7 @@ def _question_metrics(labels: Labels) -> tuple[Metric, ...]:
 
 
 def _tagged(record: Record, answer: TokenLabels, labels: Labels) -> Score:
-    """A word has the label of its first piece, as models are trained; past the sequence length there is none, which is outside."""
+    """Return the label of each word: the label of its first piece, as in training, or outside past the sequence length."""
     pieces = answer.tokens
     _check_finite(record, *(piece.score for piece in pieces))
     actual, spans = record.truth

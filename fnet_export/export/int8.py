@@ -20,7 +20,8 @@ from fnet_export.texts.text_files import Texts
 def int8_from_plan(
     plan: Plan, data: Texts, graph: ir.Model, layers: Layers, *, float32: Path, progress: Progress
 ) -> tuple[ir.Model, Sensitivity | None, dict[str, float]]:
-    """Calibrate a float32 graph, which is in a file, and quantise its linear layers, but for what the accuracy asks to be kept.
+    """Calibrate a float32 graph, which is in a file, and quantise its linear layers, except the layers that the accuracy needs in
+    float32.
 
     Also return the steps of what is quantised, by module, for the emulation (see `steps_from_bounds`).
 

@@ -188,7 +188,7 @@ def _check_decides(proof: ProofOptions, task: Task, config: FNetConfig) -> None:
 
 
 def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
-    """Refuse a task of two texts for a model that cannot tell them apart."""
+    """Refuse a task of two texts for a model that cannot distinguish them."""
     if task.paired and checkpoint.config.type_vocab_size < 2:
         raise TaskError(
             f"{checkpoint.source.id}: {task.name} takes two texts, and the tokens of the second have type 1; {checkpoint.origin} "
@@ -197,7 +197,7 @@ def _check_token_types(task: Task, checkpoint: Checkpoint) -> None:
 
 
 def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> LabelledData | None:
-    """Read the labelled data of an export; where a limit needs some, the built-in e-mails fit the built-in classifier alone."""
+    """Read the labelled data of an export; if a limit needs data, the built-in e-mails serve the built-in classifier."""
     limit = "--min-accuracy" if options.proof.min_accuracy is not None else "--max-accuracy-drop"
     limited = options.proof.min_accuracy is not None or options.calibration.max_accuracy_drop is not None
     file = options.proof.evaluation

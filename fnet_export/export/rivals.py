@@ -91,7 +91,7 @@ def _rival(plan: Plan, float32: Path, precision: str, scratch: Path, engine: Eng
 
 
 def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:
-    """Build an engine of a graph, beside it."""
+    """Build an engine of a graph, next to it."""
     assert plan.library is not None
     built = engine_from_graph(graph, library=plan.library, ranges=plan.ranges)
     path = graph.with_name(ENGINE)

@@ -31,7 +31,7 @@ FACTORED_FROM = 2048
 AVX2 the two cross at 2,048 as well. In OpenVINO (AVX-512, the best of seven passes on a busy host) `dft`, `folded` and `factored`
 took 230, 183 and 174 ms at 512 tokens, 1,329, 726 and 720 ms at 2,048: `folded` and `factored` are level there too."""
 FACTORED_AT_MOST = 1 / 8
-"""Of the length, what the sum of its two factors may be: `folded` multiplies each token by an eighth of the length on average."""
+"""The largest share of the length for the sum of its two factors. `folded` multiplies each token by an eighth of the length."""
 NO_FOURIER = "none"
 """What the manifest records of a model without Fourier layers."""
 ON_CPU = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}

@@ -7,12 +7,12 @@ from fnet_runtime.bundle.manifest import MODEL_DATA
 from onnx.helper import find_min_ir_version_for, make_opsetid
 
 EXTERNAL_DATA_ABOVE_BYTES = 64_000_000
-"""Weights of larger graphs stand in a file of their own, which ONNX Runtime maps instead of holding them twice while it opens
-one (fnet-base: 288 MB at the peak instead of 479)."""
+"""Weights of larger graphs are in a separate file. ONNX Runtime maps it instead of holding the weights twice while it opens the
+graph (fnet-base: 288 MB at the peak instead of 479)."""
 
 
 def write_graph(graph: ir.Model, path: Path, *, external_above_bytes: int = EXTERNAL_DATA_ABOVE_BYTES) -> None:
-    """Write a checked graph at the lowest IR version; large weights beside it, in `model.onnx.data`. Raises OSError.
+    """Write a checked graph at the lowest IR version, with large weights next to it in `model.onnx.data`. Raises OSError.
 
     The graph given stays as it is.
     """

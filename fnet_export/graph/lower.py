@@ -1,7 +1,7 @@
 """From a trained model to one for deployment that computes the same: exact rewrites, no approximation.
 
 The mixing's own order of tokens and hidden units is baked into the weights, so that no block reorders anything; a head that reads
-token 0 alone needs of the last block only that token. Every constant is one tensor for all layers. For a CPU, rows of the
+only token 0 needs only that token of the last block. Every constant is one tensor for all layers. For a CPU, rows of the
 feed-forward's width are kept from falling on the same lines of its cache; for half precision, sums of a whole input are kept small.
 """
 
@@ -24,7 +24,7 @@ ALIASING_BYTES, CACHE_LINE_BYTES = 4096, 64
 
 
 class LoweredFNet(nn.Module):
-    """An FNet whose blocks work in the order of their mixing; inputs and outputs are those of the FNet."""
+    """Compute an FNet whose blocks work in the order of their mixing, with the same inputs and outputs."""
 
     ids_order: Tensor
     sequence_back: Tensor
@@ -116,9 +116,9 @@ def lowered_from_model(
 ) -> LoweredFNet:
     """Rewrite a trained model, in evaluation mode and any float dtype, for deployment with a transform of TRANSFORMS.
 
-    The outputs are the same but for rounding; the model given is not changed. `task` is the model's own unless given: masked-lm
-    with `predict_positions` takes the positions to predict as an input. `widen` adds units of zeros to a feed-forward whose rows
-    would fall on the same lines of a CPU's cache, as those of 1024, 3072 and 4096 units do in float32. `scaled`
+    The outputs are the same except for rounding, and the given model is not changed. `task` is the model's own unless given:
+    masked-lm with `predict_positions` takes the positions to predict as an input. `widen` adds units of zeros to a feed-forward
+    whose rows would fall on the same lines of a CPU's cache, as those of 1024, 3072 and 4096 units do in float32. `scaled`
     multiplies both residual branches of a Fourier mixing by `fourier_scale`, for half precision.
     """
     own = copy.deepcopy(model)

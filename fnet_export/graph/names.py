@@ -16,5 +16,5 @@ def name_with_module(node: ir.Node) -> str:
 
 
 def module_of_node(node: ir.Node) -> str:
-    """Return the module that a node computes a part of, by its name; empty where there is none."""
+    """Return the module that a node computes a part of, by its name, or an empty name."""
     return (node.name or "").rpartition("/")[0]

@@ -17,8 +17,8 @@ FEW = 0.99
 class Agreement:
     """How many decisions were compared, how many differ from the reference's, and how many of these are ties.
 
-    A tie is a decision that float32 cannot tell from the reference's: an error of the scores within the limit makes it differ.
-    Ties count as differing in `share`.
+    A tie is a decision that float32 cannot distinguish from the reference's: an error of the scores within the limit makes it
+    differ. Ties count as differing in `share`.
     """
 
     decisions: int
@@ -52,7 +52,7 @@ class Agreement:
 
 
 def attentions(agreements: Mapping[str, Agreement | None]) -> list[str]:
-    """Say in words of which outputs, by name, too few decisions are the reference's."""
+    """Say in words which outputs, by name, agree too rarely with the reference."""
     found = (text_of_few(agreement.values(), name) for name, agreement in agreements.items() if agreement is not None)
     return [f"Attention: {text}." for text in found if text is not None]
 

@@ -9,7 +9,7 @@ from fnet_core.tasks import LABELS, SEQUENCE, Task
 from fnet_export.evaluate.decisions import SIGN, decision_of_task, decisions
 
 SHOWN = 8
-"""Of the tokens or labels, how many are told of."""
+"""How many tokens or labels an answer shows."""
 
 
 def texts_from_outputs(task: Task, config: FNetConfig, outputs: Outputs) -> list[str]:

@@ -33,7 +33,7 @@ from fnet_export.parity.tolerance import (
 from fnet_export.texts.samples import Samples
 
 KEPT_BYTES = 400_000_000
-"""Of the reference's outputs, what is kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
+"""How many of the reference's outputs are kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
 ROUNDS = 2
 """Times that each row is opened at least, in opposite order the second time, so that what else the host does falls on all alike."""
 TOGETHER = 2
@@ -193,7 +193,7 @@ def _rest(
 
 @dataclass
 class _Found:
-    """What is found of one output of a candidate: beside the reference, and beside the emulation of its precision."""
+    """Compare one output of a candidate with the reference, and with the emulation of its precision."""
 
     reference: Comparison
     emulation: Comparison
@@ -229,7 +229,7 @@ class _Run:
             return None
 
     def fail(self, error: SessionError) -> None:
-        """Keep why the candidate failed after it was opened, where that is no error of the whole check."""
+        """Keep why the candidate failed after it was opened, if the error does not end the whole check."""
         if self.candidate.needed:
             raise error
         self.reason, self.failed = str(error), True
@@ -248,7 +248,7 @@ class _Run:
             yield outputs
 
     def compare(self, inputs: Sequence[int], outputs: Outputs, wanted: Outputs, emulated: Outputs | None) -> None:
-        """Take in outputs of inputs beside the reference's, and the emulation's where its precision has one."""
+        """Compare outputs with the reference's, and with the emulation's if the precision has one."""
         for name, found in self._found.items():
             found.reference.add(outputs[name], wanted[name], inputs)
             if emulated is not None:

@@ -24,7 +24,7 @@ TOP = 5
 """How many of the best choices are compared as a set, where there are MANY or more to choose from."""
 MANY = 100
 SCORED = 32
-"""Of a text's decisions between MANY, how many are compared by distribution and by set: spread evenly, for they are costly."""
+"""How many of a text's decisions between MANY are compared by distribution and by set, spread evenly, because they are costly."""
 PART = 2**17
 """Numbers of an output that are compared at once: 1 MB in float64."""
 LOG10_STEP = 0.5
@@ -53,7 +53,7 @@ class Difference:
     nonfinite_count: int
 
     def within(self, limit: Limit) -> bool:
-        """Tell whether the output is finite and both errors are within the limit."""
+        """Return whether the output is finite and both errors are within the limit."""
         return self.nonfinite_count == 0 and self.max_abs <= limit.max_abs and self.mean_abs <= limit.mean_abs
 
 
@@ -69,7 +69,7 @@ class _Input:
     nonfinite: int = 0
     decisions: int = 0
     margins: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    """Of the decisions that differ, how large an error of each score that takes."""
+    """Return, for each decision that differs, the error of a score that makes it differ."""
     kl: list[float] = field(default_factory=list)
     top5: list[float] = field(default_factory=list)
     histogram: npt.NDArray[np.int64] | int = 0
@@ -94,8 +94,8 @@ class _Input:
 class Comparison:
     """Compares an output with its reference input by input, as if all were one array.
 
-    `decision` is what the last axis decides (decisions.py), if anything. `ties` tells that a decision that differs is a tie where
-    an error within the limit makes it differ: in float32 alone, where rounding makes ties. `histogram` has the number of absolute
+    `decision` is what the last axis decides (decisions.py), if anything. With `ties`, a decision that differs is a tie if an error
+    within the limit makes it differ. Only float32 has ties, because rounding makes them. `histogram` has the number of absolute
     errors between LOG10_EDGES; it is filled where `counts` is set.
     """
 
@@ -194,7 +194,7 @@ class Comparison:
         return differ, ties if self.ties else 0
 
     def difference(self, limit: Limit) -> Difference:
-        """Return what was found so far; the limit tells ties apart. Raises CompareError when nothing was compared."""
+        """Return the result so far. The limit decides which decisions are ties. Raises CompareError if nothing was compared."""
         errors = self.errors()
         agreement = None
         if self.decision is not None:

@@ -1,4 +1,4 @@
-"""Error by layer: what a model gives after each of its blocks, beside the float64 reference."""
+"""Measure the error by layer: compare a model after each block with the float64 reference."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

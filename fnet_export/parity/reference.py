@@ -38,8 +38,8 @@ def reference_cache() -> Remembered:
 class Reference:
     """The outputs of a float64 model by input, without the model.
 
-    Of vocabulary logits only what the decoder reads is kept, a fortieth of them, and the decoder: logits are made for a few inputs
-    at a time, when they are asked for.
+    For vocabulary logits, only the decoder and its inputs are kept, which take a fortieth of the memory. Logits are made for a few
+    inputs at a time, when they are needed.
     """
 
     def __init__(self, model: AnyFNet, kept: Mapping[str, Floats]) -> None:
@@ -75,7 +75,7 @@ class Reference:
 def reference_from_model(
     model: AnyFNet, samples: Samples, *, cache: Remembered | None = None, on_progress: Callable[[int], None] = lambda rows: None
 ) -> Reference:
-    """Run a float64 model with `fft` mixing on the samples, but for the inputs that the cache remembers of the same model.
+    """Run a float64 model with `fft` mixing on the samples, except the inputs that the cache remembers for the same model.
 
     A cache that cannot be written says so in its `problem`.
     """

@@ -130,7 +130,7 @@ def passed(rows: Iterable[Row]) -> bool:
 def row_from_headroom(headroom: Headroom, *, kept: bool) -> Row:
     """Judge whether fp16 holds what the model reaches, which ONNX Runtime's CPU does not show: it keeps more between nodes.
 
-    With nodes `kept` in float32 the model does not tell.
+    With nodes `kept` in float32, the model does not show it.
     """
     layer, tensor, largest = headroom.place
     status = NOT_RUN if kept else PASSED if largest <= headroom.limit else FAILED

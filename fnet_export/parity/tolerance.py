@@ -8,14 +8,15 @@ from fnet_runtime.bundle.manifest import BF16, FP16, FP32, INT8
 from fnet_export.base.errors import OptionError
 
 MULTIPLE = 16
-"""Of float32's rounding, how much is allowed."""
+"""The allowed multiple of float32's rounding."""
 MULTIPLES = {FP32: MULTIPLE, FP16: 4, BF16: 4, INT8: 2}
-"""Of the expected error of a precision, how much is allowed (docs/parity.md has what was measured). In float32 other orders of
+"""The allowed multiple of the expected error, by precision. docs/parity.md has the measurements. In float32 other orders of
 summation reached 3.2 times the expected largest and the expected mean error (40 random models of three heads), ONNX Runtime's DFT
 operator 6.5 times."""
 FROM_EMULATION_MEDIAN, FROM_EMULATION_MEAN = 0.1, 0.5
-"""Of int8's own error, how far a row may be from the emulation of int8. What float32 rounds to the other side of a step
-explains that: little on most inputs (the median), much on a few, such as one of padding alone, where all positions round alike."""
+"""The allowed distance of a row from the emulation of int8, as a multiple of int8's own error. What float32 rounds to the other
+side of a step explains that: little on most inputs (the median), much on a few, such as padding only, where all positions round
+alike."""
 UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 1 / 254}
 """Half the distance of neighbouring numbers, in parts of the number (int8: of the largest of its tensor)."""
 RULE = (

@@ -21,7 +21,7 @@ from fnet_export.texts.samples import Samples
 MINMAX, PERCENTILE, ENTROPY = "minmax", "percentile", "entropy"
 METHODS = (MINMAX, PERCENTILE, ENTROPY)
 PERCENT = 99.999
-"""Of the magnitudes, the share that `percentile` keeps inside the range."""
+"""The share of the magnitudes that `percentile` keeps inside the range."""
 BINS, QUANTIZED_BINS = 2048, 128
 
 

@@ -1,4 +1,4 @@
-"""Half precision as a graph transformation: types, weights and casts say what runs in it, and no builder is told anything.
+"""Half precision as a graph transformation: types, weights and casts say what runs in it, and no builder gets a flag.
 
 ONNX Runtime's float16 converter knows no bfloat16 and works on protocol buffers, which end at 2 GiB; hence this one.
 """
@@ -48,9 +48,9 @@ def half_from_graph(graph: ir.Model, precision: str, *, keep: Collection[str] = 
 
     `keep` names nodes that stay in float32, or modules, whose nodes all do.
 
-    Products, sums and activations take and give half precision, and so do the residuals between them. Weights become half but for
-    those of what stays in float32; what several nodes read stays one. A weight is rounded to nearest, and to nought or a subnormal
-    number where it is too small.
+    Products, sums and activations take and give half precision, and so do the residuals between them. Weights become half, except
+    weights of nodes that stay in float32; what several nodes read stays one. A weight is rounded to nearest, and to nought or a
+    subnormal number where it is too small.
 
     Raises GraphError for another precision, a name that no node has, a weight beyond what the precision can hold, or when the
     result is not valid.

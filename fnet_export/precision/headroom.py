@@ -64,9 +64,9 @@ def headroom_from_model(model: LoweredFNet, samples: Samples) -> Headroom:
 
 @contextmanager
 def _watched(model: LoweredFNet, note: Note) -> Iterator[None]:
-    """Tell of every tensor while the context lasts: what goes into a module or comes out of one.
+    """Report every tensor while the context lasts: the inputs and outputs of modules.
 
-    The last block of a pooled head never runs its `forward`, nor its mixing's, but the modules beside them.
+    The last block of a pooled head never runs its `forward`, nor its mixing's, but the modules around them.
     """
     embeddings, pooler, head = model.model.encoder.embeddings, model.model.pooler, model.model.head
     into: list[Place] = [(embeddings.norm, EMBEDDINGS, "sum")]

@@ -23,7 +23,7 @@ from fnet_export.graph.names import module_of_node
 from fnet_export.precision.half import FORMS, Form
 
 LARGEST = 127
-"""Of int8 the range used is -127 to 127, the same on both sides."""
+"""int8 uses the range -127 to 127, the same on both sides."""
 TABLE = "encoder.embeddings.word"
 FLOAT_MODULES = ("pooler.", "head.classifier", "head.qa_outputs", "head.seq_relationship", "head.next_sentence")
 """Layers that read one token or give a few numbers: quantised they lose most and save nothing."""
@@ -67,7 +67,10 @@ def _are_equal(one: nn.Module, other: nn.Module) -> bool:
 
 
 def is_quantised(parameter: str, layers: Layers) -> bool:
-    """Tell from the name of a model's parameter whether it is stored in int8: weights of linear layers and the word embeddings."""
+    """Return, by the name of a model's parameter, whether it is stored in int8:
+
+    weights of linear layers and the word embeddings.
+    """
     module, _, kind = parameter.rpartition(".")
     return kind == "weight" and (module in layers or module == TABLE)
 
@@ -103,7 +106,7 @@ def products_from_graph(graph: ir.Model, layers: Layers) -> list[Product]:
 def int8_from_graph(
     graph: ir.Model, bounds: Mapping[str, float], layers: Layers, *, target: str, keep: Collection[str] = ()
 ) -> ir.Model:
-    """Quantise the linear layers of an optimized graph, but for the modules of `keep`, and the word embeddings.
+    """Quantise the linear layers of an optimized graph, except the modules of `keep`, and the word embeddings.
 
     `bounds` are the largest magnitudes of activations, by the name of the value (calibrate.py). The graph given is not changed.
     Raises GraphError for a layer that the graph has no product of, and when the result is not valid.

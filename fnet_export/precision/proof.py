@@ -44,7 +44,7 @@ class Product:
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionProof:
-    """Of the multiply-adds asked to run at a precision, the share that does; and that share of all there are.
+    """Hold the share of the intended multiply-adds that run at a precision, and their share of all multiply-adds.
 
     `read_from` says what was read back; `stayed` names the nodes that were asked to, and run at another.
     """
@@ -196,7 +196,7 @@ def precisions_from_openvino(operations: Sequence[Operation], products: Sequence
 
 
 def _shapes_and_types(model: onnx.ModelProto) -> tuple[dict[str, list[int]], dict[str, int]]:
-    """Shape and type of every value that a graph tells them of."""
+    """Return the shape and type of every value for which a graph states them."""
     values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
     shapes = {value.name: [axis.dim_value or 1 for axis in value.type.tensor_type.shape.dim] for value in values}
     types = {value.name: value.type.tensor_type.elem_type for value in values}

@@ -38,7 +38,7 @@ class Step:
 
 
 def steps_from_graph(graph: ir.Model, config: FNetConfig) -> list[Step]:
-    """Cut a graph by the module names of its nodes. Raises GraphError when it has none."""
+    """Cut a graph by the module names of its nodes. Raises GraphError if it has no module names."""
     last = {module_of_node(node): str(node.outputs[0].name) for node in graph.graph}
     ends = ["encoder.embeddings.projection", *(f"encoder.blocks.{i}.output_norm" for i in range(config.num_hidden_layers))]
     for module in ends:
@@ -55,7 +55,7 @@ def steps_from_graph(graph: ir.Model, config: FNetConfig) -> list[Step]:
 def module_of_place(node: ir.Node, step: Step, config: FNetConfig, task: Task) -> str:
     """Return the checkpoint's name of what a node computes, as in `fnet.encoder.layer.1.output.dense`.
 
-    Of a module that has no weights, and so no name there, it is transformers' own name.
+    A module without weights has no name there, and gets transformers' own name.
     """
     keys = {name: key for key, name in module_names(config, task).items()}
     scope = module_of_node(node) or _scope(step)
@@ -87,7 +87,7 @@ def module_of_name(name: str, config: FNetConfig, task: Task) -> str:
 def check_names(names: Iterable[str], config: FNetConfig, task: Task) -> None:
     """Check names of modules, layers and nodes before a graph is there: the module of each has to be one of the model.
 
-    Which nodes a module has, and which nodes have none, is known of the traced graph alone. Raises OptionError.
+    Which nodes a module has, and which nodes belong to no module, is known only of the traced graph. Raises OptionError.
     """
     with torch.device("meta"):
         every = FNet(config, task, transform="fft").named_modules(remove_duplicate=False)

@@ -56,7 +56,9 @@ def _text(path: Path, number: int, line: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise TextError(f"{path}: line {number}: holds a lone surrogate, which is no character; expected valid Unicode") from error
+        raise TextError(
+            f"{path}: line {number}: holds a lone surrogate, which is not a character; expected valid Unicode"
+        ) from error
     return text
 
 

@@ -176,7 +176,7 @@ def test_a_regression_has_findings_and_no_limit(tmp_path):
     records = [{"text": text, "label": i / 7} for i, text in enumerate(TEXTS)]
     values = evaluation_of(plan_of(tmp_path, records=records))
     assert values["runs"][0]["metrics"][0]["unit"] is None
-    with pytest.raises(OptionError, match="--min-accuracy: regression has no accuracy that a limit could speak of; leave it out"):
+    with pytest.raises(OptionError, match="--min-accuracy: regression has no accuracy that could have a limit; leave it out"):
         plan_of(tmp_path, records=records, min_accuracy=50)
 
 

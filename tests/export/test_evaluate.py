@@ -174,7 +174,7 @@ def test_regression(tmp_path, labels):
     assert found.value("root mean square error") ** 2 == pytest.approx(oracle.mean_squared_error(truth, got))
     assert change_from_evaluations(found, found).unchanged == 1
     with pytest.raises(
-        EvaluationError, match="regression: has no accuracy that a limit could speak of; its main metric is the mean abs"
+        EvaluationError, match="regression: has no accuracy that could have a limit; its main metric is the mean abs"
     ):
         missed_limits(Limits(min_accuracy=1), found, None)
 

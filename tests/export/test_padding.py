@@ -203,7 +203,7 @@ def test_lengths_are_those_below_the_trained_one_and_the_bundles_own():
             lengths_of_config(tiny_config(), ASSUMED, asked, LENGTH)
     with pytest.raises(GraphError, match="expected 4 to 256, the model's position embeddings; found 257"):
         lengths_of_config(config, trained, (64, 257), 256)
-    with pytest.raises(GraphError, match="expected 256, of which the linear mixing has matrices; found 64"):
+    with pytest.raises(GraphError, match="expected 256, the length of the matrices of the linear mixing; found 64"):
         lengths_of_config(dataclasses.replace(config, mixing="linear"), trained, (), 256)
 
 

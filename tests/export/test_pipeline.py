@@ -52,7 +52,9 @@ def test_every_mixing_of_the_paper_becomes_a_bundle(mixing, tmp_path):
     assert all(check.passed for check in pipe.self_test())
     assert ("attention_mask" in pipe.inputs("the fox")) == (mixing == "attention")
     if mixing in ("linear", "random"):
-        with pytest.raises(GraphError, match=f"sequence length: expected 32, of which the {mixing} mixing has matrices; found 16"):
+        with pytest.raises(
+            GraphError, match=f"sequence length: expected 32, the length of the matrices of the {mixing} mixing; found 16"
+        ):
             export(checkpoint, tmp_path / "short", sequence_length=16)
 
 
@@ -327,7 +329,7 @@ def test_missing_and_foreign_vocabularies(tmp_path):
     (folder / "spiece.model").write_bytes((GOLDEN / "unigram.model").read_bytes()[:100])
     assert "not a SentencePiece model" in run(*SHORT, "--model", folder, "--output", tmp_path / "b").stderr
     (folder / "spiece.model").unlink()
-    with pytest.raises(CheckpointError, match=r"spiece\.model: is missing; expected the SentencePiece model beside the weights"):
+    with pytest.raises(CheckpointError, match=r"spiece\.model: is missing; expected the SentencePiece model next to the weights"):
         export(folder, tmp_path / "b")
     save_tiny(folder, vocab_size=20)
     with pytest.raises(CheckpointError, match="config.json says vocab_size 20.*of different models"):

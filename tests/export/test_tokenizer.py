@@ -155,7 +155,7 @@ def test_folders_that_do_not_say_which(folder):
     (folder / TOKENIZER_JSON).unlink()
     (folder / "tokenizer_config.json").write_text('{"backend": "tokenizers"}')
     with pytest.raises(
-        CheckpointError, match=r"written by transformers 5, but the tokenizer\.json beside it is missing; copy it too"
+        CheckpointError, match=r"written by transformers 5, but the tokenizer\.json next to it is missing; copy it too"
     ):
         tokenizer_from_folder(folder)
     (folder / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"1": {"content": "<s>"}}}')

@@ -1,1 +1,1 @@
-"""Ways of running a model that are no part of the Python runtime, and how long they take."""
+"""Run a model in ways that are not part of the Python runtime, and time them."""

@@ -23,9 +23,9 @@ from safetensors.numpy import load, save
 PROGRAM = "fnet-session"
 PROGRAM_VARIABLE, LIBRARY_VARIABLE = "FNET_SESSION", "FNET_ONNXRUNTIME"
 BUILT = Path(__file__).parents[3] / "runtimes" / "cpp" / "build" / "default" / PROGRAM
-"""Where `make cpp` builds it, beside a checkout of this project."""
+"""Where `make cpp` builds it in a checkout of this project."""
 PATIENCE_S, END_S = 300.0, 10.0
-"""Seconds that it may take to open a graph or to answer a batch, many times what fnet-large needs, and to end when told to."""
+"""Seconds to open a graph or to answer a batch, many times what fnet-large needs, and seconds to end after the request."""
 LENGTH_BYTES = 8
 """Before every file on its standard input and output, little-endian."""
 
@@ -50,7 +50,7 @@ class CppSession:
     ) -> None:
         """Start `program`, the one of this host unless given.
 
-        Raises SessionError where there is none, or where it cannot open the graph.
+        Raises SessionError if the program is missing, or cannot open the graph.
         """
         found = program or program_from_host()
         if found is None:

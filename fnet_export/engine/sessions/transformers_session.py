@@ -14,11 +14,11 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES
 
 UNREAD, UNREAD_WITHOUT_POOLING = ("predictions.bias",), ("pooler.dense.weight", "pooler.dense.bias")
-"""Parameters of theirs that no output depends on: a decoder has its own bias, or this one as its own."""
+"""Parameters of transformers that no output depends on: the decoder has its own bias, or shares this bias."""
 
 
 class TransformersSession:
-    """A transformers model with the weights of one of ours, in float32."""
+    """Run a transformers model with the weights of an FNet of this project, in float32."""
 
     batch = ANY_BATCH
 

@@ -46,9 +46,9 @@ class StepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a graph departs: the module by the checkpoint's name, the node, and what of it is not as it should be.
+    """Locate where a graph departs: the module by the checkpoint's name, the node, and what differs.
 
-    `node` and `operator` are None where a block departs and none of its nodes does, run alone.
+    `node` and `operator` are None if a block departs and no node does that runs alone.
     """
 
     module: str
@@ -194,7 +194,7 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
 
 
 def _opened(part: ir.Model, step: Step, precision: str) -> OrtPart | NodeByNode:
-    """Open a step; half precision is taken at its word, since ONNX Runtime's CPU would keep more of it between nodes."""
+    """Open a step; half precision is stored between nodes, because ONNX Runtime's CPU would keep more."""
     return NodeByNode(part) if precision in HALVES else OrtPart(part, name=step.title)
 
 
@@ -208,7 +208,7 @@ def _loaded(path: Path) -> ir.Model:
 def _fed(
     subject: Subject, step: Step, ids: dict[str, Ids], state: Tensor | None, run: OrtPart | NodeByNode, *, one_token: bool
 ) -> tuple[Values, Tensor | None]:
-    """What goes into a step of the graph, and the same for the reference: rounded as the graph takes it, so that it is no error."""
+    """Return the inputs of a step, for the graph and for the reference. Both are rounded to the graph's types."""
     if step.source is None:
         return dict(ids), None
     assert state is not None
@@ -236,7 +236,7 @@ def _wanted(subject: Subject, model: FNet, step: Step, ids: dict[str, Ids], x: T
 
 
 def _worst_row(fed: Values, got: Values, wanted: Values) -> Values:
-    """Of what goes into a step, the row whose result is furthest off; rows of choices stay together."""
+    """Return the input row of a step whose result is furthest off. Rows of choices stay together."""
     name = next(iter(wanted))
     with np.errstate(invalid="ignore"):
         off = np.abs(got[name].astype(np.float64) - wanted[name].astype(np.float64)).reshape(len(wanted[name]), -1).max(axis=1)

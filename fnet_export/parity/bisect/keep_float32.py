@@ -1,6 +1,6 @@
-"""What of a graph to keep in float32, so that half precision holds the limits of a bundle: as few nodes as a greedy search finds.
+"""Find the nodes of a graph to keep in float32, as few as a greedy search finds, so that half precision holds the limits.
 
-Half precision is taken at its word: each node is run alone, and every value between two of them stored as the graph says.
+Each node runs alone, and every value between two nodes is stored in the type that the graph says.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,14 +26,14 @@ from fnet_export.precision.half import FLOAT32_OPERATORS, half_from_graph
 from fnet_export.precision.steps import steps_from_graph
 
 TRIED = 24
-"""Of the nodes found, how many are tried without, one by one."""
+"""How many of the nodes are tried without, one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
     """Names of nodes to keep in float32, and the largest error of an output, in parts of its limit, before and after.
 
-    Where float32 in every node is not enough there are none, and `after` is what that comes to.
+    If float32 in every node is not enough, `nodes` is empty, and `after` is the error with all nodes in float32.
     """
 
     kept: tuple[str, ...]
@@ -55,10 +55,10 @@ def proposal_from_graph(
     keep: Sequence[str] = (),
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Proposal:
-    """Find what of a float32 graph half precision needs, beside what is kept already, to hold the limits of golden inputs.
+    """Find the nodes that half precision needs in float32, in addition to those kept already, to hold the limits of golden inputs.
 
     Nodes are ranked by the error that half precision makes in each, fed what it should be. Those that overflow come first; then the
-    shortest beginning of the ranking that holds is found by halving, and what of it is not needed is dropped.
+    shortest beginning of the ranking that holds is found by halving, and nodes that are not needed are dropped.
     Raises SessionError when ONNX Runtime does not take a node.
     """
 

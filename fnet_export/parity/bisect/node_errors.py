@@ -37,7 +37,7 @@ class Departure:
 
     @property
     def departs(self) -> bool:
-        """Return whether the error is no rounding; one that is not finite never is."""
+        """Return whether the error is more than rounding. An error that is not finite always is."""
         return not self.error <= self.limit or not np.isfinite(self.error)
 
 

@@ -25,7 +25,7 @@ def lowered_of_manifest(trained: FNet, task: Task, manifest: Manifest) -> Lowere
 
 
 def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
-    """Trace and optimize in float32; a float32 bundle may hold the graph as traced, which its nodes' names tell."""
+    """Trace and optimize in float32; a float32 bundle may hold the graph as traced, which its nodes' names show."""
     traced = graph_from_model(lowered, opset=shipped.graph.opset_imports[""])
     optimized = optimized_from_graph(traced, QUANTISABLE if manifest.precision == INT8 else OPTIMIZER)
     if manifest.precision == FP32 and _unlike(traced, shipped) < _unlike(optimized, shipped):
@@ -48,7 +48,7 @@ def fresh_from_float32(graph: ir.Model, model: FNet, manifest: Manifest, shipped
 
 
 def kept_in_float32(half: ir.Model) -> tuple[str, ...]:
-    """Return the names of nodes of a graph in half precision that compute in float32, beside those that always do."""
+    """Return the names of nodes of a graph in half precision that compute in float32, except those that always do."""
     return tuple(
         str(node.name)
         for node in half.graph

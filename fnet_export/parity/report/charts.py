@@ -17,7 +17,7 @@ from fnet_export.parity.report.wording import milliseconds
 WIDTH_IN, HEIGHT_IN = 4.7, 2.9
 """A column of the page; on a phone it shrinks by a fifth, and its letters stay readable."""
 MAIN, SECOND, LIMIT = "#1f5f8b", "#d08a2e", "#a4262c"
-"""Blue and ochre can be told apart by all; the limit is the only red."""
+"""Everybody can distinguish blue and ochre. Only the limit is red."""
 
 
 def svg_from_layers(layers: Sequence[Mapping[str, Any]]) -> str | None:
@@ -38,7 +38,7 @@ def svg_from_layers(layers: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def svg_from_histogram(histogram: Mapping[str, Any], limits: Mapping[str, float]) -> str:
-    """Draw how often which error occurs; `limits` are those of max abs, by output."""
+    """Draw how often which error occurs; `limits` are the limits of max abs, by output."""
     edges = histogram["log10_edges"]
     said = []
     with _axes() as (figure, axes):

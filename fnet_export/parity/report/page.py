@@ -1,4 +1,4 @@
-"""parity.json as a page for people: one HTML file that needs nothing beside it, and no network."""
+"""Render parity.json as a page for people: one HTML file that needs no other file and no network."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ class Verdict:
 def html_from_values(values: Mapping[str, Any]) -> str:
     """Return the page of a parity report, from the values of its parity.json (docs/parity-json.md).
 
-    Only its own script, known by its hash, may run in it, and the browser is told to ask the network for nothing.
+    Only its own script, known by its hash, may run in it, and the browser may ask the network for nothing.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -126,7 +126,7 @@ def _shipped(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _few(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say of which outputs of the shipped row too few decisions are the reference's."""
+    """Name the outputs of the shipped row whose decisions agree too rarely with the reference."""
     outputs = (item for row in rows if row["name"] == name for item in row["outputs"].items())
     found = (text_of_few(values["agreement"], output) for output, values in outputs if values["agreement"] is not None)
     return [f"{text}." for text in found if text is not None]

@@ -34,7 +34,7 @@ def size(size_bytes: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Write a number of things, one of which is a `noun`."""
+    """Write a number of things, each a `noun`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

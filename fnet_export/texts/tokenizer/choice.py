@@ -19,11 +19,11 @@ from fnet_export.texts.emails import emails
 from fnet_export.texts.tokenizer.from_spiece import fast_from_spiece, proto_from_bytes, v5_from_spiece
 
 V5_KEY = "backend"
-"""A key that only transformers 5 writes to tokenizer_config.json, beside a tokenizer.json."""
+"""A key that only transformers 5 writes to tokenizer_config.json, next to a tokenizer.json."""
 FLAVOUR = "flavour"
 """Our own key of tokenizer_config.json, which `convert` writes where no other file says which tokenizer is meant."""
 KERAS_KEY = "registered_name"
-"""What tells keras-hub's tokenizer.json, which holds no pipeline."""
+"""The mark of keras-hub's tokenizer.json, which holds no pipeline."""
 ADDED_TOKENS = "added_tokens.json"
 SPECIAL_TOKENS_MAP = "special_tokens_map.json"
 PAD_TOKEN = "pad_token"
@@ -99,8 +99,8 @@ def tokenizer_from_folder(
     """Choose a checkpoint's tokenizer: `flavour`, else by its tokenizer.json, its tokenizer_config.json or its format.
 
     `spiece` is the SentencePiece model, spiece.model of the folder unless given; `own` the flavour of the checkpoint's format,
-    where it has one (a Hugging Face folder has not, and means `fnet-slow` where it says nothing).
-    Raises CheckpointError for a folder that has no tokenizer, or one that is none of FLAVOURS, BundleError for a damaged file.
+    where it has one (a Hugging Face folder has not, and means `fnet-slow` where it says nothing). Raises CheckpointError for a
+    folder that has no tokenizer, or has a flavour that is not in FLAVOURS, and BundleError for a damaged file.
     """
     spiece = spiece or folder / SPIECE
     _check_sides(folder)
@@ -189,7 +189,7 @@ def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, st
         )
     if V5_KEY in _config(folder):
         raise CheckpointError(
-            f"{folder / TOKENIZER_CONFIG}: written by transformers 5, but the {TOKENIZER_JSON} beside it is missing; copy it too, "
+            f"{folder / TOKENIZER_CONFIG}: written by transformers 5, but the {TOKENIZER_JSON} next to it is missing; copy it too, "
             f"or say with --tokenizer which of {', '.join(FLAVOURS)} the model was trained with"
         )
     foreign = [(file, token) for file, token in _added_tokens(folder) if token not in SPECIAL_TOKENS]
@@ -208,7 +208,7 @@ def _opened(folder: Path, spiece: Path, flavour: str, written: str | None) -> tu
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: is missing; expected the SentencePiece model beside the weights") from error
+        raise CheckpointError(f"{path}: is missing; expected the SentencePiece model next to the weights") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     if options.file == TOKENIZER_JSON and path == spiece:
@@ -262,7 +262,7 @@ def object_from_file(path: Path) -> dict[str, Any]:
 
 
 def part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return an object of an object; an empty one where there is none."""
+    """Return an object in an object, or an empty object."""
     found = values.get(key)
     return found if isinstance(found, dict) else {}
 

@@ -24,7 +24,10 @@ Scores = list[tuple[str, float]]
 
 
 def proto_from_bytes(model: bytes, *, name: str) -> ModelProto:
-    """Parse a spiece.model; `name` is what errors call it. Raises BundleError when it is none, or neither BPE nor Unigram."""
+    """Parse a spiece.model; `name` is what errors call it.
+
+    Raises BundleError for another file, and for a model that is neither BPE nor Unigram.
+    """
     proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     try:
         proto.ParseFromString(model)

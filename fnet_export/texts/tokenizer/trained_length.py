@@ -44,10 +44,10 @@ class Statement:
 class TrainedLength:
     """The padded length in tokens that a checkpoint was trained at, and how that is known.
 
-    `statements` are those of this length, and `others` those that contradict them, of which the user may have overruled some by a
+    `statements` support this length, and `others` contradict them. The user may have overruled some of these by a
     choice: `settled`. Without a statement the length is assumed to be `max_position_embeddings`. `possible` are the lengths that
     the model takes, None for any. `unpadded` names the file whose tokenizer does not pad to a fixed length, if there is one.
-    `matters` tells whether a layer mixes padding into the outputs.
+    `matters` says whether a layer mixes padding into the outputs.
     """
 
     length: int
@@ -254,9 +254,9 @@ def _tokenizer_statements(checkpoint: Checkpoint) -> Iterator[Statement]:
 
 
 def _tokenizer_config_statements(checkpoint: Checkpoint, *, resaved: bool) -> Iterator[Statement]:
-    """What tokenizer_config.json states; transformers writes a huge `model_max_length` for none.
+    """Return what tokenizer_config.json states. transformers writes a huge `model_max_length` if there is no limit.
 
-    `max_length` is what an earlier tokenizer.json stated: it counts only where the tokenizer.json beside it states nothing.
+    `max_length` is what an earlier tokenizer.json stated: it counts only if the tokenizer.json next to it states nothing.
     """
     path = checkpoint.folder / TOKENIZER_CONFIG
     values = object_from_file(path) if path.is_file() else {}

@@ -12,7 +12,7 @@ from fnet_export.evaluate.scoring import SCORINGS
 PAIR = {"text": "a", "text_pair": "b"}
 CHOICES = {"text": "a", "choices": ["b", "c"]}
 HAS_OR_HAS_NOT = "expected true or 1 (the text is A), or false or 0"
-NO_LABEL = "is no label of the model; expected one of A, B, O, B-A"
+NO_LABEL = "is not a label of the model; expected one of A, B, O, B-A"
 
 
 def read(path, data, *, kind="sequence-classification", labels=("A", "B", "O", "B-A"), limit=None):

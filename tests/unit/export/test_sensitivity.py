@@ -113,5 +113,7 @@ def test_labels_are_checked_before_anything_is_made(tmp_path):
     data = tmp_path / "data.jsonl"
     data.write_text('{"text": "a", "label": "eggs"}')
     options = {"precision": "int8", "max_accuracy_drop": 1.0, "evaluation": data}
-    with pytest.raises(EvaluationError, match=r"data.jsonl, line 1: label: 'eggs' is no label of the model; expected one of ham"):
+    with pytest.raises(
+        EvaluationError, match=r"data.jsonl, line 1: label: 'eggs' is not a label of the model; expected one of ham"
+    ):
         plan_from_options(options_from(task="sequence-classification", target="onnx", output=tmp_path / "b", **options))

@@ -32,7 +32,11 @@ def test_texts_of_a_file(tmp_path):
         ("a.txt", b"", "no texts; expected one a line"),
         ("a.jsonl", b" \n\n", "no texts; expected one a line"),
         ("a.jsonl", b'{"text": "x"}\n\n{"text"', r"line 3: not JSON \(.*\); expected an object with a text"),
-        ("a.JSONL", b'{"text": "x"}\n{"text": "\\ud800"}', "line 2: holds a lone surrogate, which is no character; expected valid"),
+        (
+            "a.JSONL",
+            b'{"text": "x"}\n{"text": "\\ud800"}',
+            "line 2: holds a lone surrogate, which is not a character; expected valid",
+        ),
         ("a.jsonl", b"[" * 100_000, r"line 1: not JSON \(.*\); expected an object with a text"),
         ("a.jsonl", b'["x"]', r'line 1: expected {"text": "..."}, found \["x"\]'),
         ("a.jsonl", b'{"texts": "x"}', 'line 1: expected {"text": "..."}, found {"texts": "x"}'),
