@@ -50,9 +50,10 @@ class Figures:
 class OutputDrift:
     """Measure how far an output moves, over the texts that fit.
 
-    Per text: cosine is the smallest over the last axis, max_rel the largest error over the largest magnitude at the trained length,
-    decision_agreement the share of equal decisions, kl the Kullback-Leibler divergence of the softmax from that at the trained
-    length, in nats, on average over tokens. The last two are None where nothing is decided, kl where labels are decided one by one.
+    Each text has four figures. cosine is the smallest over the last axis. max_rel is the largest error over the largest magnitude
+    at the trained length. decision_agreement is the share of equal decisions. kl is the Kullback-Leibler divergence of the softmax
+    from the softmax at the trained length, in nats, on average over tokens. The last two are None if nothing is decided. kl is also
+    None if labels are decided one by one.
     """
 
     cosine: Figures

@@ -67,8 +67,8 @@ class _Proved:
 def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
     """Export: checkpoint, model, graph, engine, parity, bundle.
 
-    Raises ParityError when a runtime disagrees with the reference, AgreementError below --min-agreement, and AccuracyError
-    when the bundle is less accurate on labelled data than was asked for; the files are then in `OUTPUT.failed`. Raises
+    Raises ParityError if a runtime disagrees with the reference, AgreementError below --min-agreement, and AccuracyError below a
+    limit of accuracy. The files are then in `OUTPUT.failed`. Raises
     EvaluationError, OutputError, GraphError, EngineError, CheckpointError and SessionError as the stages do.
     """
     options, trained = plan.options, plan.trained

@@ -1,6 +1,6 @@
 """From a trained model to one for deployment that computes the same: exact rewrites, no approximation.
 
-The mixing's own order of tokens and hidden units is baked into the weights, so that no block reorders anything; a head that reads
+The mixing's own order of tokens and hidden units is baked into the weights, so that no block reorders anything. A head that reads
 only token 0 needs only that token of the last block. Every constant is one tensor for all layers. For a CPU, rows of the
 feed-forward's width are kept from falling on the same lines of its cache; for half precision, sums of a whole input are kept small.
 """
@@ -118,7 +118,7 @@ def lowered_from_model(
 
     The outputs are the same except for rounding, and the given model is not changed. `task` is the model's own unless given:
     masked-lm with `predict_positions` takes the positions to predict as an input. `widen` adds units of zeros to a feed-forward
-    whose rows would fall on the same lines of a CPU's cache, as those of 1024, 3072 and 4096 units do in float32. `scaled`
+    whose rows would fall on the same lines of a CPU's cache, as 1024, 3072 and 4096 units do in float32. `scaled`
     multiplies both residual branches of a Fourier mixing by `fourier_scale`, for half precision.
     """
     own = copy.deepcopy(model)

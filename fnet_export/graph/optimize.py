@@ -20,7 +20,7 @@ OPTIMIZER: tuple[ir.passes.PassBase, ...] = (
 )
 """The passes after onnxsim, in order.
 
-LayerNormalization comes whole from the tracer. A product and its bias stay two nodes, MatMul and Add: as Gemm they need a Reshape
+LayerNormalization comes whole from the tracer. A product and its bias stay two nodes, MatMul and Add. As Gemm they need a Reshape
 before and after, and ONNX Runtime is no faster (277.5 ms and 278.6 of fnet-base). So do the sum of a residual and its
 LayerNormalization: ONNX Runtime's kernel for both is the slower one (fnet_runtime's OrtSession).
 """

@@ -21,7 +21,7 @@ ORT_FLOATS: Mapping[str, type[np.floating]] = {"tensor(float)": np.float32, "ten
 
 
 def part_from_graph(graph: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> ir.Model:
-    """Copy what computes values from others and from the graph's own inputs; weights are those of the graph.
+    """Copy what computes values from others and from the graph's own inputs; weights come from the graph.
 
     Raises GraphError where the outputs need more than that.
     """
@@ -112,13 +112,13 @@ class OrtPart:
 
 
 class NodeByNode:
-    """A part of which each node is run alone: every value is stored as the graph says, which a runtime need not do.
+    """A part that runs each node alone: every value is stored as the graph says, which a runtime need not do.
 
     ONNX Runtime's CPU computes fp16 in float32, and rounds between its own groups of nodes only; bf16 it does not compute.
     """
 
     def __init__(self, part: ir.Model) -> None:
-        """Take the part, of which one node is open at a time."""
+        """Take the part. One node is open at a time."""
         self._part, self._nodes = part, list(part.graph)
         self._outputs = [str(value.name) for value in part.graph.outputs]
         self._inputs = {str(value.name): value for value in part.graph.inputs}

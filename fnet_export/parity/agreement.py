@@ -8,7 +8,7 @@ from typing import Any
 from fnet_export.base.errors import OptionError
 
 Z = 1.959964
-"""Of the normal distribution, 95 % lie within so many standard deviations."""
+"""95 % of a normal distribution lie within so many standard deviations."""
 FEW = 0.99
 """An agreement whose whole interval lies below this is said in the verdict."""
 

@@ -37,10 +37,13 @@ class Difference:
     """How far an output is from its reference.
 
     max_abs, mean_abs: largest and mean absolute error; max_rel: the largest over the reference's largest magnitude; cosine: the
-    smallest over the last axis. agreement: how many decisions are equal, None where nothing is decided. Where the highest score is
-    the decision, else None: kl, the mean Kullback-Leibler divergence of the softmax from the reference's, in nats; top5, the mean
-    share of the five best choices in common, where there are 100 or more. nonfinite_count: NaN and infinite values of the output,
-    any of which makes the other figures infinite, cosine and top5 nought, and every decision of that input one that differs.
+    smallest over the last axis. agreement: how many decisions are equal, None if nothing is decided.
+
+    kl and top5 are None unless the highest score is the decision. kl: the mean Kullback-Leibler divergence of the softmax from the
+    reference's, in nats. top5: the mean share of the five best choices in common, if there are 100 choices or more.
+
+    nonfinite_count: NaN and infinite values of the output. With any such value, the other figures are infinite, cosine and top5 are
+    0, and every decision of that input differs.
     """
 
     max_abs: float

@@ -15,8 +15,8 @@ summation reached 3.2 times the expected largest and the expected mean error (40
 operator 6.5 times."""
 FROM_EMULATION_MEDIAN, FROM_EMULATION_MEAN = 0.1, 0.5
 """The allowed distance of a row from the emulation of int8, as a multiple of int8's own error. What float32 rounds to the other
-side of a step explains that: little on most inputs (the median), much on a few, such as padding only, where all positions round
-alike."""
+side of a step explains that. It is little on most inputs (the median) and much on a few, such as padding only, where all positions
+round alike."""
 UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 1 / 254}
 """Half the distance of neighbouring numbers, in parts of the number (int8: of the largest of its tensor)."""
 RULE = (

@@ -28,8 +28,8 @@ class Headroom:
     `limit` is the largest number of fp16. `layers` begins with the embeddings, then has a layer of blocks a number from 0, with the
     classes of TENSORS, and ends with the head.
 
-    What lies inside a scaled mixing of X is not watched: its matrices lengthen no vector and folding at most doubles one, so it
-    stays below `2 sqrt(2 sequence hidden)` root mean squares of X, 1774 for 512 tokens of 768 units.
+    What lies inside a scaled mixing of X is not watched. Its matrices lengthen no vector, and folding at most doubles a vector. So
+    it stays below `2 sqrt(2 sequence hidden)` root mean squares of X, 1774 for 512 tokens of 768 units.
     """
 
     limit: float

@@ -1,7 +1,7 @@
 """int8: linear layers and the word embeddings between QuantizeLinear and DequantizeLinear, scaled by what calibration found.
 
-One form for every target: symmetric int8 throughout, weights per output unit, activations per tensor, biases in float32 (an int32
-bias is what TensorRT-RTX refuses), mixing, normalisation and the small heads in float32. FORMS (precision.py) has what differs.
+Every target gets symmetric int8, with a scale per output unit for weights and a scale per tensor for activations. Biases, mixing,
+normalisation and the small heads stay in float32 (TensorRT-RTX refuses an int32 bias). FORMS has the differences between targets.
 """
 
 from collections.abc import Collection, Mapping

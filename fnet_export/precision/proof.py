@@ -1,8 +1,8 @@
 """Precision proof: which multiply-adds of what was built really run at the precision that was asked for, read back from it.
 
-model.onnx says what is wanted. ONNX Runtime is asked for the graph that it runs after its optimizer, OpenVINO for its execution
-graph, TensorRT for the strongly typed network that it builds from (tensorrt.py reads it) and, where a GPU opens the engine, for
-what its inspector says of the layers.
+model.onnx says what is wanted. ONNX Runtime gives the graph that it runs after its optimizer, and OpenVINO its execution graph.
+TensorRT gives the strongly typed network that it builds from (tensorrt.py reads it). If a GPU opens the engine, its inspector
+describes the layers.
 """
 
 import json
@@ -144,8 +144,8 @@ def precisions_from_onnxruntime(graph: Path, products: Sequence[Product]) -> dic
 def precisions_from_inspector(text: str, network: Mapping[str, str]) -> tuple[dict[str, str], int]:
     """Check what TensorRT's network says of products against its engine's inspector; return it corrected, and how many it named.
 
-    A layer of the engine names the ONNX nodes that it computes; a product is in another precision than the network says when none
-    of its layer's tensors holds that. `text` is the inspector's JSON, built with detailed verbosity.
+    A layer of the engine names the ONNX nodes that it computes; a product is in another precision than the network says if no
+    tensor of its layer has that precision. `text` is the inspector's JSON, built with detailed verbosity.
     """
     found, named = dict(network), set()
     for layer in json.loads(text)["Layers"]:

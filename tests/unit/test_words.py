@@ -14,14 +14,14 @@ from fnet_export.commands.cli import main as fnet_export
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(path for name in ("docs", "examples", "fnet_core") for path in (ROOT / name).rglob("*.md"))])
-FOLDERS = ("fnet_core", "fnet_export/bench", "fnet_export/commands", "runtimes/python/fnet_runtime", "examples", "docs")
+FOLDERS = ("fnet_core", "fnet_export", "runtimes/python/fnet_runtime", "examples", "docs")
 CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 PROGRAMS = {"fnet-export": fnet_export, "fnet-run": fnet_run}
 MAX_WORDS = 30
 
 BANNED = {
     r"for want of": "because there is no ...",
-    r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b|greater\b|less\b)": "is not a ...",
+    r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b|faster\b|greater\b|less\b)": "is not a ...",
     r"\b(is|are|was|were|has|have|gives?|states?) (?-i:none)\b": "repeat the noun",
     r"\bnone of (its|theirs|ours)\b": "repeat the noun",
     r"\bbeside\b": "next to",
@@ -132,7 +132,7 @@ def prose_of_code(name: str, source: str) -> Iterator[Text]:
                 elif isinstance(part, ast.Constant) and isinstance(part.value, str) and id(part) not in inner:
                     yield Text(f"{name}:{node.lineno}", part.value)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            for paragraph in node.value.value.split("\n\n"):
+            for paragraph in re.split(r"\n\n|\n.*── ", node.value.value):
                 yield Text(f"{name}:{node.lineno}", plain(paragraph))
 
 

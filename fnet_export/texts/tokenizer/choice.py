@@ -98,9 +98,9 @@ def tokenizer_from_folder(
 ) -> TokenizerChoice:
     """Choose a checkpoint's tokenizer: `flavour`, else by its tokenizer.json, its tokenizer_config.json or its format.
 
-    `spiece` is the SentencePiece model, spiece.model of the folder unless given; `own` the flavour of the checkpoint's format,
-    where it has one (a Hugging Face folder has not, and means `fnet-slow` where it says nothing). Raises CheckpointError for a
-    folder that has no tokenizer, or has a flavour that is not in FLAVOURS, and BundleError for a damaged file.
+    `spiece` is the SentencePiece model, by default spiece.model of the folder. `own` is the flavour of the checkpoint's format, or
+    None. A Hugging Face folder has no such flavour and means `fnet-slow` if it states nothing. Raises CheckpointError for a folder
+    that has no tokenizer, or has a flavour that is not in FLAVOURS, and BundleError for a damaged file.
     """
     spiece = spiece or folder / SPIECE
     _check_sides(folder)
