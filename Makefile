@@ -1,11 +1,19 @@
-# `make demo` exports the built-in model and asks the bundle about two e-mails; `make test` checks everything but aarch64
-# (`make cpp-aarch64`); CI runs both. All set up .venv, pinned by constraints.txt.
+# `make demo` exports the built-in model and asks the bundle about two e-mails. `make test` is the loop of every day, `make test-all` is
+# everything, and what CI runs (CONTRIBUTING.md says what each tier holds). All set up .venv, pinned by constraints.txt.
 PYTHON ?= python3
 BIN = .venv/bin
 MAILS = examples/emails
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup demo lint test golden bench cpp cpp-aarch64
+.PHONY: setup packages packages-all demo lint lint-cpp test test-all build build-all cpp cpp-aarch64 golden bench
 setup: .venv/installed
+
+# What the tests need from the system. Where make may not install it, it prints the line that does, and the tests say what they lack.
+packages:
+	@scripts/system_packages.sh
+
+packages-all:
+	@scripts/system_packages.sh all
 
 .venv/installed: pyproject.toml runtimes/python/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -16,28 +24,37 @@ demo: setup
 	$(BIN)/fnet-export --task sequence-classification --target tensorrt --output bundle --force
 	$(BIN)/fnet-run bundle --runtime onnxruntime --file $(MAILS)/ham.txt --file $(MAILS)/spam.txt
 
-lint: setup
+lint: setup lint-cpp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not aarch64'
+# clang-format for every file, clang-tidy for those with uncommitted changes; `runtimes/cpp/scripts/lint.sh --all` checks every file.
+lint-cpp:
+	runtimes/cpp/scripts/lint.sh
 
-# The C++ runtime, built and tested. ONNXRUNTIME_ROOT, where set, is an ONNX Runtime SDK; else one is assembled.
-cpp: export ONNXRUNTIME_ROOT := $(or $(ONNXRUNTIME_ROOT),$(CURDIR)/runtimes/cpp/build/onnxruntime)
-cpp:
-	[ -d $(ONNXRUNTIME_ROOT)/include ] || scripts/onnxruntime_sdk.sh $(ONNXRUNTIME_ROOT)
-	cd runtimes/cpp && cmake --preset default && cmake --build --preset default && ctest --preset default
+test: packages build lint
+	$(PYTEST) tests/unit tests/export tests/cpp
 
-# The same cross-built for aarch64, and emulated (docs/cpp.md).
-cpp-aarch64: setup
-	@for tool in aarch64-linux-gnu-g++ qemu-aarch64; do \
-		command -v $$tool >/dev/null || { echo "$$tool is missing; apt-get install g++-aarch64-linux-gnu qemu-user" >&2; exit 1; }; done
-	scripts/aarch64_sysroot.sh runtimes/cpp/build/aarch64-sysroot
-	scripts/onnxruntime_sdk.sh runtimes/cpp/build/onnxruntime-aarch64 aarch64
-	$(BIN)/python -m pytest tests/deep/cpp/test_aarch64.py
+test-all: packages-all build-all lint
+	$(PYTEST) --durations=40 tests
+
+# The C++ runtime as `make test` needs it, and in every way that `make test-all` does. ONNXRUNTIME_ROOT, where set, is an ONNX Runtime
+# SDK; else one is assembled.
+build: packages setup
+	@PYTHON=$(CURDIR)/$(BIN)/python scripts/cpp_build.sh default
+
+build-all: packages-all setup
+	@PYTHON=$(CURDIR)/$(BIN)/python scripts/cpp_build.sh default asan tsan fuzz aarch64
+
+# The C++ runtime, built and tested by itself; then cross-built for aarch64, and emulated (docs/cpp.md).
+cpp: build
+	cd runtimes/cpp && ctest --preset default
+
+cpp-aarch64: packages-all setup
+	@PYTHON=$(CURDIR)/$(BIN)/python scripts/cpp_build.sh aarch64
+	$(PYTEST) tests/deep/cpp/test_aarch64.py
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
 # (Tests install onnxruntime-*, openvino-* and transformers-4 themselves, to run what an export writes in old releases.)

@@ -1,7 +1,4 @@
-"""A picture of a parity report's page: `python docs/screenshot.py PARITY.json OUTPUT.png [WIDTH]`.
-
-docs/parity.png is that of the built-in model for OpenVINO in bf16, exported on two AVX-512 cores.
-"""
+"""Make docs/parity.png and docs/parity-top.png, pictures of a parity page: `python docs/screenshot.py PARITY.json`."""
 
 import io
 import json
@@ -16,19 +13,22 @@ from playwright.sync_api import sync_playwright
 
 from fnet_export.parity.report.files import write_evidence
 
-WIDTH = 1200
+DOCS = Path(__file__).parent
+WIDTH, TOP = 1200, 760
+"""Pixels: the width of the window, and the height of the part that the README shows."""
 
 
-def main(source: str, output: str, width: str = str(WIDTH)) -> None:
-    """Render the page of a parity.json in headless Chromium and keep all of it as a picture."""
+def main(source: str) -> None:
+    """Render the page of a parity.json in headless Chromium, and keep all of it, and its top."""
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         write_evidence(Path(scratch), json.loads(Path(source).read_text("utf-8")))
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": int(width), "height": 800})
+        page = browser.new_page(viewport={"width": WIDTH, "height": TOP})
         page.goto((Path(scratch) / PARITY_PAGE).as_uri())
-        shot = page.screenshot(full_page=True)
+        for name, whole in (("parity.png", True), ("parity-top.png", False)):
+            picture = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
+            picture.convert("RGB").quantize().save(DOCS / name, optimize=True)
         browser.close()
-    Image.open(io.BytesIO(shot)).convert("RGB").quantize().save(output, optimize=True)
 
 
 if __name__ == "__main__":

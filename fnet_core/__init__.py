@@ -1,4 +1,4 @@
-"""FNet as trained: configuration, mixing, model, heads and checkpoints."""
+"""FNet as trained: configuration, transforms, model, heads and checkpoints."""
 
 import os
 

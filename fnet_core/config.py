@@ -17,30 +17,30 @@ ACT_ALIASES: Mapping[str, str] = {
     "gelu_python": "gelu",
     "swish": "silu",
 }
-"""Further names that transformers has for the same functions; a configuration is read under the first name."""
+"""Further names that transformers gives the same functions. A configuration keeps the name on the right."""
 FOURIER, ATTENTION = "fourier", "attention"
 MIXINGS = (FOURIER, "linear", "random", "identity", ATTENTION)
-"""What a layer may mix tokens with: the paper's Fourier transform, and what it is compared with there."""
+"""What a layer may mix tokens with: the paper's Fourier transform, and the mixings that the paper compares it with."""
 SIZED_MIXINGS = ("linear", "random")
-"""Those that have a matrix of the sequence's length."""
+"""The mixings that have a matrix of the sequence's length."""
 LAYOUTS = ("bottom", "middle", "mixed", "top")
 LAYERS = "num_hidden_layers"
 WEIGHT_SIZES = ("vocab_size", "hidden_size", LAYERS, "intermediate_size", "max_position_embeddings", "type_vocab_size")
-"""Fields that weights have an axis of, and the number of layers."""
+"""Fields that are an axis of a weight, and the number of layers."""
 MAX_LABELS = 1_000_000
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FNetConfig:
-    """An FNet's hyperparameters, named and defaulted as in transformers' FNetConfig.
+    """Hold an FNet's hyperparameters, with the names and defaults of transformers' FNetConfig.
 
-    Sizes are positive integers; `mixing` is what every layer mixes tokens with, but for `attention_layers`, which attend with
-    `num_attention_heads` (None: nothing attends); `masked_lm_act` and `masked_lm_norm_eps` are what the masked-lm head computes
-    where it differs from the blocks, as keras-hub's does (None: the blocks' own). Transformers' FNetConfig has none of these, and a
-    config.json without them is a plain FNet's.
-    `labels` are the classifier's label names by output index; `extra` holds the config.json keys that this class has no field for,
-    which `to_dict` writes back unchanged. Raises ConfigError naming the first bad field.
+    Sizes are positive integers. Every layer mixes tokens with `mixing`, except the `attention_layers`, which attend with
+    `num_attention_heads` (None if no layer attends). `masked_lm_act` and `masked_lm_norm_eps` are the activation and epsilon of a
+    masked-lm head that differs from the blocks, such as keras-hub's (None: as in the blocks). Transformers' FNetConfig does not
+    have these five fields, and a plain FNet's config.json does not need them. `labels` are the classifier's label names by output
+    index. `extra` holds the keys of config.json that have no field here; `to_dict` writes them back unchanged. Raises ConfigError,
+    which names the first bad field.
     """
 
     vocab_size: int = 32000
@@ -113,8 +113,8 @@ class FNetConfig:
         heads = self.num_attention_heads
         if heads is None and self.attends:
             raise ConfigError(
-                'num_attention_heads: is missing, and layers attend; add "num_attention_heads": the number that they were trained '
-                f"with, a divisor of hidden_size {self.hidden_size}"
+                'num_attention_heads: is missing, and some layers attend; add "num_attention_heads" with the number that they were '
+                f"trained with, a divisor of hidden_size {self.hidden_size}"
             )
         fits = heads is None or (_is_int(heads) and heads >= 1 and (not self.attends or self.hidden_size % heads == 0))
         _check("num_attention_heads", heads, fits, f"a positive integer that divides hidden_size {self.hidden_size}")
@@ -125,24 +125,24 @@ class FNetConfig:
 
     @property
     def num_labels(self) -> int:
-        """Number of outputs of the classifier."""
+        """Return the number of outputs of the classifier."""
         return len(self.labels)
 
     @property
     def mixings(self) -> tuple[str, ...]:
-        """Name in MIXINGS of what each layer mixes with."""
+        """Return the mixing of each layer, a name in MIXINGS."""
         return tuple(ATTENTION if i in self.attention_layers else self.mixing for i in range(self.num_hidden_layers))
 
     @property
     def attends(self) -> bool:
-        """Tell whether a layer has attention."""
+        """Return whether a layer has attention."""
         return bool(self.attention_layers) or self.mixing == ATTENTION
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FNetConfig":
-        """Read the object of a config.json; keys it does not know are kept in `extra`.
+        """Read the object of a config.json, and keep unknown keys in `extra`.
 
-        Raises ConfigError for another model_type and for the first bad value, by name.
+        Raises ConfigError for another model_type, and for the first bad value, which it names.
         """
         rest = dict(values)
         model_type = rest.pop("model_type", "fnet")
@@ -162,7 +162,7 @@ class FNetConfig:
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "config.json") -> "FNetConfig":
-        """Read a config.json's text; `name` is what errors call it. Raises ConfigError."""
+        """Read the text of a config.json, which errors call `name`. Raises ConfigError."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -188,15 +188,15 @@ class FNetConfig:
         return dict(self.extra) | own
 
     def to_json(self) -> str:
-        """Return a config.json's text: keys sorted, two spaces, a final newline."""
+        """Return the text of a config.json, with sorted keys, two spaces and a final newline."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def attention_layers(layout: str, count: int, num_hidden_layers: int) -> tuple[int, ...]:
-    """Return which layers of a hybrid attend: `count` of them at the bottom, in the middle, at the top, or spread (mixed).
+    """Return the indices of the layers of a hybrid that attend: `count` of them at the bottom, middle or top, or mixed.
 
-    The paper's layouts (section 4.2), by its code's formulas. Raises ConfigError for another layout, a count that is not from 0 to
-    the number of layers, or one that `mixed` cannot spread: the layers must be a multiple of it.
+    The layouts are the paper's (section 4.2), by the formulas of its code. Raises ConfigError for an unknown layout, and for a
+    count outside 0 to the number of layers. `mixed` spreads the layers, so their number must be a multiple of the count.
     """
     layers = num_hidden_layers
     _check("layout", layout, layout in LAYOUTS, f"one of {', '.join(LAYOUTS)}")
@@ -211,7 +211,7 @@ def attention_layers(layout: str, count: int, num_hidden_layers: int) -> tuple[i
 
 
 _OURS = ("mixing", "attention_layers", "num_attention_heads", "masked_lm_act", "masked_lm_norm_eps")
-"""Fields that transformers' FNetConfig has not."""
+"""Fields that transformers' FNetConfig does not have."""
 _SIZES = (*WEIGHT_SIZES, "tpu_short_seq_length")
 
 
@@ -229,7 +229,7 @@ def _check(name: str, value: object, valid: object, expected: str) -> None:
 
 
 def numbered_labels(count: object, *, name: str) -> tuple[str, ...]:
-    """Name labels that have no names; `name` is what errors call their number. Raises ConfigError."""
+    """Return the names LABEL_0, LABEL_1, ... for labels without names. Errors call their number `name`. Raises ConfigError."""
     valid = isinstance(count, int) and _is_int(count) and 1 <= count <= MAX_LABELS
     _check(name, count, valid, f"a positive integer, at most {MAX_LABELS}")
     assert isinstance(count, int)
@@ -237,9 +237,9 @@ def numbered_labels(count: object, *, name: str) -> tuple[str, ...]:
 
 
 def _labels(id2label: object, num_labels: object) -> tuple[str, ...]:
-    """Label names by output index, from config.json's id2label or else its num_labels (2 where both are absent).
+    """Return label names by output index, from config.json's id2label, else from its num_labels (2 if both are absent).
 
-    A name may be a number or a truth value, as transformers takes them; it is read as the text that Python prints of it.
+    As in transformers, a name may be a number or a truth value. It is read as the text that Python prints for it.
     """
     if id2label is None:
         return numbered_labels(2 if num_labels is None else num_labels, name="num_labels")

@@ -13,7 +13,7 @@ Matrix = npt.NDArray[np.float64]
 def dft_matrices(length: int) -> tuple[Matrix, Matrix]:
     """Return the cosine and the sine matrix of one length, each float64[length, length].
 
-    The angle's multiple is reduced as an integer first, so that every entry is as exact as cos and sin of one turn.
+    The multiple of the angle is reduced as an integer first, so that every entry is as exact as cos and sin within one turn.
     """
     index = np.arange(length, dtype=np.int64)
     angle = 2.0 * np.pi * (np.outer(index, index) % length) / length
@@ -21,9 +21,10 @@ def dft_matrices(length: int) -> tuple[Matrix, Matrix]:
 
 
 def folded_order(length: int) -> npt.NDArray[np.int64]:
-    """Return int64[length]: what mirrors itself, 0 and (even lengths) n/2, then 1, 2, ... and their mirrors n-1, n-2, ...
+    """Return the order of a folded axis, int64[length].
 
-    In this order folding is the sum and the difference of two contiguous slices of `pairs(length)` entries.
+    Indices that mirror themselves come first: 0, and n/2 for an even n. Then come 1, 2, ... and their mirrors n-1, n-2, ... In this
+    order, folding is the sum and the difference of two contiguous slices of `pairs(length)` entries.
     """
     low = np.arange(1, pairs(length) + 1)
     middle = [0, length // 2] if length % 2 == 0 else [0]
@@ -31,15 +32,15 @@ def folded_order(length: int) -> npt.NDArray[np.int64]:
 
 
 def pairs(length: int) -> int:
-    """Return how many indices have a mirror other than themselves on their left: (n - 1) // 2."""
+    """Return how many indices have a mirror other than themselves: (n - 1) // 2 pairs."""
     return (length - 1) // 2
 
 
 def folded_matrices(length: int) -> tuple[Matrix, Matrix]:
-    """Return the quarter-size matrices that folded vectors meet, in folded order.
+    """Return the quarter-size matrices that multiply folded vectors, in folded order.
 
-    They are float64[n//2+1, n//2+1] of cosines and float64[(n-1)//2, (n-1)//2] of sines. Cosines are even and sines odd:
-    `sum_n cos(2 pi k n / N) x[n]` needs only `x[n] + x[N-n]`, the sines only `x[n] - x[N-n]`.
+    The cosines are float64[n//2+1, n//2+1], and the sines float64[(n-1)//2, (n-1)//2]. Cosines are even and sines are odd. So
+    `sum_n cos(2 pi k n / N) x[n]` needs only `x[n] + x[N-n]`, and the sum of sines needs only `x[n] - x[N-n]`.
     (A discrete cosine transform I and a sine transform I; Britanak et al., Discrete Cosine and Sine Transforms, 2007, chapter 2.)
     """
     cos, sin = dft_matrices(length)
@@ -57,9 +58,10 @@ def factors(length: int) -> tuple[int, int]:
 def factored_matrices(length: int) -> tuple[Matrix, Matrix, Matrix]:
     """Return the matrices of a transform in two steps, for length = S1 S2, n = S2 n1 + n2 and k = k1 + S1 k2.
 
-    The first, float64[2 S1, S1], sums over n1; its rows are the real and the imaginary part of k1 = 0, then of k1 = 1, ....
-    The others, float64[S1, S2, 2 S2] as [k1, k2, part n2], sum over n2 with the twiddles in them; one gives the cosine, the other
-    the sine transform. (Cooley and Tukey, An Algorithm for the Machine Calculation of Complex Fourier Series, 1965.)
+    The first matrix, float64[2 S1, S1], sums over n1. Its rows are the real and the imaginary part of k1 = 0, then of k1 = 1, and
+    so on. The other two, float64[S1, S2, 2 S2] as [k1, k2, part n2], sum over n2 and contain the twiddle factors. One gives the
+    cosine transform, and the other gives the sine transform. (Cooley and Tukey, An Algorithm for the Machine Calculation of Complex
+    Fourier Series, 1965.)
     """
     first, second = factors(length)
     cos, sin = dft_matrices(first)

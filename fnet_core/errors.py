@@ -1,23 +1,23 @@
-"""The model's errors, one tree.
+"""Define the errors of the model, as one tree.
 
 FNetError
-├── ConfigError       config.json is not a valid FNet configuration
-├── CheckpointError   weights are missing, left over, misshapen, damaged or unsafe
-└── TaskError         no such task, or the checkpoint has no head for it
+├── ConfigError       config.json is not a valid FNet configuration.
+├── CheckpointError   weights are missing, left over, misshapen, damaged or unsafe.
+└── TaskError         the task is unknown, or the checkpoint has no head for it.
 """
 
 
 class FNetError(Exception):
-    """Anything wrong with a model as it was given; the message says what to do about it."""
+    """Report that a model cannot be used as it is. The message says what to do."""
 
 
 class ConfigError(FNetError):
-    """config.json is not a valid FNet configuration."""
+    """Report that config.json is not a valid FNet configuration."""
 
 
 class CheckpointError(FNetError):
-    """Weights are missing, left over, misshapen, damaged or unsafe to read."""
+    """Report that weights are missing, left over, misshapen, damaged or unsafe to read."""
 
 
 class TaskError(FNetError):
-    """There is no such task, or the checkpoint has no head for it."""
+    """Report that a task is unknown, or that the checkpoint has no head for it."""

@@ -10,7 +10,7 @@ from fnet_core.tasks import Task, task_of_config
 
 
 class FNet(nn.Module):
-    """A whole model for one task: token ids in, the task's outputs out."""
+    """Compute the outputs of one task from token ids."""
 
     def __init__(
         self,
@@ -23,8 +23,8 @@ class FNet(nn.Module):
     ) -> None:
         """Make the model with PyTorch's initial weights.
 
-        `transform` is a name in TRANSFORMS; `sequence_length` is what every input is padded to, the position table's length
-        unless given.
+        `transform` is a name in TRANSFORMS. Every input is padded to `sequence_length`, by default the length of the position
+        table.
         """
         super().__init__()
         self.config = config
@@ -42,14 +42,14 @@ class FNet(nn.Module):
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the outputs in the order of `task.outputs`.
 
-        Inputs are `int64[batch, sequence]`, with an axis of choices before the last for multiple-choice. The mask, 0 where a token
-        does not count, is for models with attention; without it all tokens do.
+        Inputs are `int64[batch, sequence]`. For multiple-choice they have an axis of choices before the last axis. The mask is for
+        models with attention. It is 0 for a token that does not count; without a mask all tokens count.
         """
         given = (input_ids, token_type_ids, attention_mask)
         return self.outputs(self.encoder(*(None if ids is None else ids.flatten(0, -2) for ids in given)), input_ids.shape)
 
     def outputs(self, hidden: Tensor, input_shape: torch.Size) -> tuple[Tensor, ...]:
-        """Return the outputs of an encoded input, `float[batch, sequence, hidden]`; heads that pool need its first token only."""
+        """Return the outputs of an encoded input, `float[batch, sequence, hidden]`. Pooled heads need only its first token."""
         outputs = self.head(hidden, None if self.pooler is None else self.pooler(hidden))
         if len(input_shape) == 3:
             outputs = tuple(output.view(input_shape[:2]) for output in outputs)

@@ -1,4 +1,4 @@
-"""One head per task, each from (hidden, pooled) to the task's outputs in the order that TASKS lists them.
+"""Define one head per task: from (hidden, pooled) to the task's outputs, in the order of TASKS.
 
 hidden: `float[batch, sequence, hidden]`. pooled: `float[batch, hidden]`, or None for the heads that read every token.
 """
@@ -10,10 +10,10 @@ from fnet_core.model import ACTIVATIONS
 
 
 class FeatureExtractionHead(nn.Module):
-    """Hand the encoder's outputs over as they are."""
+    """Return the encoder's outputs unchanged."""
 
     def __init__(self, config: FNetConfig) -> None:
-        """Take the common argument of every head; there is nothing to make."""
+        """Accept the common argument of every head. There is nothing to make."""
         super().__init__()
 
     def forward(self, hidden: Tensor, pooled: Tensor) -> tuple[Tensor, ...]:
@@ -22,10 +22,10 @@ class FeatureExtractionHead(nn.Module):
 
 
 class MaskedLMHead(nn.Module):
-    """Vocabulary logits of every token: dense, activation, LayerNorm, decoder."""
+    """Compute vocabulary logits of every token: dense, activation, LayerNorm, decoder."""
 
     def __init__(self, config: FNetConfig) -> None:
-        """Make the layers; a tied decoder shares its weight with the word embeddings (see `FNet`)."""
+        """Make the layers. A tied decoder shares its weight with the word embeddings (see `FNet`)."""
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.activation = ACTIVATIONS[config.masked_lm_act or config.hidden_act]
@@ -38,7 +38,7 @@ class MaskedLMHead(nn.Module):
 
 
 class NextSentenceHead(nn.Module):
-    """Two logits of the pooled token: 0 means that the second text follows the first."""
+    """Compute two logits of the pooled token. Index 0 means that the second text follows the first."""
 
     def __init__(self, config: FNetConfig) -> None:
         """Make the linear layer."""
@@ -51,7 +51,7 @@ class NextSentenceHead(nn.Module):
 
 
 class PretrainingHead(nn.Module):
-    """The two heads of pre-training side by side."""
+    """Compute the outputs of both heads of pre-training."""
 
     def __init__(self, config: FNetConfig) -> None:
         """Make both heads."""
@@ -65,7 +65,7 @@ class PretrainingHead(nn.Module):
 
 
 class SequenceClassificationHead(nn.Module):
-    """One logit per label of the pooled token."""
+    """Compute one logit per label of the pooled token."""
 
     def __init__(self, config: FNetConfig) -> None:
         """Make the classifier."""
@@ -79,7 +79,7 @@ class SequenceClassificationHead(nn.Module):
 
 
 class MultipleChoiceHead(nn.Module):
-    """One logit of the pooled token of each choice."""
+    """Compute one logit of the pooled token of each choice."""
 
     def __init__(self, config: FNetConfig) -> None:
         """Make the classifier."""
@@ -93,7 +93,7 @@ class MultipleChoiceHead(nn.Module):
 
 
 class TokenClassificationHead(nn.Module):
-    """One logit per label of every token."""
+    """Compute one logit per label of every token."""
 
     def __init__(self, config: FNetConfig) -> None:
         """Make the classifier."""

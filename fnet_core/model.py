@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Embeddings(nn.Module):
-    """Sum of word, position and type embeddings, normalised and projected."""
+    """Sum word, position and type embeddings, then normalise and project the sum."""
 
     def __init__(self, config: FNetConfig) -> None:
         """Make the three tables, the LayerNorm and the projection."""
@@ -33,17 +33,17 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Embed two `int64[batch, sequence]` as `float[batch, sequence, hidden]`; positions count from 0."""
+        """Embed two `int64[batch, sequence]` as `float[batch, sequence, hidden]`. Positions count from 0."""
         position = self.position.weight[: input_ids.shape[-1]]
         embedded = self.word(input_ids) + self.token_type(token_type_ids) + position
         return self.dropout(self.projection(self.norm(embedded)))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
-    """One encoder layer: mixing and feed-forward, each with a residual and a LayerNorm after it."""
+    """Compute one encoder layer: mixing and feed-forward, each with a residual and a LayerNorm after it."""
 
     def __init__(self, config: FNetConfig, mixing: Mixing) -> None:
-        """Make the layer; a Fourier mixing has no weights and is one for all layers."""
+        """Make the layer. A Fourier mixing has no weights, so all layers share it."""
         super().__init__()
         self.mixing = mixing
         self.residual: nn.Module = nn.Identity()  # lowering for half precision scales it
@@ -55,25 +55,25 @@ class Block(nn.Module):
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Transform `float[batch, sequence, hidden]`; same shape and dtype. `mask`: see Mixing."""
+        """Transform `float[batch, sequence, hidden]`, with the same shape and dtype. Mixing explains `mask`."""
         return self.after_mixing(self.residual(x) + self.mixing(x, mask))
 
     def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Transform, and return token 0 alone, `float[batch, 1, hidden]`."""
+        """Transform, and return only token 0, `float[batch, 1, hidden]`."""
         return self.after_mixing(self.residual(x[:, :1]) + self.mixing.first(x, mask)[:, None])
 
     def after_mixing(self, x: Tensor) -> Tensor:
-        """Finish the layer, given the sum of its input and the mixing; every step acts on each token alone."""
+        """Finish the layer, given the sum of its input and the mixing. Every step works on each token separately."""
         x = self.mixing_norm(x)
         fed_forward = self.dropout(self.output(self.activation(self.intermediate(x))))
         return self.output_norm(x + fed_forward)  # type: ignore[no-any-return]
 
 
 class Encoder(nn.Module):
-    """Embeddings and blocks: token ids in, one hidden vector per token out."""
+    """Compute one hidden vector per token from token ids, by embeddings and blocks."""
 
     def __init__(self, config: FNetConfig, *, transform: str, sequence_length: int, dtype: torch.dtype) -> None:
-        """Make the encoder; `transform` is a name in TRANSFORMS, `sequence_length` what every input is padded to."""
+        """Make the encoder. `transform` is a name in TRANSFORMS, and every input is padded to `sequence_length`."""
         super().__init__()
         self.embeddings = Embeddings(config)
         fourier = natural_transform(transform, sequence_length, config.hidden_size, dtype)
@@ -82,7 +82,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Encode `int64[batch, sequence]` inputs as `float[batch, sequence, hidden]`; attention alone reads the mask."""
+        """Encode `int64[batch, sequence]` inputs as `float[batch, sequence, hidden]`. Only attention reads the mask."""
         x = self.embeddings(input_ids, token_type_ids)
         for block in self.blocks:
             x = block(x, attention_mask)
@@ -90,7 +90,7 @@ class Encoder(nn.Module):
 
 
 class Pooler(nn.Module):
-    """A dense layer and tanh on the first token."""
+    """Apply a dense layer and tanh to the first token."""
 
     def __init__(self, config: FNetConfig) -> None:
         """Make the dense layer."""

@@ -1,4 +1,4 @@
-"""The tasks an FNet is exported for, each written once: its names, its head, its tensors."""
+"""List the tasks that an FNet is exported for, with their names, heads and tensors."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -17,24 +17,23 @@ HIDDEN = "hidden_size"
 VOCAB = "vocab_size"
 LABELS = "num_labels"
 DYNAMIC_AXES = (BATCH, CHOICES)
-"""The axes whose length an exported graph leaves open; every other axis is a fact of the model."""
+"""The axes whose length an exported graph leaves open. The model fixes every other axis."""
 
 Axis = str | int
 INPUT_NAMES = ("input_ids", "token_type_ids")
 ATTENTION_MASK = "attention_mask"
-"""The further input of models with attention: 0 where a token does not count."""
+"""The further input of models with attention. It is 0 for a token that does not count."""
 POSITIONS = "masked_lm_positions"
-"""The further input of masked-lm with `predict_positions`: which tokens to predict."""
+"""The further input of masked-lm with `predict_positions`: the positions of the tokens to predict."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task: what people and transformers call it, its head, and its tensors.
+    """Describe one task: its names, its head and its tensors.
 
-    `outputs` maps each output's name to its axes, in the head's order. `pooled` tells that the head reads the pooler,
-    `paired` that an input is two texts, `labelled` that the outputs are the configuration's labels.
-    `attends` tells that the model has attention, hence a mask.
-    `predict_positions` is how many tokens masked-lm predicts, which it is told; None means every token.
+    `outputs` maps each output's name to its axes, in the order of the head. `pooled` is true if the head reads the pooler, `paired`
+    if an input is two texts, and `labelled` if the outputs are the configuration's labels. `attends` is true if the model has
+    attention, and so a mask. `predict_positions` is how many tokens masked-lm predicts at given positions. None means every token.
     """
 
     name: str
@@ -51,7 +50,7 @@ class Task:
 
     @property
     def inputs(self) -> dict[str, tuple[Axis, ...]]:
-        """Axes of every input by name, in the order that a model takes them."""
+        """Return the axes of every input by name, in the order in which a model takes them."""
         positions = {} if self.predict_positions is None else {POSITIONS: (BATCH, self.predict_positions)}
         names = (*INPUT_NAMES, ATTENTION_MASK) if self.attends else INPUT_NAMES
         return dict.fromkeys(names, self.input_axes) | positions
@@ -132,7 +131,7 @@ TASKS: Mapping[str, Task] = {
 
 
 def task_named(name: str) -> Task:
-    """Return the task of a name or alias. Raises TaskError listing the tasks and the nearest name."""
+    """Return the task of a name or alias. Raises TaskError, which lists the tasks and the nearest name."""
     by_name = {known: task for task in TASKS.values() for known in (task.name, *task.aliases)}
     if name in by_name:
         return by_name[name]
@@ -142,12 +141,12 @@ def task_named(name: str) -> Task:
 
 
 def task_at_positions(task: Task, count: int) -> Task:
-    """Return masked-lm that predicts `count` tokens only, whose positions it is given. Raises TaskError for another task."""
+    """Return a masked-lm task that predicts only `count` tokens, at given positions. Raises TaskError for another task."""
     if task.name != "masked-lm" or count < 1:
-        raise TaskError(f"predict positions: expected 1 or more, of masked-lm; found {count} of {task.name}")
+        raise TaskError(f"predict positions: expected 1 or more, for masked-lm; found {count} for {task.name}")
     return replace(task, outputs={"logits": (BATCH, count, VOCAB)}, predict_positions=count)
 
 
 def task_of_config(task: Task, config: FNetConfig) -> Task:
-    """Return a task as a model of this configuration has it: with a mask where it has attention."""
+    """Return the task for a model of this configuration, with a mask if the model has attention."""
     return replace(task, attends=config.attends)

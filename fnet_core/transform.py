@@ -1,7 +1,7 @@
-"""Token mixing by Fourier transforms: several ways to compute the same `Re(FFT_seq(FFT_hidden(x)))`.
+"""Compute `Re(FFT_seq(FFT_hidden(x)))`, the Fourier mixing of tokens, in several equivalent ways.
 
-A mixing works on tokens and hidden units in an order of its own, and answers in that order: `sequence_order` and `hidden_order`
-say which index stands where. `NaturalOrder` puts one into the checkpoint's order; lowering permutes the weights instead.
+A mixing has its own order of tokens and hidden units, for its input and its output. `sequence_order` and `hidden_order` list the
+original index at each place. `NaturalOrder` makes a mixing use the checkpoint's order. Lowering permutes the weights instead.
 """
 
 import math
@@ -19,21 +19,21 @@ Order = npt.NDArray[np.int64]
 
 
 class Mixing(nn.Module):
-    """What every mixing is; the Fourier ones are made from (sequence_length, hidden_size, dtype), which fix what they take.
+    """Mix tokens. A Fourier mixing is made from (sequence_length, hidden_size, dtype), which fix the inputs that it accepts.
 
-    `forward` mixes `float[batch, sequence, hidden]`; the result has the same shape and dtype. `first` returns token 0 of that
-    alone, `float[batch, hidden]`: its row of the sequence transform is a sum over tokens, as a product, whose sum half precision
-    keeps in float32. `mask`, `int64[batch, sequence]`, is 0 where a token does not count; only attention reads it.
+    `forward` mixes `float[batch, sequence, hidden]`, and the result has the same shape and dtype. `first` returns only token 0 of
+    the result, `float[batch, hidden]`. It computes the sum over tokens as a product, because half precision keeps the sum of a
+    product in float32. `mask`, `int64[batch, sequence]`, is 0 for a token that does not count. Only attention reads it.
 
     A Fourier mixing made `scaled` computes `fourier_scale` times the transform, which half precision can hold. The scale is in the
-    matrices, `1/sqrt(length)` in those of each axis, so that what lies between two products stays small too.
+    matrices, `1/sqrt(length)` for each axis, so that the values between two products stay small too.
     """
 
     sequence_order: Order
     hidden_order: Order
 
     def __init__(self, sequence_length: int, hidden_size: int) -> None:
-        """Keep the natural orders; a mixing with others sets its own."""
+        """Set the natural orders. A mixing with other orders sets them itself."""
         super().__init__()
         self.sequence_order, self.hidden_order = np.arange(sequence_length), np.arange(hidden_size)
 
@@ -42,14 +42,14 @@ class Mixing(nn.Module):
         raise NotImplementedError
 
     def reorder(self, tokens: Tensor, hidden: Tensor) -> None:
-        """Permute the weights, so that tokens and hidden units are taken and given in another order: `int64[length]` each."""
+        """Permute the weights for another order of tokens and hidden units, each `int64[length]`."""
 
 
 class FFTMixing(Mixing):
-    """The transform by torch.fft: the definition, and the reference for every other mixing."""
+    """Transform by torch.fft. This is the definition, and the reference for every other mixing."""
 
     def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
-        """Take the common arguments; of sizes and dtype torch.fft needs none."""
+        """Accept the common arguments. torch.fft does not need sizes and dtype."""
         super().__init__(sequence_length, hidden_size)
         self._norm = "ortho" if scaled else "backward"
 
@@ -64,14 +64,14 @@ class FFTMixing(Mixing):
 
 
 class DFTMixing(Mixing):
-    """The transform by precomputed real matrices, stacked into two products: `[C_S | -S_S] [X C_H ; X S_H]`."""
+    """Transform by precomputed real matrices, stacked into two products: `[C_S | -S_S] [X C_H ; X S_H]`."""
 
     hidden_matrix: Tensor
     sequence_matrix: Tensor
     first_row: Tensor
 
     def __init__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
-        """Build the matrices in float64 and round them once, to `dtype`; converting the module later would round twice."""
+        """Build the matrices in float64 and round them once, to `dtype`. Converting the module later would round twice."""
         super().__init__(sequence_length, hidden_size)
         cos_s, sin_s = dft_matrices(sequence_length)
         cos_h, sin_h = dft_matrices(hidden_size)
@@ -90,10 +90,10 @@ class DFTMixing(Mixing):
 
 
 class FoldedMixing(Mixing):
-    """The transform of what the symmetry of cosines and sines leaves: an eighth of the multiplications of DFTMixing, any length.
+    """Transform folded inputs, by the symmetry of cosines and sines: an eighth of the multiplications of DFTMixing, at any length.
 
-    With x folded along both axes, A is the cosine transform of the even-even part and B the sine transform of the odd-odd part,
-    each by quarter-size matrices; `A - B` and `A + B` fill the quadrants of the result.
+    With x folded along both axes, A is the cosine transform of the even-even part, and B is the sine transform of the odd-odd part.
+    Both use quarter-size matrices. `A - B` and `A + B` fill the quadrants of the result.
     """
 
     cos_sequence: Tensor
@@ -139,9 +139,9 @@ class FoldedMixing(Mixing):
 
 
 class FactoredMixing(Mixing):
-    """Folded along the hidden axis, and along the sequence in two steps of about its square root: for long sequences.
+    """Transform long sequences: folded along the hidden axis, and along the sequence in two steps of about its square root.
 
-    What the sequence axis costs grows with `S1 + S2` a token for a length of `S1 S2`, not with the length.
+    For a length of `S1 S2`, the cost of the sequence axis per token grows with `S1 + S2`, not with the length.
     """
 
     cos_hidden: Tensor
@@ -186,7 +186,7 @@ class FactoredMixing(Mixing):
 
 
 class NaturalOrder(Mixing):
-    """A mixing that takes and gives the checkpoint's order, by another one that has its own."""
+    """Make a mixing with its own order use the checkpoint's order."""
 
     sequence_index: Tensor
     sequence_back: Tensor
@@ -194,7 +194,7 @@ class NaturalOrder(Mixing):
     hidden_back: Tensor
 
     def __init__(self, mixing: Mixing) -> None:
-        """Take the mixing to put in order."""
+        """Wrap the given mixing."""
         super().__init__(len(mixing.sequence_order), len(mixing.hidden_order))
         self.mixing = mixing
         for name, order in (("sequence", mixing.sequence_order), ("hidden", mixing.hidden_order)):
@@ -212,10 +212,10 @@ class NaturalOrder(Mixing):
 
 
 class MakeTransform(Protocol):
-    """What makes a Fourier mixing."""
+    """Make a Fourier mixing."""
 
     def __call__(self, sequence_length: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> Mixing:
-        """Make it; see Mixing."""
+        """Make the mixing; see Mixing."""
 
 
 TRANSFORMS: Mapping[str, MakeTransform] = {
@@ -224,16 +224,16 @@ TRANSFORMS: Mapping[str, MakeTransform] = {
     "folded": FoldedMixing,
     "factored": FactoredMixing,
 }
-"""Every transform by name; each is made from (sequence_length, hidden_size, dtype) and may be scaled."""
+"""Every transform by name. Each is made from (sequence_length, hidden_size, dtype) and may be scaled."""
 
 
 def fourier_scale(sequence_length: int, hidden_size: int) -> float:
-    """Return what makes the two-dimensional transform keep the sum of squares: `1/sqrt(sequence hidden)`."""
+    """Return the factor with which the two-dimensional transform keeps the sum of squares: `1/sqrt(sequence hidden)`."""
     return 1.0 / math.sqrt(sequence_length * hidden_size)
 
 
 def natural_transform(name: str, sequence_length: int, hidden_size: int, dtype: torch.dtype) -> Mixing:
-    """Make a Fourier mixing, by its name in TRANSFORMS, that takes and gives the checkpoint's order."""
+    """Make a Fourier mixing, by its name in TRANSFORMS, that uses the checkpoint's order."""
     mixing = TRANSFORMS[name](sequence_length, hidden_size, dtype)
     orders = (mixing.sequence_order, mixing.hidden_order)
     natural = all(np.array_equal(order, np.arange(len(order))) for order in orders)
@@ -241,29 +241,32 @@ def natural_transform(name: str, sequence_length: int, hidden_size: int, dtype: 
 
 
 def _scale(length: int, scaled: bool) -> float:
-    """What the matrices of one axis are multiplied by."""
+    """Return the factor of the matrices of one axis."""
     return 1.0 / math.sqrt(length) if scaled else 1.0
 
 
 def _keep(module: nn.Module, dtype: torch.dtype, scale: float, **matrices: Matrix) -> None:
-    """Register matrices as buffers; they are derived, so not part of a checkpoint."""
+    """Register matrices as buffers. They are derived, so they are not part of a checkpoint."""
     for name, matrix in matrices.items():
         module.register_buffer(name, torch.from_numpy(matrix * scale).to(dtype), persistent=False)
 
 
 def _slices(length: int) -> list[int]:
-    """Lengths of the parts of a folded order: what mirrors itself, the rest, its mirror image."""
+    """Return the lengths of the parts of a folded order: indices that mirror themselves, the rest, and its mirror image."""
     return [length - 2 * pairs(length), pairs(length), pairs(length)]
 
 
 def _folded(x: Tensor, slices: list[int]) -> tuple[Tensor, Tensor]:
-    """Even and odd part along the last axis, which is in folded order."""
+    """Return the even and the odd part along the last axis, which is in folded order."""
     middle, low, high = torch.split(x, slices, dim=-1)
     return torch.cat([middle, low + high], dim=-1), low - high
 
 
 def _first(x: Tensor, row: Tensor, slices: list[int], cosines: Tensor) -> Tensor:
-    """Token 0 of a mixing whose hidden axis is folded: the sines of frequency 0 vanish, the cosines are `float[1, sequence]`."""
+    """Return token 0 of a mixing whose hidden axis is folded.
+
+    The sines of frequency 0 vanish; the cosines are `float[1, sequence]`.
+    """
     even, _ = _folded(torch.matmul(row, x)[:, 0], slices)
     middle, side = torch.split(torch.matmul(even, cosines), slices[:2], dim=-1)
     return torch.cat([middle, side, side], dim=-1)

@@ -1,6 +1,8 @@
-"""The paper's other mixings: learned matrices, random ones, none, and attention. (Lee-Thorp et al. 2021, section 4.)
+"""Define the paper's other mixings: learned matrices, random matrices, no mixing, and attention. (Lee-Thorp et al. 2021, section
+4.)
 
-A block has one of its own, where Fourier blocks share theirs. Each takes the checkpoint's order until `reorder` gives it another.
+Each block has its own mixing, while Fourier blocks share a mixing. Each mixing uses the checkpoint's order until `reorder` changes
+it.
 """
 
 import math
@@ -14,7 +16,7 @@ from fnet_core.transform import Mixing
 
 
 class LinearMixing(Mixing):
-    """`W_S X W_H^T`: one learned matrix along each axis."""
+    """Compute `W_S X W_H^T`, with one learned matrix along each axis."""
 
     def __init__(self, config: FNetConfig, sequence_length: int) -> None:
         """Make both matrices, with PyTorch's initial weights."""
@@ -31,13 +33,13 @@ class LinearMixing(Mixing):
         return self.hidden(torch.matmul(self.sequence.weight[:1], x))[:, 0]  # type: ignore[no-any-return]
 
     def reorder(self, tokens: Tensor, hidden: Tensor) -> None:
-        """Take both axes in another order."""
+        """Use another order of both axes."""
         self.sequence.weight.copy_(self.sequence.weight[tokens][:, tokens])
         self.hidden.weight.copy_(self.hidden.weight[hidden][:, hidden])
 
 
 class RandomMixing(LinearMixing):
-    """The same with matrices that are drawn once and stay: part of a checkpoint, though never trained."""
+    """Compute the same with matrices that are drawn once and never trained. A checkpoint holds them."""
 
     def __init__(self, config: FNetConfig, sequence_length: int) -> None:
         """Draw both matrices with a variance of one over their size, as the paper's code does."""
@@ -48,10 +50,10 @@ class RandomMixing(LinearMixing):
 
 
 class IdentityMixing(Mixing):
-    """No mixing: tokens meet nowhere, and the residual is the input twice."""
+    """Return the input: tokens do not mix, and the residual sum is twice the input."""
 
     def __init__(self, config: FNetConfig, sequence_length: int) -> None:
-        """Take the common arguments; there is nothing to make."""
+        """Accept the common arguments. There is nothing to make."""
         super().__init__(sequence_length, config.hidden_size)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -64,7 +66,7 @@ class IdentityMixing(Mixing):
 
 
 class AttentionMixing(Mixing):
-    """Self-attention of several heads (Vaswani et al. 2017, section 3.2), which alone of all mixings takes a mask."""
+    """Compute self-attention with several heads (Vaswani et al. 2017, section 3.2). Only this mixing uses the mask."""
 
     def __init__(self, config: FNetConfig, sequence_length: int) -> None:
         """Make the four projections."""
@@ -83,7 +85,7 @@ class AttentionMixing(Mixing):
         return self._attended(x[:, :1], x, None if mask is None else mask[:, :1], mask)[:, 0]
 
     def reorder(self, tokens: Tensor, hidden: Tensor) -> None:
-        """Take the hidden axis in another order; the order of tokens is nothing to attention."""
+        """Use another order of the hidden axis. The order of tokens does not matter to attention."""
         for layer in (self.query, self.key, self.value):
             layer.weight.copy_(layer.weight[:, hidden])
         self.output.weight.copy_(self.output.weight[hidden])
@@ -92,7 +94,7 @@ class AttentionMixing(Mixing):
     def _attended(self, asking: Tensor, x: Tensor, asking_mask: Tensor | None, mask: Tensor | None) -> Tensor:
         """Attend from `float[batch, queries, hidden]` to `float[batch, sequence, hidden]`.
 
-        As in the paper's code a score counts where both its tokens do, and a token that does not count attends to all alike.
+        As in the paper's code, a score counts if both its tokens count. A token that does not count attends to all tokens equally.
         """
         query, key, value = self._split(self.query(asking)), self._split(self.key(x)), self._split(self.value(x))
         scores = torch.matmul(query, key.transpose(-2, -1)) / math.sqrt(query.shape[-1])  # float[batch, heads, queries, sequence]
@@ -103,7 +105,7 @@ class AttentionMixing(Mixing):
         return self.output(mixed.transpose(1, 2).reshape(asking.shape))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
-        """Give each head its part: `float[batch, heads, tokens, hidden / heads]`."""
+        """Split the hidden axis between the heads: `float[batch, heads, tokens, hidden / heads]`."""
         return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
@@ -113,4 +115,4 @@ VARIANTS: Mapping[str, Callable[[FNetConfig, int], Mixing]] = {
     "identity": IdentityMixing,
     "attention": AttentionMixing,
 }
-"""Every mixing but Fourier's by its name in config.json; each is made from (config, sequence_length)."""
+"""Every mixing except Fourier's, by its name in config.json. Each is made from (config, sequence_length)."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Assembles in DIR what the C++ runtime needs to be built and emulated for aarch64: Debian's arm64 packages of libsentencepiece-dev and
-# of what it depends on, and the /proc/cpuinfo of a Cortex-A72, which ONNX Runtime reads. apt keeps its state in a folder of its own:
+# Assembles in DIR what the C++ runtime needs to be built and emulated for aarch64: Debian's arm64 packages of libsentencepiece-dev, libssl-dev and
+# of what they depend on, and the /proc/cpuinfo of a Cortex-A72, which ONNX Runtime reads. apt keeps its state in a folder of its own:
 # the host gets no foreign architecture. Needs apt and dpkg, of the Debian release that the compiler is of; not root.
 # Usage: scripts/aarch64_sysroot.sh DIR
 set -euo pipefail
@@ -21,7 +21,7 @@ Acquire::Languages "none";
 end
 export APT_CONFIG=$work/apt.conf
 apt-get update -qq
-apt-get install -qq --download-only libsentencepiece-dev >/dev/null
+apt-get install -qq --download-only libsentencepiece-dev libssl-dev >/dev/null
 for package in "$work"/apt/archives/*.deb; do dpkg-deb -x "$package" "$work/sysroot"; done
 for core in 0 1; do
     printf '%s\n' "processor	: $core" 'BogoMIPS	: 125.00' 'Features	: fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid' \

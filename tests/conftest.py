@@ -1,6 +1,5 @@
 """The checkpoints and bundles that tests share, each made once, and what holds for every test."""
 
-import fcntl
 import functools
 import os
 import shutil
@@ -10,10 +9,21 @@ import pytest
 import torch
 from support.checkpoints import save_tiny
 from support.cpp_build import built_from_preset
-from support.exports import export
+from support.exports import stored
+from support.paths import CPP
+from support.tiers import tiers_not_run
+from support.traces import remembered
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
+
+TRACE = torch.onnx.export
+
+
+def pytest_terminal_summary(terminalreporter):
+    """End with a line for each tier that this host could not run."""
+    for line in tiers_not_run(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line, red=True, bold=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +38,30 @@ def one_registry():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder that all workers of a run share (pytest-xdist). What one makes there under a lock, the others find."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_traces(shared):
+    """A model is traced once in a run, unless a test asks for `traced_anew`."""
+    (shared / "traces").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", remembered(TRACE, shared / "traces"))
+        yield
+
+
+@pytest.fixture
+def traced_anew(monkeypatch):
+    """For tests of the tracer itself, and of what two exports have in common."""
+    monkeypatch.setattr(torch.onnx, "export", TRACE)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,15 +86,32 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def whole_bundle(checkpoint, tmp_path_factory):
-    """A bundle to read; tests that change one copy it first."""
-    return export(checkpoint, tmp_path_factory.mktemp("bundles") / "bundle").folder
+def bundles(shared):
+    """A function from a task and options to a bundle of the tiny model, to read.
+
+    The parity of the bundle runs the C++ runtime where that is built.
+    """
+    (shared / "bundles").mkdir(exist_ok=True)
+    program = CPP / "build" / "default" / PROGRAM
+
+    def bundle(task, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(PROGRAM_VARIABLE, str(program) if program.is_file() else "")
+            return stored(shared / "bundles", task, **options)
+
+    return bundle
 
 
 @pytest.fixture(scope="session")
-def openvino_bundle(checkpoint, tmp_path_factory):
-    """A bundle to read, with OpenVINO's files beside the graph."""
-    return export(checkpoint, tmp_path_factory.mktemp("bundles") / "openvino", target="openvino").folder
+def whole_bundle(shared):
+    """A bundle to read; tests that change one copy it first."""
+    return stored(shared)
+
+
+@pytest.fixture(scope="session")
+def openvino_bundle(shared):
+    """A bundle to read, with OpenVINO's files next to the graph."""
+    return stored(shared, target="openvino")
 
 
 @pytest.fixture
@@ -70,26 +121,5 @@ def bundle(whole_bundle, tmp_path):
 
 @pytest.fixture(scope="session")
 def built():
-    """Built where `make cpp` builds."""
+    """The C++ runtime, where `make build` built it."""
     return built_from_preset("default")
-
-
-@pytest.fixture(scope="session")
-def bundles(built, tmp_path_factory):
-    """Exports the tiny model of a task; its parity has the row of the C++ runtime."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bundles"
-    folder.mkdir(exist_ok=True)
-
-    @functools.cache
-    def bundle(task, *, labels=("A", "B", "C"), **options):
-        options = {"precision": "fp32"} | options
-        name = "-".join([task, *labels, *map(str, options.values())])
-        with (folder / f"{name}.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            patch.setenv(PROGRAM_VARIABLE, str(built.folder / PROGRAM))
-            if not (folder / name).exists():
-                export(save_tiny(folder / f"{name}-checkpoint", task, labels=labels), folder / name, task=task, **options)
-        return folder / name
-
-    return bundle

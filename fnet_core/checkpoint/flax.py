@@ -1,4 +1,4 @@
-"""Checkpoints of google-research f_net: its names of tensors, and the sizes that follow from their shapes (docs/checkpoints.md)."""
+"""Read checkpoints of google-research f_net: its names of tensors, and sizes that follow from shapes (docs/checkpoints.md)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +39,7 @@ TO_HEADS: Leaves = {"kernel": ("weight", HEADS_OUT), "bias": ("bias", HEADS_BIAS
 FROM_HEADS: Leaves = {"kernel": ("weight", HEADS_IN), "bias": ("bias", AS_IT_IS)}
 
 ROOT = "encoder/"
-"""Where the encoder is in a model with a head; f_net's bare EncoderModel has its modules at the root."""
+"""Where the encoder is in a model with a head. f_net's bare EncoderModel has its modules at the root."""
 ENCODER: Modules = {
     "embedder/word": ("embeddings.word_embeddings", EMBEDDING),
     "embedder/position": ("embeddings.position_embeddings", POSITIONS),
@@ -77,11 +77,11 @@ SIZES = {
     "type_vocab_size": ("embedder/type/embedding", 0),
     "intermediate_size": ("feed_forward_0/intermediate/kernel", 1),
 }
-"""The encoder's tensor, and the axis of it, that tells a size where there is no config.json."""
+"""The encoder's tensor, and its axis, from which a size follows if there is no config.json."""
 EMBEDDING_SIZE = "embedder/hidden_mapping_in/kernel"
 CLASSIFIER = "classification/output_kernel"
 MASKED_LM, MASKED_LM_NAME = "predictions_", "cls.predictions."
-"""How the names of the masked-lm head begin, here and in transformers."""
+"""The beginning of the names of the masked-lm head, here and in transformers."""
 CHECKPOINT_NAMES = re.compile(r"checkpoint_\d+|.*_checkpoint|.*\.msgpack")
 ORBAX_FILES = ("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt")
 FIXED = {"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, "tie_word_embeddings": True, "masked_lm_act": None}
@@ -89,16 +89,19 @@ FIXED = {"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, "tie_word_embeddings
 
 
 def flax_renames(layers: int, *, pretraining: bool, root: str = ROOT) -> dict[str, tuple[str, Change]]:
-    """Every tensor that an f_net checkpoint may hold; `classification` is a pre-training's next-sentence head or a classifier."""
+    """List every tensor that an f_net checkpoint may hold.
+
+    `classification` is a next-sentence head in pre-training, else a classifier.
+    """
     blocks = {key.format(i=i): (name.format(i=i), leaves) for i in range(layers) for key, (name, leaves) in BLOCK.items()}
     encoder = {f"{root}{key}": module for key, module in {**ENCODER, **blocks}.items()}
     return renames_from_modules({**encoder, **(PRETRAINING if pretraining else CLASSIFICATION)})
 
 
 def flax_file_in_folder(folder: Path) -> Path | None:
-    """Return the checkpoint file of a folder, by flax's and f_net's habits of naming it; None where there is none.
+    """Return the checkpoint file of a folder, by the names that flax and f_net use, or None.
 
-    Raises CheckpointError when there are several, or an Orbax directory instead.
+    Raises CheckpointError if there are several files, or an Orbax directory.
     """
     if not folder.is_dir():
         return None
@@ -111,14 +114,16 @@ def flax_file_in_folder(folder: Path) -> Path | None:
             )
     files = [path for path in named if path.is_file()]
     if len(files) > 1:
-        raise CheckpointError(f"{folder}: holds {', '.join(path.name for path in files)}; give the path of the one to read")
+        raise CheckpointError(
+            f"{folder}: expected one checkpoint file, found {', '.join(path.name for path in files)}; give the path of the file"
+        )
     return files[0] if files else None
 
 
 def flax_contents(path: Path) -> Contents:
-    """Open a checkpoint file; a config.json beside it is taken, else the sizes follow from the shapes.
+    """Open a checkpoint file. Sizes come from a config.json next to the file, or else from shapes.
 
-    Raises CheckpointError when the file is damaged or no f_net checkpoint, and ConfigError for a bad config.json.
+    Raises CheckpointError if the file is damaged or is not an f_net checkpoint, and ConfigError for a bad config.json.
     """
     arrays = arrays_from_file(path)
     shapes = {key: array.shape for key, array in arrays.items()}
@@ -149,21 +154,25 @@ def flax_contents(path: Path) -> Contents:
 
 
 def _assumed(config: FNetConfig) -> tuple[str, ...]:
-    """Name what no shape tells of a model, and was assumed."""
+    """List what no shape states about a model, and was assumed."""
     mixing = ("Fourier mixing (feed-forward-only and random models look the same)",) if FOURIER in config.mixings else ()
     labels = ("labels by number",) if "FNetForSequenceClassification" in config.architectures else ()
     return (*mixing, f"<pad> at {config.pad_token_id}", *labels)
 
 
 def _vocabulary(folder: Path) -> Path:
-    """The SentencePiece model beside a file: spiece.model, or the one with another name. Raises CheckpointError for several."""
+    """Return the SentencePiece model next to a file:
+
+    spiece.model, or the only other `*.model`. Raises CheckpointError for several.
+    """
     others = sorted(folder.glob("*.model"))
     named = folder / "spiece.model"
     if named.is_file() or not others:
         return named
     if len(others) > 1:
         raise CheckpointError(
-            f"{folder}: holds {', '.join(path.name for path in others)}; call the one that the model was trained with {named.name}"
+            f"{folder}: expected one SentencePiece model, found {', '.join(path.name for path in others)}; "
+            f"rename the model's own to {named.name}"
         )
     return others[0]
 
@@ -178,13 +187,13 @@ def _check_embedding_size(path: Path, shapes: Mapping[str, tuple[int, ...]], key
 
 
 def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]], root: str) -> tuple[FNetConfig, str]:
-    """Configuration of a tree whose encoder is at `root`, and which tensors it follows from."""
+    """Return the configuration of a tree whose encoder is at `root`, and the tensors from which it follows."""
     values: dict[str, Any] = {}
     sizes = {field: (f"{root}{key}", axis) for field, (key, axis) in SIZES.items()}
     for field, (key, axis) in sizes.items():
         if axis >= len(shapes.get(key, ())):
             found = f"has shape {list(shapes[key])}" if key in shapes else "is missing"
-            raise CheckpointError(f"{path}: tensor {key} {found}; its axis {axis} should tell {field}, as there is no config.json")
+            raise CheckpointError(f"{path}: tensor {key} {found}; its axis {axis} should be {field}, as there is no config.json")
         values[field] = shapes[key][axis]
     tellers = dict.fromkeys(key for key, _ in sizes.values())
     layers = _layers(shapes, f"{root}(?:encoder|feed_forward)")
@@ -202,7 +211,7 @@ def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]], root:
     try:
         config = FNetConfig(**values)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}; its shapes say so, as there is no config.json") from error
+        raise ConfigError(f"{path}: {error}; the value follows from its shapes, because there is no config.json") from error
     return config, f"the number of blocks ({len(layers)}) and the shape of {told}"
 
 
@@ -216,7 +225,7 @@ def _layers(shapes: Mapping[str, tuple[int, ...]], module: str) -> set[int]:
 
 
 def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int], root: str) -> dict[str, Any]:
-    """What the tree tells of its mixers; those without parameters look alike and are taken for Fourier transforms."""
+    """Return what the tree shows of its mixers. Mixers without parameters look alike and are taken for Fourier transforms."""
     linear, attention = _layers(shapes, f"{root}linear_transform"), _layers(shapes, f"{root}self_attention")
     values: dict[str, Any] = {"mixing": "linear"} if linear else {}
     if attention:
@@ -227,16 +236,16 @@ def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int],
 
 
 def write_flax(path: Path, names: Iterable[str], read: Callable[[str], Tensor], config: FNetConfig, *, source: str) -> None:
-    """Write `{"target": parameters}` as f_net has it, one tensor in memory at a time.
+    """Write `{"target": parameters}` as f_net does, with one tensor in memory at a time.
 
-    `read` gives the tensor of each of transformers' `names`; `source` is what errors call the model. Raises CheckpointError for
-    what f_net cannot hold, and OSError.
+    `read` gives the tensor of each of transformers' `names`. Errors call the model `source`. Raises CheckpointError for a model
+    that f_net cannot hold, and OSError.
     """
     names = set(names)
     for field, fixed in FIXED.items():
         if getattr(config, field) != fixed:
             raise CheckpointError(
-                f"{source}: {field}: f_net's code computes {fixed!r}; a model with {getattr(config, field)!r} is none of its"
+                f"{source}: {field}: expected {fixed!r}, which f_net's code computes; found {getattr(config, field)!r}"
             )
     renames = flax_renames(config.num_hidden_layers, pretraining=_any(names, MASKED_LM_NAME))
     homeless = sorted(names - {name for name, _ in renames.values()})

@@ -1,8 +1,8 @@
-"""Files of flax: parameters as msgpack, read and written without jax.
+"""Read and write files of flax, parameters as msgpack, without jax.
 
-A file is a map whose `target` (or `params`) is the tree of parameters; what stands beside it, such as an optimizer's state, is
-passed over unread. An array is extension type 1: a msgpack of (shape, name of the type, bytes in row-major order); arrays above
-1 GiB are maps of flat chunks (flax/serialization.py).
+A file is a map whose `target` (or `params`) is the tree of parameters. Other entries, such as an optimizer's state, are skipped. An
+array is extension type 1: a msgpack of (shape, name of the type, bytes in row-major order). Arrays above 1 GiB are maps of flat
+chunks (flax/serialization.py).
 """
 
 import math
@@ -28,12 +28,12 @@ TYPES = {
     "float32": torch.float32, "<f4": torch.float32, "float64": torch.float64, "<f8": torch.float64,
     "float16": torch.float16, "<f2": torch.float16, "bfloat16": torch.bfloat16,
 }  # fmt: skip
-"""Names of types as flax writes them, and as it did in early 2020."""
+"""Names of types as flax writes them, and as it wrote them in early 2020."""
 
 
 @dataclass(frozen=True)
 class Array:
-    """Where an array is in a file: shape, type, and the offset and length of each stretch of bytes."""
+    """Locate an array in a file: its shape, its type, and the offset and length of each stretch of bytes."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -41,7 +41,7 @@ class Array:
 
 
 def arrays_from_file(path: Path) -> dict[str, Array]:
-    """Find every array of the parameters, by its path in the tree. Raises CheckpointError for a file that is damaged or another."""
+    """Find every array of the parameters, by its path in the tree. Raises CheckpointError for a damaged or different file."""
     try:
         with path.open("rb") as file:
             tree = _Reader(path, file).parameters()
@@ -53,14 +53,14 @@ def arrays_from_file(path: Path) -> dict[str, Array]:
 
 
 class _Reader:
-    """Walks the maps of a file, keeping of each array only where it is: memory for one array at a time."""
+    """Walk the maps of a file and keep only where each array is, with one array in memory at a time."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path, self.file = path, file
         self.unpacker = msgpack.Unpacker(file, raw=False, max_buffer_size=0)
 
     def parameters(self) -> dict[str, Any]:
-        """Read the parameters and pass over all else."""
+        """Read the parameters and skip everything else."""
         kept: dict[str, Any] = {}
         passed = []
         count = self.unpacker.read_map_header() if self._at_map() else 0
@@ -105,12 +105,12 @@ class _Reader:
             raise CheckpointError(f"{self.path}: {key}: extension type {value.code}; expected {ARRAY}, flax's array")
         shape, name, data = msgpack.unpackb(value.data, raw=True)
         if not isinstance(name, bytes) or not isinstance(data, bytes):
-            raise CheckpointError(f"{self.path}: {key}: not an array as flax writes one")
+            raise CheckpointError(f"{self.path}: {key}: expected an array as flax writes it")
         dtype = TYPES.get(name.decode())
         if dtype is None:
             raise CheckpointError(f"{self.path}: {key}: type {name.decode()}; expected one of {', '.join(TYPES)}")
         if math.prod(shape) * dtype.itemsize != len(data):
-            raise CheckpointError(f"{self.path}: {key}: {len(data)} bytes; shape {shape} of {name.decode()} takes another number")
+            raise CheckpointError(f"{self.path}: {key}: {len(data)} bytes; shape {shape} of {name.decode()} needs another number")
         return Array(tuple(shape), dtype, ((self.unpacker.tell() - len(data), len(data)),))
 
 
@@ -134,21 +134,21 @@ def _flattened(path: Path, tree: Mapping[str, Any], prefix: str) -> Iterator[tup
 
 
 def _joined(path: Path, key: str, value: Mapping[str, Any]) -> Array:
-    """One array of the chunks that it is stored in."""
+    """Return one array from the chunks that it is stored in."""
     try:
         shape = tuple(value["shape"][str(i)] for i in range(len(value["shape"])))
         chunks = [value["chunks"][str(i)] for i in range(len(value["chunks"]))]
         types = {chunk.dtype for chunk in chunks}
         whole = len(types) == 1 and math.prod(shape) == sum(math.prod(chunk.shape) for chunk in chunks)
     except (KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: {key}: not an array in chunks as flax writes one ({error!r})") from error
+        raise CheckpointError(f"{path}: {key}: expected an array in chunks as flax writes it ({error!r})") from error
     if not whole:
         raise CheckpointError(f"{path}: {key}: its chunks do not make up shape {list(shape)}")
     return Array(shape, types.pop(), tuple(stretch for chunk in chunks for stretch in chunk.stretches))
 
 
 def read_array(path: Path, arrays: Mapping[str, Array], key: str) -> Tensor:
-    """Read one array. Raises CheckpointError when the file ends before it does."""
+    """Read one array. Raises CheckpointError if the file ends before the array does."""
     array = arrays[key]
     buffer = bytearray(sum(length for _, length in array.stretches))
     view, done = memoryview(buffer), 0
@@ -162,9 +162,9 @@ def read_array(path: Path, arrays: Mapping[str, Array], key: str) -> Tensor:
 
 
 def write_tree(file: BinaryIO, tree: Mapping[str, Any]) -> None:
-    """Write parameters as `{"target": tree}`, one tensor in memory at a time. Raises OSError.
+    """Write parameters as `{"target": tree}`, with one tensor in memory at a time. Raises OSError.
 
-    A tree is maps by name, and at the leaves functions that give a tensor.
+    A tree consists of maps by name. Its leaves are functions that return a tensor.
     """
     for part in _packed({PARAMETERS[0]: tree}):
         file.write(part)

@@ -1,4 +1,4 @@
-"""Folders of the Hugging Face hub: the cache first, the network only for what it lacks."""
+"""Find folders of the Hugging Face hub, first in the cache, then on the network."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +13,19 @@ SMALL_FILES = (
     "config.json", "*.index.json", "*.model", "tokenizer.json", "tokenizer_config.json", "added_tokens.json",
     keras.TASK, keras.PREPROCESSOR, keras.VOCABULARY,
 )  # fmt: skip
-"""What any format may have beside its weights."""
+"""Files that any format may have next to its weights."""
 FLAX = ("checkpoint_*", "*_checkpoint", "*.msgpack")
 WEIGHTS = (("*.safetensors",), ("*.bin",), ("*.weights.h5",), FLAX)
-"""Weights by format; only the first that a repository has are fetched."""
+"""Weights by format. Only the first format that a repository has is fetched."""
 
 
 def folder_from_hub(
     id: str, *, revision: str | None = None, cache: Path | None = None, download: Callable[..., str] = snapshot_download
 ) -> Path:
-    """Return the local snapshot of a hub repository, of any format, downloading it where the cache does not hold it.
+    """Return the local snapshot of a hub repository of any format, and download it if the cache does not hold it.
 
-    `revision` is a branch, tag or commit (the default branch unless given); the returned folder's name is the commit.
-    `download` is huggingface_hub's snapshot_download.
-    Raises CheckpointError when `id` is no hub id, or the repository cannot be had.
+    `revision` is a branch, tag or commit, by default the default branch. The name of the returned folder is the commit. `download`
+    is huggingface_hub's snapshot_download. Raises CheckpointError if `id` is not a hub id, or the repository cannot be fetched.
     """
 
     def snapshot(weights: tuple[str, ...], revision: str | None, *, local: bool) -> Path:

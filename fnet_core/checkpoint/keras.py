@@ -1,6 +1,6 @@
-"""keras-hub's FNet presets: Keras 3 weights in HDF5, read without keras (docs/checkpoints.md).
+"""Read keras-hub's FNet presets, Keras 3 weights in HDF5, without keras (docs/checkpoints.md).
 
-Keras names what stands in a file by class and number of occurrence, and variables by their number within a layer.
+Keras names a layer by its class and its number of occurrence, and a variable by its number within a layer.
 """
 
 import json
@@ -52,7 +52,7 @@ TASKS: Mapping[str, tuple[str, Modules]] = {
     "FNetClassifier": ("FNetForSequenceClassification", CLASSIFIER),
     "FNetMaskedLM": ("FNetForMaskedLM", MASKED_LM),
 }
-"""Keras-hub's classes of tasks, old names included: transformers' class, and what task.weights.h5 holds."""
+"""By keras-hub's class of a task, old names included: transformers' class, and the modules in task.weights.h5."""
 
 SIZES = {
     "vocabulary_size": "vocab_size",
@@ -63,9 +63,9 @@ SIZES = {
     "max_sequence_length": "max_position_embeddings",
     "num_segments": "type_vocab_size",
 }
-"""Names in the configuration of keras-hub's FNetBackbone, and transformers'."""
+"""Names in the configuration of keras-hub's FNetBackbone, and in transformers."""
 MASKED_LM_FIXED = {"masked_lm_act": "gelu", "masked_lm_norm_eps": 1e-5}
-"""What keras-hub's masked-lm head computes, other than its blocks: GELU by erf, and MaskedLMHead's own epsilon."""
+"""How keras-hub's masked-lm head differs from its blocks: GELU by erf, and the epsilon of MaskedLMHead."""
 
 CONFIG, WEIGHTS, TASK, TASK_WEIGHTS = "config.json", "model.weights.h5", "task.json", "task.weights.h5"
 PREPROCESSOR = "preprocessor.json"
@@ -77,18 +77,21 @@ OPTIMIZER = "optimizer/"
 
 
 def is_keras_preset(folder: Path) -> bool:
-    """Tell whether a folder's config.json is a serialised object of Keras; a `class_name` alone, others have as well."""
+    """Return whether a folder's config.json is an object that Keras serialised.
+
+    A `class_name` is not enough: other formats have it.
+    """
     try:
         values = json.loads((folder / CONFIG).read_text("utf-8"))
         return isinstance(values, dict) and (values.get("class_name") == BACKBONE_CLASS or REGISTERED in values)
     except (OSError, ValueError, TypeError, RecursionError):
-        return False  # whatever it is, others report it
+        return False  # the other readers report what is wrong
 
 
 def keras_contents(folder: Path) -> Contents:
-    """Open a preset: the backbone, and the head of a task where it has one.
+    """Open a preset: the backbone, and the head of a task if the preset has one.
 
-    Raises CheckpointError when it is of another model, a file is missing or damaged, or a task computes what this model does not.
+    Raises CheckpointError if it holds another model, if a file is missing or damaged, or if a task computes something else.
     """
     path = folder / CONFIG
     values = _config_of(str(path), _object(path), (BACKBONE_CLASS,))
@@ -124,13 +127,13 @@ def keras_contents(folder: Path) -> Contents:
 
 
 def _in_their_words(message: str) -> str:
-    """An error of a configuration with keras-hub's names of the sizes."""
+    """Return the error of a configuration with keras-hub's names of the sizes."""
     theirs = {field: key for key, field in SIZES.items()}
     return re.sub(r"\w+", lambda word: theirs.get(word[0], word[0]), message)
 
 
 def _task(folder: Path, backbone: Mapping[str, Any]) -> tuple[WeightFile, Modules, dict[str, Any]]:
-    """A preset's head: its weights, what they hold, and the fields that it adds to the configuration."""
+    """Return a preset's head: its weights, their modules, and the fields that it adds to the configuration."""
     path = folder / TASK
     task = _object(path)
     values = _config_of(str(path), task, tuple(TASKS))
@@ -172,7 +175,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _config_of(name: str, values: object, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The configuration of a serialised object of one of some classes; `name` is what errors call it."""
+    """Return the configuration of a serialised object of one of the classes. Errors call it `name`."""
     values = values if isinstance(values, dict) else {}
     config = values.get("config")
     if values.get("class_name") not in classes or not isinstance(config, dict):
@@ -183,7 +186,7 @@ def _config_of(name: str, values: object, classes: tuple[str, ...]) -> dict[str,
 
 
 def _opened(path: Path) -> WeightFile:
-    """Open an HDF5 file; what an optimizer left in it is passed over."""
+    """Open an HDF5 file, and skip what an optimizer left in it."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def visit(name: str, item: object) -> None:
@@ -203,7 +206,7 @@ def _opened(path: Path) -> WeightFile:
 
 
 def _read(path: Path, name: str) -> Tensor:
-    """Read one dataset; bfloat16, which HDF5 does not know, is stored as two plain bytes and named by an attribute."""
+    """Read one dataset. HDF5 does not know bfloat16, so Keras stores it as two plain bytes and names it in an attribute."""
     try:
         with h5py.File(path, "r") as file:
             dataset = file[name]

@@ -1,4 +1,4 @@
-"""Renames: from the names and layouts of another format to transformers', as plain data."""
+"""Describe the names and layouts of another format, and those of transformers, as plain data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fnet_core.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Change:
-    """How a stored tensor becomes transformers', and back; the way back is told the number of attention heads."""
+    """Convert a stored tensor to transformers' layout, and back. `undo` also takes the number of attention heads."""
 
     apply: Callable[[Tensor], Tensor]
     undo: Callable[[Tensor, int], Tensor]
@@ -23,7 +23,7 @@ class Change:
 AS_IT_IS = Change(lambda t: t, lambda t, _: t)
 TRANSPOSED = Change(lambda t: t.T, lambda t, _: t.T)
 FIRST = Change(lambda t: t[0], lambda t, _: t[None])
-"""Of a leading axis of one."""
+"""Removes a leading axis of length one."""
 HEADS_OUT = Change(lambda t: t.flatten(1).T, lambda t, heads: t.T.reshape(t.shape[1], heads, -1))
 """A projection to heads, `[in, heads, size]`, as one linear layer's `[heads * size, in]`."""
 HEADS_BIAS = Change(lambda t: t.flatten(), lambda t, heads: t.reshape(heads, -1))
@@ -31,15 +31,15 @@ HEADS_IN = Change(lambda t: t.flatten(0, 1).T, lambda t, heads: t.T.reshape(head
 """A projection from heads, `[heads, size, out]`, as one linear layer's `[out, heads * size]`."""
 
 Leaves = Mapping[str, tuple[str, Change]]
-"""What a kind of module holds: its own names of tensors, and transformers' with the change."""
+"""The tensors of a kind of module: the name in the format, and transformers' name with the change."""
 Modules = Mapping[str, tuple[str, Leaves]]
-"""A format's names of modules, and transformers' with what they hold."""
+"""The modules of a format: the name in the format, and transformers' name with the tensors."""
 Renames = Mapping[str, tuple[str, Change]]
-"""A format's names of tensors, and transformers' (without `fnet.`) with the change."""
+"""The tensors of a format: the name in the format, and transformers' name (without `fnet.`) with the change."""
 
 
 def renames_from_modules(modules: Modules) -> dict[str, tuple[str, Change]]:
-    """Write out the tensors of modules."""
+    """Return the renames of all tensors of the modules."""
     return {
         f"{key}/{leaf}": (f"{name}.{kind}", change)
         for key, (name, leaves) in modules.items()
@@ -49,24 +49,24 @@ def renames_from_modules(modules: Modules) -> dict[str, tuple[str, Change]]:
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a tensor is: its file, its name there, and the change that makes it transformers'."""
+    """Locate a tensor: its file, its name there, and the change to transformers' layout."""
 
     file: WeightFile
     key: str
     change: Change = AS_IT_IS
 
     def read(self) -> Tensor:
-        """Read the tensor in transformers' layout, of the type stored. Raises CheckpointError when the file is damaged."""
+        """Read the tensor in transformers' layout, with the stored type. Raises CheckpointError if the file is damaged."""
         return self.change.apply(self.file.read(self.key))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What is where a checkpoint was looked for, in whatever format.
+    """Describe the contents of a checkpoint of any format.
 
-    Each file comes with the names of all tensors that it may hold. `origin` says what `config` follows from, for errors, and
-    `assumed` names the values of it that no file states. `vocabulary` is where the SentencePiece model is or should be,
-    `tokenizer` the flavour of tokenizer that the format's code has, None where files beside the weights say.
+    Each file comes with the names of all tensors that it may hold. `origin` says, for errors, where `config` comes from. `assumed`
+    lists the values in it that no file states. `vocabulary` is where the SentencePiece model is or should be. `tokenizer` is the
+    flavour of the format's code, or None if files next to the weights state the flavour.
     """
 
     folder: Path
@@ -79,9 +79,9 @@ class Contents:
 
 
 def check_sizes(config: FNetConfig, files: Sequence[WeightFile], *, path: Path, words: Callable[[str], str] = str) -> None:
-    """Refuse sizes that no tensor can have, before a model of them is made: it might take more time and memory than there is.
+    """Refuse sizes that no tensor has, before a model is made that might need too much time and memory.
 
-    `path` is what the configuration was read from, `words` puts the error in the terms of that file. Raises CheckpointError.
+    `path` is the file of the configuration. `words` translates the error to the terms of that file. Raises CheckpointError.
     """
     shapes = [shape for file in files for shape in file.shapes.values() if 0 not in shape]
     longest = max((axis for shape in shapes for axis in shape), default=0)
@@ -98,5 +98,5 @@ def stored_shape(shape: tuple[int, ...], change: Change, config: FNetConfig) -> 
 
 
 def undone(change: Change, tensor: Tensor, config: FNetConfig) -> Tensor:
-    """Return a tensor as a file has it, given in transformers' layout."""
+    """Return a tensor as the file has it, from transformers' layout."""
     return change.undo(tensor, config.num_attention_heads or 1)  # what has no heads does not ask for them

@@ -1,10 +1,10 @@
-"""Checkpoints: from a folder or file to a model, every tensor accounted for: nothing unused, nothing missing, every shape right.
+"""Open checkpoints, from a folder or file to a model. Every tensor is used once, none is missing, and every shape is checked.
 
-Whatever the format, tensors go by transformers' names: flax.py and keras.py map theirs to these.
+In every format, tensors have transformers' names here. flax.py and keras.py map their names to these.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,9 +12,20 @@ from torch import Tensor
 
 from fnet_core.checkpoint.flax import flax_contents, flax_file_in_folder
 from fnet_core.checkpoint.hub import folder_from_hub
+from fnet_core.checkpoint.huggingface import (
+    DECODER_BIAS,
+    DECODER_WEIGHT,
+    HEAD_MODULES,
+    POOLER_MODULES,
+    PREDICTIONS_BIAS,
+    WORD_EMBEDDINGS,
+    huggingface_contents,
+    known_tensors,
+    tensor_of_parameter,
+)
 from fnet_core.checkpoint.keras import is_keras_preset, keras_contents
-from fnet_core.checkpoint.names import AS_IT_IS, Contents, Stored, check_sizes, stored_shape
-from fnet_core.checkpoint.weights import WEIGHT_FILES, WeightFile, text_from_file, weight_files_from_folder
+from fnet_core.checkpoint.names import AS_IT_IS, Contents, Stored, stored_shape
+from fnet_core.checkpoint.weights import WEIGHT_FILES, WeightFile
 from fnet_core.config import FNetConfig
 from fnet_core.errors import CheckpointError, TaskError
 from fnet_core.fnet import FNet
@@ -23,65 +34,13 @@ from fnet_core.tasks import TASKS, Task
 BUILT_IN = Path(__file__).parent / "pretrained"
 BUILT_IN_ID = "built-in"
 
-ENCODER_MODULES = {
-    "embeddings.word_embeddings": "encoder.embeddings.word",
-    "embeddings.position_embeddings": "encoder.embeddings.position",
-    "embeddings.token_type_embeddings": "encoder.embeddings.token_type",
-    "embeddings.LayerNorm": "encoder.embeddings.norm",
-    "embeddings.projection": "encoder.embeddings.projection",
-}
-BLOCK_MODULES = {
-    "fourier.output.LayerNorm": "mixing_norm",
-    "intermediate.dense": "intermediate",
-    "output.dense": "output",
-    "output.LayerNorm": "output_norm",
-}
-MIXING_MODULES: Mapping[str, Mapping[str, str]] = {
-    "fourier": {},
-    "identity": {},
-    "linear": {"linear.hidden": "mixing.hidden", "linear.sequence": "mixing.sequence"},
-    "random": {"random.hidden": "mixing.hidden", "random.sequence": "mixing.sequence"},
-    "attention": {f"attention.{name}": f"mixing.{name}" for name in ("query", "key", "value", "output")},
-}
-"""Per mixing of a layer: the modules with weights; transformers, which has Fourier's only, has no names for them."""
-POOLER_MODULES = {"pooler.dense": "pooler.dense"}
-MASKED_LM_MODULES = {
-    "cls.predictions.transform.dense": "head.dense",
-    "cls.predictions.transform.LayerNorm": "head.norm",
-    "cls.predictions.decoder": "head.decoder",
-}
-CLASSIFIER_MODULES = {"classifier": "head.classifier"}
-HEAD_MODULES: Mapping[str, Mapping[str, str]] = {
-    "feature-extraction": {},
-    "pretraining": {
-        **{key: name.replace("head.", "head.masked_lm.") for key, name in MASKED_LM_MODULES.items()},
-        "cls.seq_relationship": "head.next_sentence.seq_relationship",
-    },
-    "masked-lm": MASKED_LM_MODULES,
-    "next-sentence-prediction": {"cls.seq_relationship": "head.seq_relationship"},
-    "sequence-classification": CLASSIFIER_MODULES,
-    "multiple-choice": CLASSIFIER_MODULES,
-    "token-classification": CLASSIFIER_MODULES,
-    "question-answering": {"qa_outputs": "head.qa_outputs"},
-}
-"""Per task: transformers' names of the head's modules, and ours."""
-
-HEADS = ("cls.", "classifier.", "qa_outputs.")
-"""How transformers' names of the heads' tensors begin."""
-WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
-DECODER_WEIGHT, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
-PREDICTIONS_BIAS = "cls.predictions.bias"
-LEGACY_NAMES = {".LayerNorm.weight": ".LayerNorm.gamma", ".LayerNorm.bias": ".LayerNorm.beta"}
-"""Endings of names, and what old versions of transformers wrote instead; the new ones read both."""
-DERIVED = ("position_ids", "embeddings.token_type_ids", "dft_mat_hidden", "dft_mat_seq")
-"""Endings of buffers that transformers computes and some checkpoints carry: not weights, so not read."""
 FILES_OF_FOLDERS = (".safetensors", ".bin", ".json", ".h5", ".keras", ".model", ".spm")
-"""Endings of files that are read with what is beside them."""
+"""Endings of files that are read together with the files next to them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where weights came from: the name the user gave, the hub's commit if any, the sha256 of each weight file."""
+    """Record where weights came from: the user's name for them, the commit on the hub if any, the sha256 of each weight file."""
 
     id: str
     revision: str | None
@@ -90,10 +49,11 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """An opened checkpoint: its configuration and where each tensor is, by transformers' name without `fnet.`.
+    """Hold an opened checkpoint: its configuration, and where each tensor is, by transformers' name without `fnet.`.
 
-    `origin` says what the configuration follows from, for errors, `assumed` what it does not follow from; `vocabulary` is where the
-    SentencePiece model should be, `tokenizer` the flavour that the format's code has, None where files beside the weights say.
+    `origin` says, for errors, where the configuration comes from. `assumed` lists the values that no file states. `vocabulary` is
+    where the SentencePiece model should be. `tokenizer` is the flavour of the format's code, or None if files next to the weights
+    state the flavour.
     """
 
     folder: Path
@@ -107,34 +67,34 @@ class Checkpoint:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that it has a head for."""
+        """Return the names of the tasks for which the checkpoint has a head."""
         return tuple(task.name for task in TASKS.values() if has_head(self, task))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences that every command says which opens it: what was assumed of the model."""
+        """Return the notes that every command prints when it opens the checkpoint: what was assumed."""
         if not self.assumed:
             return ()
         return (
-            f"{self.source.id}: its files do not say everything about the model; assumed: {', '.join(self.assumed)}. Where that is "
+            f"{self.source.id}: its files do not say everything about the model; assumed: {', '.join(self.assumed)}. If that is "
             "wrong, write a config.json next to the file (docs/checkpoints.md)",
         )
 
     def tensor(self, name: str) -> Tensor:
-        """Read one tensor in transformers' layout, of the type stored. Raises CheckpointError when damaged or not finite."""
+        """Read one tensor in transformers' layout, with the stored type. Raises CheckpointError if it is damaged or not finite."""
         stored = self.tensors[name]
         tensor = stored.read()
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
             raise CheckpointError(
-                f"{stored.file.path}: tensor {stored.key} holds NaN, infinity or no real numbers; expected finite floats"
+                f"{stored.file.path}: tensor {stored.key}: expected finite floats, found NaN, infinity or another type"
             )
         return tensor
 
 
 def checkpoint_from_name(name: str | None, *, revision: str | None = None, cache: Path | None = None) -> Checkpoint:
-    """Open the built-in model (None), a local folder, or a hub id, whose cached copy is preferred to the network.
+    """Open the built-in model (None), a local folder, or a hub id. A cached copy is preferred to the network.
 
-    Raises CheckpointError when there is nothing of that name, and all that `checkpoint_from_folder` raises.
+    Raises CheckpointError if nothing has that name, and everything that `checkpoint_from_folder` raises.
     """
     if name is None or Path(name).exists():
         if revision is not None:
@@ -145,21 +105,21 @@ def checkpoint_from_name(name: str | None, *, revision: str | None = None, cache
 
 
 def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None) -> Checkpoint:
-    """Open a Hugging Face folder, a keras-hub preset, or a flax file or the folder of one; `id` is what the manifest will call it.
+    """Open a Hugging Face folder, a keras-hub preset, a flax file or its folder. The manifest will call the checkpoint `id`.
 
-    Raises ConfigError for a bad config.json, and CheckpointError when config.json or weights are missing, a file is damaged or
-    unsafe, or a tensor stands twice, belongs to no FNet of this configuration, is missing or has another shape.
+    Raises ConfigError for a bad config.json. Raises CheckpointError if config.json or weights are missing, or a file is damaged or
+    unsafe. It does so too if a tensor is duplicate, missing or misshapen, or is not part of an FNet of this configuration.
     """
     contents = _contents(folder)
     config = contents.config
-    known = _known_tensors(config)
+    known = known_tensors(config)
     tensors: dict[str, Stored] = {}
     for file, renames in contents.files:
         for key in file.shapes:
             name, change = renames.get(key, ("", AS_IT_IS))
             if name not in known:
                 raise CheckpointError(
-                    f"{file.path}: tensor {key} is left over: an FNet with {config.num_hidden_layers} layers has none of that name"
+                    f"{file.path}: tensor {key} is left over: an FNet with {config.num_hidden_layers} layers does not have it"
                 )
             if name in tensors:
                 raise CheckpointError(_held_twice(file, key, tensors[name]))
@@ -179,17 +139,18 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
 
 
 def _held_twice(file: WeightFile, key: str, other: Stored) -> str:
-    """Say which tensor two files, or two names of one file, hold, and what to do."""
+    """Return the error of a tensor that two files, or two names of one file, hold."""
     if key == other.key:
         return f"{file.path}: tensor {key} is in {other.file.path.name} as well; remove it from one of the files"
     where = "" if file is other.file else f" of {other.file.path.name}"
     return (
-        f"{file.path}: tensors {key} and {other.key}{where} are two names of one tensor; remove that which training did not write"
+        f"{file.path}: tensors {key} and {other.key}{where} are two names of one tensor; "
+        "remove the tensor that training did not write"
     )
 
 
 def _add_shared(tensors: dict[str, Stored], contents: Contents) -> None:
-    """Add the other name of a tensor that two names share and a file holds once."""
+    """Add the second name of each tensor that has two names and is stored once."""
     for file, renames in contents.files:
         for alias, key in file.aliases.items():
             if alias in renames:
@@ -200,7 +161,7 @@ def _add_shared(tensors: dict[str, Stored], contents: Contents) -> None:
 
 
 def _contents(path: Path) -> Contents:
-    """Find out the format of a folder or file."""
+    """Recognise the format of a folder or file, and open it."""
     if path.is_file():
         if path.suffix in FILES_OF_FOLDERS:
             raise CheckpointError(f"{path}: expected a folder, or a flax file; give the folder that this file is in")
@@ -208,55 +169,22 @@ def _contents(path: Path) -> Contents:
     if is_keras_preset(path):
         return keras_contents(path)
     flax_file = None if any((path / name).is_file() for name in WEIGHT_FILES) else flax_file_in_folder(path)
-    return _huggingface_contents(path) if flax_file is None else flax_contents(flax_file)
-
-
-def _huggingface_contents(folder: Path) -> Contents:
-    path = folder / "config.json"
-    config = FNetConfig.from_json(text_from_file(path, "a Hugging Face folder, a keras-hub preset or a flax file"), name=str(path))
-    files = [
-        replace(file, shapes={key: shape for key, shape in file.shapes.items() if not key.endswith(DERIVED)})
-        for file in weight_files_from_folder(folder)
-    ]
-    check_sizes(config, files, path=path)
-    known = _known_tensors(config)
-    legacy = {_legacy(written): (name, AS_IT_IS) for name in known for written in (name, in_whole_model(name))}
-    renames = legacy | {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
-    return Contents(
-        folder=folder,
-        config=config,
-        origin="config.json",
-        files=tuple((file, renames) for file in files),
-        vocabulary=folder / "spiece.model",
-    )
-
-
-def in_whole_model(name: str) -> str:
-    """Return the name that a tensor has in a model with a head: the encoder's get a prefix."""
-    return name if name.startswith(HEADS) else f"fnet.{name}"
-
-
-def _legacy(name: str) -> str:
-    """Return the name that old versions of transformers gave a tensor, mostly the same."""
-    for ending, legacy in LEGACY_NAMES.items():
-        if name.endswith(ending):
-            return name.removesuffix(ending) + legacy
-    return name
+    return huggingface_contents(path) if flax_file is None else flax_contents(flax_file)
 
 
 def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
-    """Refuse the first tensor that is missing or misshapen, of the encoder and of every head that there is anything of."""
+    """Refuse the first tensor that is missing or misshapen, in the encoder and in every head that has any tensor."""
     for name, shapes in _implied_shapes(contents.config, tensors).items():
         if name in tensors:
-            _check_shape(tensors[name], shapes, contents.config, contents.origin)
+            check_shape(tensors[name], shapes, contents.config, contents.origin)
             continue
         keys = {file.path: key for file, renames in contents.files for key, (known, _) in renames.items() if known == name}
         path, key = keys.popitem() if len(keys) == 1 else (contents.folder, name)  # no file or any of several may hold it
         raise CheckpointError(f"{path}: tensor {key} is missing; {contents.origin} implies it")
 
 
-def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
-    """Refuse a tensor that has none of some shapes; both are told as the file has them."""
+def check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
+    """Refuse a tensor whose shape is not one of `shapes`. The error gives the shapes in the layout of the file."""
     found, expected = stored.file.shapes[stored.key], [stored_shape(shape, stored.change, config) for shape in shapes]
     if found not in expected:
         raise CheckpointError(
@@ -266,9 +194,9 @@ def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FN
 
 
 def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[str, set[tuple[int, ...]]]:
-    """Shapes of every tensor that must be there: the encoder's, and all of each head, or pooler, that has any there.
+    """Return the shapes of every tensor that must exist: the encoder's, and all tensors of each head or pooler that has any.
 
-    Tasks that call their head alike imply several shapes for it.
+    Several tasks give their heads the same name, so a name can have several shapes.
     """
     started = [
         task
@@ -281,7 +209,7 @@ def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[s
     for task in started or [TASKS["token-classification"]]:
         with torch.device("meta"):
             model = FNet(config, task)
-        keys = _tensor_of_parameter(tensors, config, task)
+        keys = tensor_of_parameter(tensors, config, task)
         parts = ["encoder."] + ["head."] * bool(started)
         if all(other.pooled for other in started if HEAD_MODULES[other.name] == HEAD_MODULES[task.name]):
             parts.append("pooler.")  # else a head of that name may be one that reads every token
@@ -292,9 +220,9 @@ def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[s
 
 
 def names_once(checkpoint: Checkpoint) -> dict[str, str]:
-    """Name each weight once, for another format: the names there, and here, without what a tied decoder shares.
+    """Return the weights to write in another format, by name, each once. A tied decoder is left out.
 
-    Raises CheckpointError when the decoder differs from what it is tied to.
+    Raises CheckpointError if the decoder differs from the tensor that it is tied to.
     """
     names = {name: name for name in checkpoint.tensors}
     _check_tied(checkpoint)
@@ -307,9 +235,9 @@ def names_once(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:
-    """Tell whether the checkpoint has all the weights of a task's head, pooler included.
+    """Return whether the checkpoint has all weights of a task's head, pooler included.
 
-    Three tasks call their head `classifier`; where config.json's architectures name one of them, the weights are its own.
+    Three tasks call their head `classifier`. If the architectures in config.json name one of the three, the weights belong to it.
     """
     modules = dict(HEAD_MODULES[task.name]) | (POOLER_MODULES if task.pooled else {})
     tied = checkpoint.config.tie_word_embeddings
@@ -319,17 +247,17 @@ def has_head(checkpoint: Checkpoint, task: Task) -> bool:
 
 
 def _is_of_architecture(config: FNetConfig, task: Task) -> bool:
-    """Tell whether no other task, of those that call their head alike, is named in config.json's architectures."""
+    """Return whether config.json names no other task whose head has the same name."""
     rivals = {t.huggingface_class for t in TASKS.values() if HEAD_MODULES[t.name] == HEAD_MODULES[task.name]}
     named = rivals & set(config.architectures)
     return not named or task.huggingface_class in named
 
 
 def head_is_drawn(checkpoint: Checkpoint, task: Task, *, random_head: bool) -> bool:
-    """Tell whether a task's head must be drawn, because the checkpoint has none.
+    """Return whether a task's head must be drawn, because the checkpoint does not have it.
 
-    Raises TaskError when it must and `random_head` does not allow it, listing the heads that the checkpoint has, and
-    CheckpointError when its decoder differs from what it is tied to.
+    Raises TaskError, which lists the heads of the checkpoint, if the head must be drawn and `random_head` is false. Raises
+    CheckpointError if the decoder differs from the tensor that it is tied to.
     """
     drawn = not has_head(checkpoint, task)
     if drawn and not random_head:
@@ -340,7 +268,7 @@ def head_is_drawn(checkpoint: Checkpoint, task: Task, *, random_head: bool) -> b
 
 
 def _no_head(checkpoint: Checkpoint, task: Task) -> str:
-    """Say which weights of a task are missing, and what can be exported instead."""
+    """Return the error of a missing head: which weights are missing, and what can be exported instead."""
     lacks, drawn = f"the {task.name} head", "an untrained one"
     if not HEAD_MODULES[task.name]:
         lacks = f"the pooler (pooler.dense), which gives {task.name} its pooler_output"
@@ -350,54 +278,10 @@ def _no_head(checkpoint: Checkpoint, task: Task) -> str:
     return f"{checkpoint.source.id}: has no weights for {lacks}; {others} --random-head for {drawn}"
 
 
-def model_from_checkpoint(
-    checkpoint: Checkpoint,
-    task: Task,
-    *,
-    transform: str = "fft",
-    sequence_length: int | None = None,
-    dtype: torch.dtype = torch.float32,
-    random_head: bool = False,
-) -> FNet:
-    """Build the model of a task with the checkpoint's weights, converted to `dtype`, in evaluation mode.
-
-    `random_head` draws a missing head from config.initializer_range with a fixed seed instead of refusing.
-    Raises TaskError when the checkpoint has no such head, listing those it has, and CheckpointError for a tensor that is
-    missing, misshapen, not finite, or at odds with the tied one, naming it.
-    """
-    drawn = head_is_drawn(checkpoint, task, random_head=random_head)
-    config = checkpoint.config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = FNet(config, task, transform=transform, sequence_length=sequence_length, dtype=dtype).eval()
-        torch.manual_seed(0)
-        keys = _tensor_of_parameter(checkpoint.tensors, config, task)
-        with torch.no_grad():
-            for parameter, value in model.named_parameters():
-                key = keys[parameter]
-                missing = key not in checkpoint.tensors or parameter.startswith("head.classifier.")  # else it is another task's
-                if drawn and missing and parameter.startswith(("head.", "pooler.")):
-                    _draw(value, parameter, config.initializer_range)
-                else:
-                    _check_shape(checkpoint.tensors[key], [tuple(value.shape)], config, checkpoint.origin)
-                    value.copy_(checkpoint.tensor(key))
-    return model
-
-
-def _draw(value: Tensor, parameter: str, std: float) -> None:
-    """Initialise one parameter as transformers does a new head's."""
-    if parameter.endswith(".bias"):
-        value.zero_()
-    elif "norm" in parameter:
-        value.fill_(1.0)
-    else:
-        value.copy_(torch.empty(value.shape).normal_(0.0, std))  # in float32, so that every dtype gets the same head
-
-
 def _check_tied(checkpoint: Checkpoint) -> None:
-    """Refuse a decoder that differs from the word embeddings which the configuration says it shares.
+    """Refuse a decoder that differs from the word embeddings, if the configuration says that they are tied.
 
-    Which of both a model was trained with cannot be told: transformers 5 then leaves them untied, transformers 4 ties them.
+    Nobody can know which of the two the model was trained with: transformers 5 leaves them untied, and transformers 4 ties them.
     """
     if not checkpoint.config.tie_word_embeddings:
         return
@@ -406,30 +290,6 @@ def _check_tied(checkpoint: Checkpoint) -> None:
         if both and not torch.equal(checkpoint.tensor(name), checkpoint.tensor(other)):
             raise CheckpointError(
                 f"{checkpoint.folder}: {name} differs from {other}, but tie_word_embeddings (true unless config.json says false) "
-                f"makes them one tensor. transformers 5 computes with {name}, transformers 4 with {other}. For the first set "
-                f"tie_word_embeddings to false, for the second remove {name} from the weights"
+                f"makes them one tensor. transformers 5 computes with {name}: to do the same, set tie_word_embeddings to false. "
+                f"transformers 4 computes with {other}: to do the same, remove {name} from the weights"
             )
-
-
-def module_names(config: FNetConfig, task: Task) -> dict[str, str]:
-    """Transformers' names of all modules of a task's model, and ours."""
-    blocks = {
-        f"encoder.layer.{i}.{key}": f"encoder.blocks.{i}.{name}"
-        for i, mixing in enumerate(config.mixings)
-        for key, name in {**BLOCK_MODULES, **MIXING_MODULES[mixing]}.items()
-    }
-    return ENCODER_MODULES | blocks | (POOLER_MODULES if task.pooled else {}) | dict(HEAD_MODULES[task.name])
-
-
-def _tensor_of_parameter(tensors: Mapping[str, Stored], config: FNetConfig, task: Task) -> dict[str, str]:
-    """Name of the tensor for each parameter of a task's model."""
-    keys = {f"{name}.{kind}": f"{key}.{kind}" for key, name in module_names(config, task).items() for kind in ("weight", "bias")}
-    if DECODER_BIAS not in tensors:  # transformers has two names for the one bias of a tied decoder
-        keys = {parameter: PREDICTIONS_BIAS if key == DECODER_BIAS else key for parameter, key in keys.items()}
-    return keys
-
-
-def _known_tensors(config: FNetConfig) -> set[str]:
-    """Every tensor name that a checkpoint of this configuration may hold, whatever its heads."""
-    modules = POOLER_MODULES.keys() | {key for task in TASKS.values() for key in module_names(config, task)}
-    return {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")} | {PREDICTIONS_BIAS}

@@ -1,4 +1,4 @@
-"""Weight files: safetensors and pytorch_model.bin, whole or sharded, opened without running anything that is in them."""
+"""Open weight files, safetensors and pytorch_model.bin, whole or sharded, without running code in them."""
 
 import hashlib
 import json
@@ -20,15 +20,15 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-"""Where a folder's weights are looked for; the first that is there is read."""
+"""Names of weight files. The first file that a folder has is read."""
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of weights: the shapes of its tensors by name, and how one is read. Tensors are read when asked for.
+    """Hold one file of weights: the shapes of its tensors by name, and a function that reads a tensor.
 
-    `read` returns a tensor as it is stored; it raises CheckpointError when the file is damaged. `aliases` has further names of
-    tensors, each with the name that the tensor is stored under.
+    `read` returns a tensor as it is stored. It raises CheckpointError if the file is damaged. `aliases` maps further names of
+    tensors to the names under which they are stored.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class WeightFile:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def sha256(self) -> str:
-        """Hash of the file's bytes, in hexadecimal."""
+        """Return the hash of the file's bytes, in hexadecimal."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -45,11 +45,11 @@ class WeightFile:
 def weight_files_from_folder(folder: Path) -> list[WeightFile]:
     """Open the weights of a folder, every shard of them.
 
-    Raises CheckpointError when there are none, a shard is missing or named twice, or a file is damaged or unsafe.
+    Raises CheckpointError if there are no weights, if a shard is missing or named twice, or if a file is damaged or unsafe.
     """
     first = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if first is None:
-        raise CheckpointError(f"{folder}: no weights; expected one of {', '.join(WEIGHT_FILES)}")
+        raise CheckpointError(f"{folder}: has no weights; expected one of {', '.join(WEIGHT_FILES)}")
     return [_opened(path) for path in (_shards(first) if first.suffix == ".json" else [first])]
 
 
@@ -77,13 +77,13 @@ def _read(path: Path, name: str) -> Tensor:
 
 
 def _unpickled(path: Path) -> dict[str, Tensor]:
-    """Read a pytorch_model.bin, refusing whatever is not a plain table of tensors."""
+    """Read a pytorch_model.bin, and refuse everything except a plain table of tensors."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: refused: it is no plain table of tensors and may run code when read "
-            f"({str(error).splitlines()[0]}); convert it to model.safetensors where you trust it"
+            f"{path}: expected a plain table of tensors, found a file that may run code when it is read "
+            f"({str(error).splitlines()[0]}); convert it to model.safetensors on a host where you trust it"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise damaged(path, error) from error
@@ -93,27 +93,27 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """Files that a sharded checkpoint's index names."""
+    """Return the files that the index of a sharded checkpoint names."""
     try:
         names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index}: not an index of shards; expected a weight_map of tensor names to files") from error
+        raise CheckpointError(f"{index}: is not an index of shards; expected a weight_map from tensor names to files") from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
-            raise CheckpointError(f"{index}: names the shard {name!r}; expected a plain file name beside the index")
+            raise CheckpointError(f"{index}: names the shard {name!r}; expected the plain name of a file next to the index")
         if not (index.parent / name).is_file():
             raise CheckpointError(f"{index.parent / name}: is missing; {index.name} names it as a shard")
     return [index.parent / name for name in sorted(names)]
 
 
 def damaged(path: Path, error: Exception) -> CheckpointError:
-    """Return the error of a file that ends early or makes no sense, with a library's reason for it."""
+    """Return the error of a file that ends early or makes no sense, with the reason that a library gave."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return CheckpointError(f"{path}: truncated or damaged ({reason}); copy or download it again")
 
 
 def text_from_file(path: Path, expected: str) -> str:
-    """Read a text file; `expected` says what should be there. Raises CheckpointError."""
+    """Read a text file. Errors say what was `expected`. Raises CheckpointError."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

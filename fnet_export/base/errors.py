@@ -32,7 +32,7 @@ ALLOCATOR = "DefaultCPUAllocator: "
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error, or one that led to it, says that there is too little memory."""
+    """Return whether an error, or one that led to it, says that there is too little memory."""
     causes: list[BaseException] = []
     while error not in causes:
         causes.append(error)

@@ -1,1 +1,1 @@
-"""Bundles timed side by side: each in a process of its own, and the processes take turns."""
+"""Time bundles in turns, each in a process of its own."""

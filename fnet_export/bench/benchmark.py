@@ -1,4 +1,4 @@
-"""Bundles in turns: cases of batch and threads, each bundle's process opened for the case, another one first each round."""
+"""Time bundles in turns, for each case of batch size and threads, in processes that are opened for the case."""
 
 import contextlib
 import itertools
@@ -17,12 +17,12 @@ from fnet_export.bench.requests import requests_from_texts
 from fnet_export.engine.sessions.timing import in_turns
 
 WORKER = ("-P", "-m", "fnet_export.bench.worker")
-"""-P: what lies in the folder that a user happens to stand in is no module of ours."""
+"""-P keeps Python from importing modules of the user's current folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One bundle, opened with one runtime; `folder` as the user named it, `label` as tables call it."""
+    """Name one bundle and the runtime that opens it. `folder` is the user's name for it, `label` is its name in tables."""
 
     folder: Path
     label: str
@@ -31,13 +31,13 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """Return what sentences call it."""
+        """Return the name to use in sentences."""
         return f"{self.label}, {self.runtime}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """How many texts are asked at once, and on how many cores; None is all."""
+    """State how many texts are asked at once, and on how many cores (None for all)."""
 
     batch_size: int
     threads: int | None
@@ -45,10 +45,10 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one subject's process told in one case; a list has one time per round.
+    """Hold what the process of one subject measured in one case. A tuple has one time per round.
 
-    `load_ms`: from opening to the first answer. `peak_bytes`: the most memory it held, of which `libraries_bytes` before it opened
-    anything; None where the host does not tell.
+    `load_ms` is the time from opening to the first answer. `peak_bytes` is the most memory that the process held. `libraries_bytes`
+    is the most memory before it opened the bundle. Both are None if the host does not report memory.
     """
 
     load_ms: float
@@ -60,7 +60,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseResult:
-    """One case: for every subject, in order, what was measured, or why nothing could be."""
+    """Hold the results of one case: for every subject, in order, the measurements, or the reason why it was not measured."""
 
     case: Case
     results: tuple[Measured | str, ...]
@@ -68,7 +68,7 @@ class CaseResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """Everything that one run measured; the first subject is what the others are compared with."""
+    """Hold everything that one run measured. The other subjects are compared with the first."""
 
     subjects: tuple[Subject, ...]
     rounds: int
@@ -76,14 +76,14 @@ class Benchmark:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every subject was measured in every case."""
+        """Return whether every subject was measured in every case."""
         return not any(isinstance(result, str) for case in self.cases for result in case.results)
 
 
 def subjects_from_bundles(folders: Sequence[Path], runtimes: Sequence[str]) -> tuple[Subject, ...]:
-    """Check bundles, and pair each with each runtime; `auto` is a bundle's own.
+    """Check bundles, and pair each bundle with each runtime. `auto` is the bundle's own runtime.
 
-    Raises BundleError for a damaged bundle, InputError for a runtime that one has no file for.
+    Raises BundleError for a damaged bundle, and InputError for a runtime that a bundle has no file for.
     """
     subjects = []
     names = Counter(folder.resolve().name for folder in set(folders))
@@ -98,13 +98,13 @@ def subjects_from_bundles(folders: Sequence[Path], runtimes: Sequence[str]) -> t
 
 
 def cases_from_options(subjects: Sequence[Subject], batch_sizes: Sequence[int], threads: Sequence[int]) -> tuple[Case, ...]:
-    """Pair batch sizes with threads. Raises OptionError for a batch that an engine does not take."""
+    """Pair batch sizes with threads. Raises OptionError for a batch size that an engine does not accept."""
     for subject, size in itertools.product(subjects, batch_sizes):
         engine = subject.manifest.engine
         profile = engine.batch_profile.get(BATCH) if engine and subject.runtime != ONNXRUNTIME else None
         if profile and not profile.min <= size <= profile.max:
             raise OptionError(
-                f"--batch-size {size}: the engine of {subject.folder} takes {profile.min} to {profile.max}; choose one of these, "
+                f"--batch-size {size}: the engine of {subject.folder} takes {profile.min} to {profile.max}; choose such a size, "
                 f"measure it with --runtime {ONNXRUNTIME}, or export it again for such batches"
             )
     return tuple(Case(batch_size=size, threads=count) for size in batch_sizes for count in (threads or (None,)))
@@ -118,11 +118,11 @@ def result_from_case(
     rounds: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CaseResult:
-    """Open every subject in a process of its own, and let them take turns; one that cannot, or dies, is told by its reason."""
+    """Open every subject in a process of its own, and time them in turns. A subject that fails has the reason as its result."""
     with contextlib.ExitStack() as stack:
         runs = []
         for subject in subjects:
-            # started when the one before is open: while one loads, no other does
+            # started after the previous subject is open, so that no two load at once
             runs.append(_Run(stack.enter_context(child_from_arguments(WORKER))))
             runs[-1].open(_job(subject, case, texts))
         able = [run for run in runs if run.failure is None]
@@ -134,7 +134,7 @@ def result_from_case(
 
 
 class _Run:
-    """One subject's process in one case, and what it told; after a failure it is asked no more."""
+    """Collect the answers of one subject's process in one case. After a failure it is not asked again."""
 
     def __init__(self, child: Child) -> None:
         self.failure: str | None = None

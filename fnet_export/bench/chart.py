@@ -1,4 +1,4 @@
-"""A benchmark as a chart: one panel per case, a bar per bundle to its median, a line to the highest percentile that is known."""
+"""Draw a benchmark: one panel per case, a bar per bundle to its median, and a line to the highest known percentile."""
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ BAR = 0.38
 
 
 def chart_from_benchmark(benchmark: Benchmark) -> str:
-    """Return an SVG; what was not measured has no bar."""
+    """Return an SVG. A subject that was not measured has no bar."""
     highest = max(p for p in PERCENTILES if benchmark.rounds >= rounds_needed(p))
     names = [subject.name for subject in benchmark.subjects]
     with matplotlib.rc_context(STYLE):
@@ -42,7 +42,7 @@ def _ends(result: Measured, kind: str, highest: float) -> tuple[float, float]:
 
 
 def _description(benchmark: Benchmark) -> str:
-    """Say the medians in words."""
+    """Return the medians in words."""
     parts = []
     for found in benchmark.cases:
         for subject, result in zip(benchmark.subjects, found.results, strict=True):

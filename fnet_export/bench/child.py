@@ -1,4 +1,4 @@
-"""A process that answers in JSON, one line for each that it is sent; what else it prints is passed over."""
+"""Talk to a process that answers each line with a line of JSON. Its other output is ignored."""
 
 import contextlib
 import json
@@ -17,29 +17,29 @@ SAID = 300
 
 
 class Child:
-    """A started process, made by `child_from_arguments`."""
+    """Talk to a started process, made by `child_from_arguments`."""
 
     def __init__(self, process: subprocess.Popen[str], stderr: IO[bytes]) -> None:
-        """Take a process with text pipes, and the file that its standard error goes to."""
+        """Accept a process with text pipes, and the file of its standard error."""
         self._process, self._stderr = process, stderr
 
     def ask(self, request: object = None) -> dict[str, Any]:
-        """Send a line and wait for the answer. Raises BenchError with the reason when there is none."""
+        """Send a line and wait for the answer. Raises BenchError, with the reason, if no answer comes."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the answer, or the reason why there is none, tells more
+        with contextlib.suppress(BrokenPipeError):  # the answer, or the reason why it is missing, says more
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         return self.answer()
 
     def last_answer(self) -> dict[str, Any]:
-        """Send no more, and wait for what it says at its end. Raises BenchError."""
+        """Close the input, and wait for the last answer. Raises BenchError."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
-        """Wait for the next answer. Raises BenchError when it is an error, or the process ended without one."""
+        """Wait for the next answer. Raises BenchError if the answer is an error, or if the process ends first."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("{"):
@@ -54,7 +54,7 @@ class Child:
         self._stderr.seek(0)
         lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         how = f"exit {code}" if code >= 0 else signal.Signals(-code).name
-        memory = ", mostly for want of memory" if code == -signal.SIGKILL else ""
+        memory = "; usually the host is out of memory" if code == -signal.SIGKILL else ""
         return f"its process ended ({how}{memory})" + (f": {lines[-1][:SAID]}" if lines else "")
 
 
@@ -66,7 +66,7 @@ def child_from_arguments(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Iterator[Child]:
-    """Start a program, this Python unless given, with arguments; when the block ends, so does the process, whatever it does."""
+    """Start a program with arguments, by default this Python. The process is killed when the block ends."""
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryFile() as stderr,  # a pipe would fill up and stop the process

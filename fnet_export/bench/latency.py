@@ -1,4 +1,4 @@
-"""Times of one thing, one per round: percentiles that so many rounds can tell, throughput, and how two compare."""
+"""Summarise the times of rounds: percentiles, throughput, and the ratio of two medians."""
 
 import math
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
 def rounds_needed(percentile: float) -> int:
-    """Return how many rounds put one at least above a percentile: 1,000 for the 99.9th."""
+    """Return how many rounds put at least one round above a percentile: 1,000 for the 99.9th."""
     return math.ceil(round(100 / (100 - percentile), 6))
 
 
 def percentiles_ms(times_ms: Sequence[float]) -> dict[float, float | None]:
-    """Return PERCENTILES, interpolated linearly; None for one that needs more rounds."""
+    """Return PERCENTILES, interpolated linearly. A percentile that needs more rounds is None."""
     enough = {p: len(times_ms) >= rounds_needed(p) for p in PERCENTILES}
     return {p: float(np.percentile(times_ms, p)) if enough[p] else None for p in PERCENTILES}
 
 
 def texts_per_second(times_ms: Sequence[float], batch_size: int) -> float:
-    """Return how many texts are answered in a second, one batch after another."""
+    """Return how many texts are answered per second, one batch after another."""
     return 1e3 * batch_size / float(np.mean(times_ms))
 
 
 def speed_ratio(times_ms: Sequence[float], first_ms: Sequence[float]) -> Figure:
-    """Return how many times as fast as the first: the ratio of medians, and its bootstrap interval over the rounds they shared."""
+    """Return how many times as fast as the first: the ratio of medians, with a bootstrap interval over the shared rounds."""
     these, first = np.asarray(times_ms), np.asarray(first_ms)
     drawn = np.stack(list(resamples(len(these))))
     ratios = np.median(first[drawn], axis=1) / np.median(these[drawn], axis=1)

@@ -1,4 +1,4 @@
-"""A benchmark for people and for programs: tables, notes, and the values of its JSON (docs/bench.md)."""
+"""Show a benchmark to people and programs: tables, notes, and the values of its JSON (docs/bench.md)."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,26 +17,26 @@ from fnet_export.evaluate.metrics import LEVEL, RESAMPLES, SEED, Figure
 
 FORMAT_VERSION = 1
 KINDS = {"text": "text in, answer out", "engine": "the engine alone"}
-"""What is timed, by the word that tables and JSON have for it."""
+"""The things that are timed, by their name in tables and JSON."""
 
 
 def percentile_name(percentile: float) -> str:
-    """Return `p50`, `p99.9`."""
+    """Return a name such as `p50` or `p99.9`."""
     return f"p{percentile:g}"
 
 
 def case_name(case: Case) -> str:
-    """Return `batch 8, 2 threads`."""
+    """Return a name such as `batch 8, threads 2`."""
     return f"batch {case.batch_size}, {'all cores' if case.threads is None else f'threads {case.threads}'}"
 
 
 def times_of(measured: Measured, kind: str) -> tuple[float, ...]:
-    """Return the times of one of KINDS."""
+    """Return the times of one kind of KINDS."""
     return measured.text_ms if kind == "text" else measured.engine_ms
 
 
 def tables_from_benchmark(benchmark: Benchmark) -> list[Table]:
-    """Return one table of latency per case, and one of opening and memory."""
+    """Return one table of latency per case, and one table of opening and memory."""
     return [*(_latency_table(benchmark, found) for found in benchmark.cases), _memory_table(benchmark)]
 
 
@@ -64,7 +64,7 @@ def _latency_table(benchmark: Benchmark, found: CaseResult) -> Table:
 
 
 def _ratio(found: CaseResult, result: Measured, kind: str) -> Figure | None:
-    """Compare with the first subject; None for itself, or where that was not measured."""
+    """Compare with the first subject. Return None for the first itself, and if the first was not measured."""
     first = found.results[0]
     if isinstance(first, str) or first is result:
         return None
@@ -101,7 +101,7 @@ def _size_shown(size_bytes: int | None) -> str:
 
 
 def notes_from_benchmark(benchmark: Benchmark) -> list[str]:
-    """Return what the tables do not say: failures, what the rounds cannot tell, what does not compare, how it was measured."""
+    """Return notes below the tables: failures, missing percentiles, differences between bundles, and the method."""
     return [
         *_failures(benchmark),
         *_missing_percentiles(benchmark.rounds),
@@ -127,23 +127,23 @@ def _missing_percentiles(rounds: int) -> Iterator[str]:
 def _differences(subjects: tuple[Subject, ...]) -> Iterator[str]:
     tasks = dict.fromkeys(subject.manifest.task for subject in subjects)
     if len(tasks) > 1:
-        yield f"the bundles do different tasks ({', '.join(tasks)}): their times compare, their answers do not"
+        yield f"the bundles do different tasks ({', '.join(tasks)}): their times can be compared, their answers cannot"
     lengths = dict.fromkeys(subject.manifest.sequence_length for subject in subjects)
     if len(lengths) > 1:
         yield f"the bundles read different lengths ({', '.join(map(str, lengths))} tokens): the longer one does more work"
     if any(subject.runtime.startswith("tensorrt") for subject in subjects):
-        yield "threads limit no GPU engine, and its memory on the GPU is not in the peak"
+        yield "threads do not limit a GPU engine, and the peak does not include memory on the GPU"
 
 
 def _bootstrap() -> str:
     return (
-        f"speed ratio: the first's median over this one's, above 1 is faster; {LEVEL:.0%} interval of {RESAMPLES} bootstrap "
+        f"speed ratio: the first median divided by this one, so above 1 is faster; {LEVEL:.0%} interval of {RESAMPLES} bootstrap "
         f"resamples of the rounds, seed {SEED}"
     )
 
 
 def values_from_benchmark(benchmark: Benchmark) -> dict[str, Any]:
-    """Return JSON's own types; docs/bench.md has every key."""
+    """Return the values of the JSON. docs/bench.md lists every key."""
     return {
         "format_version": FORMAT_VERSION,
         "complete": benchmark.complete,

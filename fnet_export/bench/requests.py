@@ -1,4 +1,4 @@
-"""What is asked of a bundle while it is timed: texts, cut into the two parts that a task takes where it takes two."""
+"""Make the requests of a timed bundle from texts. A text is cut into two parts for a task that takes two."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from fnet_runtime.tokenizer.encoding import MASK
 from fnet_export.texts.emails import emails
 
 Request = tuple[str, str | list[str] | None]
-"""The text, and its pair, as `Pipeline` takes them."""
+"""A text and its pair, as `Pipeline` takes them."""
 PAIRED = ("pretraining", "next-sentence-prediction", "question-answering", "multiple-choice")
 MASKED = ("masked-lm", "pretraining")
 
 
 def timed_texts(path: Path | None) -> tuple[str, ...]:
-    """Read one text, or take the built-in e-mails. Raises InputError for a file that is not UTF-8, or that has no text."""
+    """Read one text, or return the built-in e-mails. Raises InputError for a file that is not UTF-8 or is empty."""
     if path is None:
         return emails()
     try:
@@ -24,19 +24,19 @@ def timed_texts(path: Path | None) -> tuple[str, ...]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file with the text to answer") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 (byte {error.start}); convert it first, with iconv for example") from error
+        raise InputError(f"{path}: is not UTF-8 (byte {error.start}); convert it first, for example with iconv") from error
     if not text.strip():
         raise InputError(f"{path}: is empty; expected a file with the text to answer")
     return (text,)
 
 
 def requests_from_texts(task: str, texts: Sequence[str], count: int) -> list[Request]:
-    """Make so many requests, of the texts in turn."""
+    """Make `count` requests from the texts in turn."""
     return [_request(task, text) for text in itertools.islice(itertools.cycle(texts), count)]
 
 
 def _request(task: str, text: str) -> Request:
-    """The first part is what stands before an empty line, the second what follows; the choices are the halves of that."""
+    """Return a request: the text before an empty line, then the text after it. Choices are the halves of the second text."""
     mask = f"{MASK} " if task in MASKED else ""
     if task not in PAIRED:
         return mask + text, None

@@ -1,7 +1,7 @@
-"""The process of one bundle: it opens it, then times a turn for every line that it is sent. Imports the runtime alone.
+"""Run as the process of one bundle: open it, then time a turn for every line of input. Only the runtime is imported.
 
 The first line is the job: `{"bundle", "runtime", "threads", "batch_size", "requests"}`. The answers are `{"load_ms",
-"libraries_bytes"}`, then `{"text_ms", "engine_ms"}` for a turn, and `{"peak_bytes"}` at the end; or `{"error"}`.
+"libraries_bytes"}`, then `{"text_ms", "engine_ms"}` for each turn, and `{"peak_bytes"}` at the end. An error is `{"error"}`.
 """
 
 import json
@@ -21,7 +21,7 @@ WARM_UP_TURNS = 2
 
 
 def main() -> None:
-    """Do the job that standard input has."""
+    """Do the job that standard input describes."""
     try:
         _work(json.loads(sys.stdin.readline()))
     except FNetRuntimeError as error:
@@ -45,13 +45,13 @@ def _work(job: dict[str, Any]) -> None:
 
 
 def _inputs(pipeline: Pipeline, job: dict[str, Any]) -> dict[str, Any]:
-    """Return one batch of the model's inputs; a text that takes several rows gives no more than fit."""
+    """Return one batch of the model's inputs. Rows of a long text that do not fit in the batch are left out."""
     rows = [pipeline.inputs(text, pair) for text, pair in job["requests"]]
     return {name: np.concatenate([row[name] for row in rows])[: job["batch_size"]] for name in rows[0]}
 
 
 def _turn(pipeline: Pipeline, inputs: dict[str, Any], texts: list[str], pairs: list[Any]) -> dict[str, float]:
-    """Time the engine alone and texts to answers, after a run that gives the caches back to this process."""
+    """Time the engine, and texts to answers, after one run that fills the caches again."""
     pipeline.session.run(inputs)
     return {
         "engine_ms": _timed_ms(lambda: pipeline.session.run(inputs)),
@@ -66,7 +66,7 @@ def _timed_ms(run: Callable[[], object]) -> float:
 
 
 def peak_bytes() -> int | None:
-    """Return the largest memory of this process so far, as Linux tells it; `getrusage` would tell of its parent as well."""
+    """Return the largest memory of this process so far, from Linux. `getrusage` would include its parent."""
     if not STATUS.exists():
         return None
     peaks = (int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))

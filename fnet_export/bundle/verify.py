@@ -61,12 +61,12 @@ class Verification:
 
     @property
     def ran(self) -> bool:
-        """Tell whether any runtime ran."""
+        """Return whether any runtime ran."""
         return any(row.status != NOT_RUN for row in self.rows)
 
     @property
     def passed(self) -> bool:
-        """Tell whether something ran and nothing that ran failed."""
+        """Return whether something ran and nothing that ran failed."""
         return self.ran and all(row.status != FAILED for row in self.rows)
 
     def values(self) -> dict[str, Any]:

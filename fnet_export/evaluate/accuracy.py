@@ -14,7 +14,7 @@ from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name, sessi
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
-from fnet_core.checkpoint.open import model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.config import SIZED_MIXINGS
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_named, task_of_config
@@ -64,7 +64,7 @@ class Gap:
 
     @property
     def significant(self) -> bool:
-        """Tell whether chance does not explain it: the two intervals lie apart, or that of the paired difference has no zero."""
+        """Return whether chance does not explain it: the two intervals lie apart, or that of the paired difference has no zero."""
         apart = self.bundle.high < self.checkpoint.low or self.checkpoint.high < self.bundle.low
         return apart or self.difference.low > 0 or self.difference.high < 0
 

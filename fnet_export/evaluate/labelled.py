@@ -41,7 +41,7 @@ class Fields:
         self._values, self._where, self.labels = values, where, tuple(labels)
 
     def has(self, key: str) -> bool:
-        """Tell whether a key is there and not null."""
+        """Return whether a key is there and not null."""
         return self._values.get(key) is not None
 
     def refused(self, key: str, expected: str) -> EvaluationError:

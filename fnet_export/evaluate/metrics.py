@@ -35,7 +35,7 @@ class Metric:
         return self.of(sums) * (100 if self.in_points else 1)
 
     def is_share_of_records(self, counts: Floats) -> bool:
-        """Tell whether each record, of `float64[record, count]`, is either right or wrong: one trial of a proportion."""
+        """Return whether each record, of `float64[record, count]`, is either right or wrong: one trial of a proportion."""
         if self.parts is None:
             return False
         right, trials = (counts[:, part] for part in self.parts)

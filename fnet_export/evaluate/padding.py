@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from fnet_runtime.pipeline.measures import is_finite, relative_error, smallest_cosine
 from fnet_runtime.sessions.session import Ids
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
-from torch import Tensor
 from torch.nn import functional
 
-from fnet_core.checkpoint.open import model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, VOCAB, task_named
@@ -28,6 +29,7 @@ from fnet_export.texts.emails import emails
 from fnet_export.texts.samples import CHOICES_COUNT, samples_from_texts, spread
 from fnet_export.texts.tokenizer.trained_length import MIN_LENGTH, TrainedLength, possible_lengths
 
+Floats = npt.NDArray[np.floating]
 LENGTHS = (64, 128, 256, 384)
 """Compared unless others are named: those of them below the model's position embeddings."""
 DRIFT_TEXTS = 16
@@ -175,7 +177,7 @@ def drift_from_model(
                         continue
                     tokens = _compared_tokens(inputs, tokenizer.mask_id if VOCAB in axes else None)
                     pair = (pair[0][tokens], pair[1][tokens])
-                changes[name] = _change(*map(torch.from_numpy, pair), name=name, decision=decision)
+                changes[name] = _change(*pair, name=name, decision=decision)
             (fitting if fits else cut)[length].append(changes)
         on_progress(row + 1, len(texts))
     return Drift(
@@ -221,22 +223,22 @@ def _compared_tokens(inputs: Mapping[str, Ids], mask_id: int | None) -> Ids:
     return found if len(found) else np.zeros(1, np.int64)
 
 
-def _change(output: Tensor, trained: Tensor, *, name: str, decision: str | None) -> _Change:
+def _change(output: Floats, trained: Floats, *, name: str, decision: str | None) -> _Change:
     """Compare one output of one text, `float32[n]` or `float32[tokens, n]`."""
-    got, want = output.double(), trained.double()
-    if not (got.isfinite().all() and want.isfinite().all()):
-        raise CompareError(f"{name}: holds NaN or infinite values; expected finite ones")
+    if not (is_finite(output) and is_finite(trained)):
+        raise CompareError(f"{name}: holds NaN or infinite values; expected finite values")
+    got, want = output.astype(np.float64), trained.astype(np.float64)
     return _Change(
-        cosine=float(functional.cosine_similarity(got, want, dim=-1).min()),
-        max_rel=float((got - want).abs().max() / want.abs().max().clamp(min=torch.finfo(torch.float32).tiny)),
-        agreement=None if decision is None else float((decisions(got, decision) == decisions(want, decision)).double().mean()),
+        cosine=smallest_cosine(got, want),
+        max_rel=relative_error(got, want),
+        agreement=None if decision is None else float(np.mean(decisions(got, decision) == decisions(want, decision))),
         kl=_divergence(got, want) if decision == HIGHEST else None,
     )
 
 
-def _divergence(got: Tensor, want: Tensor) -> float:
-    logs = (got.log_softmax(dim=-1), want.log_softmax(dim=-1))
-    return float(functional.kl_div(*logs, reduction="none", log_target=True).sum(dim=-1).mean())
+def _divergence(got: Floats, want: Floats) -> float:
+    log_got, log_want = (torch.from_numpy(scores).log_softmax(dim=-1) for scores in (got, want))
+    return float(functional.kl_div(log_got, log_want, reduction="none", log_target=True).sum(dim=-1).mean())
 
 
 def _length_drift(

@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def drifts(self) -> bool:
-        """Tell whether the bundle pads to another length than the checkpoint was trained at."""
+        """Return whether the bundle pads to another length than the checkpoint was trained at."""
         return self.trained.sequence_length != self.trained_length.length
 
     def stages(self) -> tuple[str, ...]:

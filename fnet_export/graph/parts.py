@@ -7,6 +7,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import onnxruntime
 from fnet_runtime.errors import SessionError
+from fnet_runtime.pipeline.measures import is_finite
 from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import ShapeInferencePass
 
@@ -187,11 +188,6 @@ def _in_bf16(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """Round to the numbers that bf16 has, held in float32; what is beyond them becomes infinite."""
     with np.errstate(over="ignore"):
         return array.astype(BFLOAT16.numpy()).astype(np.float32)
-
-
-def is_finite(array: npt.NDArray[np.generic]) -> bool:
-    """Tell whether an array holds no NaN or infinity; whole numbers never do."""
-    return not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
 
 
 def _wide(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

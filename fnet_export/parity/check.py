@@ -159,6 +159,7 @@ def _round(
                 on_step(len(inputs[part]), run.candidate.name)
         except SessionError as error:
             run.fail(error)
+        del session  # before the next one opens
 
 
 def _parts(count: int) -> list[slice]:

@@ -3,8 +3,10 @@
 import math
 import statistics
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import EllipsisType
 
 import numpy as np
@@ -57,7 +59,7 @@ class Difference:
 
 @dataclass
 class _Input:
-    """What was found of one input."""
+    """What was found of one input, or of a part of it."""
 
     scale: float = 0.0
     max: float = 0.0
@@ -70,6 +72,16 @@ class _Input:
     """Of the decisions that differ, how large an error of each score that takes."""
     kl: list[float] = field(default_factory=list)
     top5: list[float] = field(default_factory=list)
+    histogram: npt.NDArray[np.int64] | int = 0
+    """Absolute errors of a part, by size."""
+
+    def add(self, part: "_Input") -> None:
+        """Take in what was found of a part."""
+        self.scale, self.max = max(self.scale, part.scale), max(self.max, part.max)
+        self.sum, self.size = self.sum + part.sum, self.size + part.size
+        self.cosine = min(self.cosine, part.cosine)
+        self.nonfinite, self.decisions = self.nonfinite + part.nonfinite, self.decisions + part.decisions
+        self.margins += part.margins
 
     def differing(self, limit: Limit) -> tuple[int, int]:
         """Return how many decisions differ, and how many of these an error within the limit makes: ties."""
@@ -108,36 +120,39 @@ class Comparison:
         for got, want, number in zip(output, reference, inputs or range(first, first + len(output)), strict=True):
             found = self._inputs[number] = _Input()
             whole_got, whole_want = (torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in (got, want))
-            with _one_thread():
-                for part in _parts(whole_got.shape):
-                    self._add(found, whole_got[part].double(), whole_want[part].double())
+            with _one_thread() as threads:
+                parts = list(_parts(whole_got.shape))
+                compare = partial(self._part, whole_got, whole_want)
+                with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
+                    for part in (pool.map if len(parts) > 1 else map)(compare, parts):
+                        found.add(part)
+                        self.histogram += part.histogram
                 if self.decision == HIGHEST and not found.nonfinite:
                     _add_distributions(found, whole_got, whole_want)
 
-    def _add(self, found: _Input, got: Tensor, want: Tensor) -> None:
-        """Take in a part of one input."""
+    def _part(self, whole_got: Tensor, whole_want: Tensor, part: slice | EllipsisType) -> "_Input":
+        """Compare a part of one input."""
+        got, want = whole_got[part].double(), whole_want[part].double()
         largest = float(want.abs().max())
         if not math.isfinite(largest):
             raise CompareError("the reference holds NaN or infinite values; expected finite ones")
-        found.scale = max(found.scale, largest)
-        if self.decision is not None:
-            found.decisions += want[..., 0].numel() if self.decision == HIGHEST else want.numel()
         error = (got - want).abs_()
         worst, total = float(error.max()), float(error.sum())
-        found.max = max(found.max, worst if math.isfinite(worst) else math.inf)
+        found = _Input(scale=largest, max=worst if math.isfinite(worst) else math.inf)
+        if self.decision is not None:
+            found.decisions = want[..., 0].numel() if self.decision == HIGHEST else want.numel()
         if not math.isfinite(total):
-            found.nonfinite += int(torch.count_nonzero(~torch.isfinite(got)))
-            return
-        found.sum += total
-        found.size += error.numel()
-        found.cosine = min(found.cosine, _smallest_cosine(got, want))
+            found.nonfinite = int(torch.count_nonzero(~torch.isfinite(got)))
+            return found
+        found.sum, found.size, found.cosine = total, error.numel(), _smallest_cosine(got, want)
         if self.counts:
             places = error.clamp_min_(10 ** LOG10_EDGES[0]).log10_().sub_(LOG10_EDGES[0]).mul_(1 / LOG10_STEP).long().flatten()
-            self.histogram += torch.bincount(places.clamp_(max=len(self.histogram) - 1), minlength=len(self.histogram)).numpy()
+            found.histogram = torch.bincount(places.clamp_(max=len(self.histogram) - 1), minlength=len(self.histogram)).numpy()
         if self.decision is not None:
             differs, margins = differing(got.numpy(), want.numpy(), self.decision)
             if differs.any():
                 found.margins.append(margins[differs])
+        return found
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -216,12 +231,15 @@ class Comparison:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on parts that fit a cache a second one waits longer than it works (0.3 s an input, not 4 to 10)."""
+def _one_thread() -> Iterator[int]:
+    """Keep each operation of torch to one thread, and give the number of threads that it had.
+
+    On parts that fit a cache a second thread waits longer than it works (0.3 s an input, not 4 to 10). So threads share out parts.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        yield threads
     finally:
         torch.set_num_threads(threads)
 

@@ -24,6 +24,8 @@ from fnet_export.texts.samples import Samples
 
 IN_MEMORY_BYTES = 400_000_000
 """Larger references are kept in a file while parity runs (77 inputs of fnet-base's masked-lm: 242 MB)."""
+AT_ONCE_BYTES = 2**24
+"""What the widest layer may put out at once: memory for larger arrays is got from the system and given back each time."""
 AnyFNet = FNet | AtPositions
 Floats = npt.NDArray[np.float64]
 
@@ -91,9 +93,10 @@ def reference_from_model(
     for i, found in remembered.items():
         _keep(kept, [i], found, count)
     session = TorchSession(model)
+    at_once = _rows_at_once(model, samples)
     with _without_decoder(model):
-        for start in range(0, len(missing), ROWS_AT_ONCE):
-            part = missing[start : start + ROWS_AT_ONCE]
+        for start in range(0, len(missing), at_once):
+            part = missing[start : start + at_once]
             outputs = session.run({name: array[part] for name, array in samples.inputs.items()})
             _keep(kept, part, outputs, count)
             if cache is not None and cache.problem is None:
@@ -103,6 +106,12 @@ def reference_from_model(
     if cache is not None and missing:
         cache.trim()
     return Reference(model, kept)
+
+
+def _rows_at_once(model: AnyFNet, samples: Samples) -> int:
+    """Return how many inputs run as one batch."""
+    widest_bytes = int(samples.inputs["input_ids"][0].size) * model.config.intermediate_size * 8
+    return max(1, min(ROWS_AT_ONCE, AT_ONCE_BYTES // widest_bytes))
 
 
 def _keep(kept: dict[str, Floats], inputs: Sequence[int], outputs: Outputs, count: int) -> None:

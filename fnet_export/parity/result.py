@@ -23,7 +23,7 @@ class Distance:
 
     @property
     def within(self) -> bool:
-        """Tell whether both errors are within the limit."""
+        """Return whether both errors are within the limit."""
         return self.median_abs <= self.limit.median_abs and self.mean_abs <= self.limit.mean_abs
 
 
@@ -42,7 +42,7 @@ class OutputRow:
 
     @property
     def passed(self) -> bool:
-        """Tell whether its limit holds, and enough of its decisions are the reference's."""
+        """Return whether its limit holds, and enough of its decisions are the reference's."""
         return self.held and self.too_few is None
 
     @property
@@ -78,7 +78,7 @@ class Row:
 
     @property
     def disagrees(self) -> bool:
-        """Tell whether it failed by more than --min-agreement."""
+        """Return whether it failed by more than --min-agreement."""
         return self.status == FAILED and not (self.too_few and all(output.held for output in self.outputs.values()))
 
 
@@ -117,12 +117,12 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """Tell whether something ran and nothing that ran failed."""
+        """Return whether something ran and nothing that ran failed."""
         return passed(self.rows)
 
 
 def passed(rows: Iterable[Row]) -> bool:
-    """Tell whether something ran and nothing that ran failed."""
+    """Return whether something ran and nothing that ran failed."""
     statuses = {row.status for row in rows}
     return PASSED in statuses and FAILED not in statuses
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import MODEL
+from fnet_runtime.pipeline.measures import largest_magnitude, root_mean_square
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
@@ -82,6 +82,4 @@ def sensitivity_from_graph(
 
 def _damage(outputs: Outputs, exact: Outputs) -> float:
     """Root mean square difference of the outputs, in parts of the largest value of each; the worst of them."""
-    return max(
-        float(np.sqrt(np.mean((outputs[name] - wanted) ** 2)) / (np.abs(wanted).max() or 1.0)) for name, wanted in exact.items()
-    )
+    return max(root_mean_square(outputs[name] - wanted) / (largest_magnitude(wanted) or 1.0) for name, wanted in exact.items())

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from fnet_core.checkpoint.open import in_whole_model, module_names
+from fnet_core.checkpoint.huggingface import in_whole_model, module_names
 from fnet_core.config import FOURIER, FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task
@@ -115,7 +115,7 @@ def _scope(step: Step) -> str:
 
 
 def _leads_to_norm(node: ir.Node, module: str) -> bool:
-    """Tell whether what a node makes is read, through whatever else, by the first node of a module, and no module before it."""
+    """Return whether what a node makes is read, through whatever else, by the first node of a module, and no module before it."""
     waiting, seen = [node], set()
     while waiting:
         for reader in waiting.pop().successors():

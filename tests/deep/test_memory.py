@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
 from support.checkpoints import save_tiny
 
 COPIES = 6
@@ -22,7 +21,6 @@ print(json.dumps(peak_bytes() - imported))
 """
 
 
-@pytest.mark.slow
 def test_an_export_holds_few_copies_of_the_weights(tmp_path):
     sizes = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8, "vocab_size": 30_000}
     weights = save_tiny(tmp_path / "checkpoint", **sizes) / "model.safetensors"

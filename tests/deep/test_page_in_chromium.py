@@ -7,6 +7,7 @@ import pytest
 from fnet_runtime.bundle.manifest import PARITY_PAGE
 from playwright.sync_api import sync_playwright
 from support.paths import GOLDEN
+from support.tiers import not_run
 
 from fnet_export.parity.report.files import write_evidence
 
@@ -21,7 +22,7 @@ PHONE, SCREEN, PAPER = 390, 1200, 1032
 def browser():
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("not run: no chromium on this host")
+        not_run("Page", "chromium", "scripts/system_packages.sh")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser

@@ -2,38 +2,36 @@
 
 import json
 
-import fnet_runtime
 import pytest
 import torch
-from click.testing import CliRunner
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.paths import ROOT
 
-from fnet_core.checkpoint.open import BUILT_IN, checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import BUILT_IN, checkpoint_from_name
 from fnet_core.tasks import TASKS
-from fnet_export.commands.cli import main
 from fnet_export.texts.emails import EMAILS
 
 MAILS = ROOT / "examples" / "emails"
 
 
 @pytest.fixture(scope="module")
-def labelled():
-    """A function from texts to labels."""
+def answered():
+    """A function from texts to labels and their scores."""
     checkpoint = checkpoint_from_name(None)
     model = model_from_checkpoint(checkpoint, TASKS["sequence-classification"])
     tokenizer = Tokenizer.from_file(checkpoint.folder / "spiece.model")
 
-    def labels(texts):
+    def answers(texts):
         found = []
         for text in texts:
             encoding = tokenizer.encode(text, length=model.sequence_length)
             with torch.inference_mode():
                 (logits,) = model(torch.from_numpy(encoding.input_ids)[None], torch.from_numpy(encoding.token_type_ids)[None])
-            found.append(checkpoint.config.labels[int(logits.argmax())])
+            found.append((checkpoint.config.labels[int(logits.argmax())], float(logits.softmax(-1).max())))
         return found
 
-    return labels
+    return answers
 
 
 def test_what_it_carries():
@@ -49,31 +47,18 @@ def test_special_tokens_stand_at_fnets_ids():
     assert (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id) == (3, 4, 5, 6)
 
 
-def test_it_filters_the_held_out_samples(labelled):
+def test_it_filters_the_held_out_samples(answered):
     messages = [json.loads(line) for line in EMAILS.read_text("utf-8").splitlines()]
     assert len(messages) == 200
     assert all(len(message["text"]) <= 4000 for message in messages)
-    found = labelled([message["text"] for message in messages])
+    found = [label for label, _ in answered([message["text"] for message in messages])]
     right = sum(label == message["label"] for label, message in zip(found, messages, strict=True))
     assert right >= 188  # half of them spam, which is harder than the test split of the model card
 
 
 @pytest.mark.parametrize("name", ["ham", "spam"])
-def test_the_demo_mails(labelled, name):
-    assert labelled([(MAILS / f"{name}.txt").read_text("utf-8")]) == [name]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("task", "answered"), [("masked-lm", "fillers"), ("next-sentence-prediction", "follows")])
-def test_its_other_heads_become_engines_too(task, answered, tmp_path):
-    samples = tmp_path / "samples"
-    samples.write_text("a few texts\nfor 8,000 logits a token\n")
-    words = ["--task", task, "--target", "tensorrt", "--output", str(tmp_path / "b"), "--samples", str(samples), "--json"]
-    exported = CliRunner().invoke(main, words)
-    assert exported.exit_code == 0, exported.output
-    rows = json.loads(exported.stdout)["parity"]["rows"]
-    assert [row["status"] for row in rows[:3]] == ["passed"] * 3
-    pipe = fnet_runtime.load(tmp_path / "b", runtime="onnxruntime")
-    assert all(check.passed for check in pipe.self_test())
-    answer = pipe("click [MASK] to unsubscribe") if answered == "fillers" else pipe("Hello Jane,", "see you on Friday.")
-    assert len(answer.masks[0]) == 5 if answered == "fillers" else 0 <= answer.score <= 1
+def test_the_demo_mails(answered, name):
+    """The README shows these answers."""
+    ((label, score),) = answered([(MAILS / f"{name}.txt").read_text("utf-8")])
+    assert label == name
+    assert f"\n{name:7} {score:.4f}\n" in (ROOT / "README.md").read_text("utf-8")

@@ -329,7 +329,7 @@ def test_what_flax_cannot_hold(architecture, options, message, tmp_path):
 @pytest.mark.parametrize(
     ("to", "message"),
     [
-        ("flax", "masked_lm_act: f_net's code computes None; a model with 'gelu' is none of its"),
+        ("flax", "masked_lm_act: expected None, which f_net's code computes; found 'gelu'"),
         ("huggingface", "its masked-lm head computes gelu and epsilon 1e-05, as keras-hub does; transformers' cannot"),
     ],
 )

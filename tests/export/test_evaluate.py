@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from pathlib import Path
 
 import fnet_runtime
 import numpy as np
@@ -16,8 +15,10 @@ from safetensors.torch import load_file, save_file
 from sklearn import metrics as oracle
 from support.checkpoints import LENGTH, VOCABULARY, save_tiny
 from support.exports import export
+from support.once import once
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.commands import cli
@@ -92,16 +93,9 @@ def tensors_of(encodings):
     return [torch.from_numpy(np.stack([getattr(e, name) for e in encodings])) for name in ("input_ids", "token_type_ids")]
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    made = {}
-
-    def bundle(task):
-        if task not in made:
-            made[task] = tiny(tmp_path_factory.mktemp(task), task)
-        return made[task]
-
-    return bundle
+@pytest.fixture(scope="session")
+def bundles(shared):
+    return lambda task: once(shared / f"evaluated-{task}", lambda folder: tiny(folder, task)) / "bundle"
 
 
 def evaluated(bundle, records, tmp_path):
@@ -472,24 +466,3 @@ def test_a_file_that_is_no_data(bundles, tmp_path):
     assert result.exit_code == 1
     assert "none.jsonl: cannot be read (No such file or directory)" in result.stderr
     assert json.loads(result.stdout)["exit_code"] == 1
-
-
-@pytest.mark.slow
-def test_the_built_in_model_on_its_e_mails(tmp_path):
-    result = CliRunner().invoke(
-        cli.main, ["--task", "sequence-classification", "--target", "onnx", "--output", str(tmp_path / "spam"), "--quiet"]
-    )
-    assert result.exit_code == 0, result.output
-    result = run(tmp_path / "spam", "--data", EMAILS, "--min-accuracy", 90, "--json")
-    assert result.exit_code == 0, result.output
-    records = [json.loads(line) for line in Path(EMAILS).read_text().splitlines()]
-    answers = [answer.label for answer in fnet_runtime.load(tmp_path / "spam")([r["text"] for r in records])]
-    truth = [r["label"] for r in records]
-    wanted = [
-        oracle.accuracy_score(truth, answers),
-        oracle.f1_score(truth, answers, average="macro"),
-        oracle.f1_score(truth, answers, pos_label="spam"),
-    ]
-    metrics = json.loads(result.stdout)["metrics"]
-    assert [m["name"] for m in metrics] == ["accuracy", "macro F1", "F1 of spam"]
-    assert [m["value"] for m in metrics] == pytest.approx([100 * value for value in wanted])

@@ -30,8 +30,8 @@ def evidence_of(folder):
         ("feature-extraction", {"simplify": False}),
     ],
 )
-def test_a_real_export_is_as_the_schema_says(task, options, tmp_path):
-    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task, **options).folder
+def test_a_real_export_is_as_the_schema_says(task, options, bundles):
+    folder = bundles(task, **options)
     values = evidence_of(folder)
     assert (values["passed"], values["shipped"][:12], len(values["worst"])) == (True, "ONNX Runtime", 10)
     assert [layer["name"] for layer in values["layers"]] == ["embeddings", "block 0", "block 1"]

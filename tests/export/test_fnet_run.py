@@ -149,8 +149,8 @@ def test_every_label_of_several_is_printed(tmp_path):
 # ---- texts that are cut
 
 
-def test_a_text_that_is_cut_is_told_of(tmp_path):
-    folder = export(save_tiny(tmp_path / "c", "token-classification"), tmp_path / "b", task="token-classification").folder
+def test_a_text_that_is_cut_is_told_of(bundles):
+    folder = bundles("token-classification")
     long = "the lazy dog and the quick fox " * 10
     shown = run(folder, "--text", "fox", "--text", long, "--json")
     answers = [json.loads(line) for line in shown.stdout.splitlines()]
@@ -169,8 +169,8 @@ def test_a_text_that_is_cut_is_told_of(tmp_path):
 # ---- lines
 
 
-def test_a_bad_line_has_an_error_in_its_place(tmp_path):
-    folder = export(save_tiny(tmp_path / "c", "masked-lm"), tmp_path / "b", task="masked-lm").folder
+def test_a_bad_line_has_an_error_in_its_place(tmp_path, bundles):
+    folder = bundles("masked-lm")
     (tmp_path / "texts").write_bytes(b"a [MASK]\r\ncaf\xe9 [MASK]\n\n[MASK] b\n")
     words = [folder, "--lines", "--text", "no mask", "--file", tmp_path / "texts", "--top-k", "1"]
     shown = run(*words, "--json")
@@ -392,8 +392,8 @@ def test_damaged_bundles_and_engines_without_a_gpu(bundle, tmp_path):
         ("pretraining", ["--pair", "b"], "fillers"),
     ],
 )
-def test_answers_of_other_tasks(tmp_path, task, arguments, key):
-    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task).folder
+def test_answers_of_other_tasks(task, arguments, key, bundles):
+    folder = bundles(task)
     assert key in json.loads(run(folder, "--text", "the [MASK] fox", *arguments, "--json").stdout)
     assert run(folder, "--text", "the [MASK] fox", *arguments).stdout.strip()
 
@@ -401,7 +401,7 @@ def test_answers_of_other_tasks(tmp_path, task, arguments, key):
 @pytest.mark.parametrize(
     ("task", "arguments"), [("masked-lm", []), ("token-classification", []), ("question-answering", ["--pair", "a fox"])]
 )
-def test_answers_that_are_lists(tmp_path, task, arguments):
-    folder = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task).folder
+def test_answers_that_are_lists(task, arguments, bundles):
+    folder = bundles(task)
     assert json.loads(run(folder, "--text", "the [MASK] fox", *arguments, "--json").stdout)
     assert run(folder, "--text", "the [MASK] fox", *arguments).stdout.count("\n") > 1

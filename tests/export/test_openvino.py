@@ -44,6 +44,7 @@ def test_masked_lm_at_positions(tmp_path):
     assert len(pipe.fill_mask("[MASK] the [MASK] fox [MASK]").masks) == 3
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_same_input_same_bytes(checkpoint, tmp_path):
     first, second = (export(checkpoint, tmp_path / name, target="openvino").manifest for name in ("a", "b"))
     assert first == second

@@ -102,6 +102,7 @@ def test_an_untied_decoder(tmp_path):
     assert all(check.passed for check in fnet_runtime.load(folder).self_test())
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_same_input_same_bytes(checkpoint, tmp_path):
     first, second = (export(checkpoint, tmp_path / name, target="tensorrt-rtx").manifest for name in ("a", "b"))
     different = {name for name in first.files if first.files[name] != second.files[name]}

@@ -177,6 +177,7 @@ def test_own_texts_are_named_with_their_hash(checkpoint, tmp_path):
     assert "One row, in turns: ONNX Runtime, fp32 " in result.stdout
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_int8_is_smaller_and_the_same_twice(checkpoint, bundle, tmp_path):
     first, second = (export(checkpoint, tmp_path / name, precision="int8").manifest.files for name in ("a", "b"))
     assert {name for name in first if first[name] != second[name]} == set()

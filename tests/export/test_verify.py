@@ -85,8 +85,8 @@ def test_a_whole_bundle_passes(whole_bundle):
 
 
 @pytest.mark.parametrize("task", ["question-answering", "pretraining"])
-def test_two_outputs_fit_80_columns(task, tmp_path, monkeypatch):
-    bundle = export(save_tiny(tmp_path / "c", task), tmp_path / "b", task=task).folder
+def test_two_outputs_fit_80_columns(task, monkeypatch, bundles):
+    bundle = bundles(task)
     found = verification_from_bundle(bundle)
     (row,) = found.rows
     agreement = Agreement(decisions=40_000, differ=12_345, ties=12_345)

@@ -1,17 +1,20 @@
-"""The C++ runtime, built by one of its presets."""
+"""The programs of the C++ runtime, which `make cpp` and `make cpp-all` build before the tests run."""
 
-import fcntl
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import onnxruntime
 import pytest
 from support.paths import CPP
+from support.tiers import not_run
 
 LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"), None)
+COMPILERS = {"fuzz": "clang++", "aarch64": "aarch64-linux-gnu-g++"}
+TARGETS = {"aarch64": ("--target", "fnet-run", "fnet_tokens")}
 
 
 @dataclass(frozen=True)
@@ -25,35 +28,35 @@ class Built:
         return subprocess.run([self.folder / program, *words], env=self.environment, capture_output=True, **options)
 
 
-def built_from_preset(preset, *, compiler="g++", flags=(), **environment):
-    """Builds a preset in its own folder, or skips the test for what the host lacks; the programs run in `environment`.
+def built_from_preset(preset, **environment):
+    """Return the build of a preset, whose programs run in `environment`.
 
-    `flags` are those that the compiler must be able to link with.
+    Where the preset is not built, the test is skipped and its tier is reported as not run. A build older than its sources fails
+    the test.
     """
-    missing = [tool for tool in ("cmake", "ninja", compiler) if not shutil.which(tool)]
-    sdk = Path(os.environ.get("ONNXRUNTIME_ROOT", CPP / "build" / "onnxruntime"))
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}, which the host lacks")
-    if not list(sdk.rglob("onnxruntime_c_api.h")):
-        pytest.skip(f"needs ONNX Runtime's headers in {sdk}; scripts/onnxruntime_sdk.sh brings them")
     if LIBRARY is None:
-        pytest.skip("needs a wheel of onnxruntime that has its library as a file")
-    if flags and not _links(compiler, flags):
-        pytest.skip(f"needs a {compiler} that links with {' '.join(flags)}")
-    variables = os.environ | {"ONNXRUNTIME_ROOT": str(sdk), "FNET_ONNXRUNTIME": str(LIBRARY)} | environment
-    (CPP / "build").mkdir(exist_ok=True)
-    with (CPP / "build" / f"{preset}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # test files run side by side
-        for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
-            done = subprocess.run(command, cwd=CPP, env=variables, capture_output=True, text=True)
-            if "Could NOT find" in done.stderr or "Could not find" in done.stderr:
-                pytest.skip(f"cmake lacks a library: {done.stderr.strip().splitlines()[1].strip()}")
-            assert done.returncode == 0, done.stdout + done.stderr
-    return Built(CPP / "build" / preset, variables)
+        not_run("C++", "a wheel of onnxruntime that has its library as a file", "pip install onnxruntime")
+    require_build(preset)
+    return Built(CPP / "build" / preset, os.environ | {"FNET_ONNXRUNTIME": str(LIBRARY)} | environment)
 
 
-def _links(compiler, flags):
-    command = [compiler, *flags, "-x", "c++", "-", "-o", os.devnull]
-    source = 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }\n'
-    source += "" if any("fuzzer" in flag for flag in flags) else "int main() {}\n"
-    return subprocess.run(command, input=source, capture_output=True, text=True).returncode == 0
+@cache
+def _state(preset):
+    """Return what is missing and how to get it, or what is left to build, or nothing."""
+    missing = [tool for tool in ("cmake", "ninja", COMPILERS.get(preset, "g++")) if not shutil.which(tool)]
+    if missing:
+        return (", ".join(missing), "scripts/system_packages.sh all"), ""
+    if not (CPP / "build" / preset / "build.ninja").exists():
+        return (f"the preset {preset}, which is not built", f"scripts/cpp_build.sh {preset}"), ""
+    command = ["cmake", "--build", "--preset", preset, *TARGETS.get(preset, ()), "--", "-n"]
+    done = subprocess.run(command, cwd=CPP, capture_output=True, text=True)
+    return None, "" if "no work to do" in done.stdout else done.stdout + done.stderr
+
+
+def require_build(preset):
+    """Skip the test where a preset is not built. Fail it where the build is older than its sources."""
+    missing, left = _state(preset)
+    if missing:
+        not_run("C++", *missing)
+    if left:
+        pytest.fail(f"the build of the preset {preset} is not up to date; run scripts/cpp_build.sh {preset}\n{left}", pytrace=False)

@@ -6,6 +6,8 @@ from importlib import resources
 import fnet_runtime.bundle
 import jsonschema
 from fnet_runtime.bundle.manifest import MANIFEST
+from support.checkpoints import save_tiny
+from support.once import once
 
 from fnet_export.base.progress import Quiet
 from fnet_export.export.options import (
@@ -66,3 +68,14 @@ def export(checkpoint, output, *, task="sequence-classification", target="onnx",
     done = bundle_from_plan(plan_from_options(chosen), Quiet())
     MANIFEST_SCHEMA.validate(json.loads((done.folder / MANIFEST).read_text()))
     return done
+
+
+def stored(folder, task="sequence-classification", *, labels=("A", "B", "C"), **options):
+    """Return a bundle of the tiny model of a task, which is exported once for all tests of a run. Tests that change one copy it."""
+    options = {"target": "onnx", "precision": "fp32"} | options
+    name = "-".join([task, *labels, *(f"{key}={value}" for key, value in sorted(options.items()))])
+
+    def make(folder):
+        export(save_tiny(folder / "checkpoint", task, labels=labels), folder / "bundle", task=task, **options)
+
+    return once(folder / name, make) / "bundle"

@@ -22,7 +22,7 @@ MAX_WORDS = 30
 BANNED = {
     r"for want of": "because there is no ...",
     r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b|greater\b|less\b)": "is not a ...",
-    r"\b(is|are|was|were|has|have|gives?|states?) none\b": "repeat the noun",
+    r"\b(is|are|was|were|has|have|gives?|states?) (?-i:none)\b": "repeat the noun",
     r"\bnone of (its|theirs|ours)\b": "repeat the noun",
     r"\bbeside\b": "next to",
     r"\bstands? (twice|once|there|apart|in it|by itself)\b": "is, occurs",
@@ -32,7 +32,7 @@ BANNED = {
     r"\b(is|are|was|were) (that|those) of\b": "repeat the noun",
     r"\bis another\b(?! \w)": "is different",
     r"\bbut for\b": "except for",
-    r"\bsave (the|for)\b": "except",
+    r"\bsave for\b": "except",
     r"\botherwise than\b": "differently from",
     r"\bwithout a word\b": "silently",
     r", for (it|they|this|that|these) (?!to\b)": "because",
@@ -45,7 +45,6 @@ BANNED = {
     r"\banew\b": "again",
     r"\bas many as there are\b": "all",
     r"\bwhat of it\b": "which part",
-    r"\b(is|are) nothing to\b": "does not matter to",
 }
 """Phrases that the English of this project does without, as regular expressions, and what to write instead."""
 RULES = [(re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in BANNED.items()]
@@ -94,7 +93,7 @@ def prose_of_markdown(name: str, source: str) -> Iterator[Text]:
             yield Text(f"{name}:{start}", plain(" ".join(paragraph)))
             paragraph = []
         if bare.startswith("|"):
-            yield from (Text(f"{name}:{number}", plain(cell)) for cell in re.split(r"(?<!\\)\|", bare.strip("|")))
+            yield from (Text(f"{name}:{number}", plain(part)) for part in re.split(r"(?<!\\)\||; ", bare.strip("|")))
         elif bare and not (line.startswith("    ") and not paragraph):
             start = start if paragraph else number
             paragraph.append(bare[begins.end() :] if begins else bare)
@@ -144,7 +143,7 @@ def faults(text: Text) -> Iterator[str]:
         if match:
             around = text.words[max(0, match.start() - 40) : match.end() + 40]
             yield f"{text.place}: {match[0].strip()!r}; write {instead!r}\n    {around}"
-    for sentence in re.split(r"(?<=[.!?])\)? (?=[A-Z(`\"'])", text.words):
+    for sentence in re.split(r"(?<=[.!?])[)\"']* ", text.words):
         count = len(re.findall(r"[^\W_][\w'.,/-]*", sentence))
         if count > MAX_WORDS:
             yield f"{text.place}: a sentence of {count} words, above {MAX_WORDS}\n    {sentence}"

@@ -12,16 +12,18 @@ import numpy.typing as npt
 import onnx_ir as ir
 import torch
 from fnet_runtime.bundle.manifest import BF16, FP32, MODEL, POSITIONS, Manifest
+from fnet_runtime.pipeline.measures import is_finite, largest_magnitude, relative_error
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import Ids
 from torch import Tensor
 
-from fnet_core.checkpoint.open import Checkpoint, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import Checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, Task, task_of_config
 from fnet_export.base.errors import GraphError
-from fnet_export.graph.parts import FLOATS, NodeByNode, OrtPart, Values, is_finite, part_from_graph, typed, values_in_float64
-from fnet_export.parity.bisect.node_errors import Departure, departures_from_part, relative_error, unit
+from fnet_export.graph.parts import FLOATS, NodeByNode, OrtPart, Values, part_from_graph, typed, values_in_float64
+from fnet_export.parity.bisect.node_errors import Departure, departures_from_part, unit
 from fnet_export.parity.bisect.rebuilt import float32_of_manifest, fresh_from_float32, lowered_of_manifest, task_of_manifest
 from fnet_export.parity.tolerance import MULTIPLE
 from fnet_export.precision.half import FLOAT32, HALVES
@@ -287,7 +289,7 @@ def _of_all(walked: _Walked, fresh: ir.Model, precision: str) -> str:
 def _overflow(subject: Subject, walked: _Walked, node: ir.Node) -> tuple[str, ...]:
     """Say how large the numbers are that a node makes, and where its type ends."""
     exact = values_in_float64(walked.shipped, walked.values)
-    largest = max(float(np.abs(exact[str(value.name)]).max()) for value in node.outputs if value.name in exact)
+    largest = max(largest_magnitude(exact[str(value.name)]) for value in node.outputs if value.name in exact)
     dtype = node.outputs[0].dtype
     if dtype not in FLOATS or not largest > float(dtype.max) or not is_finite(np.array(largest)):
         return ("it makes finite numbers infinite, or none",)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 from fnet_runtime.bundle.golden import Golden
+from fnet_runtime.pipeline.measures import is_finite, largest_error, relative_rms_error
 
 from fnet_core.config import FNetConfig
 from fnet_export.graph.parts import (
@@ -16,7 +17,6 @@ from fnet_export.graph.parts import (
     NodeByNode,
     OrtPart,
     Values,
-    is_finite,
     part_from_graph,
     part_of_node,
     typed,
@@ -42,7 +42,7 @@ class Proposal:
 
     @property
     def holds(self) -> bool:
-        """Tell whether the outputs are within their limits."""
+        """Return whether the outputs are within their limits."""
         return self.after <= 1.0
 
 
@@ -124,9 +124,7 @@ def _damage(alone: OrtPart, node: ir.Node, twin: ir.Node, exact: Values) -> floa
         return float("inf")
     worst = 0.0
     for mine, other in zip(node.outputs, twin.outputs, strict=True):
-        want = exact[str(other.name)].astype(np.float64)
-        scale = float(np.sqrt(np.mean(np.square(want)))) or 1.0
-        worst = max(worst, float(np.sqrt(np.mean(np.square(made[str(mine.name)].astype(np.float64) - want)))) / scale)
+        worst = max(worst, relative_rms_error(made[str(mine.name)], exact[str(other.name)]))
     return worst
 
 
@@ -135,7 +133,6 @@ def _share_of_limit(half: ir.Model, golden: Golden) -> float:
     outputs = NodeByNode(half).run(golden.inputs)
     worst = 0.0
     for name, reference in golden.references.items():
-        got = outputs[name][tuple(slice(n) for n in reference.shape)].astype(np.float64)
-        error = float(np.abs(got - reference).max()) if is_finite(got) else np.inf
-        worst = max(worst, error / golden.limits[name])
+        got = outputs[name][tuple(slice(n) for n in reference.shape)]
+        worst = max(worst, largest_error(got, reference) / golden.limits[name])
     return worst

@@ -1,4 +1,4 @@
-"""A graph held against a fresh one of the same checkpoint, node by node: each is fed what it should be, so an error is its own."""
+"""Compares a graph with a fresh one of the same checkpoint, node by node. Each node is fed exact inputs, so an error is its own."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import BF16, FP16, FP32
+from fnet_runtime.pipeline.measures import largest_error, relative_error
 
-from fnet_export.graph.parts import OrtPart, is_finite, node_in_float64, part_of_node, values_in_float64
+from fnet_export.graph.parts import OrtPart, node_in_float64, part_of_node, values_in_float64
 from fnet_export.parity.tolerance import MULTIPLE, UNIT
 
 UNITS = {ir.DataType.FLOAT: UNIT[FP32], ir.DataType.FLOAT16: UNIT[FP16], ir.DataType.BFLOAT16: UNIT[BF16]}
@@ -36,17 +37,8 @@ class Departure:
 
     @property
     def departs(self) -> bool:
-        """Tell whether the error is no rounding; one that is not finite never is."""
+        """Return whether the error is no rounding; one that is not finite never is."""
         return not self.error <= self.limit or not np.isfinite(self.error)
-
-
-def relative_error(got: npt.NDArray[np.generic], want: npt.NDArray[np.generic]) -> float:
-    """Largest error in parts of the largest number; infinite where shapes differ or a number is not finite."""
-    if got.shape != want.shape or not is_finite(got):
-        return float("inf")
-    wide = got.astype(np.float64), want.astype(np.float64)
-    worst = float(np.abs(wide[0] - wide[1]).max(initial=0.0))
-    return worst / (float(np.abs(wide[1]).max(initial=0.0)) or 1.0)
 
 
 def unit(dtype: ir.DataType | None) -> float:
@@ -128,8 +120,7 @@ def _difference(mine: ir.Value | None, other: ir.Value | None) -> str:
     count = int(np.count_nonzero(got != want))
     if not count:
         return ""
-    worst = float(np.abs(got.astype(np.float64) - want.astype(np.float64)).max())
-    return f"{count} of {got.size} numbers of {mine.name} differ, by up to {worst:.3g}"
+    return f"{count} of {got.size} numbers of {mine.name} differ, by up to {largest_error(got, want):.3g}"
 
 
 def _origin(value: ir.Value | None) -> str:

@@ -53,7 +53,7 @@ class Evidence:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the runtimes agree with the reference, and no limit of the accuracy is missed."""
+        """Return whether the runtimes agree with the reference, and no limit of the accuracy is missed."""
         return self.parity.passed and (self.accuracy is None or not self.accuracy.missed)
 
     def check(self) -> None:

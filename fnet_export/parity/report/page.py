@@ -157,7 +157,7 @@ def _limits(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _missing(rows: Sequence[Mapping[str, Any]], key: str) -> bool:
-    """Tell whether a figure is in no row, so that its column can be left out."""
+    """Return whether a figure is in no row, so that its column can be left out."""
     return not any(output[key] is not None for row in rows for output in row["outputs"].values())
 
 

@@ -60,12 +60,12 @@ class TrainedLength:
 
     @property
     def stated(self) -> bool:
-        """Tell whether a file states the length."""
+        """Return whether a file states the length."""
         return bool(self.statements)
 
     @property
     def padded(self) -> bool:
-        """Tell whether a file states that training padded every text to the length."""
+        """Return whether a file states that training padded every text to the length."""
         return any(statement.padded for statement in self.statements)
 
     @property

@@ -1,5 +1,5 @@
 # Cuda::headers: cuda_runtime_api.h, and the folder crt that it reads, of CUDAToolkit_ROOT (variable or environment) or the usual places.
-# No library: see src/cuda_runtime.cpp. FindCUDAToolkit would ask for a compiler as well.
+# No library: see src/engine/gpu.cpp. FindCUDAToolkit would ask for a compiler as well.
 set(places ${CUDAToolkit_ROOT} $ENV{CUDAToolkit_ROOT} $ENV{CUDA_PATH} /usr/local/cuda)
 find_path(Cuda_INCLUDE_DIR cuda_runtime_api.h HINTS ${places} PATH_SUFFIXES include)
 find_path(Cuda_CRT_INCLUDE_DIR crt/host_defines.h HINTS ${Cuda_INCLUDE_DIR} ${places} PATH_SUFFIXES include)

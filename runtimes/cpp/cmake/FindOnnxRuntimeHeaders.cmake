@@ -1,4 +1,4 @@
-# OnnxRuntime::headers: onnxruntime_c_api.h of ONNXRUNTIME_ROOT (variable or environment) or the system. No library: see src/ort_session.cpp.
+# OnnxRuntime::headers: onnxruntime_c_api.h of ONNXRUNTIME_ROOT (variable or environment) or the system. No library: see src/engine/onnxruntime.cpp.
 find_path(OnnxRuntimeHeaders_INCLUDE_DIR onnxruntime_c_api.h HINTS ${ONNXRUNTIME_ROOT} $ENV{ONNXRUNTIME_ROOT}
   PATH_SUFFIXES include include/onnxruntime include/onnxruntime/core/session)
 mark_as_advanced(OnnxRuntimeHeaders_INCLUDE_DIR)

@@ -1,4 +1,4 @@
-"""Writes ../src/unicode_tables.inc: Unicode as Python's str has it, and as the `tokenizers` library has it.
+"""Writes ../src/generated/unicode_tables.inc: Unicode as Python's str has it, and as the `tokenizers` library has it.
 
 The library mixes the tables of several versions of Unicode, so it is asked itself, character by character. Python 3.11 has
 Unicode 14; another one changes the rules of `fnet-slow`.
@@ -17,7 +17,7 @@ from typing import Any
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-OUTPUT = Path(__file__).parent.parent / "src" / "unicode_tables.inc"
+OUTPUT = Path(__file__).parent.parent / "src" / "generated" / "unicode_tables.inc"
 CHARACTERS = [chr(code) for code in chain(range(0xD800), range(0xE000, 0x110000))]
 HANGUL = range(0xAC00, 0xD7A4)
 SEPARATOR = "\n"
@@ -50,12 +50,11 @@ def tables() -> str:
 
 
 def python_tables() -> list[str]:
-    """What Python's str methods and `unicodedata` know of characters, as python_str.cpp needs it."""
+    """What Python's str methods and `unicodedata` know of characters, as python_characters.cpp needs it."""
     bare = {c: "".join(d for d in unicodedata.normalize("NFKD", c) if not unicodedata.combining(d)) for c in CHARACTERS}
     return [
         ranges("SPACES", filter(str.isspace, CHARACTERS)),
         ranges("DIGITS", filter(str.isdigit, CHARACTERS)),
-        ranges("PRINTABLE", filter(str.isprintable, CHARACTERS)),
         ranges("CASED", filter(ends_word, CHARACTERS)),
         ranges("SKIPPED", (c for c in CHARACTERS if ends_word("A" + c) and not ends_word(c))),
         mappings("LOWER", {c: c.lower() for c in CHARACTERS if c.lower() != c}),

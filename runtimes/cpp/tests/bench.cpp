@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "fnet/fnet.hpp"
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 using nlohmann::json;
 
@@ -56,7 +56,9 @@ Turn answer_turn(const json& job) {
   const auto pipeline = std::make_shared<fnet::Pipeline>(opened(job));
   const std::vector<std::string> texts = job["texts"];
   return [pipeline, texts] {
-    const double ms = timed_ms([&] { for (const auto& text : texts) value_of(pipeline->classify(text)); });
+    const double ms = timed_ms([&] {
+      for (const auto& text : texts) value_of(pipeline->classify(text));
+    });
     return json{{"ms", ms / static_cast<double>(texts.size())}};
   };
 }
@@ -102,8 +104,11 @@ Turn soak_turn(const json& job) {
       for (std::size_t caller = 0; caller < callers; ++caller) threads.emplace_back(ask, caller);
       for (std::thread& thread : threads) thread.join();
     });
-    return json{{"requests", done.load()}, {"errors", errors.load()}, {"different", different.load()},
-                {"ms", ms / static_cast<double>(done)}, {"memory_kb", memory_kb}};
+    return json{{"requests", done.load()},
+                {"errors", errors.load()},
+                {"different", different.load()},
+                {"ms", ms / static_cast<double>(done)},
+                {"memory_kb", memory_kb}};
   };
 }
 

@@ -1,5 +1,5 @@
 // A tokenizer.json of any bytes is read or refused; what is read cuts a text. The first byte chooses the flavour.
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const char* data, std::size_t size) {
   if (size == 0) return 0;

@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
+#include "bundle/manifest.h"
 #include "catch.h"
-#include "manifest.h"
 
 using Json = nlohmann::ordered_json;
 
@@ -53,54 +53,60 @@ TEST_CASE("a whole manifest is read") {
   CHECK(with_engine->engine->batch_profile[0].second.max == 4);
 }
 
-TEST_CASE("what the format does not have is refused in the Python reader's words") {
-  CHECK(fault("/format_version", 2) == "manifest.json: format version 2; this runtime reads 1. Update fnet-runtime");
-  CHECK(fault("/format_version", false) == "manifest.json: format version False; this runtime reads 1. Update fnet-runtime");
-  CHECK(fault("/format_version", true) == "manifest.json: format_version: expected int, found True");
-  CHECK(fault("/format_version", 1.0) == "manifest.json: format_version: expected int, found 1.0");
-  CHECK(fault("/task", nullptr) == "manifest.json: task: expected str, found None");
-  CHECK(fault("/labels", "A") == "manifest.json: labels: expected tuple, found 'A'");
-  CHECK(fault("/labels", {{"a", 1}}) == "manifest.json: labels: expected tuple, found {'a': 1}");
-  CHECK(fault("/labels/0", 1) == "manifest.json: labels[0]: expected str, found 1");
-  CHECK(fault("/inputs/0/axes/1", true) == "manifest.json: inputs[0]: axes[1]: expected int | str, found True");
-  CHECK(fault("/sequence_length", Json(UINT64_MAX)) == "manifest.json: sequence_length: expected int, found 18446744073709551615");
-  CHECK(fault("/sequence_length", 0) == "manifest.json: sequence_length and pad_token_id: expected a length from 1 and an id from 0");
-  CHECK(fault("/tools", Json::array()) == "manifest.json: tools: expected Mapping, found []");
-  CHECK(fault("/source/revision", 1) == "manifest.json: source: revision: expected str | None, found 1");
-  CHECK(fault("/source", 1).find("source: expected an object with the keys id, revision, sha256, random_head; found int") != std::string::npos);
-  CHECK(fault("/source/more", 1).find("found ['id', 'more', 'random_head', 'revision', 'sha256']") != std::string::npos);
-  CHECK(fault("/engine", 1) == "manifest.json: engine: expected fnet_runtime.bundle.manifest.EngineInfo | None, found 1");
-  CHECK(fault("/engine", ENGINE) == "manifest.json: engine: a bundle for onnx must not have one");
-  CHECK(fault("/target", "openvino") == "manifest.json: engine: a bundle for openvino must have one");
-  CHECK(fault("/target", "x") == "manifest.json: target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found 'x'");
-  CHECK(fault("/precision", "x") == "manifest.json: precision: expected one of fp32, fp16, bf16, int8, found 'x'");
-  CHECK(fault("/precision", "int8") == "manifest.json: quantization: bundles in int8 have it");
-  CHECK(fault("/tokenizer/flavour", "x") == "manifest.json: tokenizer: unknown tokenizer flavour 'x'; expected one of f_net, sentencepiece, fnet-slow, fnet-fast, fnet-v5");
-  CHECK(fault("/tokenizer/flavour", "fnet-v5") == "manifest.json: files: expected tokenizer.json as well");
+TEST_CASE("what the format does not have is refused by its place, with what was expected and found") {
+  CHECK(fault("/format_version", 2) == "manifest.json: /format_version: expected 1, found 2; update fnet_runtime, or export again");
+  CHECK(fault("/format_version", false) == "manifest.json: /format_version: expected 1, found false; update fnet_runtime, or export again");
+  CHECK(fault("/format_version", true) == "manifest.json: /format_version: expected an integer, found true");
+  CHECK(fault("/format_version", 1.0) == "manifest.json: /format_version: expected an integer, found 1.0");
+  CHECK(fault("/task", nullptr) == "manifest.json: /task: expected a string, found null");
+  CHECK(fault("/labels", "A") == "manifest.json: /labels: expected a list, found \"A\"");
+  CHECK(fault("/labels", {{"a", 1}}) == "manifest.json: /labels: expected a list, found {\"a\":1}");
+  CHECK(fault("/labels/0", 1) == "manifest.json: /labels/0: expected a string, found 1");
+  CHECK(fault("/inputs/0/axes/1", true) == "manifest.json: /inputs/0/axes/1: expected an integer or a string, found true");
+  CHECK(fault("/sequence_length", Json(UINT64_MAX)) == "manifest.json: /sequence_length: expected an integer, found 18446744073709551615");
+  CHECK(fault("/sequence_length", 0) == "manifest.json: /sequence_length: expected a length from 1, found 0");
+  CHECK(fault("/pad_token_id", -1) == "manifest.json: /pad_token_id: expected an id from 0, found -1");
+  CHECK(fault("/tools", Json::array()) == "manifest.json: /tools: expected an object, found []");
+  CHECK(fault("/source/revision", 1) == "manifest.json: /source/revision: expected a string or null, found 1");
+  CHECK(fault("/source", 1) == "manifest.json: /source: expected an object, found 1");
+  CHECK(fault("/source/more", 1).find("/source: expected an object with the keys id, revision, sha256, random_head; unknown more") !=
+        std::string::npos);
+  CHECK(fault("/engine", 1) == "manifest.json: /engine: expected an object or null, found 1");
+  CHECK(fault("/engine", ENGINE) == "manifest.json: /engine: expected null for the target onnx");
+  CHECK(fault("/target", "openvino") == "manifest.json: /engine: expected an object for the target openvino");
+  CHECK(fault("/target", "x") == "manifest.json: /target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found \"x\"");
+  CHECK(fault("/precision", "x") == "manifest.json: /precision: expected one of fp32, fp16, bf16, int8, found \"x\"");
+  CHECK(fault("/precision", "int8") == "manifest.json: /quantization: expected an object for the precision int8");
+  CHECK(fault("/tokenizer/flavour", "x") ==
+        "manifest.json: /tokenizer: flavour: expected one of f_net, sentencepiece, fnet-slow, fnet-fast, fnet-v5; found \"x\"");
+  CHECK(fault("/tokenizer/flavour", "fnet-v5") == "manifest.json: /files: expected the files tokenizer.json as well");
+  CHECK(fault("/task", std::string(1000, 'x') + "é").empty());  // the task's name is the pipelines' business
+  CHECK(fault("/labels", std::string(1000, 'x')).size() < 300);
   for (const char* name : {"a~1b", "..", ".", "", "a\\b", "manifest.json"})
-    CHECK(fault((std::string("/files/") + name).c_str(), {{"sha256", ""}, {"size_bytes", 1}}).find("is not the plain name of a file inside the bundle") != std::string::npos);
+    CHECK(fault((std::string("/files/") + name).c_str(), {{"sha256", ""}, {"size_bytes", 1}})
+              .find("expected plain names of files inside the bundle, found") != std::string::npos);
   Json engine = WHOLE;
   engine["target"] = "tensorrt";
   engine["engine"] = ENGINE;
-  CHECK(text_fault(engine.dump()) == "manifest.json: files: expected model.engine as well");
+  CHECK(text_fault(engine.dump()) == "manifest.json: /files: expected the files model.engine as well");
   engine["engine"]["library"] = "openvino";
-  CHECK(text_fault(engine.dump()) == "manifest.json: engine: library: expected tensorrt or tensorrt_rtx, found 'openvino'");
+  CHECK(text_fault(engine.dump()) == "manifest.json: /engine/library: expected tensorrt or tensorrt_rtx, found \"openvino\"");
   engine["engine"]["batch_profile"]["batch_size"]["min"] = 3;
-  CHECK(text_fault(engine.dump()) == "manifest.json: engine: batch_profile: batch_size: expected 1 <= MIN <= OPT <= MAX, found 3 2 4");
+  CHECK(text_fault(engine.dump()) == "manifest.json: /engine/batch_profile/batch_size: expected 1 <= min <= opt <= max, found 3, 2, 4");
 }
 
 TEST_CASE("what is not strict JSON is refused") {
-  CHECK(text_fault("{\"a\": 1, \"a\": 2}") == "manifest.json: not JSON (a key stands twice)");
+  CHECK(text_fault("{\"a\": 1, \"a\": 2}") == "manifest.json: not JSON (duplicate key)");
   CHECK(text_fault("{").find("manifest.json: not JSON (") == 0);
   CHECK(text_fault(std::string(100000, '[')).find("manifest.json: not JSON (nested too deeply)") == 0);
   CHECK(text_fault("\xEF\xBB\xBF{}") == "manifest.json: not JSON (it begins with a byte order mark)");
   CHECK(text_fault("{\"a\": \xC3\xA9}") == "manifest.json: not JSON (syntax error at byte 7)");
-  CHECK(text_fault("[]").find("manifest.json: expected an object with the keys format_version, task") == 0);
+  CHECK(text_fault("[]") == "manifest.json: expected an object, found []");
 }
 
-TEST_CASE("a folder that is none is refused") {
+TEST_CASE("a folder that does not exist is refused") {
   const auto found = fnet::manifest_from_folder("no/such/");
   REQUIRE_FALSE(found);
-  CHECK(found.error().text == "no/such/manifest.json: cannot be read ([Errno 2] No such file or directory: 'no/such/manifest.json'); "
-                              "expected the folder that fnet-export wrote");
+  CHECK(found.error().text ==
+        "no/such/manifest.json: cannot be read (No such file or directory); expected the folder that fnet-export wrote");
 }

@@ -2,8 +2,8 @@
 #include <functional>
 #include <thread>
 
-#include "bundle.h"
 #include "catch.h"
+#include "pipeline/open.h"
 
 namespace {
 
@@ -53,7 +53,7 @@ TEST_CASE("a graph whose answers change their shape is refused") {
     return fnet::Outputs{{"logits", {{rows(inputs), labels}, std::vector<float>(rows(inputs) * labels)}}};
   });
   const auto one = fnet::answers_from_requests(shrinking, {{"a"}}, 5);
-  CHECK(one.error().text == "logits: the graph's output has other axes than sequence-classification has");
+  CHECK(one.error().text == "logits: expected the axes of sequence-classification; the graph's output has other axes");
   fnet::Ids ids{{9, 1}, std::vector<int64_t>(9)};
   const auto nine = fnet::run_in_batches(*shrinking.session, {{"input_ids", ids}});
   REQUIRE_FALSE(nine);
@@ -88,8 +88,16 @@ TEST_CASE("any number of threads may ask at once") {
 }
 
 TEST_CASE("what is taken of a temporary result outlives it") {
-  const auto words = []() -> fnet::Result<std::vector<std::string>> { return std::vector<std::string>(3, "longer than what a string holds itself"); };
+  const auto words = []() -> fnet::Result<std::vector<std::string>> {
+    return std::vector<std::string>(3, "longer than what a string holds itself");
+  };
   std::size_t characters = 0;
   for (const std::string& word : *words()) characters += word.size();
   CHECK(characters == 3 * 38);
+}
+
+TEST_CASE("the defaults are those of the Python runtime") {
+  CHECK(fnet::Config{}.max_text_bytes == fnet::MAX_TEXT_BYTES);
+  CHECK(fnet::task_from_name("no task") == nullptr);
+  CHECK(fnet::task_names().size() == std::size(fnet::TASK_FACTS));
 }

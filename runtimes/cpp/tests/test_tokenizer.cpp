@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
-#include "python_str.h"
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 using nlohmann::json;
 
@@ -21,7 +20,8 @@ std::vector<int64_t> bits(const json& runs) {
 
 fnet::Tokenizer opened(const json& column) {
   const auto path = GOLDEN + "/" + column["model"].get<std::string>();
-  auto found = fnet::Tokenizer::from_file(path, {column["flavour"], {column["do_lower_case"], column["keep_accents"], column["remove_space"]}});
+  auto found =
+      fnet::Tokenizer::from_file(path, {column["flavour"], {column["do_lower_case"], column["keep_accents"], column["remove_space"]}});
   REQUIRE(found);
   return *std::move(found);
 }
@@ -91,13 +91,15 @@ TEST_CASE("every committed text gets the real tokenizers' ids, types and spans")
 
 TEST_CASE("what cannot be a tokenizer, a text or a length is refused") {
   const auto model = [](const char* name, const std::string& flavour) { return fnet::Tokenizer::from_file(name, {flavour, {}}); };
-  CHECK(model("no.model", fnet::SLOW).error().text == "no.model: cannot be read (No such file or directory); expected the tokenizer's file");
+  CHECK(model("no.model", fnet::SLOW).error().text ==
+        "no.model: cannot be read (No such file or directory); expected the tokenizer's file");
   const auto other = fnet::Tokenizer::from_bytes("xyz", {}, "name");
   CHECK(other.error().text.find("name: not a SentencePiece model (") == 0);
-  CHECK(fnet::Tokenizer::from_bytes("", {}, "name").error().text == "name: not a SentencePiece model (it is empty); expected the checkpoint's spiece.model");
+  CHECK(fnet::Tokenizer::from_bytes("", {}, "name").error().text ==
+        "name: not a SentencePiece model (it is empty); expected the checkpoint's spiece.model");
   const auto tokenizer = model((GOLDEN + "/bpe.model").c_str(), fnet::SLOW);
   REQUIRE(tokenizer);
   CHECK(tokenizer->encode(U"a", nullptr, 1).error().text == "sequence length 1 is too short: [CLS] and [SEP] alone take 2 tokens");
   CHECK(tokenizer->decode({-1}).error().text.find("token id -1 is outside the vocabulary of ") == 0);
-  CHECK(fnet::text_from_utf8("ab\xff").error().text == "the text is not valid Unicode: lone surrogate at character 2; decode it as UTF-8 first");
+  CHECK(fnet::text_from_utf8("ab\xff").error().text == "the text is not UTF-8 (byte 2); convert it to UTF-8 first");
 }

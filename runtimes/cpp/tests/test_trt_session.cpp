@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "catch.h"
-#include "trt_session.h"
+#include "engine/tensorrt.h"
 
 namespace {
 
@@ -152,10 +152,11 @@ Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fnet::TrtO
   return fnet::trt_session(
       FILE_NAME, info, INPUTS, options, [&] { return Result<std::shared_ptr<const fnet::Cuda>>(std::make_shared<HostCuda>(host)); },
       [&] {
-        return Result<fnet::TrtLibrary>(fnet::TrtLibrary{"1.7.1", [&](const std::string& found) -> Result<std::unique_ptr<fnet::TrtEngine>> {
-          if (found != "engine") return session_error("a tag does not match");
-          return std::unique_ptr<fnet::TrtEngine>(std::make_unique<HostEngine>(host));
-        }});
+        return Result<fnet::TrtLibrary>(
+            fnet::TrtLibrary{"1.7.1", [&](const std::string& found) -> Result<std::unique_ptr<fnet::TrtEngine>> {
+                               if (found != "engine") return session_error("a tag does not match");
+                               return std::unique_ptr<fnet::TrtEngine>(std::make_unique<HostEngine>(host));
+                             }});
       });
 }
 
@@ -171,7 +172,8 @@ std::vector<float> sums(std::size_t count, int64_t first = 0) {
   return expected;
 }
 
-std::string fault_of(const Host& host, const fnet::TrtOptions& options = {}, const fnet::EngineInfo& info = INFO, const char* bytes = "engine") {
+std::string fault_of(const Host& host, const fnet::TrtOptions& options = {}, const fnet::EngineInfo& info = INFO,
+                     const char* bytes = "engine") {
   const auto session = opened(host, options, info, bytes);
   if (!session) return session.error().text;
   const auto outputs = (*session)->run(rows(1));
@@ -263,7 +265,9 @@ TEST_CASE("a GPU without room for another context makes do with those it has") {
   std::atomic<int> wrong{0};
   std::vector<std::thread> callers;
   for (int caller = 0; caller < 8; ++caller)
-    callers.emplace_back([&] { for (int i = 0; i < 10; ++i) wrong += !(*session)->run(rows(2)); });
+    callers.emplace_back([&] {
+      for (int i = 0; i < 10; ++i) wrong += !(*session)->run(rows(2));
+    });
   for (std::thread& caller : callers) caller.join();
   CHECK(wrong == 0);
   CHECK(host.contexts == 2);
@@ -277,15 +281,17 @@ TEST_CASE("failures are told, and hold nothing") {
     return host;
   };
   CHECK(fault_of(Host(), {}, INFO, "other") == at + "tensorrt_rtx 1.7.1 cannot open it (built with 1.7): a tag does not match");
-  CHECK(fault_of(*with([](Host& h) { h.contexts_to_give = 0; })) == at + "no execution context, mostly for want of GPU memory: out of memory");
+  CHECK(fault_of(*with([](Host& h) { h.contexts_to_give = 0; })) ==
+        at + "could not create an execution context; usually the GPU is out of memory: out of memory");
   CHECK(fault_of(*with([](Host& h) { h.accepts = false; })) == "x: the engine refuses the shape [1, 2]: out of memory");
   CHECK(fault_of(*with([](Host& h) { h.executes = false; })) == "the engine failed: out of memory");
   CHECK(fault_of(*with([](Host& h) { h.fails = "cudaStreamCreate"; })) == at + "CUDA failed (cudaStreamCreate: 2)");
   for (const std::string name : {"cudaMalloc", "cudaMemcpyAsync", "cudaStreamSynchronize"})
     CHECK(fault_of(*with([&](Host& h) { h.fails = name; })) == "CUDA failed (" + name + ": 2)");
   CHECK(fault_of(*with([](Host& h) { h.dtype = "float16"; })) == at + "the output y is float16, expected float32");
-  CHECK(fault_of(*with([](Host& h) { h.input_axes = {-1, 3}; })) ==
-        at + "expected the inputs x int64['batch_size', 2]; the graph has x int64['batch_size', 3]");
+  CHECK(fault_of(*with([](Host& h) {
+          h.input_axes = {-1, 3};
+        })) == at + "expected the inputs x int64[\"batch_size\", 2]; the graph has x int64[\"batch_size\", 3]");
   CHECK(fault_of(Host(), {3, 1, false}) == "device: expected 0 to 0, found 3");
   auto other = INFO;
   other.compute_capabilities = {"12.0"};

@@ -11,18 +11,15 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "backend.h"
-#include "python_str.h"
-#include "serde_json.h"
+#include "base/utf8.h"
+#include "json/serde.h"
+#include "tokenizer/backend.h"
 
 using nlohmann::json;
 
 namespace {
 
-std::u32string decoded(const std::string& text) {
-  fnet::python::Utf8Fault fault{};
-  return fnet::python::from_utf8(text, &fault);
-}
+std::u32string decoded(const std::string& text) { return fnet::from_utf8(text); }
 
 json answer(const fnet::Backend& backend, const json& request) {
   json made = json::array();

@@ -3,7 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 using nlohmann::json;
 

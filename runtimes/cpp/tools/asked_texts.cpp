@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/error.h"
+#include "base/files.h"
+#include "base/utf8.h"
 #include "ending.h"
-#include "error.h"
-#include "files.h"
-#include "python_str.h"
 
 namespace {
 
@@ -54,11 +54,11 @@ class Source {
 };
 
 Asked asked_from_bytes(Place place, std::string bytes) {
-  fnet::python::Utf8Fault fault{};
-  fnet::python::from_utf8(bytes, &fault);
-  if (fault.byte == bytes.npos) return {std::move(place), std::move(bytes)};
+  std::size_t fault = 0;
+  fnet::from_utf8(bytes, &fault);
+  if (fault == bytes.npos) return {std::move(place), std::move(bytes)};
   return {std::move(place), "",
-          fnet::input_error("not UTF-8 (byte " + std::to_string(fault.byte) + "); convert it first, with iconv for example")};
+          fnet::input_error("not UTF-8 (byte " + std::to_string(fault) + "); convert it first, for example with iconv")};
 }
 
 Asked whole_text(const Source& source) {

@@ -6,12 +6,12 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "error.h"
-#include "files.h"
+#include "base/error.h"
+#include "base/files.h"
 
 void fail(const fnet::Error& error) {
   const bool no_device = error.code == fnet::Code::no_device;
-  std::cerr << "error: " << error.text << (no_device ? ". --runtime onnxruntime runs model.onnx on the CPU" : "") << "\n";
+  std::cerr << "error: " << error.text << (no_device ? ". Use --runtime onnxruntime to run model.onnx on the CPU" : "") << "\n";
   std::exit(no_device || error.code == fnet::Code::session ? NO_ENGINE : BAD_INPUT);
 }
 

@@ -3,11 +3,13 @@
 
 #include <string>
 
+#include "base/facts.h"
 #include "fnet/result.hpp"
 
-constexpr int BAD_INPUT = 1, USAGE = 2, SELF_TEST_FAILED = 3, NO_ENGINE = 4;
+using fnet::BAD_INPUT, fnet::SELF_TEST_FAILED, fnet::NO_ENGINE;
+constexpr int USAGE = 2;
 
-// Says what is wrong, and ends with the code of its kind.
+// Reports an error and ends with the exit code of its kind.
 [[noreturn]] void fail(const fnet::Error& error);
 
 // Writes a line, or several, at once. Ends as SIGPIPE does when nobody reads, and with an error when it cannot be written.

@@ -1,11 +1,12 @@
-// fnet-run: answers from a bundle on the command line, with the options and the output of the Python one.
+// fnet-run: answers from a bundle on the command line.
 // Exit codes: 0 ok; 1 bad input or bundle, or a line that has no answer; 2 usage; 3 the self-test failed; 4 the engine cannot be opened
 // or run.
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 
-#include "answer_text.h"
+#include "answer_rows.h"
+#include "api/answer_json.h"
 #include "ending.h"
 #include "printer.h"
 #include "run_options.h"
@@ -15,7 +16,7 @@ namespace {
 int self_test(const fnet::Pipeline& pipeline, bool as_json) {
   const auto checks = pipeline.self_test();
   if (!checks) fail(checks.error());
-  write_line(as_json ? fnet::json_from_checks(*checks) : fnet::text_from_checks(*checks));
+  write_line(as_json ? fnet::json_from_checks(*checks) : text_from_checks(*checks));
   const bool passed = std::all_of(checks->begin(), checks->end(), [](const fnet::Check& check) { return check.passed; });
   return passed ? 0 : SELF_TEST_FAILED;
 }
@@ -25,7 +26,7 @@ int self_test(const fnet::Pipeline& pipeline, bool as_json) {
 int main(int count, char** words) {
   setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // see fnet.hpp
   std::signal(SIGPIPE, SIG_IGN);            // see write_line
-  const Options options = options_from_line({words + 1, words + count});
+  const Options options = options_from_line(count, words);
   const auto pipeline = fnet::Pipeline::open(options.bundle, options.config);
   if (!pipeline) fail(pipeline.error());
   if (options.self_test) return self_test(*pipeline, options.as_json);

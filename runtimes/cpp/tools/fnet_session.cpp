@@ -9,13 +9,14 @@
 #include <optional>
 #include <string>
 
-#include "manifest.h"
-#include "safetensors.h"
-#include "session.h"
+#include "bundle/manifest.h"
+#include "bundle/safetensors.h"
+#include "engine/session.h"
 
 namespace {
 
-constexpr int BAD_INPUT = 1, USAGE = 2, NO_ENGINE = 4;
+using fnet::BAD_INPUT, fnet::NO_ENGINE;
+constexpr int USAGE = 2;
 
 int fail(const fnet::Error& error) {
   std::cerr << "error: " << error.text << "\n";
@@ -42,7 +43,7 @@ fnet::Result<fnet::Inputs> inputs_from_file(const std::string& file) {
     if (tensor.dtype != "I64") return fnet::input_error(tensor.name + ": expected I64, found " + tensor.dtype);
     inputs[tensor.name] = fnet::array_from_tensor<int64_t>(tensor);
   }
-  if (inputs.empty()) return fnet::input_error("standard input: expected tensors, found none");
+  if (inputs.empty()) return fnet::input_error("standard input: expected tensors, found an empty file");
   return inputs;
 }
 

@@ -2,21 +2,23 @@
 
 #include <algorithm>
 #include <iostream>
+#include <iterator>
 
-#include "answer_text.h"
+#include "answer_rows.h"
+#include "api/answer_json.h"
+#include "base/error.h"
+#include "base/words.h"
 #include "ending.h"
-#include "error.h"
-#include "json_reader.h"
-#include "pipelines.h"
+#include "pipeline/tasks.h"
 
 namespace {
 
 using Found = fnet::Result<fnet::AnyAnswer>;
 
-const std::vector<std::string> TASKS_OF_ROWS{"pretraining", "masked-lm", "token-classification", "question-answering"};
+const std::string TASKS_OF_ROWS[] = {fnet::PRETRAINING, fnet::MASKED_LM, fnet::TOKEN_CLASSIFICATION, fnet::QUESTION_ANSWERING};
 
 struct IsTruncated {
-  bool operator()(const fnet::Answers&) const { return false; }  // nothing is cut of the texts of question-answering
+  bool operator()(const fnet::Answers&) const { return false; }  // question-answering cuts no text
   template <class T>
   bool operator()(const T& answer) const {
     return answer.truncated;
@@ -27,8 +29,7 @@ struct IsTruncated {
 
 Printer::Printer(const fnet::Pipeline& pipeline, const Options& options) : pipeline_(pipeline), options_(options) {
   const bool choices = pipeline.task() == fnet::MULTIPLE_CHOICE;
-  if (options.pairs.size() > 1 && !choices)
-    fail(fnet::input_error("--pair: expected once; several are choices, of multiple-choice only"));
+  if (options.pairs.size() > 1 && !choices) fail(fnet::input_error("--pair: expected once, because only multiple-choice takes several"));
   if (!options.pairs.empty() && choices) second_ = options.pairs;
   else if (!options.pairs.empty()) second_ = options.pairs[0];
 }
@@ -71,9 +72,9 @@ std::string Printer::json(const Place& place, const Found& answer) const {
 }
 
 std::string Printer::text(const Place& place, const Found& answer) const {
-  const std::string rows = answer ? fnet::text_from_answer(*answer, pipeline_.multi_label())
-                                  : "(error)\t" + fnet::escaped(place.text() + ": " + answer.error().text);
-  const bool many = std::count(TASKS_OF_ROWS.begin(), TASKS_OF_ROWS.end(), pipeline_.task()) > 0;
+  const std::string rows =
+      answer ? text_from_answer(*answer, pipeline_.multi_label()) : "(error)\t" + escaped(place.text() + ": " + answer.error().text);
+  const bool many = std::count(std::begin(TASKS_OF_ROWS), std::end(TASKS_OF_ROWS), pipeline_.task()) > 0;
   return texts_ && many ? "\n" + rows : rows;
 }
 

@@ -1,186 +1,104 @@
 #include "run_options.h"
 
-#include <algorithm>
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
 #include <iterator>
-#include <map>
+#include <limits>
 
-#include "close_matches.h"
+#include "base/files.h"
 #include "ending.h"
-#include "files.h"
-#include "python_str.h"
+#include "json/writer.h"
 
 namespace {
 
-constexpr int MAX_THREADS = 1024;
-constexpr const char* RUNTIMES[] = {"auto", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"};
-constexpr const char* HELP = R"(Usage: fnet-run [OPTIONS] BUNDLE [-]
+constexpr std::size_t HELP_COLUMN = 26;
 
-  Answer texts with BUNDLE, the folder that fnet-export wrote; - reads
-  standard input as one text.
-
-Options:
-  --text TEXT                     A text to answer; may be given several
-                                  times.
-  --file PATH                     A UTF-8 file that holds one text.
-  --pair TEXT                     The second text, context, or (several times)
-                                  the choices, for every text.
-  --lines                         Take each line of the file or of - as one
-                                  text; answer it as it comes.
-  --top-k INTEGER RANGE           Fillers or answers to return.  [default: 5;
-                                  x>=1]
-  --json                          Print one JSON value a line.
-  --self-test                     Run golden.safetensors and compare with its
-                                  float64 references.
-  --runtime [auto|onnxruntime|openvino|tensorrt|tensorrt-rtx]
-                                  auto is the bundle's own engine.  [default:
-                                  auto]
-  --threads INTEGER RANGE         Cores that ONNX Runtime or OpenVINO may use.
-                                  [default: all]  [1<=x<=1024]
-  --max-text-bytes INTEGER RANGE  Longest text that is taken, in bytes of
-                                  UTF-8.  [default: 33554432; x>=1]
-  --version                       Show the version and exit.
-  -h, --help                      Show this message and exit.)";
-
-struct Option {
-  const char* name;
-  bool takes_value, is_repeated;
-};
-constexpr Option OPTIONS[] = {{"--text", true, true}, {"--file", true, true}, {"--pair", true, true}, {"--lines", false, false},
-                              {"--top-k", true, false}, {"--json", false, false}, {"--self-test", false, false},
-                              {"--runtime", true, false}, {"--threads", true, false}, {"--max-text-bytes", true, false},
-                              {"--version", false, false}, {"--help", false, false}};
-
-[[noreturn]] void usage(const std::string& fault) {
-  std::cerr << "Usage: fnet-run [OPTIONS] BUNDLE [-]\nTry 'fnet-run --help' for help.\n\nError: " << fault << "\n";
-  std::exit(USAGE);
+// An option that may be given several times; each takes the next word, whatever that is.
+CLI::Option* repeated(CLI::App& app, const std::string& name, const std::string& kind, const std::string& help) {
+  return app.add_option(name, CLI::callback_t([](const CLI::results_t&) { return true; }), help)
+      ->type_name(kind)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
 }
 
-[[noreturn]] void misused(const std::string& option, const std::string& fault) {
-  std::cerr << "Error: Option '" << option << "' " << fault << "\n";
-  std::exit(USAGE);
+// An integer of a range.
+CLI::Validator integer(long long low, long long high = std::numeric_limits<int>::max()) {
+  const std::string range = "from " + std::to_string(low) + (high < std::numeric_limits<int>::max() ? " to " + std::to_string(high) : "");
+  const auto fault = [=](std::string& text) {
+    long long value = 0;
+    const bool fits = CLI::detail::lexical_cast(text, value) && low <= value && value <= high;
+    return fits ? std::string() : "expected an integer " + range + ", found " + fnet::quoted(text);
+  };
+  return {fault, range};
 }
 
-[[noreturn]] void invalid(const std::string& name, const std::string& fault) { usage("Invalid value for '" + name + "': " + fault + "."); }
-
-[[noreturn]] void no_such_option(const std::string& option, const std::vector<std::string>& close) {
-  std::string names;
-  for (const std::string& name : close) names += (names.empty() ? "" : ", ") + fnet::python::repr(name);
-  std::string hint;
-  if (close.size() == 1) hint = " Did you mean " + names + "?";
-  if (close.size() > 1) hint = " (Did you mean one of: " + names + "?)";
-  usage("No such option " + fnet::python::repr(option) + "." + hint);
-}
-
-// An int as Python spells one, in ASCII: white space around it, a sign, and underscores between digits.
-std::string digits_from_text(const std::string& text) {
-  constexpr const char* SPACE = " \t\n\r\f\v\x1c\x1d\x1e\x1f";
-  const std::size_t begin = text.find_first_not_of(SPACE), end = text.find_last_not_of(SPACE);
-  if (begin == text.npos) return "";
-  std::string sign, digits;
-  std::size_t i = begin;
-  if (text[i] == '-' || text[i] == '+') sign = text[i++] == '-' ? "-" : "";
-  for (bool after_digit = false; i <= end; ++i) {
-    const bool is_digit = text[i] >= '0' && text[i] <= '9';
-    if (!is_digit && !(text[i] == '_' && after_digit && i < end)) return "";
-    if (is_digit && (digits != "0")) digits += text[i];
-    else if (is_digit) digits = text[i];
-    after_digit = is_digit;
-  }
-  return digits.empty() || digits == "0" ? digits : sign + digits;
-}
-
-long long integer(const std::string& option, const std::string& value, int low, long long high, const char* range) {
-  const std::string digits = digits_from_text(value);
-  if (digits.empty()) invalid(option, fnet::python::repr(value) + " is not a valid integer range");
-  const long long number = std::strtoll(digits.c_str(), nullptr, 10);  // the nearest to a larger one
-  if (number < low || (number > high && high < INT32_MAX)) invalid(option, digits + " is not in the range " + range);
-  return std::min(number, high);
-}
-
-const Option* known_option(const std::string& name) {
-  const auto found = std::find_if(std::begin(OPTIONS), std::end(OPTIONS), [&](const Option& option) { return name == option.name; });
-  return found == std::end(OPTIONS) ? nullptr : found;
-}
-
-struct Words {
-  std::vector<std::pair<std::string, std::string>> options;  // name and value, in their order
-  std::vector<std::string> arguments;
-};
-
-// Takes an option and its value off the words.
-void take_option(const std::vector<std::string>& words, std::size_t& i, Words& taken) {
-  const std::string& word = words[i];
-  const auto equals = word.find('=');
-  const std::string name = word.substr(0, equals);
-  if (const Option* option = known_option(name)) {
-    if (!option->takes_value && equals != word.npos) misused(name, "does not take a value.");
-    if (!option->takes_value) taken.options.emplace_back(name, "");
-    else if (equals != word.npos) taken.options.emplace_back(name, word.substr(equals + 1));
-    else if (i + 1 < words.size()) taken.options.emplace_back(name, words[++i]);
-    else misused(name, "requires an argument.");
-  } else if (word.compare(0, 2, "--") == 0) {
-    std::vector<std::string> names;
-    for (const Option& known : OPTIONS) names.emplace_back(known.name);
-    no_such_option(name, close_matches(name, names));
-  } else {
-    fnet::python::Utf8Fault fault{};
-    for (const char32_t letter : fnet::python::from_utf8(word.substr(1), &fault)) {
-      if (letter != U'h') no_such_option(fnet::python::to_utf8({U'-', letter}), {});
-      taken.options.emplace_back("--help", "");
-    }
-  }
-}
-
-Words words_from_line(const std::vector<std::string>& line) {
-  Words taken;
-  bool only_arguments = false;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    if (only_arguments || line[i].size() < 2 || line[i][0] != '-') taken.arguments.push_back(line[i]);
-    else if (line[i] == "--") only_arguments = true;
-    else take_option(line, i, taken);
-  }
-  return taken;
-}
-
-void set_option(Options& options, const std::string& name, const std::string& value) {
-  if (name == "--text") options.texts.push_back(value);
-  else if (name == "--file") options.files.push_back(fnet::plain_path(value));
-  else if (name == "--pair") options.pairs.push_back(value);
-  else if (name == "--lines") options.lines = true;
-  else if (name == "--json") options.as_json = true;
-  else if (name == "--self-test") options.self_test = true;
-  else if (name == "--top-k") options.top_k = static_cast<int>(integer(name, value, 1, INT32_MAX, "x>=1"));
-  else if (name == "--threads") options.config.threads = static_cast<int>(integer(name, value, 1, MAX_THREADS, "1<=x<=1024"));
-  else if (name == "--max-text-bytes")
-    options.config.max_text_bytes = static_cast<std::size_t>(integer(name, value, 1, INT64_MAX, "x>=1"));
-  else if (std::count(std::begin(RUNTIMES), std::end(RUNTIMES), value)) options.config.runtime = value;
-  else invalid(name, fnet::python::repr(value) + " is not one of 'auto', 'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'");
+void check_use(const Options& options) {
+  const bool asks = options.standard_input || !options.texts.empty() || !options.files.empty();
+  if (!asks && !options.self_test)
+    throw CLI::RequiredError("nothing to answer: expected --text, --file, - or --self-test", CLI::ExitCodes::RequiredError);
+  if (options.self_test && (asks || !options.pairs.empty() || options.lines))
+    throw CLI::ExcludesError("--self-test", "texts, --pair or --lines");
 }
 
 }  // namespace
 
-Options options_from_line(const std::vector<std::string>& line) {
-  const Words words = words_from_line(line);
+Options options_from_line(int count, char** words) {
   Options options;
-  for (const auto& [name, value] : words.options) {
-    if (name == "--help") write_line(HELP), std::exit(0);
-    if (name == "--version") write_line("fnet-run, version " FNET_VERSION), std::exit(0);
+  fnet::Config& config = options.config;
+  std::string source;
+  CLI::App app("Answers texts with BUNDLE, the folder that fnet-export wrote. With - it reads one text from standard input.", "fnet-run");
+  app.get_formatter()->column_width(HELP_COLUMN);
+  app.set_version_flag("--version", "fnet-run " FNET_VERSION);
+  app.add_option("BUNDLE", options.bundle, "The bundle's folder")->type_name("")->required();
+  app.add_option("INPUT", source, "- reads standard input")->type_name("")->check(CLI::IsMember({"-"}));
+  const auto* texts = repeated(app, "--text", "TEXT", "A text to answer. May be given several times");
+  const auto* files = repeated(app, "--file", "PATH", "A UTF-8 file that holds one text");
+  const auto* pairs = repeated(app, "--pair", "TEXT", "The second text, the context, or one of several choices, for every text");
+  app.add_flag("--lines", options.lines, "Take each line of the file or of - as one text, and answer it as it comes");
+  app.add_option("--top-k", options.top_k, "How many fillers or answers to return")
+      ->type_name("NUMBER")
+      ->capture_default_str()
+      ->check(integer(1));
+  app.add_flag("--json", options.as_json, "Print one JSON value per line");
+  app.add_flag("--self-test", options.self_test, "Run golden.safetensors and compare the outputs with its float64 references");
+  app.add_option("--runtime", config.runtime, "Which engine to open; auto is the bundle's own")
+      ->capture_default_str()
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::RUNTIMES), std::end(fnet::RUNTIMES))));
+  app.add_option("--library", config.library, "The file of the engine's library, such as libonnxruntime.so")->type_name("FILE");
+  app.add_option("--threads", config.threads, "Cores that ONNX Runtime may use; all by default")
+      ->type_name("NUMBER")
+      ->check(integer(1, fnet::MAX_THREADS));
+  app.add_option("--device", config.device, "The number of the GPU that TensorRT uses")
+      ->type_name("NUMBER")
+      ->capture_default_str()
+      ->check(integer(0));
+  app.add_option("--contexts", config.contexts, "How many batches TensorRT runs at once")
+      ->type_name("NUMBER")
+      ->capture_default_str()
+      ->check(integer(1, fnet::MAX_CONTEXTS));
+  app.add_flag("--cuda-graph", config.cuda_graph, "Capture each batch size as a CUDA graph, and launch that from then on");
+  app.add_option("--max-text-bytes", config.max_text_bytes, "The longest text that is taken, in bytes of UTF-8")
+      ->type_name("NUMBER")
+      ->capture_default_str()
+      ->check(integer(1, std::numeric_limits<long long>::max()));
+  try {
+    app.parse(count, words);
+    options.texts = texts->results();
+    options.pairs = pairs->results();
+    for (const std::string& file : files->results()) options.files.push_back(fnet::plain_path(file));
+    options.standard_input = !source.empty();
+    check_use(options);
+  } catch (const CLI::CallForHelp&) {
+    write_line(app.help());
+    std::exit(0);
+  } catch (const CLI::CallForVersion& version) {
+    write_line(version.what());
+    std::exit(0);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "error: " << error.what() << "\nfnet-run --help lists the options.\n";
+    std::exit(USAGE);
   }
-  std::map<std::string, std::string> last;  // of an option that is given twice the last value counts, at the place of the first
-  for (const auto& [name, value] : words.options) last[name] = value;
-  for (const auto& [name, value] : words.options) set_option(options, name, known_option(name)->is_repeated ? value : last[name]);
-  if (words.arguments.empty()) usage("Missing argument 'BUNDLE'.");
-  options.bundle = words.arguments[0];
-  options.standard_input = words.arguments.size() > 1;
-  if (options.standard_input && words.arguments[1] != "-") invalid("[-]", fnet::python::repr(words.arguments[1]) + " is not '-'");
-  std::string extra;
-  for (std::size_t i = 2; i < words.arguments.size(); ++i) extra += (i > 2 ? " " : "") + words.arguments[i];
-  const std::string plural = words.arguments.size() > 3 ? "s" : "";
-  if (words.arguments.size() > 2) usage("Got unexpected extra argument" + plural + " (" + extra + ")");
-  const bool asks = options.standard_input || !options.texts.empty() || !options.files.empty();
-  if (!asks && !options.self_test) usage("nothing to do: expected --text, --file, - or --self-test");
-  if (options.self_test && (asks || !options.pairs.empty() || options.lines)) usage("--self-test runs alone");
   return options;
 }

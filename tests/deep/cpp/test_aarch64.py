@@ -3,40 +3,27 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.command.cli import main
 from fnet_runtime.tokenizer.tokenizer import TOKENIZER_JSON, TokenizerOptions
+from support.cpp_build import require_build
 from support.exports import export
 from support.golden_tokenizer import COLUMNS, GOLDEN, LINES, pipeline
 from support.paths import CPP
 
-SYSROOT, SDK = CPP / "build" / "aarch64-sysroot", CPP / "build" / "onnxruntime-aarch64"
-LIBRARY = SDK / "lib" / "libonnxruntime.so.1"
+LIBRARY = CPP / "build" / "onnxruntime-aarch64" / "lib" / "libonnxruntime.so.1"
 RULES = ("do_lower_case", "keep_accents", "remove_space")
 TEXTS = ["My [MASK] costs 10,000 euros, isn't it ``fine''? Ünïcödé 😀", "", "spam " * 40]
-
-pytestmark = pytest.mark.aarch64
 
 
 @pytest.fixture(scope="session")
 def emulated():
     """Runs a program of the build folder: its name and its words."""
-    missing = [tool for tool in ("cmake", "ninja", "aarch64-linux-gnu-g++", "qemu-aarch64") if not shutil.which(tool)]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}, which the host lacks")
-    for needed, script in ((SYSROOT / "proc" / "cpuinfo", "aarch64_sysroot.sh"), (LIBRARY, "onnxruntime_sdk.sh")):
-        if not needed.exists():
-            pytest.skip(f"needs {needed}; scripts/{script} brings it, and so does make cpp-aarch64")
-    environment = os.environ | {"ONNXRUNTIME_ROOT": str(SDK), "FNET_ONNXRUNTIME": str(LIBRARY)}
-    targets = ["--target", "fnet-run", "fnet_tokens"]
-    for command in (["cmake", "--preset", "aarch64"], ["cmake", "--build", "--preset", "aarch64", *targets]):
-        done = subprocess.run(command, cwd=CPP, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
+    require_build("aarch64")
+    environment = os.environ | {"FNET_ONNXRUNTIME": str(LIBRARY)}
     folder = CPP / "build" / "aarch64"
     emulator = re.search(r"^CMAKE_CROSSCOMPILING_EMULATOR:STRING=(.*)", (folder / "CMakeCache.txt").read_text(), re.M)[1].split(";")
 

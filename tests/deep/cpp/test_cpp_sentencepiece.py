@@ -115,18 +115,18 @@ CHARSMAP = ModelProto.FromString((GOLDEN / "bpe.model").read_bytes()).normalizer
 def test_a_damaged_model_is_refused_as_python_refuses_it(built, tmp_path, name, changes):
     path = tmp_path / "spiece.model"
     path.write_bytes(altered(name, **changes))
-    with pytest.raises(BundleError) as refused:
+    with pytest.raises(BundleError):
         Tokenizer.from_file(path, RAW)
     done = built.run(path, "sentencepiece", "0", "1", "1", program="tests/fnet_tokens", text=True)
     assert done.returncode == 1
-    assert done.stderr.split("(")[0] == str(refused.value).split("(")[0]
+    assert done.stderr.startswith(f"{path}: not a SentencePiece model (")
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "reason"),
     [
-        ("bpe", {"a": {"type": 3}}, "the piece 'a' is none of texts, and a text can be cut into it"),
-        ("bpe", {"a": {"type": 5}}, "the piece 'a' is none of texts, and a text can be cut into it"),
+        ("bpe", {"a": {"type": 3}}, 'the piece "a" is of a type that no text has, but a text can be cut into it'),
+        ("bpe", {"a": {"type": 5}}, 'the piece "a" is of a type that no text has, but a text can be cut into it'),
         ("unigram", {"a": {"piece": "[CLS]"}}, "[CLS] is already defined."),
     ],
 )

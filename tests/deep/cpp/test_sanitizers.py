@@ -33,20 +33,19 @@ PAIRS = {"pretraining": 1, "next-sentence-prediction": 1, "question-answering": 
 def asan():
     """Every report of a sanitizer ends the program with a code of its own."""
     codes = {"ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "exitcode=99:print_stacktrace=1"}
-    return built_from_preset("asan", flags=["-fsanitize=address,undefined"], **codes)
+    return built_from_preset("asan", **codes)
 
 
 @pytest.fixture(scope="module")
 def tsan():
     suppressions = CPP / "tests" / "tsan.supp"
-    return built_from_preset("tsan", flags=["-fsanitize=thread"], TSAN_OPTIONS=f"exitcode=99:suppressions={suppressions}")
+    return built_from_preset("tsan", TSAN_OPTIONS=f"exitcode=99:suppressions={suppressions}")
 
 
 @pytest.fixture(scope="module")
 def fuzzers():
-    flags = ["-fsanitize=address,undefined,fuzzer"]
     options = {"ASAN_OPTIONS": f"hard_rss_limit_mb={FUZZ_MEGABYTES}", "UBSAN_OPTIONS": "print_stacktrace=1"}
-    return built_from_preset("fuzz", compiler="clang++", flags=flags, **options)
+    return built_from_preset("fuzz", **options)
 
 
 def assert_clean(done, code=0):

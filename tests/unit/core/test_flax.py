@@ -10,7 +10,8 @@ import pytest
 import torch
 from support.paths import GOLDEN
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name
 from fnet_core.errors import CheckpointError, ConfigError, FNetError, TaskError
 from fnet_core.tasks import TASKS
 
@@ -182,11 +183,11 @@ def test_the_first_tensor_missing_left_over_or_misshapen_is_named(tmp_path):
         "tensor predictions_dense/kernel is missing": without("predictions_dense/kernel"),
         "tensor classification/output_bias is missing": without("classification/output_bias"),
         "tensor encoder/pooler/bias is missing": without("encoder/pooler/bias"),
-        f"tensor {word} is missing; its axis 0 should tell vocab_size": without(word),
+        f"tensor {word} is missing; its axis 0 should be vocab_size": without(word),
         "tensor encoder/surplus is left over: an FNet with 2 layers": with_shape("encoder/surplus", 3),
         rf"tensor {up} has shape \[20, 12\], but {told} \[12, 20\]": with_shape(up, 20, 12),
         rf"tensor {kernel} has shape \[3, 12\], but {told} \[2, 12\]": with_shape(kernel, 3, 12),
-        rf"tensor {position} has shape \[7\]; its axis 1 should tell max_position": with_shape(position, 7),
+        rf"tensor {position} has shape \[7\]; its axis 1 should be max_position": with_shape(position, 7),
         rf"tensor {position} has shape \[2, 7, 12\], but {told} \[1, 7, 12\]": with_shape(position, 2, 7, 12),
         "hidden_mapping_in/kernel has shape .8, 12.: d_emb 8 differs from d_model 12; only": with_shape(
             "encoder/embedder/hidden_mapping_in/kernel", 8, 12
@@ -205,7 +206,7 @@ def test_nan_is_refused(tmp_path):
     tree = unpacked(golden("classification"))
     tree["params"]["encoder"]["pooler"]["bias"] = np.full(12, np.nan, np.float32)
     (tmp_path / "checkpoint_1").write_bytes(pack(tree))
-    with pytest.raises(CheckpointError, match="encoder/pooler/bias holds NaN"):
+    with pytest.raises(CheckpointError, match="encoder/pooler/bias: expected finite floats"):
         model_from_checkpoint(opened(tmp_path), TASKS["sequence-classification"])
 
 
@@ -264,14 +265,14 @@ def test_arrays_that_are_none(tmp_path):
     assert "a: extension type 5; expected 1, flax's array" in error_of_leaf(msgpack.ExtType(5, b"x"))
     assert "a: type int32; expected one of float32" in error_of_leaf(np.zeros(3, np.int32))
     short = msgpack.ExtType(1, msgpack.packb(((3,), "float32", bias.tobytes()[1:])))
-    assert "a: 11 bytes; shape [3] of float32 takes another number" in error_of_leaf(short)
+    assert "a: 11 bytes; shape [3] of float32 needs another number" in error_of_leaf(short)
     assert "truncated or damaged" in error_of_leaf(msgpack.ExtType(1, msgpack.packb((3, "float32"))))
     assert "truncated or damaged" in error_of_leaf(msgpack.ExtType(1, b"\xc1"))
-    assert "a: not an array as flax writes one" in error_of_leaf(msgpack.ExtType(1, msgpack.packb(((3,), 7, bias.tobytes()))))
+    assert "a: expected an array as flax writes it" in error_of_leaf(msgpack.ExtType(1, msgpack.packb(((3,), 7, bias.tobytes()))))
     chunked = {"__msgpack_chunked_array__": True, "shape": {"0": 6}, "chunks": {"0": bias}}
     assert "encoder/a: its chunks do not make up shape [6]" in error_of_leaf(chunked)
-    assert "encoder/a: not an array in chunks as flax writes one" in error_of_leaf(chunked | {"shape": {"1": 6}})
-    assert "encoder/a: not an array in chunks as flax writes one" in error_of_leaf(chunked | {"chunks": {"0": 1}})
+    assert "encoder/a: expected an array in chunks as flax writes it" in error_of_leaf(chunked | {"shape": {"1": 6}})
+    assert "encoder/a: expected an array in chunks as flax writes it" in error_of_leaf(chunked | {"chunks": {"0": 1}})
 
 
 @pytest.mark.parametrize("name", MIXERS)
@@ -318,7 +319,7 @@ def test_where_a_folder_has_its_file_and_its_vocabulary(tmp_path):
     (tmp_path / "spiece.model").touch()
     assert opened(tmp_path).vocabulary.name == "spiece.model"
     shutil.copy(golden("pretraining"), tmp_path / "checkpoint_5")
-    with pytest.raises(CheckpointError, match="holds checkpoint_5, f_net_checkpoint; give the path of the one to read"):
+    with pytest.raises(CheckpointError, match="found checkpoint_5, f_net_checkpoint; give the path of the file"):
         opened(tmp_path)
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(CheckpointError, match="expected a folder, or a flax file; give the folder that this file is in"):
@@ -337,14 +338,14 @@ def test_several_vocabularies_and_sizes_that_are_none(tmp_path):
     shutil.copy(golden("classification"), tmp_path / "checkpoint_7")
     for name in ("a.model", "b.model"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"holds a\.model, b\.model; call the one .* spiece\.model"):
+    with pytest.raises(CheckpointError, match=r"found a\.model, b\.model; rename the model's own to spiece\.model"):
         opened(tmp_path)
     tree = unpacked(golden("classification"))["params"]
     tree["encoder"]["embedder"]["type"]["embedding"] = np.zeros((0, 12), np.float32)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "checkpoint_1").write_bytes(pack({"target": tree}))
     with pytest.raises(
-        ConfigError, match=r"checkpoint_1: type_vocab_size: expected a positive integer, found 0; its shapes say so"
+        ConfigError, match=r"checkpoint_1: type_vocab_size: expected a positive integer, found 0; the value follows from its shapes"
     ):
         opened(tmp_path / "empty")
     tree["encoder"]["embedder"]["type"]["embedding"] = np.ones((3, 12), np.float32)

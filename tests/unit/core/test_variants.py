@@ -150,7 +150,7 @@ def test_layouts_refused(arguments, message):
         *(
             (
                 values,
-                'num_attention_heads: is missing, and layers attend; add "num_attention_heads": the number .* hidden_size 768$',
+                'num_attention_heads: is missing, and some layers attend; add "num_attention_heads" with .* hidden_size 768$',
             )
             for values in (
                 {"mixing": ATTENTION},

@@ -1,4 +1,3 @@
-import struct
 from functools import cache
 
 import numpy as np
@@ -7,14 +6,11 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
-from fnet_runtime.bundle.manifest import INT8, AxisProfile
 from support.checkpoints import LENGTH, tiny_config
 
 from fnet_core.fnet import FNet
-from fnet_core.tasks import CHOICES, TASKS, task_at_positions, task_of_config
+from fnet_core.tasks import TASKS, task_at_positions, task_of_config
 from fnet_export.base.errors import GraphError
-from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
-from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
@@ -258,16 +254,3 @@ def test_nothing_is_left_behind_unused(name, target):
     assert sizes[1] < 0.55 * sizes[0]  # most of a tiny model is the table, with a scale or two for every 12 numbers
     names = [node.name for node in quantised.graph]
     assert len(set(names)) == len(names)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TASKS)
-def test_tensorrt_rtx_builds_every_head(name, tmp_path):
-    graph = int8(float_graph(name), "tensorrt-rtx")
-    write_graph(graph, tmp_path / "model.onnx")
-    profile = AxisProfile(min=1, opt=1, max=2)
-    ranges = {"batch_size": profile} | ({CHOICES: profile} if CHOICES in TASKS[name].input_axes else {})
-    engine = engine_from_graph(tmp_path / "model.onnx", library=library_for_target("tensorrt-rtx"), ranges=ranges)
-    assert struct.unpack_from("<Q", engine.data, 16) == (len(engine.data),)
-    wanted = {product.node.name for product in products(float_graph(name))}
-    assert wanted == {node for node, precision in engine.precisions.items() if precision == INT8}

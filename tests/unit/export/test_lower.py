@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from functools import cache
 
 import onnx
 import onnx_ir as ir
@@ -119,7 +120,7 @@ def test_masked_lm_at_some_positions(transform):
 
 
 def test_other_tasks_predict_no_positions():
-    with pytest.raises(TaskError, match="predict positions: expected 1 or more, of masked-lm; found 2 of question-answering"):
+    with pytest.raises(TaskError, match="predict positions: expected 1 or more, for masked-lm; found 2 for question-answering"):
         task_at_positions(TASKS["question-answering"], 2)
 
 
@@ -157,8 +158,9 @@ def mixing_products(transform, sequence_length, hidden_size):
 
 
 def test_folding_takes_an_eighth_of_the_products():
-    dft, folded = (mixing_products(name, 512, 768) for name in ("dft", "folded"))
-    assert dft == 2 * 512 * 768 * (512 + 768)
+    length, hidden = 128, 192
+    dft, folded = (mixing_products(name, length, hidden) for name in ("dft", "folded"))
+    assert dft == 2 * length * hidden * (length + hidden)
     assert folded * 7 <= dft
 
 
@@ -182,18 +184,34 @@ def test_masked_lm_computes_logits_at_positions_only(transform):
     assert every - some == (length - 3) * (hidden * hidden + hidden * VOCAB)
 
 
+@pytest.fixture(scope="module")
+def constants():
+    """The constants of a graph of some layers, none of which is unused."""
+
+    @cache
+    def of(task, transform, layers):
+        graph = optimized(TASKS[task], transform, 64, 64, layers=layers)
+        assert {t.name for t in graph.graph.initializer} <= {name for node in graph.graph.node for name in node.input}
+        return [onnx.numpy_helper.to_array(t) for t in graph.graph.initializer]
+
+    return of
+
+
 @pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
-@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_every_constant_is_one_for_all_layers(task, transform):
-    two, four = (optimized(task, transform, 64, 64, layers=n) for n in (2, 4))
-    arrays = [[onnx.numpy_helper.to_array(t) for t in graph.graph.initializer] for graph in (two, four)]
-    large = [[a for a in found if a.size > 64] for found in arrays]
-    assert len(large[1]) - len(large[0]) == 4  # the feed-forwards of two more layers, and nothing of their mixing
-    used = {name for node in four.graph.node for name in node.input}
-    assert {t.name for t in four.graph.initializer} <= used
-    values = [(a.shape, a.dtype, a.tobytes()) for a in arrays[1]]
+def test_more_layers_need_no_more_constants_of_the_transform(constants, transform):
+    two, four = ([a for a in constants("feature-extraction", transform, n) if a.size > 64] for n in (2, 4))
+    assert len(four) - len(two) == 4  # the feed-forwards of two more layers, and nothing of their mixing
+
+
+@pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
+@pytest.mark.parametrize("task", ["feature-extraction", "sequence-classification", "pretraining"])
+def test_every_constant_is_one_for_all_layers(constants, task, transform):
+    """Of heads that read every token, that read the first alone, and that share the word embeddings."""
+    arrays = constants(task, transform, 2)
+    values = [(a.shape, a.dtype, a.tobytes()) for a in arrays]
     assert len(set(values)) == len(values)
-    assert not [a for a in large[1] for b in large[1] if a is not b and a.shape == b.T.shape and (a == b.T).all()]
+    large = [a for a in arrays if a.size > 64]
+    assert not [a for a in large for b in large if a is not b and a.shape == b.T.shape and (a == b.T).all()]
 
 
 def test_a_folded_block_splits_and_reorders_nothing():

@@ -219,15 +219,6 @@ RTX = library_for_target("tensorrt-rtx")
 BATCH = AxisProfile(min=1, opt=2, max=4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", HALVES)
-@pytest.mark.parametrize("task", TASKS)
-def test_tensorrt_builds_every_head(task, precision, tmp_path):
-    write_graph(half_graph(wide_model(task), precision), tmp_path / "model.onnx")
-    ranges = {str(axis): BATCH for axis in TASKS[task].input_axes if axis != "sequence_length"}
-    assert engine_from_graph(tmp_path / "model.onnx", library=RTX, ranges=ranges).data
-
-
 @pytest.mark.parametrize("precision", HALVES)
 def test_tensorrt_builds_attention(precision, tmp_path):
     write_graph(half_graph(wide_model(attention_layers=(1,), num_attention_heads=4), precision), tmp_path / "model.onnx")

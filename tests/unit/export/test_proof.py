@@ -164,7 +164,6 @@ def test_openvino_names_a_product_by_node_module_or_output():
     assert precisions_from_openvino(of_its_own, products) == {"a/MatMul": "int8", "b/one": "int8"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_tensorrt_is_given_them_in_that_precision(graph, bounds, tmp_path, precision):
     made = (

@@ -13,6 +13,7 @@ from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 
 LENGTH = 7
+pytestmark = pytest.mark.usefixtures("traced_anew")
 
 
 def small_model(task, *, transform="dft", dtype=torch.float32, labels=3):

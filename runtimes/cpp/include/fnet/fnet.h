@@ -25,13 +25,13 @@ typedef enum fnet_code {
 
 /* How to open a bundle. All zero is the default. The strings are read during fnet_open only. */
 typedef struct fnet_config {
-  const char* runtime; /* null: the bundle's own engine where it has one, else ONNX Runtime; or its name, such as "onnxruntime" */
-  int threads;         /* cores that ONNX Runtime may use, 1 to 1024; 0 is all */
-  const char* library; /* file of the runtime's library; null: $FNET_ONNXRUNTIME, $FNET_TENSORRT or $FNET_TENSORRT_RTX, else what the
-                          loader finds by its name */
-  int device;          /* number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one */
-  int contexts;        /* TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait; 0 is 2 */
-  int cuda_graph;      /* TensorRT: not 0: capture the run of each batch size as a CUDA graph, once, and launch that from then on */
+  const char* runtime;   /* null: the bundle's own engine where it has one, else ONNX Runtime; or its name, such as "onnxruntime" */
+  int threads;           /* cores that ONNX Runtime may use, 1 to 1024; 0 is all */
+  const char* library;   /* file of the runtime's library; null: $FNET_ONNXRUNTIME, $FNET_TENSORRT or $FNET_TENSORRT_RTX, else what the
+                            loader finds by its name */
+  int device;            /* number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one */
+  int contexts;          /* TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait; 0 is 2 */
+  int cuda_graph;        /* TensorRT: not 0: capture the run of each batch size as a CUDA graph, once, and launch that from then on */
   size_t max_text_bytes; /* longest text that is taken, in bytes of UTF-8; a longer one is an input error; 0 is 33554432 */
 } fnet_config;
 
@@ -48,7 +48,7 @@ typedef struct fnet_request {
   size_t text_bytes;          /* length of the text, which may hold zeros */
   const char* const* seconds; /* zero-terminated: the second text, the context of a question, or the choices; null for none */
   size_t second_count;
-  int top_k;                  /* how many fillers or answers, from 1; 0 is 5 */
+  int top_k; /* how many fillers or answers, from 1; 0 is 5 */
 } fnet_request;
 
 /* Answers one request. On success *json is the line that `fnet-run --json` prints (docs/run.md), zero-terminated and without line

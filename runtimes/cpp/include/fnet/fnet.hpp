@@ -126,8 +126,7 @@ struct Pretraining {
 };
 
 // The answer of any task, in the order of the tasks in docs/bundle.md.
-using AnyAnswer =
-    std::variant<Embedding, Pretraining, Fillers, NextSentence, Classification, Choice, TokenLabels, Answers>;
+using AnyAnswer = std::variant<Embedding, Pretraining, Fillers, NextSentence, Classification, Choice, TokenLabels, Answers>;
 
 // One request: a text, and beside it nothing, the second text (what may follow, the context of a question) or the choices.
 struct Request {
@@ -191,7 +190,7 @@ class FNET_API Pipeline {
  private:
   struct Parts;
   explicit Pipeline(std::unique_ptr<const Parts> parts);
-  Result<std::vector<AnyAnswer>> answered(const char* wanted, std::vector<Request> requests, int top_k = 5) const;
+  Result<std::vector<AnyAnswer>> answered(const char* wanted, const std::vector<Request>& requests, int top_k = 5) const;
 
   std::unique_ptr<const Parts> parts_;
 };

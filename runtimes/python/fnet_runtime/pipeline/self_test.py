@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fnet_runtime.bundle.golden import Golden
+from fnet_runtime.pipeline.measures import largest_error, largest_magnitude, smallest_cosine
 from fnet_runtime.sessions.session import Session, run_in_batches
 
 
@@ -37,18 +38,7 @@ def _check(name: str, output: npt.NDArray[np.floating] | None, reference: npt.ND
     rows_match = output is not None and output.ndim == reference.ndim and len(output) == len(reference)
     kept = output[tuple(slice(n) for n in reference.shape)] if output is not None and rows_match else None
     if output is not None and kept is not None and kept.shape == reference.shape and np.isfinite(output).all():
-        scale = float(np.abs(reference).max())
-        wide = kept.astype(np.float64)
-        worst = float(np.abs(wide - reference).max())
+        scale, worst = largest_magnitude(reference), largest_error(kept, reference)
         error = worst / scale if scale else (math.inf if worst else 0.0)
-        cosine = smallest_cosine(wide, reference)
+        cosine = smallest_cosine(kept.astype(np.float64), reference)
     return Check(output=name, max_abs=worst, max_rel=error, cosine=cosine, limit=limit, passed=worst <= limit)
-
-
-def smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]) -> float:
-    """Return the smallest cosine of the angles between `float64[..., n]` vectors; 1 for two of nothing but zeros."""
-    norms = np.linalg.norm(got, axis=-1), np.linalg.norm(want, axis=-1)
-    both_zero = (norms[0] == 0) & (norms[1] == 0)
-    products = norms[0] * norms[1]
-    cosines = np.divide((got * want).sum(axis=-1), products, out=np.zeros_like(products), where=products != 0)
-    return float(np.where(both_zero, 1.0, cosines).min())

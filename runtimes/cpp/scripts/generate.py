@@ -1,0 +1,96 @@
+"""Writes ../src/generated/facts.inc: what the Python runtime says of tasks, limits, defaults, files and manifest keys, for C++.
+
+Usage: python runtimes/cpp/scripts/generate.py. `src/base/facts.h` has the types of the tables.
+A test fails while the file is out of date.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fnet_runtime.bundle import manifest
+from fnet_runtime.command import cli
+from fnet_runtime.pipeline import encodings, outputs, pipeline, tasks
+from fnet_runtime.sessions import runtimes
+from fnet_runtime.tokenizer import encoding, tokenizer
+
+OUTPUT = Path(__file__).parent.parent / "src" / "generated" / "facts.inc"
+OF_PYTHON_ALONE = ("openvino",)
+"""Runtimes that C++ does not have."""
+
+
+def main() -> None:
+    """Write the file."""
+    OUTPUT.write_text(facts())
+
+
+def facts() -> str:
+    """Return the whole file."""
+    m, t = manifest, tokenizer
+    integers = {
+        **{name: getattr(cli, name) for name in ("BAD_INPUT", "SELF_TEST_FAILED", "NO_ENGINE")},
+        "FORMAT_VERSION": m.FORMAT_VERSION,
+        "MAX_THREADS": runtimes.MAX_THREADS,
+        "TOKEN_TYPES": pipeline.TOKEN_TYPES,
+        "DEFAULT_TOP_K": next(p.default for p in cli.main.params if p.name == "top_k"),
+    }
+    sizes = {
+        "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,
+        "WINDOW_OVERLAP": encodings.WINDOW_OVERLAP,
+        "MAX_ANSWER_TOKENS": outputs.MAX_ANSWER_TOKENS,
+        **{name: getattr(t, name) for name in ("FIRST_CHARACTERS", "CHARACTERS_PER_TOKEN", "GROWTH", "WHOLE", "LONGER")},
+    }
+    names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BATCH", "ATTENTION_MASK", "POSITIONS")
+    texts = {
+        **{name: getattr(m, name) for name in (*names, "BF16", "INT8")},
+        **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
+        **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK")},
+        "ONNXRUNTIME": runtimes.ONNXRUNTIME,
+        **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
+    }
+    lists = {
+        "SPECIAL_TOKENS": encoding.SPECIAL_TOKENS,
+        "INPUTS": tasks.INPUTS,
+        "PRECISIONS": m.PRECISIONS,
+        "ALWAYS": m.ALWAYS,
+        "RUNTIMES": [name for name in runtimes.RUNTIME_CHOICES if name not in OF_PYTHON_ALONE],
+        **{f"{name}_KEYS": [field.name for field in dataclasses.fields(kind)] for name, kind in KINDS.items()},
+    }
+    tables = {
+        "TargetFacts TARGETS": [[target, list(libraries)] for target, libraries in m.LIBRARIES.items()],
+        "EngineFacts ENGINES": [[library, list(files)] for library, files in m.ENGINE_FILES.items()],
+        "FlavourFacts FLAVOURS": [[name, *dataclasses.astuple(flavour)] for name, flavour in t.FLAVOURS.items()],
+        "TaskFacts TASK_FACTS": [
+            [name, [list(axes) for axes in task.outputs.items()], task.labelled, task.choices] for name, task in tasks.TASKS.items()
+        ],
+    }
+    lines = ["// Written by scripts/generate.py from the Python runtime: do not edit."]
+    lines += [f"inline constexpr int {name} = {value};" for name, value in integers.items()]
+    lines += [f"inline constexpr std::size_t {name} = {value};" for name, value in sizes.items()]
+    lines += [f"inline constexpr const char* {name} = {json.dumps(value)};" for name, value in texts.items()]
+    lines += [f"inline constexpr const char* {name}[] = {_braced(values)};" for name, values in lists.items()]
+    lines += [f"inline constexpr {name}[] = {_braced(rows)};" for name, rows in tables.items()]
+    return "\n".join(lines) + "\n"
+
+
+KINDS: Mapping[str, type[Any]] = {
+    "MANIFEST": manifest.Manifest,
+    "TENSOR": manifest.TensorInfo,
+    "TOKENIZER": tokenizer.TokenizerOptions,
+    "QUANTIZATION": manifest.Quantization,
+    "SOURCE": manifest.Source,
+    "ENGINE": manifest.EngineInfo,
+    "PROFILE": manifest.AxisProfile,
+    "FILE": manifest.FileInfo,
+}
+"""The objects of manifest.json."""
+
+
+def _braced(values: Iterable[Any]) -> str:
+    return "{" + ", ".join(_braced(v) if isinstance(v, list) else json.dumps(v) for v in values) + "}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+// Facts that both runtimes share: tasks, limits, defaults, files and the keys of manifest.json. The Python runtime has them first;
+// scripts/generate.py writes them down for C++.
+#pragma once
+
+#include <cstddef>
+
+namespace fnet {
+
+// An export target and the libraries that its engine may come from; null where it has fewer.
+struct TargetFacts {
+  const char *name, *libraries[2];
+};
+
+// A library, the file that it opens, and a file that it reads next to that one, or null.
+struct EngineFacts {
+  const char *library, *files[2];
+};
+
+// What sets one kind of tokenizer apart: the file that it reads, whether it adds [CLS] and [SEP], how it truncates (see Frame).
+struct FlavourFacts {
+  const char *name, *file;
+  bool adds_special, odd_to_longer, cut_at_end;
+};
+
+// An output, and a letter for each of its axes: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any.
+struct OutputAxes {
+  const char *name, *axes;
+};
+
+// A task and its outputs; the name of an output that it lacks is null. `labelled`: the manifest names the last axis of the logits.
+// `choices`: a request is one row of choices.
+struct TaskFacts {
+  const char* name;
+  OutputAxes outputs[2];
+  bool labelled, choices;
+};
+
+#include "generated/facts.inc"
+
+inline constexpr int MAX_CONTEXTS = 64;  // of TensorRT; the Python runtime has a limit of its own
+
+}  // namespace fnet

@@ -1,0 +1,309 @@
+#include "bundle/manifest.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "base/utf8.h"
+#include "base/words.h"
+#include "json/reader.h"
+#include "json/writer.h"
+
+namespace fnet {
+namespace {
+
+// Where a value stands: the name of the file and the JSON pointer in it.
+struct Where {
+  const std::string& file;
+  std::string pointer;
+
+  Where operator/(const std::string& key) const { return {file, pointer + "/" + key}; }
+  // Throws Error. The text says what was expected, and what was found.
+  [[noreturn]] void refuse(const std::string& text) const {
+    throw bundle_error(file + ": " + (pointer.empty() ? "" : pointer + ": ") + text);
+  }
+  [[noreturn]] void wrong(const std::string& kind, const Json& value) const { refuse("expected " + kind + ", found " + shown(value)); }
+  void check(bool holds, const std::string& text) const {
+    if (!holds) refuse(text);
+  }
+};
+
+// ---- JSON values as the format's types; all throw Error, which manifest_from_json catches
+
+std::string text(const Json& value, const Where& where) {
+  if (!value.is_string()) where.wrong("a string", value);
+  return value.get<std::string>();
+}
+
+int64_t integer(const Json& value, const Where& where) {
+  if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX)) where.wrong("an integer", value);
+  return value.get<int64_t>();
+}
+
+bool boolean(const Json& value, const Where& where) {
+  if (!value.is_boolean()) where.wrong("true or false", value);
+  return value.get<bool>();
+}
+
+Axis axis(const Json& value, const Where& where) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_integer()) return integer(value, where);
+  where.wrong("an integer or a string", value);
+}
+
+template <class Read>
+auto list(const Json& value, const Where& where, Read read) {
+  std::vector<decltype(read(value, where))> items;
+  if (!value.is_array()) where.wrong("a list", value);
+  for (std::size_t i = 0; i < value.size(); ++i) items.push_back(read(value[i], where / std::to_string(i)));
+  return items;
+}
+
+template <class Read>
+auto mapping(const Json& value, const Where& where, Read read) {
+  Named<decltype(read(value, where))> items;
+  if (!value.is_object()) where.wrong("an object", value);
+  for (const auto& [key, item] : value.items()) items.emplace_back(key, read(item, where / key));
+  return items;
+}
+
+// An object of just these keys; calls `read` for the value of one.
+class Object {
+ public:
+  template <std::size_t count>
+  Object(const Json& value, const Where& where, const char* const (&keys)[count]) : value_(value), where_(where) {
+    if (!value.is_object()) where.wrong("an object", value);
+    std::set<std::string> missing(std::begin(keys), std::end(keys)), unknown;
+    for (const auto& item : value.items()) {
+      if (!missing.erase(item.key())) unknown.insert(item.key());
+    }
+    where.check(missing.empty() && unknown.empty(), "expected an object with the keys " + joined(keys) +
+                                                        (missing.empty() ? "" : "; missing " + joined(missing)) +
+                                                        (unknown.empty() ? "" : "; unknown " + joined(unknown)));
+  }
+
+  template <class Read>
+  auto get(const char* key, Read read) const {
+    return read(value_.at(key), where_ / key);
+  }
+
+  template <class Read>
+  auto get_list(const char* key, Read read) const {
+    return list(value_.at(key), where_ / key, read);
+  }
+
+  template <class Read>
+  auto get_mapping(const char* key, Read read) const {
+    return mapping(value_.at(key), where_ / key, read);
+  }
+
+  // Null, or what `read` takes if `fits`; `kind` is the name of that in errors.
+  template <class Read>
+  auto get_optional(const char* key, const char* kind, bool (Json::*fits)() const noexcept, Read read) const {
+    const Json& value = value_.at(key);
+    std::optional<decltype(read(value, where_))> found;
+    if ((value.*fits)()) found = read(value, where_ / key);
+    else if (!value.is_null()) (where_ / key).wrong(kind + std::string(" or null"), value);
+    return found;
+  }
+
+ private:
+  const Json& value_;
+  Where where_;
+};
+
+TensorInfo tensor(const Json& value, const Where& where) {
+  const Object object(value, where, TENSOR_KEYS);
+  return {object.get("name", text), object.get("dtype", text), object.get_list("axes", axis)};
+}
+
+TokenizerOptions tokenizer(const Json& value, const Where& where) {
+  const Object object(value, where, TOKENIZER_KEYS);
+  TokenizerOptions options{
+      object.get("flavour", text),
+      {object.get("do_lower_case", boolean), object.get("keep_accents", boolean), object.get("remove_space", boolean)}};
+  if (const auto fault = options.fault()) where.refuse(fault->text);
+  return options;
+}
+
+Quantization quantization(const Json& value, const Where& where) {
+  const Object object(value, where, QUANTIZATION_KEYS);
+  return {object.get("method", text), object.get("data", text), object.get("sha256", text), object.get("texts", integer),
+          object.get_list("kept", text)};
+}
+
+Source source(const Json& value, const Where& where) {
+  const Object object(value, where, SOURCE_KEYS);
+  return {object.get("id", text), object.get_optional("revision", "a string", &Json::is_string, text), object.get_mapping("sha256", text),
+          object.get("random_head", boolean)};
+}
+
+AxisProfile profile(const Json& value, const Where& where) {
+  const Object object(value, where, PROFILE_KEYS);
+  const AxisProfile found{object.get("min", integer), object.get("opt", integer), object.get("max", integer)};
+  if (!(1 <= found.min && found.min <= found.opt && found.opt <= found.max)) {
+    where.refuse("expected 1 <= min <= opt <= max, found " + std::to_string(found.min) + ", " + std::to_string(found.opt) + ", " +
+                 std::to_string(found.max));
+  }
+  return found;
+}
+
+EngineInfo engine(const Json& value, const Where& where) {
+  const Object object(value, where, ENGINE_KEYS);
+  return {object.get("file", text), object.get("library", text), object.get("version", text), object.get_list("compute_capabilities", text),
+          object.get_mapping("batch_profile", profile)};
+}
+
+FileInfo file(const Json& value, const Where& where) {
+  const Object object(value, where, FILE_KEYS);
+  return {object.get("sha256", text), object.get("size_bytes", integer)};
+}
+
+Manifest manifest(const Json& value, const Where& where) {
+  const Object object(value, where, MANIFEST_KEYS);
+  return {object.get("format_version", integer),
+          object.get("task", text),
+          object.get("target", text),
+          object.get_list("labels", text),
+          object.get_list("inputs", tensor),
+          object.get_list("outputs", tensor),
+          object.get("sequence_length", integer),
+          object.get("pad_token_id", integer),
+          object.get("tokenizer", tokenizer),
+          object.get("transform", text),
+          object.get("transform_reason", text),
+          object.get("precision", text),
+          object.get_optional("quantization", "an object", &Json::is_object, quantization),
+          object.get("source", source),
+          object.get_mapping("tools", text),
+          object.get_optional("engine", "an object", &Json::is_object, engine),
+          object.get_mapping("files", file)};
+}
+
+// ---- what holds between the values; throws Error
+
+template <class Names>
+bool has(const Names& names, const std::string& name) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+// Names of a table of facts, whose rows end with nulls.
+template <std::size_t count>
+std::vector<std::string> names_of(const char* const (&row)[count]) {
+  return {std::begin(row), std::find(std::begin(row), std::end(row), nullptr)};
+}
+
+const TargetFacts& target_of(const Manifest& m, const Where& where) {
+  std::vector<std::string> names;
+  for (const TargetFacts& target : TARGETS) {
+    if (m.target == target.name) return target;
+    names.emplace_back(target.name);
+  }
+  (where / "target").refuse("expected one of " + joined(names) + ", found " + quoted(m.target));
+}
+
+// The files that a bundle's engine has: what its library opens, then what that reads next to it.
+std::vector<std::string> engine_files(const Manifest& m, const Where& where) {
+  const auto libraries = names_of(target_of(m, where).libraries);
+  const Where engine = where / "engine";
+  engine.check(m.engine.has_value() == !libraries.empty(),
+               std::string(m.engine ? "expected null" : "expected an object") + " for the target " + m.target);
+  if (!m.engine) return {};
+  (engine / "library")
+      .check(has(libraries, m.engine->library), "expected " + joined(libraries, " or ") + ", found " + quoted(m.engine->library));
+  const auto* facts =
+      std::find_if(std::begin(ENGINES), std::end(ENGINES), [&](const EngineFacts& e) { return m.engine->library == e.library; });
+  const auto files = names_of(facts->files);
+  (engine / "file").check(m.engine->file == files[0], "expected " + files[0] + ", found " + quoted(m.engine->file));
+  return files;
+}
+
+void check_files(const Manifest& m, const Where& where, const std::vector<std::string>& of_engine) {
+  std::set<std::string> missing(std::begin(ALWAYS), std::end(ALWAYS));
+  missing.insert(m.tokenizer.file());
+  missing.insert(of_engine.begin(), of_engine.end());
+  for (const auto& [file, info] : m.files) {
+    const bool plain =
+        file.find_first_of(std::string("/\\\0", 3)) == file.npos && !file.empty() && file != "." && file != ".." && file != MANIFEST;
+    where.check(plain, "expected plain names of files inside the bundle, found " + quoted(file));
+    missing.erase(file);
+  }
+  where.check(missing.empty(), "expected the files " + joined(missing) + " as well");
+}
+
+void check_manifest(const Manifest& m, const Where& where) {
+  const auto of_engine = engine_files(m, where);
+  (where / "precision").check(has(PRECISIONS, m.precision), "expected one of " + joined(PRECISIONS) + ", found " + quoted(m.precision));
+  (where / "quantization")
+      .check(m.quantization.has_value() == (m.precision == INT8),
+             std::string(m.quantization ? "expected null" : "expected an object") + " for the precision " + m.precision);
+  (where / "sequence_length").check(m.sequence_length >= 1, "expected a length from 1, found " + std::to_string(m.sequence_length));
+  (where / "pad_token_id").check(m.pad_token_id >= 0, "expected an id from 0, found " + std::to_string(m.pad_token_id));
+  check_files(m, where / "files", of_engine);
+}
+
+}  // namespace
+
+Result<Manifest> manifest_from_json(const std::string& text, const std::string& name) {
+  auto values = json_from_text(text);
+  if (!values) return bundle_error(name + ": not JSON (" + values.error().text + ")");
+  const Where where{name, ""};
+  try {
+    if (values->is_object() && values->contains("format_version")) {
+      const Json& version = (*values)["format_version"];
+      const bool other = version.is_boolean() ? !version.get<bool>() : version.is_number_integer() && version != FORMAT_VERSION;
+      (where / "format_version")
+          .check(!other,
+                 "expected " + std::to_string(FORMAT_VERSION) + ", found " + shown(version) + "; update fnet_runtime, or export again");
+    }
+    Manifest found = manifest(*values, where);
+    check_manifest(found, where);
+    return found;
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+Result<std::vector<TensorInfo>> tensors_from_json(const std::string& text, const std::string& name) {
+  const auto values = json_from_text(text);
+  if (!values) return bundle_error(name + ": not JSON (" + values.error().text + ")");
+  try {
+    return list(*values, Where{name, ""}, tensor);
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+Result<Manifest> manifest_from_folder(const std::string& folder) {
+  const std::string path = plain_path(folder + "/" + MANIFEST);
+  const auto unreadable = [&](const std::string& why) {
+    return bundle_error(path + ": cannot be read (" + why + "); expected the folder that fnet-export wrote");
+  };
+  const auto read = bytes_from_file(path);
+  if (const auto* fault = std::get_if<SystemFault>(&read)) return unreadable(fault->text());
+  const auto& text = std::get<std::string>(read);
+  std::size_t fault = 0;
+  from_utf8(text, &fault);
+  if (fault != text.npos) return unreadable("not UTF-8 at byte " + std::to_string(fault));
+  auto found = manifest_from_json(text, path);
+  if (!found) return found;
+  const auto inside = [&](const std::string& name) { return plain_path(folder + "/" + name); };
+  const bool listed = std::any_of(found->files.begin(), found->files.end(), [](const auto& f) { return f.first == MODEL_DATA; });
+  if (!listed && exists(inside(MODEL_DATA)))
+    return bundle_error(inside(MODEL_DATA) + ": is not in the manifest, but " + MODEL + " might read it; remove the file");
+  for (const auto& [name, info] : found->files) {
+    const auto measured = info_from_file(inside(name));
+    if (const auto* failed = std::get_if<SystemFault>(&measured))
+      return bundle_error(inside(name) + ": cannot be read (" + failed->text() + "); copy the whole bundle again");
+    const auto& [sha256, size] = std::get<FileInfo>(measured);
+    if (size != info.size_bytes || sha256 != info.sha256) {
+      const bool resized = size != info.size_bytes;
+      return bundle_error(inside(name) + ": altered: expected " +
+                          (resized ? std::to_string(info.size_bytes) + " bytes" : "sha256 " + info.sha256) + ", found " +
+                          (resized ? std::to_string(size) : sha256) + "; copy the whole bundle again");
+    }
+  }
+  return found;
+}
+
+}  // namespace fnet

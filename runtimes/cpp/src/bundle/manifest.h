@@ -1,0 +1,74 @@
+// manifest.json: the index of a bundle. The structs are the format (docs/bundle.md); the reader takes nothing else.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/facts.h"
+#include "base/files.h"
+#include "tokenizer/tokenizer.h"
+
+namespace fnet {
+
+template <class T>
+using Named = std::vector<std::pair<std::string, T>>;  // a JSON object, in the file's order
+using Axis = std::variant<int64_t, std::string>;       // a length, or the name of an open one
+
+struct TensorInfo {
+  std::string name, dtype;
+  std::vector<Axis> axes;
+};
+
+struct Source {
+  std::string id;
+  std::optional<std::string> revision;
+  Named<std::string> sha256;
+  bool random_head;
+};
+
+struct AxisProfile {
+  int64_t min, opt, max;
+};
+
+struct EngineInfo {
+  std::string file, library, version;
+  std::vector<std::string> compute_capabilities;
+  Named<AxisProfile> batch_profile;
+};
+
+struct Quantization {
+  std::string method, data, sha256;
+  int64_t texts;
+  std::vector<std::string> kept;
+};
+
+struct Manifest {
+  int64_t format_version;
+  std::string task, target;
+  std::vector<std::string> labels;
+  std::vector<TensorInfo> inputs, outputs;
+  int64_t sequence_length, pad_token_id;
+  TokenizerOptions tokenizer;
+  std::string transform, transform_reason, precision;
+  std::optional<Quantization> quantization;
+  Source source;
+  Named<std::string> tools;
+  std::optional<EngineInfo> engine;
+  Named<FileInfo> files;
+};
+
+// Reads manifest.json's text; `name` is what errors call it. A bundle error for anything that the format does not have.
+Result<Manifest> manifest_from_json(const std::string& text, const std::string& name = MANIFEST);
+
+// Reads the manifest's list of a graph's inputs or outputs alone.
+Result<std::vector<TensorInfo>> tensors_from_json(const std::string& text, const std::string& name);
+
+// Reads a bundle's manifest and checks every file that it lists. A bundle error names the file that is missing or altered.
+Result<Manifest> manifest_from_folder(const std::string& folder);
+
+}  // namespace fnet

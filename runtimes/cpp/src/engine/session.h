@@ -1,0 +1,42 @@
+// What an opened engine is to the rest: arrays in, arrays out; and how a batch of any size meets the sizes that it takes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/array.h"
+#include "base/error.h"
+#include "bundle/manifest.h"
+
+namespace fnet {
+
+// The batch of a session that takes any; bounds the memory of long lists.
+inline constexpr AxisProfile ANY_BATCH{1, 8, 8};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  // How many rows it takes at once.
+  virtual AxisProfile batch() const { return ANY_BATCH; }
+  // Runs inputs of the manifest's axes. Thread-safe.
+  virtual Result<Outputs> run(const Inputs& inputs) const = 0;
+};
+
+// What is wrong with inputs: a missing or unknown name, another rank, a fixed axis of another length, or an open one that is empty
+// or differs between inputs.
+std::optional<Error> inputs_fault(const Inputs& inputs, const std::vector<TensorInfo>& expected);
+// Tensors in an error, such as input_ids int64["batch_size", 512].
+std::string shown(const std::vector<TensorInfo>& tensors);
+// A session error unless an opened graph has just the inputs that the manifest says, in any order.
+std::optional<Error> graph_fault(const std::string& model, std::vector<TensorInfo> found, std::vector<TensorInfo> expected);
+
+// Runs any number of rows: at once up to batch.max, else by batch.opt; a batch below batch.min is filled with copies.
+Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs);
+
+// Opens a model.onnx with ONNX Runtime on the CPU. `threads`: cores it may use, 0 for all; `library`: its file, empty to search.
+Result<std::unique_ptr<Session>> ort_session(const std::string& model, const std::vector<TensorInfo>& inputs, int threads,
+                                             const std::string& library);
+
+}  // namespace fnet

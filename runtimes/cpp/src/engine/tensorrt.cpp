@@ -1,0 +1,311 @@
+#include "engine/tensorrt.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+
+#include "base/facts.h"
+#include "base/files.h"
+
+#include "base/words.h"
+
+namespace fnet {
+namespace {
+
+using Shapes = std::map<std::string, std::vector<std::size_t>>;
+
+const AxisProfile* profile_of(const EngineInfo& info, const std::string& axis) {
+  for (const auto& [name, profile] : info.batch_profile) {
+    if (name == axis) return &profile;
+  }
+  return nullptr;
+}
+
+// One execution context, and the stream and device buffers that it works with. For one caller at a time, on the session's GPU.
+class Lane {
+ public:
+  Lane(const Cuda& cuda, const TrtEngine& engine, const std::vector<std::string>& outputs, bool cuda_graph)
+      : cuda_(cuda), engine_(engine), output_names_(outputs), cuda_graph_(cuda_graph) {}
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ~Lane() {
+    context_.reset();
+    forget_graphs();
+    for (const auto& [name, buffer] : buffers_) cuda_.free(buffer.address);
+    if (stream_) cuda_.destroy_stream(stream_);
+  }
+
+  std::optional<Error> open() {
+    context_ = engine_.context();
+    if (!context_) return session_error("could not create an execution context; usually the GPU is out of memory: " + engine_.said());
+    auto made = cuda_.stream();
+    if (!made) return made.error();
+    stream_ = *made;
+    return std::nullopt;
+  }
+
+  Result<Outputs> run(const Inputs& inputs) {
+    Outputs outputs;
+    std::optional<Error> failed;
+    try {
+      failed = enqueue(inputs, outputs);
+    } catch (const std::bad_alloc&) {
+      failed = session_error("out of memory");
+    }
+    const auto unfinished = cuda_.wait(stream_);  // even then: the copies that were enqueued read and write host memory
+    if (failed) return *failed;
+    if (unfinished) return *unfinished;
+    return outputs;
+  }
+
+ private:
+  struct Buffer {
+    void* address;
+    std::size_t size_bytes;
+  };
+
+  std::optional<Error> enqueue(const Inputs& inputs, Outputs& outputs) {
+    Shapes shapes;
+    for (const auto& [name, array] : inputs) {
+      if (!context_->set_shape(name, array.shape))
+        return session_error(name + ": the engine refuses the shape " + shown(array.shape) + ": " + engine_.said());
+      shapes[name] = array.shape;
+      const std::size_t size_bytes = array.values.size() * sizeof(int64_t);
+      auto address = bound(name, size_bytes);
+      if (!address) return address.error();
+      if (auto failed = cuda_.copy_to_device(*address, array.values.data(), size_bytes, stream_)) return failed;
+    }
+    for (const std::string& name : output_names_) {
+      Floats& array = outputs[name];
+      std::size_t count = 1;
+      for (const int64_t length : context_->shape(name)) {
+        if (length < 0) return session_error(name + ": the engine cannot tell the output's shape; export again");
+        array.shape.push_back(static_cast<std::size_t>(length));
+        count *= array.shape.back();
+      }
+      array.values.resize(count);
+      if (auto address = bound(name, count * sizeof(float)); !address) return address.error();
+    }
+    if (auto failed = cuda_graph_ ? execute_graph(shapes) : execute()) return failed;
+    for (auto& [name, array] : outputs) {
+      const auto failed = cuda_.copy_to_host(array.values.data(), buffers_.at(name).address, array.values.size() * sizeof(float), stream_);
+      if (failed) return failed;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Error> execute() {
+    return context_->enqueue(stream_) ? std::nullopt : std::optional(session_error("the engine failed: " + engine_.said()));
+  }
+
+  // The first run of a shape is an ordinary one, in which TensorRT does what a graph must not hold; the next is captured after it.
+  std::optional<Error> execute_graph(const Shapes& shapes) {
+    const auto known = graphs_.find(shapes);
+    if (known != graphs_.end()) return cuda_.launch(known->second, stream_);
+    if (auto failed = execute()) return failed;
+    if (auto failed = cuda_.begin_capture(stream_)) return failed;
+    const auto failed = execute();
+    auto graph = cuda_.end_capture(stream_);
+    if (failed) {
+      if (graph) cuda_.destroy_graph(*graph);
+      return failed;
+    }
+    if (!graph) return graph.error();
+    graphs_[shapes] = *graph;
+    return std::nullopt;
+  }
+
+  // Address of a tensor's device buffer, grown where needed.
+  Result<void*> bound(const std::string& name, std::size_t size_bytes) {
+    const auto found = buffers_.find(name);
+    if (found == buffers_.end() || found->second.size_bytes < size_bytes) {
+      if (found != buffers_.end()) {
+        forget_graphs();  // they have the old address
+        cuda_.free(found->second.address);
+        buffers_.erase(found);
+      }
+      auto address = cuda_.allocate(size_bytes);
+      if (!address) return address;
+      buffers_[name] = {*address, size_bytes};
+    }
+    void* const address = buffers_.at(name).address;
+    if (!context_->set_address(name, address)) return session_error(name + ": the engine refuses its buffer: " + engine_.said());
+    return address;
+  }
+
+  void forget_graphs() {
+    for (const auto& [shapes, graph] : graphs_) cuda_.destroy_graph(graph);
+    graphs_.clear();
+  }
+
+  const Cuda& cuda_;
+  const TrtEngine& engine_;
+  const std::vector<std::string>& output_names_;
+  const bool cuda_graph_;
+  std::unique_ptr<TrtContext> context_;
+  void* stream_ = nullptr;
+  std::map<std::string, Buffer> buffers_;
+  std::map<Shapes, void*> graphs_;
+};
+
+class TrtSession : public Session {
+ public:
+  TrtSession(std::shared_ptr<const Cuda> cuda, std::unique_ptr<TrtEngine> engine, const EngineInfo& info, std::vector<TensorInfo> inputs,
+             std::vector<std::string> outputs, const TrtOptions& options)
+      : cuda_(std::move(cuda)),
+        engine_(std::move(engine)),
+        info_(info),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)),
+        options_(options),
+        most_(options.contexts) {}
+  ~TrtSession() override { cuda_->use(options_.device); }  // for what the lanes free
+
+  AxisProfile batch() const override {
+    const AxisProfile* profile = profile_of(info_, BATCH);
+    return profile ? *profile : ANY_BATCH;
+  }
+
+  std::optional<Error> open() {
+    auto lane = opened_lane();
+    if (!lane) return lane.error();
+    idle_.reserve(static_cast<std::size_t>(most_));
+    idle_.push_back(*std::move(lane)), made_ = 1;
+    return std::nullopt;
+  }
+
+  Result<Outputs> run(const Inputs& inputs) const override {
+    if (auto fault = inputs_fault(inputs, inputs_)) return *fault;
+    if (auto fault = profile_fault(inputs)) return *fault;
+    if (auto fault = cuda_->use(options_.device)) return *fault;
+    const Lease lease(*this);
+    return lease.lane->run(inputs);
+  }
+
+ private:
+  struct Lease {
+    explicit Lease(const TrtSession& from) : session(from), lane(from.taken()) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() { session.give_back(std::move(lane)); }
+    const TrtSession& session;
+    mutable std::unique_ptr<Lane> lane;
+  };
+
+  std::optional<Error> profile_fault(const Inputs& inputs) const {
+    for (const TensorInfo& tensor : inputs_) {
+      for (std::size_t i = 0; i < tensor.axes.size(); ++i) {
+        const auto* axis = std::get_if<std::string>(&tensor.axes[i]);
+        const AxisProfile* profile = axis ? profile_of(info_, *axis) : nullptr;
+        const auto length = static_cast<int64_t>(inputs.at(tensor.name).shape[i]);
+        if (profile && (length < profile->min || length > profile->max)) {
+          return input_error(tensor.name + ": " + *axis + " is " + std::to_string(length) + "; the engine takes " +
+                             std::to_string(profile->min) + " to " + std::to_string(profile->max));
+        }
+      }
+    }
+    return std::nullopt;
+  }
+
+  Result<std::unique_ptr<Lane>> opened_lane() const {
+    try {
+      auto lane = std::make_unique<Lane>(*cuda_, *engine_, outputs_, options_.cuda_graph);
+      if (auto fault = lane->open()) return *fault;
+      return lane;
+    } catch (const std::bad_alloc&) {
+      return session_error("out of memory");
+    }
+  }
+
+  // An idle lane, or a new one, or, where there may be no more of them, the next that is given back.
+  std::unique_ptr<Lane> taken() const {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (idle_.empty() && made_ < most_) {
+      ++made_;
+      lock.unlock();  // it can take seconds
+      if (auto lane = opened_lane()) return *std::move(lane);
+      lock.lock();
+      most_ = --made_;  // a GPU without room for one more makes do with these
+    }
+    given_back_.wait(lock, [this] { return !idle_.empty(); });
+    auto lane = std::move(idle_.back());
+    idle_.pop_back();
+    return lane;
+  }
+
+  void give_back(std::unique_ptr<Lane> lane) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(std::move(lane));
+    given_back_.notify_one();
+  }
+
+  const std::shared_ptr<const Cuda> cuda_;
+  const std::unique_ptr<TrtEngine> engine_;
+  const EngineInfo info_;
+  const std::vector<TensorInfo> inputs_;
+  const std::vector<std::string> outputs_;
+  const TrtOptions options_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable given_back_;
+  mutable std::vector<std::unique_ptr<Lane>> idle_;
+  mutable int made_ = 0, most_;
+};
+
+// The engine's inputs as a manifest has them: an open axis has the name that the manifest gives it.
+std::vector<TensorInfo> inputs_from_engine(const std::vector<EngineTensor>& tensors, const std::vector<TensorInfo>& expected) {
+  std::vector<TensorInfo> found;
+  for (const EngineTensor& tensor : tensors) {
+    if (tensor.output) continue;
+    const auto same = std::find_if(expected.begin(), expected.end(), [&](const TensorInfo& e) { return e.name == tensor.name; });
+    TensorInfo& input = found.emplace_back(TensorInfo{tensor.name, tensor.dtype, {}});
+    for (std::size_t i = 0; i < tensor.axes.size(); ++i) {
+      const bool named = tensor.axes[i] < 0 && same != expected.end() && i < same->axes.size() && same->axes[i].index() == 1;
+      input.axes.push_back(named ? same->axes[i] : Axis(tensor.axes[i]));
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> trt_session(const std::string& engine, const EngineInfo& info, const std::vector<TensorInfo>& inputs,
+                                             const TrtOptions& options, const std::function<Result<std::shared_ptr<const Cuda>>()>& cuda,
+                                             const std::function<Result<TrtLibrary>()>& library) {
+  const auto gpu = cuda();
+  if (!gpu) return gpu.error();
+  const auto devices = (*gpu)->device_count();
+  if (!devices) return devices.error();
+  if (options.device >= *devices)
+    return input_error("device: expected 0 to " + std::to_string(*devices - 1) + ", found " + std::to_string(options.device));
+  const auto product = library();
+  if (!product) return product.error();
+  const auto capability = (*gpu)->compute_capability(options.device);
+  if (!capability) return capability.error();
+  const auto& built_for = info.compute_capabilities;
+  if (!built_for.empty() && std::find(built_for.begin(), built_for.end(), *capability) == built_for.end()) {
+    return Error{Code::no_device, engine + ": built for compute capabilities " + joined(built_for) + "; this GPU has " + *capability +
+                                      ". Export again for this GPU, or open model.onnx with the runtime onnxruntime"};
+  }
+  if (const auto fault = (*gpu)->use(options.device)) return *fault;
+  const auto bytes = bytes_from_file(engine);
+  if (const auto* fault = std::get_if<SystemFault>(&bytes)) return session_error(engine + ": cannot be read (" + fault->text() + ")");
+  auto opened = product->engine_from_bytes(std::get<std::string>(bytes));
+  if (!opened) {
+    return session_error(engine + ": " + info.library + " " + product->version + " cannot open it (built with " + info.version +
+                         "): " + opened.error().text);
+  }
+  const auto tensors = (*opened)->tensors();
+  if (const auto fault = graph_fault(engine, inputs_from_engine(tensors, inputs), inputs)) return *fault;
+  std::vector<std::string> outputs;
+  for (const EngineTensor& tensor : tensors) {
+    if (tensor.output && tensor.dtype != "float32")
+      return session_error(engine + ": the output " + tensor.name + " is " + tensor.dtype + ", expected float32");
+    if (tensor.output) outputs.push_back(tensor.name);
+  }
+  auto session = std::make_unique<TrtSession>(*gpu, *std::move(opened), info, inputs, std::move(outputs), options);
+  if (const auto fault = session->open()) return Error{fault->code, engine + ": " + fault->text};
+  return std::unique_ptr<Session>(std::move(session));
+}
+
+}  // namespace fnet

@@ -1,0 +1,27 @@
+// A TensorRT engine on an NVIDIA GPU: a pool of execution contexts, each with a stream and device buffers of its own.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/gpu.h"
+#include "engine/session.h"
+#include "engine/tensorrt_library.h"
+
+namespace fnet {
+
+struct TrtOptions {
+  int device = 0;           // number of the GPU
+  int contexts = 1;         // the most that are made; a caller that finds all of them busy waits
+  bool cuda_graph = false;  // capture each shape's run as a CUDA graph, and launch that from then on
+};
+
+// Opens an engine file with a product's library. Session errors: a library, a GPU or memory is missing, or the file is refused, or it is
+// another graph than the manifest says; no-device errors: no GPU, or none that the engine was built for.
+Result<std::unique_ptr<Session>> trt_session(const std::string& engine, const EngineInfo& info, const std::vector<TensorInfo>& inputs,
+                                             const TrtOptions& options, const std::function<Result<std::shared_ptr<const Cuda>>()>& cuda,
+                                             const std::function<Result<TrtLibrary>()>& library);
+
+}  // namespace fnet

@@ -1,0 +1,146 @@
+// TensorRT, or TensorRT-RTX: which one the headers say. Compiled once for each, as neither's C++ classes are the other's; the build
+// names their namespace apart (nvinfer1=...), so that the linker does not merge their inline functions.
+#include <NvInferRuntime.h>
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+
+#include "base/library.h"
+#include "base/words.h"
+#include "engine/tensorrt_library.h"
+
+namespace fnet {
+namespace {
+
+#ifdef TRT_MAJOR_RTX
+constexpr bool RTX = true;
+constexpr const char *PRODUCT = "TensorRT-RTX", *LIBRARY_VARIABLE = "FNET_TENSORRT_RTX", *LIBRARY = "libtensorrt_rtx.so";
+#else
+constexpr bool RTX = false;
+constexpr const char *PRODUCT = "TensorRT", *LIBRARY_VARIABLE = "FNET_TENSORRT", *LIBRARY = "libnvinfer.so";
+#endif
+// On a host without a driver, TensorRT-RTX logs this line after every other error.
+constexpr const char* DRIVER_NOISE = "cudaError 35";
+constexpr std::size_t KEPT_ERRORS = 3;
+
+// Keeps the last errors: failures have no other text.
+class Log : public nvinfer1::ILogger {
+ public:
+  void log(Severity severity, const char* message) noexcept override {
+    if (severity > Severity::kERROR || std::string(message).find(DRIVER_NOISE) != std::string::npos) return;
+    std::string text = message;
+    text.erase(text.find_last_not_of(" \n") + 1);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    errors_.push_back(std::move(text));
+    if (errors_.size() > KEPT_ERRORS) errors_.pop_front();
+  }
+  std::string said() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return errors_.empty() ? "it gave no reason" : joined(errors_, "; ");
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<std::string> errors_;
+};
+
+// The name that the manifest gives an element type.
+std::string dtype_name(nvinfer1::DataType type) {
+  switch (type) {
+    case nvinfer1::DataType::kINT64: return "int64";
+    case nvinfer1::DataType::kINT32: return "int32";
+    case nvinfer1::DataType::kFLOAT: return "float32";
+    case nvinfer1::DataType::kHALF: return "float16";
+    case nvinfer1::DataType::kBF16: return "bfloat16";
+    default: return "type " + std::to_string(static_cast<int32_t>(type));
+  }
+}
+
+std::vector<int64_t> axes_from_dims(const nvinfer1::Dims& dims) { return {dims.d, dims.d + std::max(dims.nbDims, 0)}; }
+
+class Context : public TrtContext {
+ public:
+  explicit Context(nvinfer1::IExecutionContext* context) : context_(context) {}
+  bool set_shape(const std::string& input, const std::vector<std::size_t>& shape) override {
+    nvinfer1::Dims dims{};
+    if (shape.size() > nvinfer1::Dims::MAX_DIMS) return false;
+    dims.nbDims = static_cast<int32_t>(shape.size());
+    std::copy(shape.begin(), shape.end(), dims.d);
+    return context_->setInputShape(input.c_str(), dims);
+  }
+  std::vector<int64_t> shape(const std::string& output) const override { return axes_from_dims(context_->getTensorShape(output.c_str())); }
+  bool set_address(const std::string& tensor, void* address) override { return context_->setTensorAddress(tensor.c_str(), address); }
+  bool enqueue(void* stream) override { return context_->enqueueV3(static_cast<cudaStream_t>(stream)); }
+
+ private:
+  std::unique_ptr<nvinfer1::IExecutionContext> context_;
+};
+
+class Engine : public TrtEngine {
+ public:
+  bool open(nvinfer1::IRuntime* runtime, const std::string& bytes) {
+    runtime_.reset(runtime);
+    if (runtime_) engine_.reset(runtime_->deserializeCudaEngine(bytes.data(), bytes.size()));
+    return engine_ != nullptr;
+  }
+  nvinfer1::ILogger& log() { return log_; }
+
+  std::vector<EngineTensor> tensors() const override {
+    std::vector<EngineTensor> found;
+    for (int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
+      const char* name = engine_->getIOTensorName(i);
+      found.push_back({name, dtype_name(engine_->getTensorDataType(name)), axes_from_dims(engine_->getTensorShape(name)),
+                       engine_->getTensorIOMode(name) == nvinfer1::TensorIOMode::kOUTPUT});
+    }
+    return found;
+  }
+  std::unique_ptr<TrtContext> context() const override {
+    nvinfer1::IExecutionContext* made = engine_->createExecutionContext();
+    return made ? std::make_unique<Context>(made) : nullptr;
+  }
+  std::string said() const override { return log_.said(); }
+
+ private:
+  Log log_;  // outlives both
+  std::unique_ptr<nvinfer1::IRuntime> runtime_;
+  std::unique_ptr<nvinfer1::ICudaEngine> engine_;
+};
+
+Result<TrtLibrary> opened(const std::string& file) {
+  const std::string name = LIBRARY;
+  const auto library = library_from_names(PRODUCT, file, LIBRARY_VARIABLE, {name + "." + std::to_string(NV_TENSORRT_MAJOR), name});
+  if (!library) return library.error();
+  const auto create = reinterpret_cast<decltype(&::createInferRuntime_INTERNAL)>(function_of(*library, "createInferRuntime_INTERNAL"));
+  using Number = decltype(&::getInferLibMajorVersion);
+  std::vector<int32_t> version;
+  for (const char* part : {"getInferLibMajorVersion", "getInferLibMinorVersion", "getInferLibPatchVersion", "getInferLibBuildVersion"}) {
+    if (const auto number = reinterpret_cast<Number>(function_of(*library, part))) version.push_back(number());
+  }
+  if (!create || version.size() != 4)
+    return session_error(std::string("the library that was opened as ") + PRODUCT + " lacks its functions; expected " + LIBRARY);
+  std::vector<std::string> words;
+  for (const int32_t number : version) words.push_back(std::to_string(number));
+  // TensorRT only adds to its classes within a major version; TensorRT-RTX 1.5 took functions out of the middle of 1.4's
+  if (version[0] != NV_TENSORRT_MAJOR || (RTX && version[1] != NV_TENSORRT_MINOR)) {
+    const std::string wanted = std::to_string(NV_TENSORRT_MAJOR) + (RTX ? "." + std::to_string(NV_TENSORRT_MINOR) : "");
+    return session_error(std::string(PRODUCT) + " " + joined(words, ".") + ": this build of fnet_runtime was compiled for " + wanted +
+                         "; name the file of such a library in " + LIBRARY_VARIABLE + ", or build with the headers of this one");
+  }
+  return TrtLibrary{joined(words, "."), [create](const std::string& bytes) -> Result<std::unique_ptr<TrtEngine>> {
+                      auto engine = std::make_unique<Engine>();
+                      auto* runtime = static_cast<nvinfer1::IRuntime*>(create(&engine->log(), NV_TENSORRT_VERSION));
+                      if (!engine->open(runtime, bytes)) return session_error(engine->said());
+                      return std::unique_ptr<TrtEngine>(std::move(engine));
+                    }};
+}
+
+}  // namespace
+
+#ifdef TRT_MAJOR_RTX
+Result<TrtLibrary> tensorrt_rtx_library(const std::string& file) { return opened(file); }
+#else
+Result<TrtLibrary> tensorrt_library(const std::string& file) { return opened(file); }
+#endif
+
+}  // namespace fnet

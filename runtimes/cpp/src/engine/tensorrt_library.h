@@ -1,0 +1,55 @@
+// What a session needs of TensorRT or TensorRT-RTX. Each product's headers are read in a translation unit of its own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bundle/manifest.h"
+
+namespace fnet {
+
+// A tensor that goes in or out; an open axis is -1.
+struct EngineTensor {
+  std::string name, dtype;
+  std::vector<int64_t> axes;
+  bool output;
+};
+
+// What one run at a time needs. A call that returns false has told the engine's log why.
+class TrtContext {
+ public:
+  virtual ~TrtContext() = default;
+  virtual bool set_shape(const std::string& input, const std::vector<std::size_t>& shape) = 0;
+  // The shape of an output for the inputs' shapes; a negative length is one that the engine cannot tell.
+  virtual std::vector<int64_t> shape(const std::string& output) const = 0;
+  virtual bool set_address(const std::string& tensor, void* address) = 0;
+  virtual bool enqueue(void* stream) = 0;
+};
+
+// An opened engine; outlives its contexts. Thread-safe.
+class TrtEngine {
+ public:
+  virtual ~TrtEngine() = default;
+  virtual std::vector<EngineTensor> tensors() const = 0;
+  // Null when there is none to be had.
+  virtual std::unique_ptr<TrtContext> context() const = 0;
+  // The last errors that the library logged.
+  virtual std::string said() const = 0;
+};
+
+// A product's library, opened at run time.
+struct TrtLibrary {
+  std::string version;
+  // The error's text is what the library says against the bytes, alone.
+  std::function<Result<std::unique_ptr<TrtEngine>>(const std::string& bytes)> engine_from_bytes;
+};
+
+// Opens a product's library: `file`, else the file that FNET_TENSORRT or FNET_TENSORRT_RTX names, else what the loader finds. A session
+// error for one that is missing, or whose C++ classes are not those that this was compiled against.
+Result<TrtLibrary> tensorrt_library(const std::string& file);
+Result<TrtLibrary> tensorrt_rtx_library(const std::string& file);
+
+}  // namespace fnet

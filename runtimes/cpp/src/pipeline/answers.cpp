@@ -1,0 +1,192 @@
+// How outputs become answers.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+
+#include "base/utf8.h"
+#include "pipeline/scores.h"
+#include "pipeline/tasks.h"
+#include "tokenizer/python_characters.h"
+
+namespace fnet {
+namespace {
+
+// Values of one index of the first axis.
+const float* row(const Floats& array, std::size_t index) { return array.values.data() + index * array.row_size(); }
+
+// Indices of scores, best first, the first of equals first, NaN last; no more than `count`.
+std::vector<std::size_t> ranked(const std::vector<double>& scores, std::size_t count) {
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  count = std::min(count, order.size());
+  const auto before = [&](std::size_t a, std::size_t b) {
+    const bool nan_a = std::isnan(scores[a]), nan_b = std::isnan(scores[b]);
+    if (nan_a != nan_b) return nan_b;
+    return scores[a] > scores[b] || (!(scores[b] > scores[a]) && a < b);
+  };
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), before);
+  order.resize(count);
+  return order;
+}
+
+// The index of the greatest, the first of equals; of NaN the first.
+std::size_t greatest(const std::vector<double>& scores) {
+  std::size_t best = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (std::isnan(scores[i])) return i;
+    if (scores[i] > scores[best]) best = i;
+  }
+  return best;
+}
+
+std::string part_of(const std::u32string& text, Span span) { return to_utf8(text.substr(span.begin, span.end - span.begin)); }
+
+// A span without the white space at its ends: a word's piece covers the space before it.
+Span trimmed(const std::u32string& text, Span span) {
+  while (span.begin < span.end && python::is_space(text[span.begin])) ++span.begin;
+  while (span.begin < span.end && python::is_space(text[span.end - 1])) --span.end;
+  return span;
+}
+
+// The text with a piece in place of a span.
+std::string filled(const std::u32string& text, Span span, const std::string& piece) {
+  std::u32string word = from_utf8(piece);
+  const bool spaced = !word.empty() && word[0] == U'▁' && span.begin > 0 && !python::is_space(text[span.begin - 1]);
+  std::replace(word.begin(), word.end(), U'▁', U' ');
+  const Span kept = trimmed(word, {0, word.size()});
+  return to_utf8(text.substr(0, span.begin)) + (spaced ? " " : "") + part_of(word, kept) + to_utf8(text.substr(span.end));
+}
+
+// Fillers of every mask; `logits`, float[row, token, vocab], has a row of every token or rows of the masks in order.
+std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked, const Floats& logits) {
+  const Encoding& encoding = asked.encodings[0];
+  const std::size_t width = logits.shape.back(), vocabulary = static_cast<std::size_t>(model.tokenizer.vocab_size());
+  std::vector<std::vector<Filler>> found;
+  const auto masks = masks_from_encoding(model, encoding);
+  for (std::size_t i = 0; i < masks.size(); ++i) {
+    const std::size_t place = encoding.masked_lm_positions.empty() ? masks[i] : i;
+    const auto scores = softmax(logits.values.data() + place * width, std::min(width, vocabulary));
+    const Span span = trimmed(asked.text, encoding.spans[masks[i]]);  // a [MASK] may cover the space before it
+    auto& of_mask = found.emplace_back();
+    for (const std::size_t token : ranked(scores, asked.top_k)) {
+      const auto id = static_cast<int32_t>(token);
+      const std::string piece = model.tokenizer.piece(id);
+      of_mask.push_back({piece, id, scores[token], filled(asked.text, span, piece)});
+    }
+  }
+  return found;
+}
+
+NextSentence follows_from_logits(const Asked& asked, const Floats& logits) {
+  const double score = softmax(row(logits, 0), logits.row_size())[0];
+  return {score > 0.5, score, asked.truncated()};
+}
+
+// Scores of labels, by the rule of fnet_runtime/pipeline/scores.py: plain, a sigmoid of each, or a softmax.
+std::vector<double> scores_of_labels(const float* logits, std::size_t count, const std::string& problem_type) {
+  if (problem_type != REGRESSION && problem_type != MULTI_LABEL && count > 1) return softmax(logits, count);
+  std::vector<double> scores(logits, logits + count);
+  if (problem_type != REGRESSION) std::transform(scores.begin(), scores.end(), scores.begin(), sigmoid);
+  return scores;
+}
+
+}  // namespace
+
+Result<AnyAnswer> embedding(const Model&, const Asked& asked, const Outputs& outputs) {
+  const auto& mask = asked.encodings[0].attention_mask;
+  const auto used = static_cast<std::size_t>(std::accumulate(mask.begin(), mask.end(), int64_t{0}));
+  const Floats &tokens = outputs.at("last_hidden_state"), &pooled = outputs.at("pooler_output");
+  const std::size_t hidden = tokens.shape.back();
+  return AnyAnswer(Embedding{
+      hidden, {row(tokens, 0), row(tokens, 0) + used * hidden}, {row(pooled, 0), row(pooled, 0) + pooled.row_size()}, asked.truncated()});
+}
+
+Result<AnyAnswer> pretraining_answer(const Model& model, const Asked& asked, const Outputs& outputs) {
+  return AnyAnswer(Pretraining{fillers(model, asked, outputs.at("prediction_logits")),
+                               follows_from_logits(asked, outputs.at("seq_relationship_logits")), asked.truncated()});
+}
+
+Result<AnyAnswer> masked_lm(const Model& model, const Asked& asked, const Outputs& outputs) {
+  auto found = fillers(model, asked, outputs.at("logits"));
+  if (!found.empty()) return AnyAnswer(Fillers{std::move(found), asked.truncated()});
+  return input_error(std::string("masked-lm: expected a ") + MASK + " in the first " + std::to_string(model.manifest.sequence_length) +
+                     " tokens of the text; found none");
+}
+
+Result<AnyAnswer> follows(const Model&, const Asked& asked, const Outputs& outputs) {
+  return AnyAnswer(follows_from_logits(asked, outputs.at("logits")));
+}
+
+Result<AnyAnswer> classification(const Model& model, const Asked& asked, const Outputs& outputs) {
+  const Floats& logits = outputs.at("logits");
+  const auto scores = scores_of_labels(row(logits, 0), logits.row_size(), model.problem_type);
+  Classification found;
+  for (const std::size_t i : ranked(scores, scores.size())) found.scores.push_back({model.manifest.labels[i], scores[i]});
+  found.label = found.scores[0].label;
+  found.score = found.scores[0].score;
+  found.truncated = asked.truncated();
+  return AnyAnswer(std::move(found));
+}
+
+Result<AnyAnswer> choice(const Model&, const Asked& asked, const Outputs& outputs) {
+  const Floats& logits = outputs.at("logits");
+  auto scores = softmax(row(logits, 0), logits.row_size());
+  const std::size_t best = greatest(scores);
+  const double score = scores[best];
+  return AnyAnswer(Choice{best, to_utf8(std::get<Texts>(asked.second)[best]), score, std::move(scores), asked.truncated()});
+}
+
+Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Outputs& outputs) {
+  const Floats& logits = outputs.at("logits");
+  const Encoding& encoding = asked.encodings[0];
+  const std::size_t count = model.manifest.labels.size();
+  TokenLabels labels{{}, asked.truncated()};
+  for (std::size_t i = 0; i < encoding.spans.size(); ++i) {
+    if (encoding.segments[i] != 0) continue;
+    const auto scores = softmax(row(logits, 0) + i * count, count);
+    const std::size_t best = greatest(scores);
+    const Span span = trimmed(asked.text, encoding.spans[i]);
+    labels.tokens.push_back({model.manifest.labels[best], scores[best], part_of(asked.text, span), span.begin, span.end});
+  }
+  return AnyAnswer(std::move(labels));
+}
+
+// Best spans of the context over all windows, best first, none twice; scores are a softmax over every allowed span.
+Result<AnyAnswer> answer_spans(const Model&, const Asked& asked, const Outputs& outputs) {
+  const auto& context = std::get<std::u32string>(asked.second);
+  std::vector<Span> spans;
+  std::vector<double> logits;
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> places;
+  for (std::size_t window = 0; window < asked.encodings.size(); ++window) {
+    const Encoding& encoding = asked.encodings[window];
+    const float *starts = row(outputs.at("start_logits"), window), *ends = row(outputs.at("end_logits"), window);
+    const auto first = std::find(encoding.segments.begin(), encoding.segments.end(), 1);
+    const auto begin = static_cast<std::size_t>(first - encoding.segments.begin());
+    std::size_t end = begin;
+    while (end < encoding.segments.size() && encoding.segments[end] == 1) ++end;
+    for (std::size_t i = begin; i < end; ++i) {
+      for (std::size_t j = i; j < std::min(i + MAX_ANSWER_TOKENS, end); ++j) {
+        const Span span = trimmed(context, {encoding.spans[i].begin, encoding.spans[j].end});
+        if (span.begin >= span.end) continue;  // a piece of nothing but white space
+        const auto [place, added] = places.emplace(std::make_pair(span.begin, span.end), spans.size());
+        if (added) spans.push_back(span), logits.push_back(-std::numeric_limits<double>::infinity());
+        const double score = static_cast<double>(starts[i]) + static_cast<double>(ends[j]);
+        if (score > logits[place->second]) logits[place->second] = score;
+      }
+    }
+  }
+  if (spans.empty()) return AnyAnswer(Answers{});
+  const auto scores = softmax(logits.data(), logits.size());
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto key = [&](std::size_t i) { return std::make_tuple(std::isnan(scores[i]) ? 0 : -scores[i], spans[i].begin, spans[i].end); };
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
+  order.resize(std::min(order.size(), asked.top_k));
+  Answers answers;
+  for (const std::size_t i : order) answers.push_back({part_of(context, spans[i]), scores[i], spans[i].begin, spans[i].end});
+  return AnyAnswer(std::move(answers));
+}
+
+}  // namespace fnet

@@ -1,0 +1,111 @@
+// How requests become model inputs.
+#include <algorithm>
+
+#include "pipeline/tasks.h"
+
+namespace fnet {
+namespace {
+
+std::size_t length_of(const Model& model) { return static_cast<std::size_t>(model.manifest.sequence_length); }
+
+Error question_fault(const std::string& taken) {
+  return input_error("question-answering: the question takes " + taken + " tokens; too few are left for the context");
+}
+
+Result<std::vector<Encoding>> encoded(const Model& model, const std::u32string& text, const std::u32string* second) {
+  auto encoding = model.tokenizer.encode(text, second, length_of(model));
+  if (!encoding) return encoding.error();
+  return std::vector<Encoding>{*std::move(encoding)};
+}
+
+}  // namespace
+
+Result<std::vector<Encoding>> encode_single(const Model& model, const Asked& asked) {
+  if (!std::holds_alternative<std::monostate>(asked.second)) return input_error(model.manifest.task + ": expected one text, found a pair");
+  return encoded(model, asked.text, nullptr);
+}
+
+Result<std::vector<Encoding>> encode_single_or_pair(const Model& model, const Asked& asked) {
+  if (std::holds_alternative<Texts>(asked.second))
+    return input_error(model.manifest.task + ": expected the second text as one text, found a list");
+  return encoded(model, asked.text, std::get_if<std::u32string>(&asked.second));
+}
+
+// One text; where the graph predicts a few tokens only, a row for as many masks as it takes at once.
+Result<std::vector<Encoding>> encode_masked(const Model& model, const Asked& asked) {
+  auto rows = encode_single(model, asked);
+  if (!rows) return rows;
+  const auto& inputs = model.manifest.inputs;
+  const auto positions = std::find_if(inputs.begin(), inputs.end(), [](const TensorInfo& t) { return t.name == POSITIONS; });
+  if (positions == inputs.end()) return rows;
+  const auto count = static_cast<std::size_t>(std::get<int64_t>(positions->axes.back()));
+  const Encoding encoding = rows->front();
+  const auto masks = masks_from_encoding(model, encoding);
+  rows->clear();
+  for (std::size_t start = 0; start < std::max<std::size_t>(1, masks.size()); start += count) {
+    rows->push_back(encoding);
+    auto& row = rows->back().masked_lm_positions;
+    row.assign(count, 0);
+    for (std::size_t i = start; i < std::min(start + count, masks.size()); ++i) row[i - start] = static_cast<int64_t>(masks[i]);
+  }
+  return rows;
+}
+
+Result<std::vector<Encoding>> encode_pair(const Model& model, const Asked& asked) {
+  if (std::holds_alternative<std::monostate>(asked.second))
+    return input_error(model.manifest.task + ": expected a second text; give it as pair (fnet-run: --pair)");
+  if (std::holds_alternative<Texts>(asked.second))
+    return input_error(model.manifest.task + ": expected the second text (pair) as one text, found a list");
+  return encode_single_or_pair(model, asked);
+}
+
+Result<std::vector<Encoding>> encode_choices(const Model& model, const Asked& asked) {
+  const auto* choices = std::get_if<Texts>(&asked.second);
+  if (!choices || choices->empty())
+    return input_error("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)");
+  std::vector<Encoding> encodings;
+  for (const auto& choice : *choices) {
+    auto encoding = model.tokenizer.encode(asked.text, &choice, length_of(model));
+    if (!encoding) return encoding.error();
+    encodings.push_back(*std::move(encoding));
+  }
+  return encodings;
+}
+
+// Question and context; a context that does not fit is cut into overlapping windows, so that no part of it goes unread.
+Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& asked) {
+  const auto* second = std::get_if<std::u32string>(&asked.second);
+  if (std::holds_alternative<std::monostate>(asked.second))
+    return input_error("question-answering: expected a context; give it as pair (fnet-run: --pair)");
+  if (!second) return input_error("question-answering: expected the context (pair) as one text, found a list");
+  const std::size_t length = length_of(model);
+  const auto question = model.tokenizer.first_tokens(asked.text, length);
+  if (!question) return question.error();
+  if (question->size() > length) return question_fault("more than " + std::to_string(length));
+  const auto context = model.tokenizer.tokens(*second);
+  if (!context) return context.error();
+  const std::size_t taken = model.tokenizer.added(true) + question->size(), size = context->size();
+  if (length < taken || length - taken < std::min(std::max(length / 4, std::size_t{1}), size))
+    return question_fault(std::to_string(question->size()) + " of " + std::to_string(length));
+  const std::size_t room = length - taken;
+  std::vector<Encoding> windows;
+  const std::size_t step = size <= room ? 1 : room - std::min(WINDOW_OVERLAP, room / 2);
+  for (std::size_t start = 0;; start += step) {
+    const auto at = [&](std::size_t i) { return context->begin() + static_cast<std::ptrdiff_t>(std::min(i, size)); };
+    const std::vector<Token> window(at(start), at(start + room));
+    auto encoding = model.tokenizer.assembled(*question, &window, length);
+    if (!encoding) return encoding.error();
+    windows.push_back(*std::move(encoding));
+    if (start + room >= size) return windows;
+  }
+}
+
+std::vector<std::size_t> masks_from_encoding(const Model& model, const Encoding& encoding) {
+  std::vector<std::size_t> masks;
+  for (std::size_t i = 0; i < encoding.input_ids.size(); ++i) {
+    if (encoding.input_ids[i] == model.tokenizer.mask_id() && encoding.segments[i] == 0) masks.push_back(i);
+  }
+  return masks;
+}
+
+}  // namespace fnet

@@ -1,0 +1,97 @@
+"""Remember what torch.onnx makes of a model, for all tests of a run: a trace takes longer than all else of a tiny export."""
+
+import fcntl
+import hashlib
+import io
+import json
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import torch
+from onnx_ir.tensor_adapters import TorchTensor
+
+LARGEST = 2**20
+"""Weights of a model, in numbers, above which its trace is not remembered."""
+
+
+def remembered(export, folder):
+    """Return torch.onnx.export as `export` is, but a model of the same classes, options and weights is traced once."""
+
+    def traced(model, **options):
+        key = _key(model, options)
+        if key is None:
+            return export(model, **options)
+        path = folder / f"{key}.onnx"
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of two workers one traces
+            if path.exists():
+                return SimpleNamespace(model=_read(path, model))
+            program = export(model, **options)
+            _write(path, program.model, model)
+            return program
+
+    return traced
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles tensors by their content: torch would write addresses."""
+
+    def reducer_override(self, value):
+        if not isinstance(value, torch.Tensor):
+            return NotImplemented
+        content = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        return str, (f"{value.dtype} {tuple(value.shape)} {value.requires_grad} {hashlib.sha256(content).hexdigest()}",)
+
+
+def _key(model, options):
+    """Hash all that a trace depends on. Return nothing where a model is large, or has what cannot be pickled."""
+    if sum(value.numel() for value in model.parameters()) > LARGEST:
+        return None
+    data = io.BytesIO()
+    try:
+        _Pickler(data, protocol=5).dump(model)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return None
+    data.write(repr(options).encode())
+    return hashlib.sha256(data.getvalue()).hexdigest()
+
+
+def _tensors(model):
+    return {
+        name: value.detach()
+        for name, value in [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    }
+
+
+def _write(path, graph, model):
+    """Write a graph, and which initializers are views of which tensors of the model."""
+    views = {}
+    for name, value in graph.graph.initializers.items():
+        raw = value.const_value.raw
+        view = torch.from_numpy(raw) if isinstance(raw, np.ndarray) and raw.flags.writeable else raw
+        if isinstance(view, torch.Tensor) and view.numel():
+            views |= _view(name, view, _tensors(model))
+    path.with_suffix(".json").write_text(json.dumps(views))
+    onnx.save(ir.to_proto(graph), path.with_suffix(".part"), format="protobuf")
+    path.with_suffix(".part").rename(path)
+
+
+def _view(name, view, tensors):
+    start = view.untyped_storage().data_ptr() + view.storage_offset() * view.element_size()
+    for source, tensor in tensors.items():
+        offset = start - tensor.data_ptr()
+        if tensor.numel() and tensor.dtype == view.dtype and 0 <= offset < tensor.untyped_storage().nbytes():
+            place = tensor.storage_offset() + offset // tensor.element_size()
+            return {name: [source, list(view.shape), list(view.stride()), place]}
+    return {}
+
+
+def _read(path, model):
+    graph, tensors = ir.from_proto(onnx.load(path, format="protobuf")), _tensors(model)
+    for name, (source, *place) in json.loads(path.with_suffix(".json").read_text()).items():
+        view = torch.as_strided(tensors[source], *place)
+        graph.graph.initializers[name].const_value = TorchTensor(view, name=name)
+    return graph

@@ -1,0 +1,69 @@
+"""What the tests themselves rely on: traces that are remembered, tiers that are reported as not run."""
+
+from types import SimpleNamespace
+
+import onnx_ir as ir
+import pytest
+import torch
+from support.checkpoints import tiny_config
+from support.tiers import not_run, tiers_not_run
+from support.traces import remembered
+
+from fnet_core.fnet import FNet
+from fnet_core.tasks import TASKS
+from fnet_export.graph.lower import lowered_from_model
+from fnet_export.graph.trace import graph_from_model
+
+
+def lowered(seed=0, **changes):
+    torch.manual_seed(seed)
+    return lowered_from_model(FNet(tiny_config(**changes), TASKS["sequence-classification"]).eval(), "folded")
+
+
+@pytest.fixture
+def traces(tmp_path, traced_anew, monkeypatch):
+    """The models that are really traced."""
+    models, export = [], torch.onnx.export
+
+    def counted(model, **options):
+        models.append(model)
+        return export(model, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", remembered(counted, tmp_path))
+    return models
+
+
+def test_a_remembered_trace_has_the_same_bytes_and_views_its_own_model(traces):
+    models = [lowered(), lowered()]
+    graphs = [graph_from_model(model) for model in models]
+    assert traces == models[:1]
+    first, second = (ir.to_proto(graph).SerializeToString(deterministic=True) for graph in graphs)
+    assert first == second
+    filled = []
+    for graph, model in zip(graphs, models, strict=True):
+        with torch.no_grad():
+            for value in model.parameters():
+                value.fill_(7.0)
+        arrays = {name: value.const_value.numpy() for name, value in graph.graph.initializers.items()}
+        filled.append({name for name, array in arrays.items() if array.size > 1 and (array == 7).all()})
+    assert filled[0] == filled[1]
+    assert "model.head.classifier.weight" in filled[0]
+
+
+def test_other_weights_options_and_large_models_are_traced(traces, monkeypatch):
+    graph_from_model(lowered())
+    graph_from_model(lowered(seed=1))
+    graph_from_model(lowered(layer_norm_eps=1e-5))
+    assert len(traces) == 3
+    monkeypatch.setattr("support.traces.LARGEST", 10)
+    graph_from_model(lowered())
+    assert len(traces) == 4
+
+
+def test_a_tier_that_cannot_run_is_named_once():
+    with pytest.raises(pytest.skip.Exception) as skipped:
+        not_run("C++", "cmake", "scripts/system_packages.sh")
+    reports = [
+        SimpleNamespace(longrepr=("file", 1, f"Skipped: {reason}")) for reason in (skipped.value.msg, skipped.value.msg, "no GPU")
+    ]
+    assert tiers_not_run(reports) == ["C++ tier: not run: needs cmake; run scripts/system_packages.sh (2 tests)"]
