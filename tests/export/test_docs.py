@@ -1,9 +1,9 @@
 """Runs every code block of the README and of docs/.
 
 The blocks of a page run in order, in a folder of its own, which holds `labelled.jsonl` and two small checkpoints: `my-model`, and
-`pretrained` without a classifier. The built-in model is a small one here. A page that opens the bundle `spam` without making it gets one. A block of text after a block of
-commands is what the commands print, and `...` stands for anything. `<!-- not run: REASON -->` before a block of commands leaves the
-block to the parsers.
+`pretrained` without a classifier. The built-in model is a small one here. A page that opens the bundle `spam` without making it
+gets one. A block of text after a block of commands is what the commands print, and `...` stands for anything. `<!-- not run:
+REASON -->` before a block of commands leaves the block to the parsers.
 """
 
 import json
