@@ -144,7 +144,7 @@ def precisions_from_onnxruntime(graph: Path, products: Sequence[Product]) -> dic
 def precisions_from_inspector(text: str, network: Mapping[str, str]) -> tuple[dict[str, str], int]:
     """Check what TensorRT's network says of products against its engine's inspector; return it corrected, and how many it named.
 
-    A layer of the engine names the ONNX nodes that it computes; a product is in another precision than the network says if no
+    A layer of the engine names the ONNX nodes that it computes. A product is in another precision than the network says if no
     tensor of its layer has that precision. `text` is the inspector's JSON, built with detailed verbosity.
     """
     found, named = dict(network), set()
