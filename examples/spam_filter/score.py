@@ -1,11 +1,11 @@
-"""How good a filter is: accuracy with its 95 % Wilson interval, and F1 of spam."""
+"""Score a filter: accuracy with its 95 % Wilson interval, and F1 of spam."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 Z = 1.959964
-"""Of the normal distribution, 95 % two-sided."""
+"""The two-sided 95 % quantile of the normal distribution."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ from score import Score, score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint, module_names
+from fnet_core.checkpoint.huggingface import module_names
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
@@ -39,7 +41,7 @@ AVERAGED_FROM, AVERAGING_DECAY = 0.4, 0.995
 """The part of the training after which weights are averaged, and how slowly the average moves."""
 LABEL_SMOOTHING = 0.02
 OTHER_LOSSES = 0.1
-"""Weight of the masked words and of the next sentence, beside spam."""
+"""Weight of the losses of the masked words and of the next sentence, relative to the loss of spam."""
 TASK_NAMES = ("masked-lm", "next-sentence-prediction", "sequence-classification")
 
 
@@ -142,9 +144,9 @@ def rarity(messages: list[list[int]]) -> Tensor:
 def initialize(model: FNet, classifier: nn.Linear, pad_id: int, rare: Tensor) -> None:
     """Draw the first weights so that the first token starts as a sum over the message's words, weighted by their rarity.
 
-    Mixing adds up every position, so padding and the commonest words would drown the rest. Word embeddings therefore start between
-    one common direction and a direction of their own, the rarer the further from the common one, and the projection maps the
-    common direction, where padding lies, to nought. An odd number of Fourier transforms leaves the sum at the first token.
+    Mixing adds up every position, so padding and the commonest words would hide the rest. Word embeddings therefore start between a
+    common direction and a direction of their own. The rarer a word is, the further it is from the common direction. The projection
+    maps the common direction, which padding has, to zero. An odd number of Fourier transforms leaves the sum at the first token.
     """
     std, hidden = model.config.initializer_range, model.config.hidden_size
     for module in [*model.modules(), classifier]:

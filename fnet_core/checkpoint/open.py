@@ -4,19 +4,28 @@ In every format, tensors have transformers' names here. flax.py and keras.py map
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from fnet_core.checkpoint.flax import flax_contents, flax_file_in_folder
 from fnet_core.checkpoint.hub import folder_from_hub
+from fnet_core.checkpoint.huggingface import (
+    DECODER_BIAS,
+    DECODER_WEIGHT,
+    HEAD_MODULES,
+    POOLER_MODULES,
+    PREDICTIONS_BIAS,
+    WORD_EMBEDDINGS,
+    huggingface_contents,
+    known_tensors,
+    tensor_of_parameter,
+)
 from fnet_core.checkpoint.keras import is_keras_preset, keras_contents
-from fnet_core.checkpoint.names import AS_IT_IS, Contents, Stored, check_sizes, stored_shape
-from fnet_core.checkpoint.weights import WEIGHT_FILES, WeightFile, text_from_file, weight_files_from_folder
+from fnet_core.checkpoint.names import AS_IT_IS, Contents, Stored, stored_shape
+from fnet_core.checkpoint.weights import WEIGHT_FILES, WeightFile
 from fnet_core.config import FNetConfig
 from fnet_core.errors import CheckpointError, TaskError
 from fnet_core.fnet import FNet
@@ -25,58 +34,6 @@ from fnet_core.tasks import TASKS, Task
 BUILT_IN = Path(__file__).parent / "pretrained"
 BUILT_IN_ID = "built-in"
 
-ENCODER_MODULES = {
-    "embeddings.word_embeddings": "encoder.embeddings.word",
-    "embeddings.position_embeddings": "encoder.embeddings.position",
-    "embeddings.token_type_embeddings": "encoder.embeddings.token_type",
-    "embeddings.LayerNorm": "encoder.embeddings.norm",
-    "embeddings.projection": "encoder.embeddings.projection",
-}
-BLOCK_MODULES = {
-    "fourier.output.LayerNorm": "mixing_norm",
-    "intermediate.dense": "intermediate",
-    "output.dense": "output",
-    "output.LayerNorm": "output_norm",
-}
-MIXING_MODULES: Mapping[str, Mapping[str, str]] = {
-    "fourier": {},
-    "identity": {},
-    "linear": {"linear.hidden": "mixing.hidden", "linear.sequence": "mixing.sequence"},
-    "random": {"random.hidden": "mixing.hidden", "random.sequence": "mixing.sequence"},
-    "attention": {f"attention.{name}": f"mixing.{name}" for name in ("query", "key", "value", "output")},
-}
-"""By the mixing of a layer: its modules with weights. transformers has only Fourier mixing, and no names for these modules."""
-POOLER_MODULES = {"pooler.dense": "pooler.dense"}
-MASKED_LM_MODULES = {
-    "cls.predictions.transform.dense": "head.dense",
-    "cls.predictions.transform.LayerNorm": "head.norm",
-    "cls.predictions.decoder": "head.decoder",
-}
-CLASSIFIER_MODULES = {"classifier": "head.classifier"}
-HEAD_MODULES: Mapping[str, Mapping[str, str]] = {
-    "feature-extraction": {},
-    "pretraining": {
-        **{key: name.replace("head.", "head.masked_lm.") for key, name in MASKED_LM_MODULES.items()},
-        "cls.seq_relationship": "head.next_sentence.seq_relationship",
-    },
-    "masked-lm": MASKED_LM_MODULES,
-    "next-sentence-prediction": {"cls.seq_relationship": "head.seq_relationship"},
-    "sequence-classification": CLASSIFIER_MODULES,
-    "multiple-choice": CLASSIFIER_MODULES,
-    "token-classification": CLASSIFIER_MODULES,
-    "question-answering": {"qa_outputs": "head.qa_outputs"},
-}
-"""By task: transformers' names of the head's modules, and the names here."""
-
-HEADS = ("cls.", "classifier.", "qa_outputs.")
-"""The beginnings of transformers' names of the heads' tensors."""
-WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
-DECODER_WEIGHT, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
-PREDICTIONS_BIAS = "cls.predictions.bias"
-LEGACY_NAMES = {".LayerNorm.weight": ".LayerNorm.gamma", ".LayerNorm.bias": ".LayerNorm.beta"}
-"""Endings of names, and what old versions of transformers wrote instead. New versions read both."""
-DERIVED = ("position_ids", "embeddings.token_type_ids", "dft_mat_hidden", "dft_mat_seq")
-"""Endings of buffers that transformers computes and some checkpoints hold. They are not weights and are not read."""
 FILES_OF_FOLDERS = (".safetensors", ".bin", ".json", ".h5", ".keras", ".model", ".spm")
 """Endings of files that are read together with the files next to them."""
 
@@ -155,7 +112,7 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
     """
     contents = _contents(folder)
     config = contents.config
-    known = _known_tensors(config)
+    known = known_tensors(config)
     tensors: dict[str, Stored] = {}
     for file, renames in contents.files:
         for key in file.shapes:
@@ -212,54 +169,21 @@ def _contents(path: Path) -> Contents:
     if is_keras_preset(path):
         return keras_contents(path)
     flax_file = None if any((path / name).is_file() for name in WEIGHT_FILES) else flax_file_in_folder(path)
-    return _huggingface_contents(path) if flax_file is None else flax_contents(flax_file)
-
-
-def _huggingface_contents(folder: Path) -> Contents:
-    path = folder / "config.json"
-    config = FNetConfig.from_json(text_from_file(path, "a Hugging Face folder, a keras-hub preset or a flax file"), name=str(path))
-    files = [
-        replace(file, shapes={key: shape for key, shape in file.shapes.items() if not key.endswith(DERIVED)})
-        for file in weight_files_from_folder(folder)
-    ]
-    check_sizes(config, files, path=path)
-    known = _known_tensors(config)
-    legacy = {_legacy(written): (name, AS_IT_IS) for name in known for written in (name, in_whole_model(name))}
-    renames = legacy | {name: (name, AS_IT_IS) for name in known} | {in_whole_model(name): (name, AS_IT_IS) for name in known}
-    return Contents(
-        folder=folder,
-        config=config,
-        origin="config.json",
-        files=tuple((file, renames) for file in files),
-        vocabulary=folder / "spiece.model",
-    )
-
-
-def in_whole_model(name: str) -> str:
-    """Return the name that a tensor has in a model with a head: encoder tensors get a prefix."""
-    return name if name.startswith(HEADS) else f"fnet.{name}"
-
-
-def _legacy(name: str) -> str:
-    """Return the name that old versions of transformers gave a tensor."""
-    for ending, legacy in LEGACY_NAMES.items():
-        if name.endswith(ending):
-            return name.removesuffix(ending) + legacy
-    return name
+    return huggingface_contents(path) if flax_file is None else flax_contents(flax_file)
 
 
 def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
     """Refuse the first tensor that is missing or misshapen, in the encoder and in every head that has any tensor."""
     for name, shapes in _implied_shapes(contents.config, tensors).items():
         if name in tensors:
-            _check_shape(tensors[name], shapes, contents.config, contents.origin)
+            check_shape(tensors[name], shapes, contents.config, contents.origin)
             continue
         keys = {file.path: key for file, renames in contents.files for key, (known, _) in renames.items() if known == name}
         path, key = keys.popitem() if len(keys) == 1 else (contents.folder, name)  # no file or any of several may hold it
         raise CheckpointError(f"{path}: tensor {key} is missing; {contents.origin} implies it")
 
 
-def _check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
+def check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
     """Refuse a tensor whose shape is not one of `shapes`. The error gives the shapes in the layout of the file."""
     found, expected = stored.file.shapes[stored.key], [stored_shape(shape, stored.change, config) for shape in shapes]
     if found not in expected:
@@ -285,7 +209,7 @@ def _implied_shapes(config: FNetConfig, tensors: Mapping[str, Stored]) -> dict[s
     for task in started or [TASKS["token-classification"]]:
         with torch.device("meta"):
             model = FNet(config, task)
-        keys = _tensor_of_parameter(tensors, config, task)
+        keys = tensor_of_parameter(tensors, config, task)
         parts = ["encoder."] + ["head."] * bool(started)
         if all(other.pooled for other in started if HEAD_MODULES[other.name] == HEAD_MODULES[task.name]):
             parts.append("pooler.")  # else a head of that name may be one that reads every token
@@ -354,62 +278,6 @@ def _no_head(checkpoint: Checkpoint, task: Task) -> str:
     return f"{checkpoint.source.id}: has no weights for {lacks}; {others} --random-head for {drawn}"
 
 
-def model_from_checkpoint(
-    checkpoint: Checkpoint,
-    task: Task,
-    *,
-    transform: str = "fft",
-    sequence_length: int | None = None,
-    dtype: torch.dtype = torch.float32,
-    random_head: bool = False,
-) -> FNet:
-    """Build the model of a task with the checkpoint's weights, converted to `dtype`, in evaluation mode.
-
-    `random_head` draws a missing head from config.initializer_range with a fixed seed. Raises TaskError if the checkpoint has no
-    such head, and lists the heads that it has. Raises CheckpointError for a tensor that is missing, misshapen, not finite, or
-    different from its tied tensor.
-    """
-    drawn = head_is_drawn(checkpoint, task, random_head=random_head)
-    config = checkpoint.config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        with _NoInitialWeights():
-            model = FNet(config, task, transform=transform, sequence_length=sequence_length, dtype=dtype).eval()
-        torch.manual_seed(0)
-        keys = _tensor_of_parameter(checkpoint.tensors, config, task)
-        with torch.no_grad():
-            for parameter, value in model.named_parameters():
-                key = keys[parameter]
-                missing = key not in checkpoint.tensors or parameter.startswith("head.classifier.")  # else it is another task's
-                if drawn and missing and parameter.startswith(("head.", "pooler.")):
-                    _draw(value, parameter, config.initializer_range)
-                else:
-                    _check_shape(checkpoint.tensors[key], [tuple(value.shape)], config, checkpoint.origin)
-                    value.copy_(checkpoint.tensor(key))
-    return model
-
-
-class _NoInitialWeights(TorchFunctionMode):
-    """Leaves parameters as they are where modules draw initial weights, which take most of the time to build a model."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call the function, unless it fills a parameter."""
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return func(*args, **kwargs)
-
-
-def _draw(value: Tensor, parameter: str, std: float) -> None:
-    """Initialise one parameter as transformers initialises a new head."""
-    if parameter.endswith(".bias"):
-        value.zero_()
-    elif "norm" in parameter:
-        value.fill_(1.0)
-    else:
-        value.copy_(torch.empty(value.shape).normal_(0.0, std))  # in float32, so that every dtype gets the same head
-
-
 def _check_tied(checkpoint: Checkpoint) -> None:
     """Refuse a decoder that differs from the word embeddings, if the configuration says that they are tied.
 
@@ -425,27 +293,3 @@ def _check_tied(checkpoint: Checkpoint) -> None:
                 f"makes them one tensor. transformers 5 computes with {name}: to do the same, set tie_word_embeddings to false. "
                 f"transformers 4 computes with {other}: to do the same, remove {name} from the weights"
             )
-
-
-def module_names(config: FNetConfig, task: Task) -> dict[str, str]:
-    """Map transformers' names of all modules of a task's model to the names here."""
-    blocks = {
-        f"encoder.layer.{i}.{key}": f"encoder.blocks.{i}.{name}"
-        for i, mixing in enumerate(config.mixings)
-        for key, name in {**BLOCK_MODULES, **MIXING_MODULES[mixing]}.items()
-    }
-    return ENCODER_MODULES | blocks | (POOLER_MODULES if task.pooled else {}) | dict(HEAD_MODULES[task.name])
-
-
-def _tensor_of_parameter(tensors: Mapping[str, Stored], config: FNetConfig, task: Task) -> dict[str, str]:
-    """Return the name of the tensor for each parameter of a task's model."""
-    keys = {f"{name}.{kind}": f"{key}.{kind}" for key, name in module_names(config, task).items() for kind in ("weight", "bias")}
-    if DECODER_BIAS not in tensors:  # transformers has two names for the one bias of a tied decoder
-        keys = {parameter: PREDICTIONS_BIAS if key == DECODER_BIAS else key for parameter, key in keys.items()}
-    return keys
-
-
-def _known_tensors(config: FNetConfig) -> set[str]:
-    """Return every tensor name that a checkpoint of this configuration may hold, with any heads."""
-    modules = POOLER_MODULES.keys() | {key for task in TASKS.values() for key in module_names(config, task)}
-    return {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")} | {PREDICTIONS_BIAS}

@@ -11,7 +11,8 @@ from fnet_runtime.tokenizer.tokenizers_backend import FAST
 from safetensors.torch import save_file
 
 from fnet_core.checkpoint.flax import write_flax
-from fnet_core.checkpoint.open import Checkpoint, checkpoint_from_name, in_whole_model, names_once
+from fnet_core.checkpoint.huggingface import in_whole_model
+from fnet_core.checkpoint.open import Checkpoint, checkpoint_from_name, names_once
 from fnet_core.config import FOURIER
 from fnet_core.errors import CheckpointError
 from fnet_export.base.errors import OutputError

@@ -53,10 +53,12 @@ def bisect(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Find the place where the graph of BUNDLE departs from the model it was made of: the module, and the node.
+    """Find the module and the node where the graph of BUNDLE departs from the model that it was made from.
 
-    Of half precision, find what to keep in float32 as well. Exit codes: 0 nothing wrong, or fixed; 1 the bundle or its checkpoint
-    cannot be opened; 2 usage; 3 a place was found, or half precision does not hold the bundle's limits.
+    In half precision, also find what to keep in float32.
+
+    Exit codes: 0 nothing departs, or --fix wrote a bundle; 1 the bundle or its checkpoint cannot be opened; 2 wrong options; 3 a
+    place was found, or half precision exceeds the bundle's limits.
     """
     if fix != (output is not None):
         raise click.UsageError("--fix and --output: expected both, or neither")

@@ -38,9 +38,9 @@ COMMANDS = {
 }
 """By the name that a user types."""
 EPILOG = (
-    "Without a command, options are those of export: fnet-export --task TASK --target TARGET. Each command has its own --help. "
-    "Exit codes of every command: 0 ok; 1 bad input; 2 usage; 3 a check failed; 4 an engine could not be built or run, or memory "
-    "ran out; 130 interrupted."
+    "Without a command, fnet-export runs export: fnet-export --task TASK --target TARGET. Each command has its own --help. "
+    "Exit codes: 0 ok; 1 bad input; 2 wrong options; 3 a check failed; 4 an engine could not be built or run, or memory ran out; "
+    "130 interrupted."
 )
 AS_JSON = "fnet_export.as_json"
 """Where a context keeps whether --json is among the arguments."""

@@ -1,4 +1,4 @@
-"""fnet-export inspect, on the command line; docs/verify.md. Exit codes: 0 ok; 1 no bundle, or a damaged one; 2 usage."""
+"""Run fnet-export inspect (docs/verify.md)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ HASH_SHOWN = 12
 @bundle_argument
 @output_options
 def inspect(bundle: Path, as_json: bool, quiet: bool) -> None:
-    """Say what BUNDLE is: model, tensors, tokenizer, files. Every hash is checked; nothing is run, and no torch is needed.
+    """Show what BUNDLE is: model, tensors, tokenizer, files. The command checks every hash. It runs nothing and needs no torch.
 
-    Exit codes: 0 ok; 1 it is no bundle, or a file is damaged; 2 usage.
+    Exit codes: 0 ok; 1 BUNDLE is not a bundle, or a file is damaged; 2 wrong options.
     """
     found = description_from_bundle(bundle)
     if as_json:

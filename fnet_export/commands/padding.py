@@ -12,7 +12,7 @@ from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.table import Table
 
-from fnet_core.checkpoint.open import model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.tasks import task_named
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle

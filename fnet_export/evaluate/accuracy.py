@@ -14,7 +14,7 @@ from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name, sessi
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
-from fnet_core.checkpoint.open import model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.config import SIZED_MIXINGS
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_named, task_of_config

@@ -17,7 +17,7 @@ from fnet_runtime.sessions.session import Ids
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from torch.nn import functional
 
-from fnet_core.checkpoint.open import model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, VOCAB, task_named

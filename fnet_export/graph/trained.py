@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from fnet_core.checkpoint.open import Checkpoint, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import Checkpoint
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task

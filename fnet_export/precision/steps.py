@@ -10,7 +10,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from fnet_core.checkpoint.open import in_whole_model, module_names
+from fnet_core.checkpoint.huggingface import in_whole_model, module_names
 from fnet_core.config import FOURIER, FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task

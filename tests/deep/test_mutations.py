@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from support.checkpoints import save_tiny
 from support.mutations import INT8_MUTATIONS, MUTATIONS, save_overflowing
 
-from fnet_core.checkpoint.open import checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_name
 from fnet_core.tasks import TASKS
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.graph.file import write_graph

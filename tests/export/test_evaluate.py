@@ -17,7 +17,8 @@ from support.checkpoints import LENGTH, VOCABULARY, save_tiny
 from support.exports import export
 from support.once import once
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.commands import cli

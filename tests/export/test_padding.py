@@ -17,7 +17,8 @@ from scipy.special import log_softmax
 from support.checkpoints import LENGTH, VOCABULARY, save_tiny, tiny_config
 from support.exports import export, options_from
 
-from fnet_core.checkpoint.open import checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_name
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import CompareError, GraphError, OptionError, SourceError

@@ -9,7 +9,7 @@ from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import save_file
 from support.paths import GOLDEN
 
-from fnet_core.checkpoint.open import module_names
+from fnet_core.checkpoint.huggingface import module_names
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS

@@ -8,7 +8,7 @@ import torch
 from fnet_runtime.errors import SessionError
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs
 
-from fnet_core.checkpoint.open import module_names
+from fnet_core.checkpoint.huggingface import module_names
 from fnet_core.config import FOURIER
 from fnet_core.fnet import FNet
 from fnet_core.tasks import INPUT_NAMES

@@ -17,7 +17,8 @@ from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import Ids
 from torch import Tensor
 
-from fnet_core.checkpoint.open import Checkpoint, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import Checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, Task, task_of_config
 from fnet_export.base.errors import GraphError

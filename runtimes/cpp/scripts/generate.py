@@ -12,7 +12,8 @@ from typing import Any
 
 from fnet_runtime.bundle import manifest
 from fnet_runtime.command import cli
-from fnet_runtime.pipeline import encodings, outputs, pipelines
+from fnet_runtime.pipeline import encodings, outputs, pipeline, tasks
+from fnet_runtime.sessions import runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
 
 OUTPUT = Path(__file__).parent.parent / "src" / "generated" / "facts.inc"
@@ -31,8 +32,8 @@ def facts() -> str:
     integers = {
         **{name: getattr(cli, name) for name in ("BAD_INPUT", "SELF_TEST_FAILED", "NO_ENGINE")},
         "FORMAT_VERSION": m.FORMAT_VERSION,
-        "MAX_THREADS": pipelines.MAX_THREADS,
-        "TOKEN_TYPES": pipelines.TOKEN_TYPES,
+        "MAX_THREADS": runtimes.MAX_THREADS,
+        "TOKEN_TYPES": pipeline.TOKEN_TYPES,
         "DEFAULT_TOP_K": next(p.default for p in cli.main.params if p.name == "top_k"),
     }
     sizes = {
@@ -46,15 +47,15 @@ def facts() -> str:
         **{name: getattr(m, name) for name in (*names, "BF16", "INT8")},
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK")},
-        "ONNXRUNTIME": pipelines.ONNXRUNTIME,
-        **{name.replace("-", "_").upper(): name for name in pipelines.PIPELINES},
+        "ONNXRUNTIME": runtimes.ONNXRUNTIME,
+        **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
     }
     lists = {
         "SPECIAL_TOKENS": encoding.SPECIAL_TOKENS,
-        "INPUTS": pipelines.INPUTS,
+        "INPUTS": tasks.INPUTS,
         "PRECISIONS": m.PRECISIONS,
         "ALWAYS": m.ALWAYS,
-        "RUNTIMES": [name for name in pipelines.RUNTIMES if name not in OF_PYTHON_ALONE],
+        "RUNTIMES": [name for name in runtimes.RUNTIME_CHOICES if name not in OF_PYTHON_ALONE],
         **{f"{name}_KEYS": [field.name for field in dataclasses.fields(kind)] for name, kind in KINDS.items()},
     }
     tables = {
@@ -62,8 +63,7 @@ def facts() -> str:
         "EngineFacts ENGINES": [[library, list(files)] for library, files in m.ENGINE_FILES.items()],
         "FlavourFacts FLAVOURS": [[name, *dataclasses.astuple(flavour)] for name, flavour in t.FLAVOURS.items()],
         "TaskFacts TASK_FACTS": [
-            [name, [list(axes) for axes in task.outputs.items()], task.labelled, task.choices]
-            for name, task in pipelines.PIPELINES.items()
+            [name, [list(axes) for axes in task.outputs.items()], task.labelled, task.choices] for name, task in tasks.TASKS.items()
         ],
     }
     lines = ["// Written by scripts/generate.py from the Python runtime: do not edit."]

@@ -9,7 +9,8 @@ from transformers import FNetConfig as TheirConfig
 from transformers import FNetForMaskedLM, FNetForPreTraining, FNetForTokenClassification, FNetModel
 from transformers.activations import ACT2FN
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name, head_is_drawn, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name, head_is_drawn
 from fnet_core.config import WEIGHT_SIZES, FNetConfig
 from fnet_core.errors import CheckpointError, ConfigError, TaskError
 from fnet_core.model import ACTIVATIONS

@@ -10,7 +10,8 @@ import pytest
 import torch
 from support.paths import GOLDEN
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder, checkpoint_from_name
 from fnet_core.errors import CheckpointError, ConfigError, FNetError, TaskError
 from fnet_core.tasks import TASKS
 

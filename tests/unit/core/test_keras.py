@@ -10,7 +10,8 @@ import pytest
 import torch
 from support.paths import GOLDEN
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.errors import CheckpointError, ConfigError
 from fnet_core.tasks import TASKS
 

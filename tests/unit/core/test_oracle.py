@@ -4,7 +4,8 @@ import pytest
 import torch
 from support.oracle import inputs_of, saved_oracle, worst_relative_error
 
-from fnet_core.checkpoint.open import checkpoint_from_folder, model_from_checkpoint
+from fnet_core.checkpoint.model import model_from_checkpoint
+from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.tasks import TASKS
 
 SIZES = {"7x12": (7, 12), "8x3": (8, 3), "12x7": (12, 7)}

@@ -190,7 +190,7 @@ class FNET_API Pipeline {
  private:
   struct Parts;
   explicit Pipeline(std::unique_ptr<const Parts> parts);
-  Result<std::vector<AnyAnswer>> answered(const char* wanted, std::vector<Request> requests, int top_k = 5) const;
+  Result<std::vector<AnyAnswer>> answered(const char* wanted, const std::vector<Request>& requests, int top_k = 5) const;
 
   std::unique_ptr<const Parts> parts_;
 };

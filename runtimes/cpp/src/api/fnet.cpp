@@ -88,7 +88,7 @@ Result<std::vector<Result<AnyAnswer>>> Pipeline::answer_each(const std::vector<R
   });
 }
 
-Result<std::vector<AnyAnswer>> Pipeline::answered(const char* wanted, std::vector<Request> requests, int top_k) const {
+Result<std::vector<AnyAnswer>> Pipeline::answered(const char* wanted, const std::vector<Request>& requests, int top_k) const {
   if (task() != wanted) return input_error(std::string("expected a bundle for ") + wanted + "; found a bundle for " + task());
   return answer_all(requests, top_k);
 }

@@ -4,11 +4,12 @@
 #include "base/library.h"
 #include "engine/gpu.h"
 
-#define FNET_CUDA_FUNCTIONS(X)                                                                                                     \
-  X(cudaGetDeviceCount)                                                                                                            \
-  X(cudaGetErrorName) X(cudaSetDevice) X(cudaDeviceGetAttribute) X(cudaStreamCreate) X(cudaStreamSynchronize) X(cudaStreamDestroy) \
-      X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync) X(cudaStreamBeginCapture) X(cudaStreamEndCapture) X(cudaGraphInstantiate)       \
-          X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
+// clang-format off
+#define FNET_CUDA_FUNCTIONS(X)                                                                                            \
+  X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaSetDevice) X(cudaDeviceGetAttribute) X(cudaStreamCreate)                \
+  X(cudaStreamSynchronize) X(cudaStreamDestroy) X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync) X(cudaStreamBeginCapture)    \
+  X(cudaStreamEndCapture) X(cudaGraphInstantiate) X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
+// clang-format on
 
 namespace fnet {
 namespace {
