@@ -14,7 +14,7 @@ from support.tiers import not_run
 
 LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"), None)
 COMPILERS = {"fuzz": "clang++", "aarch64": "aarch64-linux-gnu-g++"}
-TARGETS = {"aarch64": ("--target", "fnet-run", "fnet_tokens")}
+SOURCES = ("cmake", "include", "src", "tests", "tools")
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,24 @@ def built_from_preset(preset, **environment):
     return Built(CPP / "build" / preset, os.environ | {"FNET_ONNXRUNTIME": str(LIBRARY)} | environment)
 
 
-@cache
-def _state(preset):
-    """Return what is missing and how to get it, or what is left to build, or nothing."""
-    missing = [tool for tool in ("cmake", "ninja", COMPILERS.get(preset, "g++")) if not shutil.which(tool)]
-    if missing:
-        return (", ".join(missing), "scripts/system_packages.sh all"), ""
-    if not (CPP / "build" / preset / "build.ninja").exists():
-        return (f"the preset {preset}, which is not built", f"scripts/cpp_build.sh {preset}"), ""
-    command = ["cmake", "--build", "--preset", preset, *TARGETS.get(preset, ()), "--", "-n"]
-    done = subprocess.run(command, cwd=CPP, capture_output=True, text=True)
-    return None, "" if "no work to do" in done.stdout else done.stdout + done.stderr
-
-
 def require_build(preset):
     """Skip the test where a preset is not built. Fail it where the build is older than its sources."""
-    missing, left = _state(preset)
+    missing, changed = _state(preset)
     if missing:
         not_run("C++", *missing)
-    if left:
-        pytest.fail(f"the build of the preset {preset} is not up to date; run scripts/cpp_build.sh {preset}\n{left}", pytrace=False)
+    if changed:
+        reason = f"the build of the preset {preset} is older than {changed[0]}; run scripts/cpp_build.sh {preset}"
+        pytest.fail(reason, pytrace=False)
+
+
+@cache
+def _state(preset):
+    """Return what is missing and how to get it, then the sources that are newer than the build."""
+    missing = [tool for tool in ("cmake", "ninja", COMPILERS.get(preset, "g++")) if not shutil.which(tool)]
+    if missing:
+        return (", ".join(missing), "scripts/system_packages.sh all"), []
+    built = CPP / "build" / f"{preset}.built"
+    if not built.exists():
+        return (f"the preset {preset}, which is not built", f"scripts/cpp_build.sh {preset}"), []
+    sources = [CPP / "CMakeLists.txt", CPP / "CMakePresets.json", *(path for name in SOURCES for path in (CPP / name).rglob("*"))]
+    return None, [path for path in sources if path.is_file() and path.stat().st_mtime > built.stat().st_mtime]
