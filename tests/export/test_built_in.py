@@ -16,22 +16,22 @@ MAILS = ROOT / "examples" / "emails"
 
 
 @pytest.fixture(scope="module")
-def labelled():
-    """A function from texts to labels."""
+def answered():
+    """A function from texts to labels and their scores."""
     checkpoint = checkpoint_from_name(None)
     model = model_from_checkpoint(checkpoint, TASKS["sequence-classification"])
     tokenizer = Tokenizer.from_file(checkpoint.folder / "spiece.model")
 
-    def labels(texts):
+    def answers(texts):
         found = []
         for text in texts:
             encoding = tokenizer.encode(text, length=model.sequence_length)
             with torch.inference_mode():
                 (logits,) = model(torch.from_numpy(encoding.input_ids)[None], torch.from_numpy(encoding.token_type_ids)[None])
-            found.append(checkpoint.config.labels[int(logits.argmax())])
+            found.append((checkpoint.config.labels[int(logits.argmax())], float(logits.softmax(-1).max())))
         return found
 
-    return labels
+    return answers
 
 
 def test_what_it_carries():
@@ -47,15 +47,18 @@ def test_special_tokens_stand_at_fnets_ids():
     assert (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id) == (3, 4, 5, 6)
 
 
-def test_it_filters_the_held_out_samples(labelled):
+def test_it_filters_the_held_out_samples(answered):
     messages = [json.loads(line) for line in EMAILS.read_text("utf-8").splitlines()]
     assert len(messages) == 200
     assert all(len(message["text"]) <= 4000 for message in messages)
-    found = labelled([message["text"] for message in messages])
+    found = [label for label, _ in answered([message["text"] for message in messages])]
     right = sum(label == message["label"] for label, message in zip(found, messages, strict=True))
     assert right >= 188  # half of them spam, which is harder than the test split of the model card
 
 
 @pytest.mark.parametrize("name", ["ham", "spam"])
-def test_the_demo_mails(labelled, name):
-    assert labelled([(MAILS / f"{name}.txt").read_text("utf-8")]) == [name]
+def test_the_demo_mails(answered, name):
+    """The README shows these answers."""
+    ((label, score),) = answered([(MAILS / f"{name}.txt").read_text("utf-8")])
+    assert label == name
+    assert f"\n{name:7} {score:.4f}\n" in (ROOT / "README.md").read_text("utf-8")

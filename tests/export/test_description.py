@@ -127,5 +127,5 @@ def test_damage_is_exit_1_with_the_name(bundle, tmp_path):
     (bundle / "spiece.model").write_bytes(data)
     shown = run(bundle, "--json")
     message = json.loads(shown.stdout)["error"]
-    assert (shown.exit_code, f"{bundle / 'spiece.model'}: altered: found sha256 " in message) == (1, True)
+    assert (shown.exit_code, f"{bundle / 'spiece.model'}: the file was altered: expected sha256 " in message) == (1, True)
     assert "expected the folder that fnet-export wrote" in run(tmp_path / "nowhere").stderr

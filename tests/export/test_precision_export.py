@@ -120,7 +120,7 @@ def test_bf16_in_openvino(task, tmp_path):
     assert (report["rows"][-1]["name"], report["rows"][-1]["status"]) == ("OpenVINO, model.xml", "passed")
     assert report["proof"]["share"] == 1.0
     assert 0 < report["headroom"]["layers"]["0"]["residual"] < report["headroom"]["limit"]
-    with pytest.raises(SessionError, match="is in bf16, in which ONNX Runtime has no products on CPUs; open it"):
+    with pytest.raises(SessionError, match="ONNX Runtime cannot multiply in bf16 on CPUs; open the bundle with its own engine"):
         fnet_runtime.load(folder, runtime="onnxruntime")
 
 
