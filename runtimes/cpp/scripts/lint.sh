@@ -34,5 +34,5 @@ else
 fi
 # only what the build compiles: headers are checked with the files that include them
 for file in $checked; do
-    [ ! -f "$file" ] || grep -qF "\"$PWD/$file\"" $commands && echo "$file"
-done | grep '\.cpp$' | xargs -r -n 1 -P "$(nproc)" clang-tidy --quiet -p build/default
+    if [[ $file == *.cpp ]] && grep -qF "\"$PWD/$file\"" $commands; then echo "$file"; fi
+done | xargs -r -n 1 -P "$(nproc)" clang-tidy --quiet -p build/default

@@ -93,7 +93,7 @@ TEST_CASE("what is taken of a temporary result outlives it") {
   };
   std::size_t characters = 0;
   for (const std::string& word : *words()) characters += word.size();
-  CHECK(characters == 3 * 38);
+  CHECK(characters == std::size_t{3} * 38);
 }
 
 TEST_CASE("the defaults are those of the Python runtime") {

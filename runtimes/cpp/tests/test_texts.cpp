@@ -20,7 +20,8 @@ TEST_CASE("a number has the digits that Python's json writes") {
   CHECK(decimal(0.00012) == "0.00012");
   CHECK(decimal(5e-324) == "5e-324");
   CHECK(decimal(1.7976931348623157e308) == "1.7976931348623157e+308");
-  CHECK(decimal(std::numeric_limits<double>::infinity()) == "Infinity");
+  CHECK(decimal(std::numeric_limits<double>::infinity()) == "null");
+  CHECK(decimal(std::numeric_limits<double>::quiet_NaN()) == "null");
 }
 
 TEST_CASE("a text is quoted as Python's json writes it") {

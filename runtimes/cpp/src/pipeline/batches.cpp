@@ -155,9 +155,11 @@ Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::ve
   std::vector<std::optional<Error>> faults;
   for (const Request& request : requests) {
     auto one = asked_from_request(*bundle.task, bundle.model, request, top_k);
-    if (one) asked.push_back(*std::move(one));
     faults.push_back(one ? std::nullopt : std::make_optional(one.error()));
-    if (one) continue;
+    if (one) {
+      asked.push_back(*std::move(one));
+      continue;
+    }
     const auto without_text = asked_from_request(*bundle.task, bundle.model, {"", request.second}, top_k);
     if (!without_text) return without_text.error();
   }

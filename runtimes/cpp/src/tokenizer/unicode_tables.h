@@ -58,9 +58,9 @@ inline bool append_jamo(std::u32string& text, char32_t c) {
   constexpr char32_t FIRST = 0xAC00, COUNT = 11172, LEAD = 0x1100, VOWEL = 0x1161, BEFORE_TAIL = 0x11A7, VOWELS = 21, TAILS = 28;
   const char32_t index = c - FIRST;
   if (index >= COUNT) return false;
-  text += LEAD + index / (VOWELS * TAILS);
-  text += VOWEL + index / TAILS % VOWELS;
-  if (index % TAILS) text += BEFORE_TAIL + index % TAILS;
+  text += char32_t{LEAD + index / (VOWELS * TAILS)};
+  text += char32_t{VOWEL + index / TAILS % VOWELS};
+  if (index % TAILS) text += char32_t{BEFORE_TAIL + index % TAILS};
   return true;
 }
 
