@@ -111,7 +111,7 @@ def test_old_names_of_layer_norm_are_read(folder):
     assert all(torch.equal(found[key], value) for key, value in expected.items())
     name = "fnet.embeddings.LayerNorm"
     changed_weights(folder, lambda w: w.update({f"{name}.weight": w[f"{name}.gamma"].clone()}))
-    twice = r"LayerNorm\.weight and fnet\.embeddings\.LayerNorm\.gamma are two names of one tensor; remove that which training"
+    twice = r"LayerNorm\.weight and fnet\.embeddings\.LayerNorm\.gamma are two names of one tensor; remove the tensor that training"
     with pytest.raises(CheckpointError, match=twice):
         opened(folder)
     changed_weights(folder, lambda w: w.pop(f"{name}.weight"))
@@ -227,7 +227,7 @@ def test_an_index_cannot_leave_its_folder(folder):
     (folder / "model.safetensors").unlink()
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "../evil.safetensors"}}))
-    with pytest.raises(CheckpointError, match="plain file name"):
+    with pytest.raises(CheckpointError, match="plain name of a file"):
         opened(folder)
     index.write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))
     with pytest.raises(CheckpointError, match="is missing"):
