@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fnet_runtime.bundle.manifest import INT8, OPENVINO, AxisProfile, TensorInfo, file_info
-from fnet_runtime.sessions.openvino_session import precision_on_cpu
+from fnet_runtime.sessions.openvino_session import NO_VNNI, precision_on_cpu
+from fnet_runtime.sessions.processor import saturates_int8
 
 from fnet_core.checkpoint.open import Checkpoint, checkpoint_from_name, head_is_drawn
 from fnet_core.config import FNetConfig
@@ -222,6 +223,8 @@ def _library(target: str, precision: str) -> Library | None:
     if target != OPENVINO:
         return library_for_target(target)
     library = openvino_library()
+    if precision == INT8 and saturates_int8():
+        raise PrecisionError(f"--precision int8: {NO_VNNI}. Export with another --precision, or on a CPU with VNNI")
     runs = precision_on_cpu(precision)
     if runs != precision:
         raise PrecisionError(

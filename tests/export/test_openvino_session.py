@@ -15,6 +15,7 @@ from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.runtimes import session_from_bundle
 from support.checkpoints import save_tiny
 from support.exports import export
+from support.processor import needs_vnni
 from support.threads import differing
 
 CPU_HAS = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -116,7 +117,7 @@ def test_on_the_command_line(folder, monkeypatch):
     assert (result.exit_code, "pip install 'openvino>=2026.0'" in result.stderr) == (4, True)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("int8", marks=needs_vnni)])
 def test_nothing_of_a_fp32_graph_runs_in_less(folder, inputs, precision):
     session = OpenVinoSession(folder / IR, inputs, precision=precision)
     assert session.precision == precision
@@ -142,7 +143,8 @@ def test_half_precision_runs_where_the_cpu_has_it_and_is_told_where_not(folder, 
         ("bf16", ["FP16"], "f32", "fp32"),
     ],
 )
-def test_openvino_is_always_told_what_to_compute_in(folder, inputs, precision, capabilities, hint, runs):
+def test_openvino_is_always_told_what_to_compute_in(folder, inputs, precision, capabilities, hint, runs, monkeypatch):
+    monkeypatch.setattr("fnet_runtime.sessions.openvino_session.saturates_int8", lambda: False)
     core = Core(capabilities)
     session = OpenVinoSession(folder / IR, inputs, precision=precision, threads=2, importer=imported(Core=lambda: core))
     assert session.precision == runs
@@ -213,3 +215,10 @@ def test_a_failing_run(folder, inputs):
             session.run(ids(1))
     with pytest.raises(SessionError, match="OpenVINO cannot make an infer request: out of memory"):
         opened(fails)
+
+
+def test_int8_is_refused_on_a_cpu_whose_products_overflow(folder, inputs, monkeypatch):
+    monkeypatch.setattr("fnet_runtime.sessions.openvino_session.saturates_int8", lambda: True)
+    with pytest.raises(SessionError, match=r"model.xml: this CPU has no VNNI.*Open the bundle with ONNX Runtime, or on a CPU with"):
+        OpenVinoSession(folder / IR, inputs, precision="int8")
+    assert OpenVinoSession(folder / IR, inputs).precision == "fp32"

@@ -22,6 +22,7 @@ from fnet_runtime.errors import SessionError
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_fresh, save_tiny, tiny_config
 from support.exports import CPP_ROW, export, options_from
+from support.processor import needs_vnni
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
@@ -89,6 +90,7 @@ def without_biases(folder):
     return folder
 
 
+@needs_vnni
 @pytest.mark.parametrize("task", ["pretraining", "question-answering"])
 def test_int8_in_openvino(task, tmp_path):
     checkpoint = save_tiny(tmp_path / "c", task, attention_layers=(1,), num_attention_heads=4)

@@ -8,6 +8,7 @@ import torch
 from fnet_runtime.bundle.manifest import IR, MODEL, AxisProfile
 from fnet_runtime.sessions.openvino_session import OpenVinoSession, Operation
 from support.checkpoints import LENGTH, tiny_config
+from support.processor import needs_vnni
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
@@ -133,6 +134,7 @@ def test_a_product_that_onnxruntime_makes_float_is_found_out(tmp_path):
         proof_from_precisions(products, found, precision="int8", read_from="it").check()
 
 
+@needs_vnni
 def test_openvino_runs_them_in_int8(graph, bounds, tmp_path):
     path = written(int8_from_graph(graph, bounds, LAYERS, target="openvino"), tmp_path)
     ir_from_graph(path, tmp_path, library=openvino_library())

@@ -97,6 +97,8 @@ class OrtSession : public Session {
     // its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
     if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers", "SkipLayerNormFusion"))
       return s;
+    // without VNNI, the fast int8 products of x86-64 overflow 16 bits; ONNX Runtime then takes slower, exact products
+    if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "session.x64quantprecision", "1")) return s;
     if (threads > 0) {
       if (OrtStatus* s = api_.SetIntraOpNumThreads(options.get(), threads)) return s;
     }

@@ -8,10 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fnet_runtime.bundle.manifest import TensorInfo
+from fnet_runtime.bundle.manifest import INT8, TensorInfo
 from fnet_runtime.errors import LibraryError, SessionError
 from fnet_runtime.install import install_line
 from fnet_runtime.sessions.pool import Pool
+from fnet_runtime.sessions.processor import saturates_int8
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
 
 DEVICE = "CPU"
@@ -19,6 +20,7 @@ FLOATS = {"fp32": "f32", "int8": "f32", "fp16": "f16", "bf16": "bf16"}
 """OpenVINO's name of the floats of each precision. Without a name, a CPU that has bf16 would use it for fp32."""
 CAPABILITIES = {"f16": "FP16", "bf16": "BF16"}
 """The names of optional floats in the list of a CPU's capabilities."""
+NO_VNNI = "this CPU has no VNNI, so the int8 products of OpenVINO overflow and its outputs would be wrong"
 OPEN = "?"
 """An open axis, for which OpenVINO has no name."""
 Importer = Callable[[str], ModuleType]
@@ -63,12 +65,15 @@ class OpenVinoSession:
     ) -> None:
         """Open a graph in the precision of its manifest. `threads` limits the cores that it uses.
 
-        Raises LibraryError when OpenVINO is missing, SessionError when it cannot open the files or finds other inputs.
+        Raises LibraryError when OpenVINO is missing. Raises SessionError when it cannot open the files or finds other inputs, and when
+        it would run int8 on a CPU whose products overflow.
         """
         try:
             ov: Any = importer("openvino")
         except (ImportError, OSError) as error:
             raise LibraryError(f"openvino cannot be imported ({error}); {install_line('openvino')}") from error
+        if precision == INT8 and saturates_int8():
+            raise SessionError(f"{model}: {NO_VNNI}. Open the bundle with ONNX Runtime, or on a CPU with VNNI")
         self._inputs = tuple(inputs)
         try:
             core = ov.Core()

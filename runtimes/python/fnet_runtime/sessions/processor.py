@@ -1,0 +1,23 @@
+"""What the processor of this host lacks for int8."""
+
+import platform
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+VNNI = ("avx512_vnni", "avx_vnni")
+"""Flags of x86-64 processors that multiply int8 and add in 32 bits. Others add two products in 16 bits, which can overflow."""
+
+
+def saturates_int8(cpuinfo: Path = CPUINFO, machine: str = platform.machine()) -> bool:
+    """Return whether the fast int8 products of this CPU can overflow: an x86-64 processor without VNNI.
+
+    Where Linux does not list the processor's flags, the answer is no; the self-test of a bundle then finds wrong outputs.
+    """
+    if machine.lower() not in ("x86_64", "amd64"):
+        return False
+    try:
+        lines = cpuinfo.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
+    return flags is not None and not set(VNNI) & set(flags)
