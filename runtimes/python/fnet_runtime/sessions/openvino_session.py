@@ -65,8 +65,8 @@ class OpenVinoSession:
     ) -> None:
         """Open a graph in the precision of its manifest. `threads` limits the cores that it uses.
 
-        Raises LibraryError when OpenVINO is missing. Raises SessionError when it cannot open the files or finds other inputs, and when
-        it would run int8 on a CPU whose products overflow.
+        Raises LibraryError when OpenVINO is missing. Raises SessionError when it cannot open the files or finds other inputs, and
+        for int8 on a CPU whose products overflow.
         """
         try:
             ov: Any = importer("openvino")
