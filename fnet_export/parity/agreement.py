@@ -71,9 +71,9 @@ def points_of(share: float) -> str:
 def text_of_agreement(values: Mapping[str, Any], what: str) -> str:
     """Say how many of the `what` are the reference's, from `Agreement.values`."""
     if values["differ"] == 0:
-        return f"all of its {values['decisions']:,} {what} are the reference's"
-    apart = f"{values['differ']:,} of {values['decisions']:,} differ, {values['ties']:,} of them ties"
-    return f"{points_of(values['share'])} of its {what} are the reference's ({apart})"
+        return f"all {values['decisions']:,} {what} agree with the reference"
+    apart = f"{values['differ']:,} of {values['decisions']:,} differ, {values['ties']:,} of them are ties"
+    return f"{points_of(values['share'])} of the {what} agree with the reference ({apart})"
 
 
 def text_of_few(values: Mapping[str, Any], name: str) -> str | None:
@@ -81,6 +81,6 @@ def text_of_few(values: Mapping[str, Any], name: str) -> str | None:
     if values["high"] >= FEW:
         return None
     return (
-        f"Its {name} decide otherwise than the reference more often than once in a hundred: {points_of(values['share'])} of "
+        f"{name}: more than one decision in a hundred differs from the reference. {points_of(values['share'])} of "
         f"{values['decisions']:,} decisions agree (95 % interval {points_of(values['low'])} to {points_of(values['high'])})"
     )

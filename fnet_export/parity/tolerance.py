@@ -19,21 +19,25 @@ side of a step explains that. It is little on most inputs (the median) and much 
 round alike."""
 UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 1 / 254}
 """Half the distance of neighbouring numbers, in parts of the number (int8: of the largest of its tensor)."""
+MULTIPLES_SHOWN = ", ".join(f"{multiple} in {precision}" for precision, multiple in MULTIPLES.items())
 RULE = (
-    "reference = the checkpoint in float64 with torch.fft, nothing lowered",
-    "expected(precision, output) = the error of the checkpoint computed in torch at that precision: float32 as it is, on the part "
-    "of the inputs that every row ran on; a half by rounding weights and what each layer gives, int8 by rounding what is to be "
-    "quantised by the calibrated bounds, on every input that the row judged ran on",
-    "an expected error is at least half a unit of the precision, times the largest reference magnitude; the mean an eighth of that",
-    "limit = multiple * expected, for the largest and for the mean absolute error; the multiple is "
-    + ", ".join(f"{multiple} in {precision}" for precision, multiple in MULTIPLES.items()),
-    "an int8 row is also compared with the emulation of int8 in torch: its mean distance from that, as the median of inputs, may "
-    f"be {FROM_EMULATION_MEDIAN:g} of the median error of the emulation and {MULTIPLE} units of float32, and over all inputs "
-    f"{FROM_EMULATION_MEAN:g} of the expected mean error",
-    "an output passes when it is finite and its errors are within their limits; in fp32 every decision must be the reference's as "
-    "well, but for ties: decisions between two choices that the reference scores within twice the limit of each other, or by the "
-    "sign of a score that is within the limit of zero",
-    "in other precisions a decision that differs differs: it is counted, and fails the shipped row below --min-agreement",
+    "The reference is the checkpoint in float64 with torch.fft. Nothing is lowered.",
+    "The expected error is the error that the checkpoint makes in torch at the same precision. In float32, the "
+    "checkpoint runs as it is, on the inputs that every runtime ran on.",
+    "In half precision, torch rounds the weights and the output of each layer. In int8, torch rounds what will be "
+    "quantised, by the calibrated bounds. Both run on every input of the runtime that is judged.",
+    "An expected error is at least half a unit of the precision times the largest reference magnitude. For the mean "
+    "error, an eighth of that is enough.",
+    "The limit is a multiple of the expected error, for the largest and for the mean absolute error. The multiple is "
+    f"{MULTIPLES_SHOWN}.",
+    "In int8, each runtime is also compared with the emulation of int8 in torch. The median over the inputs of its mean "
+    f"distance may be {FROM_EMULATION_MEDIAN:g} of the median error of the emulation plus {MULTIPLE} units of float32. "
+    f"The mean distance over all inputs may be {FROM_EMULATION_MEAN:g} of the expected mean error.",
+    "An output passes if it is finite and its errors are within their limits.",
+    "In fp32, every decision must also agree with the reference, except for ties. A tie is a decision between two "
+    "choices whose reference scores are within twice the limit of each other, or by the sign of a score that is within "
+    "the limit of zero.",
+    "In other precisions, decisions that differ are counted. They fail the bundle's runtime only below --min-agreement.",
 )
 """The tolerance in spec form."""
 FLOOR_OF_MEAN = 1 / 8

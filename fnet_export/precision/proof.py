@@ -56,7 +56,7 @@ class PrecisionProof:
     stayed: tuple[str, ...]
 
     def check(self) -> None:
-        """Raise PrecisionError, naming what stayed behind, below ENOUGH."""
+        """Raise PrecisionError, naming the products that run in another precision, below ENOUGH."""
         if not (self.share or self.stayed):
             raise PrecisionError(
                 f"model.onnx has no products in {self.precision}: all were kept in float32 for the accuracy. Allow a larger "
@@ -65,7 +65,7 @@ class PrecisionProof:
         if self.share < ENOUGH:
             raise PrecisionError(
                 f"{100 * self.share:.1f} % of the multiply-adds run in {self.precision}, by {self.read_from}; expected "
-                f"{100 * ENOUGH:.0f} % or more. These stayed behind: {', '.join(self.stayed)}"
+                f"{100 * ENOUGH:.0f} % or more. These run in another precision: {', '.join(self.stayed)}"
             )
 
 

@@ -51,7 +51,7 @@ def test_own_samples_and_a_tolerance_are_told(checkpoint, tmp_path):
     assert (values["samples"]["name"], values["samples"]["texts"]) == ("mine.txt", 2)
     assert {worst["text"] for worst in values["worst"]} <= {"", "a letter", "another one, of more words"}
     assert values["rows"][0]["outputs"]["logits"]["limit_max_abs"] == 0.5
-    assert values["rule"][-1] == "replaced here by atol + rtol * scale: atol 0.5, rtol 0.0"
+    assert values["rule"][-1] == "--atol and --rtol replaced the limit: 0.5 plus 0.0 times the largest reference magnitude."
 
 
 def test_a_quick_check_says_so(checkpoint, tmp_path):

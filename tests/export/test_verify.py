@@ -146,9 +146,7 @@ def test_labels_one_by_one_are_counted_by_sign_and_too_few_are_said_in_words(tmp
     (row,) = json.loads(run(bundle, "--json").stdout)["rows"]
     assert row["outputs"]["logits"]["agreement"]["differ"] == 12
     (attention,) = row["attention"]
-    assert attention.startswith(
-        "Attention: Its logits decide otherwise than the reference more often than once in a hundred: 0.00 %"
-    )
+    assert attention.startswith("Attention: logits: more than one decision in a hundred differs from the reference. 0.00 %")
     assert attention in run(bundle).stdout
 
 

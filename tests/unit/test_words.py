@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(path for name in ("docs", "examples", "fnet_core") for path in (ROOT / name).rglob("*.md"))])
 FOLDERS = ("fnet_core", "fnet_export", "runtimes/python/fnet_runtime", "examples", "docs")
 CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+TEMPLATES = sorted((ROOT / "fnet_export/parity/report/templates").glob("*.j2"))
 PROGRAMS = {"fnet-export": fnet_export, "fnet-run": fnet_run}
 MAX_WORDS = 30
 
@@ -136,6 +137,14 @@ def prose_of_code(name: str, source: str) -> Iterator[Text]:
                 yield Text(f"{name}:{node.lineno}", plain(paragraph))
 
 
+def prose_of_template(name: str, source: str) -> Iterator[Text]:
+    """Give each text between the tags of a page's template; what is filled in counts as one word."""
+    source = re.sub(r"\{\{.*?\}\}", "CODE", re.sub(r"\{%.*?%\}", "", source, flags=re.DOTALL), flags=re.DOTALL)
+    for number, line in enumerate(source.splitlines(), 1):
+        yield from (Text(f"{name}:{number}", words.strip()) for words in re.split(r"<[^>]*>", line) if words.strip())
+    yield from (Text(name, words) for words in re.findall(r'drawn\("\w+", "([^"]+)"', source))
+
+
 def faults(text: Text) -> Iterator[str]:
     """Give what is wrong with a text."""
     for rule, instead in RULES:
@@ -157,6 +166,11 @@ def check(texts: Iterator[Text]) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_pages(path):
     check(prose_of_markdown(str(path.relative_to(ROOT)), path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_templates(path):
+    check(prose_of_template(path.name, path.read_text("utf-8")))
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))

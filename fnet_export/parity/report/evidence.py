@@ -140,7 +140,7 @@ def values_from_evidence(evidence: Evidence) -> dict[str, Any]:
 
 def _replaced_rule(tolerance: Tolerance | None) -> Iterator[str]:
     if tolerance is not None:
-        yield f"replaced here by atol + rtol * scale: atol {tolerance.atol}, rtol {tolerance.rtol}"
+        yield f"--atol and --rtol replaced the limit: {tolerance.atol} plus {tolerance.rtol} times the largest reference magnitude."
 
 
 def _row(row: Row) -> dict[str, Any]:

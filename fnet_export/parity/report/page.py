@@ -109,19 +109,19 @@ def _share(error: float | None, limit: float) -> float | None:
 def _shipped(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     found = next((row for row in rows if row["name"] == name), None)
     if found is None or found["status"] == NOT_RUN:
-        return f"What is shipped, {name}, did not run on this host: the figures are of what it was built from."
+        return f"The bundle's runtime, {name}, did not run on this host. The numbers are of the graph that it was built from."
     shares = [share_of_limit(output) for output in found["outputs"].values()]
     finite = [share for share in shares if share is not None]
     reach = f"its largest error is {wording.percent(max(finite))} of the limit" if finite else ""
     if not shares or len(finite) < len(shares):
         infinite = any(output["nonfinite_count"] for output in found["outputs"].values())
-        reach = found["reason"] or ("it gives values that are not finite" if infinite else "its limit is nought, its error is not")
-    said = [f"What is shipped, {name}, {'passed' if found['status'] == PASSED else 'failed'}: {reach}."]
+        reach = found["reason"] or ("it gives values that are not finite" if infinite else "its limit is 0, but its error is not")
+    said = [f"The bundle's runtime, {name}, {'passed' if found['status'] == PASSED else 'failed'}: {reach}."]
     for output, values in found["outputs"].items():
         if values["agreement"] is not None:
-            said.append(f"Of {output}, {text_of_agreement(values['agreement'], 'decisions')}.")
+            said.append(f"{output}: {text_of_agreement(values['agreement'], 'decisions')}.")
     if found["answers"] is not None:
-        said.append(f"Input by input, {text_of_agreement(found['answers'], 'whole answers')}.")
+        said.append(f"Per input: {text_of_agreement(found['answers'], 'whole answers')}.")
     return " ".join(said)
 
 
@@ -138,7 +138,7 @@ def _charts(values: Mapping[str, Any]) -> dict[str, Markup]:
     timed = {row["name"]: row["median_ms"] for row in values["rows"] if row["median_ms"] is not None}
     charts = {
         "layers": svg_from_layers(values["layers"]),
-        "times": svg_from_times(timed, marked=shipped, title="Latency of the rows"),
+        "times": svg_from_times(timed, marked=shipped, title="Latency of the runtimes"),
     }
     if values["histogram"] is not None:
         charts["histogram"] = svg_from_histogram(values["histogram"], _limits(values))
@@ -146,7 +146,7 @@ def _charts(values: Mapping[str, Any]) -> dict[str, Markup]:
         charts["headroom"] = svg_from_headroom(values["headroom"])
     if values["latency"] is not None:
         times = {name: found["median_ms"] for name, found in values["latency"]["rows"].items()}
-        charts["precisions"] = svg_from_times(times, marked=next(reversed(times), ""), title="Latency beside other precisions")
+        charts["precisions"] = svg_from_times(times, marked=next(reversed(times), ""), title="Latency next to other precisions")
     return {name: Markup(REFERENCES.sub(rf"\g<1>{name}-", svg)) for name, svg in charts.items() if svg is not None}
 
 

@@ -105,7 +105,7 @@ def lines_from_latency(latency: Latency) -> list[str]:
         *others, (name, own) = latency.rows.items()
         faster = [other for other, found in others if found.median_ms <= own.median_ms]
         if faster:
-            lines.append(f"{name} is not the faster one on this host: {', '.join(faster)} took no longer")
+            lines.append(f"{name} is not the fastest on this host: {', '.join(faster)} took no longer")
     reasons: dict[str, list[str]] = {}
     for name, reason in latency.not_timed.items():
         reasons.setdefault(reason, []).append(name)

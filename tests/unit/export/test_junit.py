@@ -35,7 +35,7 @@ def test_a_failure_has_figures_and_limits():
     assert counts(suite) == {"tests": "2", "failures": "1", "skipped": "1", "errors": "0"}
     assert suite.find("testcase/failure").attrib["message"] == (
         "max abs not finite (limit 2.1e-05); mean abs not finite (limit 3.3e-06); 3 NaN or infinite; "
-        "25.00 % of its decisions are the reference's (3 of 4 differ, 0 of them ties)"
+        "25.00 % of the decisions agree with the reference (3 of 4 differ, 0 of them are ties)"
     )
 
 
@@ -43,7 +43,7 @@ def test_a_row_that_fails_for_another_reason_than_its_outputs_is_a_failure():
     answers = {"share": 0.5, "decisions": 2, "differ": 1, "ties": 0, "low": 0.1, "high": 0.9}
     row = FULL["rows"][0] | {"status": "failed", "answers": answers}
     failure = suite_of(FULL | {"passed": False, "rows": [row]}).find("testcase/failure")
-    assert failure.attrib["message"] == "50.00 % of its whole answers are the reference's (1 of 2 differ, 0 of them ties)"
+    assert failure.attrib["message"] == "50.00 % of the whole answers agree with the reference (1 of 2 differ, 0 of them are ties)"
     row |= {"outputs": {}, "reason": "its process ended \x1b[31m\x00"}
     failure = suite_of(FULL | {"passed": False, "rows": [row]}).find("testcase/failure")
     assert failure.attrib["message"] == "its process ended \ufffd[31m\ufffd"

@@ -223,10 +223,8 @@ def test_what_int8_decides_otherwise_is_no_tie_and_may_be_held_to_a_limit():
     assert (report.rows[2].answers.differ, report.rows[2].answers.ties) == (4, 0)
     assert found.from_emulation.median_abs == 0
     few, *_, attention = lines_from_agreement(report)
-    assert few == "shipped, logits: 94.80 % of its decisions are the reference's (4 of 77 differ, 0 of them ties)"
-    assert attention.startswith(
-        "Attention: Its logits decide otherwise than the reference more often than once in a hundred: 94.80 %"
-    )
+    assert few == "shipped, logits: 94.80 % of the decisions agree with the reference (4 of 77 differ, 0 of them are ties)"
+    assert attention.startswith("Attention: logits: more than one decision in a hundred differs from the reference. 94.80 %")
     asked = checked([yardstick(), emulated, shipped], judgement=Judgement(min_agreement=0.99))
     assert [row.status for row in asked.rows] == ["passed", "passed", "failed"]
     assert asked.rows[2].reason == "logits: 94.80 % of the decisions agree; --min-agreement asks for 99.00 %"
@@ -301,7 +299,7 @@ def test_the_lines_say_what_runs_and_what_is_not_faster():
     assert line_from_proof(proof) == "int8: 96.0% of the multiply-adds meant for it, 87.5% of all, are in it, by a graph"
     assert lines_from_latency(latency(float32=2.0, other=5.0, int8=3.04)) == [
         "One row, in turns: float32 2.0 ms, other 5.0 ms, int8 3.0 ms",
-        "int8 is not the faster one on this host: float32 took no longer",
+        "int8 is not the fastest on this host: float32 took no longer",
     ]
     faster = latency({"fp16": "none here", "bf16": "none here"}, float32=2.0, int8=1.0)
     assert lines_from_latency(faster) == ["One row, in turns: float32 2.0 ms, int8 1.0 ms", "Not timed: fp16; bf16: none here"]
