@@ -44,7 +44,7 @@ from fnet_export.commands.shared import console_of_result, fail, print_json, pri
     "--rounds",
     type=click.IntRange(min=rounds_needed(PERCENTILES[0])),
     default=rounds_needed(99),
-    help=f"Times that each is timed; p99.9 needs {rounds_needed(99.9)}.",
+    help=f"How often each bundle is timed; p99.9 needs {rounds_needed(99.9)}.",
 )
 @click.option("--text", type=FILE, metavar="FILE", help="The text to answer.  [default: built-in e-mails]")
 @click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.svg", help="Draw the latencies.")
@@ -62,7 +62,7 @@ def bench(
 ) -> None:
     """Time BUNDLEs on this host: latency, throughput, opening and memory, each in a process of its own, all in turns.
 
-    The first is what the others are compared with. Needs no torch. Exit codes: 0 ok; 1 bad input; 2 usage; 4 a bundle could
+    Compare each bundle with the first. Needs no torch. Exit codes: 0 ok; 1 bad input; 2 usage; 4 a bundle could
     not be measured.
     """
     _check_chart(chart)

@@ -32,7 +32,7 @@ COMMANDS = {
     "eval": Entry(module="evaluate", summary="Measure the accuracy of a bundle on labelled data."),
     "padding": Entry(module="padding", summary="Compare padded lengths of a bundle's model."),
     "verify": Entry(module="verify", summary="Check a bundle again on this host."),
-    "inspect": Entry(module="inspect", summary="Say what a bundle is."),
+    "inspect": Entry(module="inspect", summary="Show the model, tensors, tokenizer and files of a bundle."),
     "bench": Entry(module="bench", summary="Time bundles on this host."),
     "bisect": Entry(module="bisect", summary="Find where a bundle's graph departs from its model."),
 }
@@ -128,6 +128,6 @@ class Commands(click.Group):
 )
 @click.version_option(package_name="fnet-export")
 def main() -> None:
-    """From a trained FNet to a verified bundle, and what is asked of one."""
+    """Export a trained FNet as a verified bundle. Check, measure and debug bundles."""
     prepare_standard_output()
     end_on_signals()

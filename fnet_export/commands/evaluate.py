@@ -61,7 +61,7 @@ class Result:
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read the first N records only.")
 @click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto is each bundle's own engine.")
-@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime may use.  [default: all]")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Cores that ONNX Runtime or OpenVINO may use.  [default: all]")
 @output_options
 def evaluate(
     bundle: Path,

@@ -17,7 +17,6 @@ from fnet_export.commands.options import (
     FILE,
     POINTS,
     atol_option,
-    evaluation_help,
     group,
     min_accuracy_option,
     output_options,
@@ -127,7 +126,7 @@ calibration_options = group(
         "--max-accuracy-drop",
         type=POINTS,
         metavar="POINTS",
-        help="int8: keep layers in float32 until the accuracy drops by no more, in points of 100.",
+        help="int8: keep layers in float32 until at most POINTS of accuracy, of 100, are lost.",
     ),
 )
 proof_options = group(
@@ -140,10 +139,10 @@ proof_options = group(
         "--min-agreement",
         type=POINTS,
         metavar="POINTS",
-        help="Exit 3 if fewer decisions agree with the reference, in points of 100.",
+        help="Exit 3 if less than POINTS % of the decisions agree with the reference.",
     ),
     click.option("--quick", is_flag=True, help="Prove parity on 16 inputs, and run only the reference, torch and the bundle."),
-    click.option("--evaluation", type=FILE, metavar="FILE", help=evaluation_help),
+    click.option("--evaluation", type=FILE, metavar="FILE", help="Labelled data to score the bundle and the checkpoint on."),
     min_accuracy_option,
 )
 engine_options = group(

@@ -21,12 +21,13 @@ tokenizer_option = click.option(
 checkpoint_of_bundle_option = click.option(
     "--model", metavar="FOLDER|ID", help="Where the checkpoint of the bundle is now.  [default: where it was]"
 )
-evaluation_help = "Labelled data to score the bundle and the checkpoint on (docs/evaluate.md)."
 min_accuracy_option = click.option(
-    "--min-accuracy", type=POINTS, metavar="POINTS", help="Exit 3 if the main metric of the bundle is below, in points of 100."
+    "--min-accuracy", type=POINTS, metavar="POINTS", help="Exit 3 if the main metric of the bundle is below POINTS, of 100."
 )
 atol_option = click.option("--atol", type=float, metavar="X", help="Allow errors up to X, plus what --rtol adds, as the limit.")
-rtol_option = click.option("--rtol", type=float, metavar="X", help="Allow X times an output's largest reference, plus --atol.")
+rtol_option = click.option(
+    "--rtol", type=float, metavar="X", help="Allow X times the largest magnitude of an output's reference, plus --atol."
+)
 
 
 def samples_option(count: str) -> Callable[[Command], Command]:

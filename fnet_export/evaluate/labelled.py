@@ -186,7 +186,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             lines = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line for number, line in enumerate(file, start=1))
             yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror}); expected labelled data in JSON Lines") from error
+        raise EvaluationError(
+            f"{path}: cannot be read ({error.strerror}); expected labelled data in JSON Lines. Check the path"
+        ) from error
 
 
 def _object(line: bytes, where: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from fnet_runtime.bundle.manifest import FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
 
+from fnet_core.errors import TaskError
+from fnet_core.tasks import task_named
 from fnet_export.base.errors import OptionError
 from fnet_export.evaluate.evaluation import Limits
 from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
@@ -28,7 +30,7 @@ DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which model: task, checkpoint and padding. Raises OptionError for an unknown flavour of tokenizer.
+    """Which model: task, checkpoint and padding. Raises OptionError for an unknown task or flavour of tokenizer.
 
     `checkpoint` is a folder, a flax file or a hub id, None for the built-in model. `sequence_length` is in tokens, None for the
     length that the checkpoint states. `predict_positions` makes masked-lm take so many positions to predict.
@@ -44,6 +46,10 @@ class ModelOptions:
     random_head: bool = False
 
     def __post_init__(self) -> None:
+        try:
+            task_named(self.task)
+        except TaskError as error:
+            raise OptionError(f"--task: {error}") from error
         check_flavour(self.tokenizer)
 
 

@@ -24,7 +24,7 @@ class Texts:
 
 
 def texts_from_file(path: Path | None) -> Texts:
-    """Read texts: JSON Lines with a `text` each, or one text a line. None: the built-in e-mails.
+    """Read texts: JSON Lines with a `text` each, or one text per line. None: the built-in e-mails.
 
     Raises TextError when the file cannot be read, has no text or a line that is not JSON with one.
     """
@@ -35,11 +35,14 @@ def texts_from_file(path: Path | None) -> Texts:
         data = path.read_bytes()
         lines = data.decode("utf-8-sig").split("\n")  # not splitlines: JSON has U+2028 inside of strings
     except (OSError, UnicodeDecodeError) as error:
-        raise TextError(f"{path}: cannot be read ({error}); expected texts in JSON Lines or one a line, in UTF-8") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TextError(
+            f"{path}: cannot be read ({reason}); expected texts in UTF-8, one text per line or JSON Lines. Check the path"
+        ) from error
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     texts = tuple(_text(path, number, line) if path.suffix.lower() == ".jsonl" else line.strip() for number, line in numbered)
     if not texts:
-        raise TextError(f"{path}: no texts; expected one a line, in .jsonl as an object with a text")
+        raise TextError(f"{path}: no texts; expected one text per line, in .jsonl as an object with a text")
     return Texts(name=path.name, sha256=_sha256(data), texts=tuple(spread(texts, min(COUNT, len(texts)))))
 
 

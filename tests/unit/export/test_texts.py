@@ -27,10 +27,10 @@ def test_texts_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.txt", None, "cannot be read .*; expected texts in JSON Lines or one a line, in UTF-8"),
-        ("a.txt", b"\xff\xfe", "cannot be read .*; expected texts in JSON Lines or one a line, in UTF-8"),
-        ("a.txt", b"", "no texts; expected one a line"),
-        ("a.jsonl", b" \n\n", "no texts; expected one a line"),
+        ("a.txt", None, "cannot be read .*; expected texts in UTF-8, one text per line or JSON Lines. Check the path"),
+        ("a.txt", b"\xff\xfe", "cannot be read .*; expected texts in UTF-8, one text per line or JSON Lines. Check the path"),
+        ("a.txt", b"", "no texts; expected one text per line"),
+        ("a.jsonl", b" \n\n", "no texts; expected one text per line"),
         ("a.jsonl", b'{"text": "x"}\n\n{"text"', r"line 3: not JSON \(.*\); expected an object with a text"),
         (
             "a.JSONL",
