@@ -27,7 +27,7 @@ from fnet_export.parity.tolerance import tolerance_from_options
 @click.command(context_settings={"show_default": True})
 @bundle_argument
 @click.option(
-    "--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto is every one that the bundle has a file for."
+    "--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto runs every runtime that the bundle has a file for."
 )
 @atol_option
 @rtol_option

@@ -185,15 +185,15 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--task", "sequence-clasification", "--target", "onnx"], 1, "did you mean sequence-classification"),
+        (["--task", "sequence-clasification", "--target", "onnx"], 2, "did you mean sequence-classification"),
         (["--task", "masked-lm", "--target", "onnx"], 1, "has no weights for the masked-lm head; it has heads for"),
         (["--task", "ner", "--target", "tflite"], 2, "is not one of 'onnx', 'openvino', 'tensorrt', 'tensorrt-rtx'"),
         ([*SHORT, "--batch-size", 3, 2, 1], 2, "'--batch-size': expected 1 <= MIN <= OPT <= MAX, found 3 2 1"),
         ([*SHORT, "--opset", 17], 2, "17 is not in the range 18<=x<=25"),
         ([*SHORT, "--tokenizer", "fast"], 2, "is not one of 'f_net', 'sentencepiece', 'fnet-slow', 'fnet-fast', 'fnet-v5'"),
         ([*SHORT, "--sequence-length", 33], 1, "sequence length: expected 4 to 32"),
-        ([*SHORT, "--predict-positions", 2], 1, "predict positions: expected 1 or more, of masked-lm"),
-        (["--task", "sequence-classification", "--target", "tensorrt-rtx", "--transform", "measure"], 1, "times ONNX Runtime only"),
+        ([*SHORT, "--predict-positions", 2], 1, "predict positions: expected 1 or more, for masked-lm"),
+        (["--task", "sequence-classification", "--target", "tensorrt-rtx", "--transform", "measure"], 2, "times ONNX Runtime only"),
         ([*SHORT, "--revision", "main"], 1, "a local model has no revision"),
         ([*SHORT, "--transform", "butterfly"], 2, "is not one of 'auto', 'measure', 'fft', 'dft', 'folded', 'factored'"),
     ],
