@@ -1,5 +1,6 @@
 // A golden.safetensors of any bytes is read or refused; what is read can be compared with outputs of its own shapes.
 #include "bundle/golden.h"
+#include "pipeline/self_test.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const char* data, std::size_t size) {
   const auto golden = fnet::golden_from_bytes({data, size});
