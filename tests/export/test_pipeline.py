@@ -18,7 +18,7 @@ from support.paths import GOLDEN
 
 from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
-from fnet_export.base.errors import GraphError, OutputError
+from fnet_export.base.errors import GraphError, OptionError, OutputError
 from fnet_export.bundle.folder import bundle_folder
 from fnet_export.commands import cli
 from fnet_export.export import candidates
@@ -162,7 +162,7 @@ def test_masked_lm_at_positions(tmp_path):
         assert found.masks[-1][0].score == pytest.approx(wanted.masks[-1][0].score, rel=1e-4)
     with pytest.raises(InputError, match="found no .MASK."):
         pipe("no mask")
-    with pytest.raises(GraphError, match="expected at most the 32 tokens"):
+    with pytest.raises(OptionError, match="expected at most the 32 tokens"):
         export(tmp_path / "c", tmp_path / "b", task="masked-lm", predict_positions=33)
 
 
@@ -175,9 +175,24 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch):
     for name, expected in plan["expected_bytes"].items():
         found = (tmp_path / "b" / name).stat().st_size
         assert 0.4 * expected < found < expected + 40_000, name
-    monkeypatch.setattr("fnet_export.export.plan.EXTERNAL_DATA_ABOVE_BYTES", 1000)
+    monkeypatch.setattr("fnet_export.export.sizes.EXTERNAL_DATA_ABOVE_BYTES", 1000)
     sizes = plan_from_options(options_from(task="ner", target="onnx", model=str(checkpoint), random_head=True)).expected_bytes
     assert sizes["model.onnx.data"] > 1000
+
+
+def test_dry_run_runs_no_model(checkpoint, tmp_path, monkeypatch):
+    """Not for a length that drifts, nor for a transform that the export measures: it names these measurements."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a dry run runs a model")
+
+    for name in ("torch.onnx.export", "torch.nn.Module.__call__", "onnxruntime.InferenceSession"):
+        monkeypatch.setattr(name, refuse)
+    options = ["--sequence-length", 16, "--accept-drift", "--transform", "measure", "--dry-run"]
+    result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", *options)
+    assert result.exit_code == 0, result.output
+    assert "to be measured: what 16 tokens instead of 32 change" in result.stdout
+    assert "to be measured: how fast the transforms dft, folded, factored are" in result.stdout
     shown = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "c", "--dry-run")
     assert "model.onnx  about" in shown.stdout
 
@@ -332,7 +347,9 @@ def test_missing_and_foreign_vocabularies(tmp_path):
     with pytest.raises(CheckpointError, match=r"spiece\.model: is missing; expected the SentencePiece model next to the weights"):
         export(folder, tmp_path / "b")
     save_tiny(folder, vocab_size=20)
-    with pytest.raises(CheckpointError, match="config.json says vocab_size 20.*of different models"):
+    with pytest.raises(
+        CheckpointError, match="expected at most 20 pieces with <pad> at 3, as config.json says.*belong to different models"
+    ):
         export(folder, tmp_path / "b")
     for text in ("[", '{"do_lower_case": 1}'):
         save_tiny(folder)
