@@ -144,9 +144,7 @@ def test_scores_of_other_problem_types(built, bundle, problem_type):
     (bundle / MANIFEST).write_text(json.dumps(manifest))
     replaced(bundle, "config.json", json.dumps(config).encode())
     assert assert_same_json(built, bundle, "--text", HARD, "--text", "a").returncode == 0
-    answers = [
-        json.loads(line) for line in built.run(bundle, "--json", "--text", HARD, "--text", "a", text=True).stdout.splitlines()
-    ]
+    answers = [json.loads(line) for line in built.run(bundle, "--json", "--text", HARD, "--text", "a").stdout.strip().split(b"\n")]
     rows = []
     for answer in answers:
         decided = answer["scores"] if problem_type == "multi_label_classification" else [answer]

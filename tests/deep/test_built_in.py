@@ -31,7 +31,7 @@ def test_the_built_in_model_on_its_e_mails(tmp_path):
         main, ["--task", "sequence-classification", "--target", "onnx", "--output", str(tmp_path / "spam"), "--quiet"]
     )
     assert result.exit_code == 0, result.output
-    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "spam"), "--data", str(EMAILS), "--min-accuracy", "90", "--json"])
+    result = CliRunner().invoke(main, ["eval", str(tmp_path / "spam"), "--data", str(EMAILS), "--min-accuracy", "90", "--json"])
     assert result.exit_code == 0, result.output
     records = [json.loads(line) for line in EMAILS.read_text().splitlines()]
     answers = [answer.label for answer in fnet_runtime.load(tmp_path / "spam")([r["text"] for r in records])]

@@ -335,7 +335,7 @@ def test_limits_need_data_and_a_task_with_labels(checkpoint, tmp_path):
         str(tmp_path / "b"),
     ]
     done = CliRunner().invoke(cli.main, [*arguments, "--min-accuracy", "50"])
-    assert (done.exit_code, "--min-accuracy: is held to labelled data of the task; add --evaluation FILE" in done.stderr) == (
+    assert (done.exit_code, "--min-accuracy: is measured on labelled data of the task; add --evaluation FILE" in done.stderr) == (
         2,
         True,
     )
