@@ -211,7 +211,7 @@ def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> Label
     kind = kind_from_task(task.name, config.problem_type, config.num_labels)
     scoring = SCORINGS[kind]
     if limited and not scoring.limited:
-        raise OptionError(f"{limit}: {kind} has no accuracy to limit; leave it out, --evaluation reports the errors")
+        raise OptionError(f"{limit}: {kind} has no accuracy that could have a limit; leave it out, --evaluation reports the errors")
     records = records_from_file(file, scoring.read, config.labels if task.labelled else ())
     return LabelledData(name=file.name, sha256=file_info(file).sha256, records=records)
 
