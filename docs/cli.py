@@ -27,7 +27,7 @@ def _sections(name: str, command: click.Command) -> Iterator[str]:
     with click.Context(command, info_name=name, **command.context_settings) as context:
         usage = " ".join(command.collect_usage_pieces(context))
         parts = [f"## {name}", f"```text\n{name} {usage}\n```", *_paragraphs(command.help), *_paragraphs(command.epilog)]
-        options = [_row(context, option) for option in command.get_params(context) if isinstance(option, click.Option)]
+        options = [_row(context, option) for option in command.params if isinstance(option, click.Option)]
         parts.append("\n".join(["| option | value | default | what it does |", "|---|---|---|---|", *options]))
         yield "\n\n".join(parts) + "\n"
         if isinstance(command, click.Group):

@@ -100,11 +100,11 @@ def _check_replaceable(output: Path, *, force: bool, kind: FolderKind) -> None:
         return
     if not force:
         raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a {kind.noun}")
-    found = "this is none" if output.is_symlink() or not output.is_dir() else _in_the_way(output, kind)
-    if found is not None:
+    obstacle = f"not a {kind.noun}" if output.is_symlink() or not output.is_dir() else _in_the_way(output, kind)
+    if obstacle is not None:
         raise OutputError(
-            f"{output}: --force replaces {kind.noun}s only: a folder with a {kind.noun}'s {kind.index} and no file that it does "
-            f"not list; {found}. Remove it yourself"
+            f"{output}: --force replaces {kind.noun}s only; expected a folder with a {kind.noun}'s {kind.index} and only the files "
+            f"that it lists, found {obstacle}. Remove the folder yourself"
         )
 
 
@@ -125,8 +125,8 @@ def _in_the_way(folder: Path, kind: FolderKind) -> str | None:
     try:
         strange = names - set(kind.files((folder / kind.index).read_text("utf-8")))
     except (OSError, ValueError, BundleError):
-        return "this is none"
-    return f"here is {', '.join(sorted(strange))}" if strange else None
+        return f"not a {kind.noun}"
+    return f"also {', '.join(sorted(strange))}" if strange else None
 
 
 def _replace(folder: Path, output: Path) -> None:

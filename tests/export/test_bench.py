@@ -93,7 +93,7 @@ def test_a_text_of_the_user(tmp_path):
     path.write_bytes("größer\n".encode())
     assert timed_texts(path) == ("größer\n",)
     path.write_bytes(b"gr\xf6sser")
-    with pytest.raises(InputError, match="mail: not UTF-8 \\(byte 2\\)"):
+    with pytest.raises(InputError, match="mail: is not UTF-8 \\(byte 2\\)"):
         timed_texts(path)
     with pytest.raises(InputError, match="nowhere: cannot be read .* expected a file with the text to answer"):
         timed_texts(tmp_path / "nowhere")

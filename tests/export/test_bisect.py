@@ -358,4 +358,4 @@ def test_a_limit_has_the_shortest_beginning_of_the_ranking_that_holds_it(overflo
 @pytest.mark.parametrize("data", [b"garbage", b""])
 def test_a_graph_that_cannot_be_opened(bundle, data):
     result = run(replaced(bundle, MODEL, data))
-    assert (result.exit_code, "ONNX Runtime" in result.output, "cannot open it" in result.output) == (1, True, True), result.output
+    assert (result.exit_code, "ONNX Runtime" in result.output, "cannot open it" in result.output) == (4, True, True), result.output

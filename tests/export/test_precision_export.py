@@ -19,6 +19,7 @@ from fnet_runtime.bundle.manifest import (
     manifest_from_folder,
 )
 from fnet_runtime.errors import SessionError
+from fnet_runtime.sessions.processor import saturates_int8
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_fresh, save_tiny, tiny_config
 from support.exports import CPP_ROW, export, options_from
@@ -70,7 +71,8 @@ def test_every_head_in_int8(task, tmp_path):
         CPP_ROW,
         "OpenVINO, final graph",
     ]
-    assert {row["name"] for row in report["rows"] if row["status"] != "passed"} == {CPP_ROW}
+    without = {CPP_ROW} | ({"OpenVINO, final graph"} if saturates_int8() else set())
+    assert {row["name"] for row in report["rows"] if row["status"] != "passed"} == without
     assert set(report["expected"]) == {"fp32", "int8"}
     assert report["proof"]["share"] >= ENOUGH
     layers = layers_from_model(FNet(tiny_config(), TASKS[task]))
