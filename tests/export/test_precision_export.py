@@ -23,7 +23,7 @@ from fnet_runtime.sessions.processor import saturates_int8
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_fresh, save_tiny, tiny_config
 from support.exports import CPP_ROW, export, options_from
-from support.processor import needs_vnni
+from support.processor import needs_fast_int8, needs_vnni
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
@@ -129,7 +129,7 @@ def test_bf16_in_openvino(task, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
-@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", pytest.param("int8", marks=needs_fast_int8)])
 def test_precisions_of_tensorrt_rtx(task, precision, tmp_path):
     checkpoint = without_biases(save_tiny(tmp_path / "c", task))
     folder = export(checkpoint, tmp_path / "b", task=task, target="tensorrt-rtx", precision=precision).folder
@@ -188,6 +188,7 @@ def test_int8_is_smaller_and_the_same_twice(checkpoint, bundle, tmp_path):
     assert first[MODEL].size_bytes < manifest_from_folder(bundle).files[MODEL].size_bytes
 
 
+@needs_vnni
 def test_positions_and_lengths_go_with_int8(tmp_path):
     checkpoint = save_tiny(tmp_path / "c", "masked-lm")
     folder = export(
@@ -272,6 +273,7 @@ class OnAGpu:
         OnAGpu.opened.append(0)
 
 
+@needs_fast_int8
 def test_on_a_gpu_int8_is_timed_against_engines_in_float32_and_half(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(rivals, "TrtSession", OnAGpu)
     OnAGpu.opened.clear()

@@ -5,3 +5,6 @@ from fnet_runtime.sessions.openvino_session import NO_VNNI
 from fnet_runtime.sessions.processor import saturates_int8
 
 needs_vnni = pytest.mark.skipif(saturates_int8(), reason=NO_VNNI)
+needs_fast_int8 = pytest.mark.skipif(
+    saturates_int8(), reason="this CPU has no VNNI, and ONNX Runtime 1.32 cannot run this int8 graph with exact products"
+)
