@@ -23,7 +23,7 @@ from fnet_runtime.sessions.processor import saturates_int8
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_fresh, save_tiny, tiny_config
 from support.exports import CPP_ROW, export, options_from
-from support.processor import needs_fast_int8, needs_vnni
+from support.processor import fails_without_vnni, needs_vnni
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
@@ -129,7 +129,7 @@ def test_bf16_in_openvino(task, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
-@pytest.mark.parametrize("precision", ["fp16", "bf16", pytest.param("int8", marks=needs_fast_int8)])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", pytest.param("int8", marks=fails_without_vnni)])
 def test_precisions_of_tensorrt_rtx(task, precision, tmp_path):
     checkpoint = without_biases(save_tiny(tmp_path / "c", task))
     folder = export(checkpoint, tmp_path / "b", task=task, target="tensorrt-rtx", precision=precision).folder
@@ -273,7 +273,7 @@ class OnAGpu:
         OnAGpu.opened.append(0)
 
 
-@needs_fast_int8
+@fails_without_vnni
 def test_on_a_gpu_int8_is_timed_against_engines_in_float32_and_half(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(rivals, "TrtSession", OnAGpu)
     OnAGpu.opened.clear()

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 from support.checkpoints import LENGTH, tiny_config
-from support.processor import needs_fast_int8
+from support.processor import fails_without_vnni
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS, task_at_positions, task_of_config
@@ -233,7 +233,8 @@ def test_what_is_kept_stays_float(target):
 
 
 @pytest.mark.parametrize(
-    ("name", "hybrid"), [("masked-lm", False), pytest.param("pretraining", True, marks=needs_fast_int8), ("multiple-choice", False)]
+    ("name", "hybrid"),
+    [("masked-lm", False), pytest.param("pretraining", True, marks=fails_without_vnni), ("multiple-choice", False)],
 )
 def test_the_forms_of_all_targets_give_the_same_numbers(name, hybrid):
     graph = float_graph(name, hybrid=hybrid)
