@@ -150,7 +150,7 @@ class _Quantiser:
 
     def __init__(self, model: ir.Model, bounds: Mapping[str, float], form: Form) -> None:
         self._graph, self._bounds, self._form = model.graph, bounds, form
-        self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value]] = {}
+        self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value, ir.Value]] = {}
         self._activations: dict[ir.Value, ir.Value] = {}
         self._columns: dict[ir.Value, ir.Value] = {}
 
@@ -158,21 +158,21 @@ class _Quantiser:
         """Put a linear layer's activation and weight between QuantizeLinear and DequantizeLinear."""
         node, axis = product.node, 0 if product.transposed else 1
         node.replace_input_with(0, self._activation(product))
-        whole, scales = self._weight(product.weight, axis)
+        whole, scales, zeros = self._weight(product.weight, axis)
         if product.transposed and self._form.tied_columns:
             whole = self._columns[product.weight] = self._constant(f"{whole.name}_columns", np.ascontiguousarray(_array(whole).T))
-            node.replace_input_with(1, self._insert(node, "DequantizeLinear", (whole, scales), axis=1))
+            node.replace_input_with(1, self._insert(node, "DequantizeLinear", (whole, scales, zeros), axis=1))
             return
-        weight = self._insert(node, "DequantizeLinear", (whole, scales), axis=axis)
+        weight = self._insert(node, "DequantizeLinear", (whole, scales, zeros), axis=axis)
         node.replace_input_with(1, self._insert(node, "Transpose", (weight,), perm=[1, 0]) if product.transposed else weight)
 
     def quantise_table(self, node: ir.Node) -> None:
         """Quantise a look-up of rows, each of its own scale."""
         table, ids = node.inputs
         assert table is not None
-        rows, scales = self._weight(table, 0)
+        rows, scales, zeros = self._weight(table, 0)
         if not self._form.look_up_int8:
-            node.replace_input_with(0, self._insert(node, "DequantizeLinear", (rows, scales), axis=0))
+            node.replace_input_with(0, self._insert(node, "DequantizeLinear", (rows, scales, zeros), axis=0))
             return
         if table in self._columns:
             found = self._insert(node, "Gather", (self._columns[table], ids), axis=1)
@@ -192,8 +192,11 @@ class _Quantiser:
         node.outputs[0].replace_all_uses_with(scaled)
         self._graph.remove(node, safe=True)
 
-    def _weight(self, value: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
-        """A constant in int8 and its scales along an axis."""
+    def _weight(self, value: ir.Value, axis: int) -> tuple[ir.Value, ir.Value, ir.Value]:
+        """A constant in int8, and its scales and zero points along an axis.
+
+        Without zero points, ONNX Runtime makes one for the whole weight on CPUs without VNNI (1.32), and then cannot run the graph.
+        """
         if (value, axis) not in self._weights:
             weight = _array(value)
             scale = np.abs(weight).max(axis=1 - axis) / np.float32(LARGEST)
@@ -202,6 +205,7 @@ class _Quantiser:
             self._weights[value, axis] = (
                 self._constant(f"{value.name}_int8", whole),
                 self._constant(f"{value.name}_scale", scale),
+                self._constant(f"{value.name}_zeros", np.zeros(scale.shape, np.int8)),
             )
         return self._weights[value, axis]
 

@@ -7,7 +7,6 @@ import onnxruntime
 import pytest
 import torch
 from support.checkpoints import LENGTH, tiny_config
-from support.processor import fails_without_vnni
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS, task_at_positions, task_of_config
@@ -234,7 +233,7 @@ def test_what_is_kept_stays_float(target):
 
 @pytest.mark.parametrize(
     ("name", "hybrid"),
-    [("masked-lm", False), pytest.param("pretraining", True, marks=fails_without_vnni), ("multiple-choice", False)],
+    [("masked-lm", False), ("pretraining", True), ("multiple-choice", False)],
 )
 def test_the_forms_of_all_targets_give_the_same_numbers(name, hybrid):
     graph = float_graph(name, hybrid=hybrid)
