@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, INT8, MODEL
+from fnet_runtime.sessions.processor import saturates_int8
 from support.checkpoints import tiny_config
 from support.environments import ROOT, python_of
 from support.exports import export
@@ -65,7 +66,8 @@ def bundles(whole_bundle, checkpoint, tmp_path_factory):
 
 @pytest.mark.parametrize("environment", OLDEST[18])
 def test_bundles_answer_their_golden_inputs(environment, bundles, tmp_path):
-    known = {key: folder for key, folder in bundles.items() if environment in OLDEST[key[0]]}
+    wrong = {INT8} if environment.startswith("openvino") and saturates_int8() else set()  # fnet_runtime refuses it there
+    known = {key: folder for key, folder in bundles.items() if environment in OLDEST[key[0]] and key[1] not in wrong}
     for (key, folder), outputs in zip(known.items(), ran(environment, known.values(), tmp_path), strict=True):
         golden = golden_from_file(folder / GOLDEN)
         for name, reference in golden.references.items():

@@ -7,10 +7,12 @@ gets one. A block of text after a block of commands is what the commands print, 
 """
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +113,8 @@ def run_program(words):
 
 
 def run_shell(command):
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    own = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=False, env=own)
     return done.returncode, done.stdout + done.stderr
 
 
