@@ -185,6 +185,57 @@ class FactoredMixing(Mixing):
         return torch.matmul(outer, inner.reshape(x.shape[0], first, 2 * second, width))
 
 
+class AnyLengthMixing(Mixing):
+    """Transform any number of tokens up to a longest one, folded along both axes. Only hidden units are in folded order.
+
+    The matrices of the sequence are computed for each input from its length S: cosine and sine of `((i j) mod S) 2 pi / S`, for
+    i and j up to S/2. The product and the remainder are integers, so an angle is as exact as its dtype. Token j and its mirror
+    S - j are added and subtracted. A token that is its own mirror is added to itself, so its cosines are halved.
+    """
+
+    cos_hidden: Tensor
+    sin_hidden: Tensor
+
+    def __init__(self, longest: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
+        """Build the matrices of the hidden axis. A scaled mixing has the scale of the longest input at every length."""
+        super().__init__(longest, hidden_size)
+        self.hidden_order, self._hidden, self._dtype = folded_order(hidden_size), _slices(hidden_size), dtype
+        self._scale = _scale(longest, scaled)
+        cos_h, sin_h = folded_matrices(hidden_size)
+        _keep(self, dtype, _scale(hidden_size, scaled), cos_hidden=cos_h, sin_hidden=sin_h)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mix; see Mixing."""
+        length = x.shape[-2]
+        index = torch.arange(length // 2 + 1)
+        mirror = torch.where(index == 0, 0, length - index)
+        cos, sin = self._matrices(index, mirror, length)
+        low, high = x[:, : length // 2 + 1], x.index_select(1, mirror)
+        even, _ = _folded(low + high, self._hidden)
+        _, odd = _folded(low - high, self._hidden)
+        a = torch.matmul(cos, torch.matmul(even, self.cos_hidden))
+        b = torch.matmul(sin, torch.matmul(odd, self.sin_hidden))
+        middle, side = torch.split(a, self._hidden[:2], dim=-1)
+        minus, plus = side - b, side + b
+        mirrored = length - torch.arange(length // 2 + 1, length)
+        lower = torch.cat([middle, plus, minus], dim=-1).index_select(1, mirrored)
+        return torch.cat([torch.cat([middle, minus, plus], dim=-1), lower], dim=-2)
+
+    def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mix, and return token 0."""
+        row = torch.full((1, x.shape[-2]), self._scale, dtype=x.dtype)
+        return _first(x, row, self._hidden, self.cos_hidden)
+
+    def _matrices(self, index: Tensor, mirror: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Return the cosines and the sines, each `float[S/2 + 1, S/2 + 1]`."""
+        whole = torch.full((1, 1), length)
+        turn = index[:, None] * index % whole
+        nearest = torch.where(2 * turn > whole, turn - whole, turn)  # within half a turn, where floats are denser
+        angle = nearest.to(self._dtype) * (2.0 * math.pi) / whole.to(self._dtype)
+        weight = torch.where(index == mirror, 0.5, 1.0).to(self._dtype) * self._scale
+        return torch.cos(angle) * weight, torch.sin(angle) * self._scale
+
+
 class NaturalOrder(Mixing):
     """Make a mixing with its own order use the checkpoint's order."""
 

@@ -17,7 +17,8 @@ from fnet_core.config import FOURIER
 from fnet_core.fnet import FNet
 from fnet_core.model import Block, Encoder
 from fnet_core.tasks import SEQUENCE, Task, task_of_config
-from fnet_core.transform import TRANSFORMS, Mixing, Order, fourier_scale
+from fnet_core.transform import TRANSFORMS, AnyLengthMixing, Mixing, Order, fourier_scale
+from fnet_export.base.errors import GraphError
 
 ALIASING_BYTES, CACHE_LINE_BYTES = 4096, 64
 """Rows that lie a multiple of the first apart share one set of a first-level cache (64 sets of 64 bytes on x86-64 and Cortex-A)."""
@@ -30,12 +31,13 @@ class LoweredFNet(nn.Module):
     sequence_back: Tensor
     hidden_back: Tensor
 
-    def __init__(self, model: FNet, mixing: Mixing, task: Task, *, widen: bool) -> None:
+    def __init__(self, model: FNet, mixing: Mixing, task: Task, *, widen: bool, any_length: bool) -> None:
         """Give `model`, which becomes this one's own, this Fourier mixing, and its weights the order of it.
 
-        `widen` is as in lowered_from_model.
+        `widen` is as in lowered_from_model. With `any_length`, a graph of the model takes inputs of any length up to the longest.
         """
         super().__init__()
+        self.any_length = any_length
         self.model, self.task = model, task
         self.config, self.sequence_length = model.config, model.sequence_length
         self.register_buffer("ids_order", torch.from_numpy(mixing.sequence_order), persistent=False)
@@ -70,7 +72,7 @@ class LoweredFNet(nn.Module):
         else:
             x = last(x, mask)
             if masked_lm_positions is not None:
-                x = _at(x, self.sequence_back[masked_lm_positions])
+                x = _at(x, self.sequence_back[masked_lm_positions] if self._reorders_tokens else masked_lm_positions)
             elif self._reorders_tokens:
                 x = x.index_select(1, self.sequence_back)
         x = x.index_select(2, self.hidden_back) if self._reorders_hidden else x
@@ -121,12 +123,32 @@ def lowered_from_model(
     whose rows would fall on the same lines of a CPU's cache, as 1024, 3072 and 4096 units do in float32. `scaled`
     multiplies both residual branches of a Fourier mixing by `fourier_scale`, for half precision.
     """
-    own = copy.deepcopy(model)
     sizes = model.sequence_length, model.config.hidden_size
-    mixer = TRANSFORMS[transform](*sizes, _dtype(own), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
+    mixing = TRANSFORMS[transform](*sizes, _dtype(model), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
+    return _lowered(model, mixing, task, widen=widen, scaled=scaled, any_length=False)
+
+
+def any_length_from_model(model: FNet, task: Task | None = None, *, widen: bool = False, scaled: bool = False) -> LoweredFNet:
+    """Rewrite a trained model for texts at their own length, of at most `model.sequence_length` tokens.
+
+    The options are those of lowered_from_model. Raises GraphError for a mixing that has a weight for each pair of positions.
+    """
+    fixed = sorted({kind for kind in model.config.mixings if kind in ("linear", "random")})
+    if fixed:
+        raise GraphError(
+            f"a graph for any length: expected layers that mix any number of tokens; found the mixing {fixed[0]}, whose weights "
+            f"fit {model.sequence_length} tokens only. Pad every text to one length"
+        )
+    mixing = AnyLengthMixing(model.sequence_length, model.config.hidden_size, _dtype(model), scaled=scaled)
+    return _lowered(model, mixing, task, widen=widen, scaled=scaled, any_length=True)
+
+
+def _lowered(model: FNet, mixing: Mixing, task: Task | None, *, widen: bool, scaled: bool, any_length: bool) -> LoweredFNet:
+    copied = copy.deepcopy(model)
     if scaled:
-        _scale(own, fourier_scale(*sizes))
-    return LoweredFNet(own, mixer, task_of_config(task or model.task, model.config), widen=widen).eval()
+        _scale(copied, fourier_scale(model.sequence_length, model.config.hidden_size))
+    task = task_of_config(task or model.task, model.config)
+    return LoweredFNet(copied, mixing, task, widen=widen, any_length=any_length).eval()
 
 
 def lowered_for_target(trained: FNet, task: Task, transform: str, *, target: str, precision: str) -> LoweredFNet:

@@ -12,7 +12,7 @@ from fnet_export.graph.names import name_with_module
 
 MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 18, 20, 25
 """From 20 on GELU is one operator; onnxscript's converter ends at the newest."""
-EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3}
+EXAMPLE_LENGTHS = {BATCH: 2, CHOICES: 3, SEQUENCE: 5}
 """Lengths of the dynamic axes while tracing: unequal, and above 1, which the tracer would take for a constant."""
 
 TracedModel = FNet | LoweredFNet
@@ -25,16 +25,19 @@ def check_opset(opset: int) -> None:
 
 
 def graph_from_model(model: TracedModel, *, opset: int = DEFAULT_OPSET) -> ir.Model:
-    """Trace a model in evaluation mode: dynamic batch (and choices), fixed sequence length, the task's tensor names.
+    """Trace a model in evaluation mode: dynamic batch (and choices), the task's tensor names.
 
-    Most weights of the graph are views of the model's own.
+    The sequence length is fixed, unless the model was lowered for any length. Most weights are views of the model's own.
 
     `opset` is the ONNX operator set, 18 to 25. Raises OptionError for another, GraphError when torch.onnx cannot trace the model.
     """
     check_opset(opset)
     task = model.task
-    lengths = EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
+    any_length = isinstance(model, LoweredFNet) and model.any_length
+    lengths = EXAMPLE_LENGTHS if any_length else EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
     open_axes = {name: torch.export.Dim(name) for name in DYNAMIC_AXES}
+    if any_length:
+        open_axes[SEQUENCE] = torch.export.Dim(SEQUENCE, min=1, max=model.sequence_length)
     # a fresh tensor each: the tracer would give two uses of one tensor one name
     example = {
         name: torch.zeros([a if isinstance(a, int) else lengths[a] for a in axes], dtype=torch.int64)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fnet_core.dft import dft_matrices, factored_matrices, factors, folded_matrices, folded_order
-from fnet_core.transform import TRANSFORMS, fourier_scale, natural_transform
+from fnet_core.transform import TRANSFORMS, AnyLengthMixing, fourier_scale, natural_transform
 
 LENGTHS = [1, 2, 3, 7, 8, 12, 17, 128, 512, 768, 1000, 4096]
 EXACT = [name for name in TRANSFORMS if name != "fft"]
@@ -75,3 +75,16 @@ def test_scaled_is_the_orthonormal_transform(name, sequence, hidden):
     x = torch.randn(2, sequence, hidden, dtype=torch.float64, generator=generator)
     for found, wanted in ((scaled(x), plain(x)), (scaled.first(x), plain.first(x))):
         assert (found - wanted * fourier_scale(sequence, hidden)).abs().max() < 1e-12 * found.abs().max()
+
+
+@pytest.mark.parametrize("hidden", [1, 2, 7, 12])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_one_mixing_is_exact_at_every_length(hidden, scaled):
+    mixing = AnyLengthMixing(1000, hidden, torch.float64, scaled=scaled)
+    back, factor = np.argsort(mixing.hidden_order), fourier_scale(1000, hidden) if scaled else 1.0
+    for length in (1, 2, 3, 7, 8, 12, 17, 512, 1000):
+        x = torch.randn(2, length, hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(length))
+        expected = torch.fft.fft2(x).real * factor
+        ordered = x[..., mixing.hidden_order]
+        for result, reference in ((mixing(ordered), expected), (mixing.first(ordered), expected[:, 0])):
+            assert ((result[..., back] - reference).abs().max() / expected.abs().max()).item() < 1e-12

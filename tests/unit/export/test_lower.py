@@ -4,6 +4,7 @@ from functools import cache
 
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 import torch
 from support.checkpoints import tiny_config
@@ -14,7 +15,8 @@ from fnet_core.fnet import FNet
 from fnet_core.model import ACTIVATIONS
 from fnet_core.tasks import TASKS, task_at_positions
 from fnet_core.transform import TRANSFORMS, fourier_scale
-from fnet_export.graph.lower import AtPositions, Scale, lowered_from_model
+from fnet_export.base.errors import GraphError
+from fnet_export.graph.lower import AtPositions, Scale, any_length_from_model, lowered_from_model
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 
@@ -244,3 +246,61 @@ def test_widened_feed_forward_computes_what_it_did(act):
 def test_what_does_not_alias_is_not_widened():
     lowered = lowered_from_model(wide_model("token-classification", 7, 12, intermediate_size=500), "folded", widen=True)
     assert lowered.model.encoder.blocks[0].intermediate.out_features == 500
+
+
+ANY = [1, 2, 3, 4, 7, 30]
+
+
+def inputs_of(model, length):
+    axes = {"batch_size": 2, "num_choices": 3, "sequence_length": length}
+    generator = torch.Generator().manual_seed(length)
+    shapes = {name: [axes[str(axis)] for axis in shape] for name, shape in model.task.inputs.items()}
+    return {name: torch.randint(2, shape, generator=generator) for name, shape in shapes.items()}
+
+
+def assert_equal_outputs(outputs, references, limit):
+    for output, reference in zip(outputs, references, strict=True):
+        assert output.shape == reference.shape
+        assert ((output - reference).abs().max() / reference.abs().max()).item() < limit
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(("longest", "hidden_size"), [(31, 12), (32, 7)])
+@pytest.mark.parametrize("task", TASKS)
+def test_every_head_computes_the_same_at_any_length(task, longest, hidden_size, scaled):
+    model = wide_model(task, longest, hidden_size)
+    lowered = any_length_from_model(model, scaled=scaled)
+    for length in (*ANY, longest):
+        inputs = inputs_of(model, length)
+        with torch.no_grad():
+            assert_equal_outputs(lowered(**inputs), model(**inputs), 1e-10)
+
+
+@pytest.mark.parametrize("changes", [{"attention_layers": (0, 2)}, {"mixing": "identity"}, {"mixing": "attention"}], ids=str)
+def test_variants_without_a_weight_per_position_too(changes):
+    model = wide_model("token-classification", 12, 8, num_attention_heads=4, **changes)
+    lowered = any_length_from_model(model)
+    for length in (1, 5, 12):
+        inputs = inputs_of(model, length)
+        with torch.no_grad():
+            assert_equal_outputs(lowered(**inputs), model(**inputs), 1e-10)
+
+
+@pytest.mark.parametrize("mixing", ["linear", "random"])
+def test_a_mixing_of_one_length_is_refused(mixing):
+    with pytest.raises(GraphError, match=f"found the mixing {mixing}, whose weights fit 12 tokens only"):
+        any_length_from_model(wide_model("masked-lm", 12, 8, mixing=mixing))
+
+
+@pytest.mark.parametrize("task", ["multiple-choice", "pretraining", "question-answering", "sequence-classification"])
+def test_one_graph_takes_every_length(task):
+    model = wide_model(task, 31, 12).float()
+    graph = optimized_from_graph(graph_from_model(any_length_from_model(model)))
+    kinds = Counter(node.op_type for node in graph.graph)
+    assert (kinds["Cos"], kinds["Sin"]) == (1, 1)  # once for all layers
+    session = onnxruntime.InferenceSession(ir.to_proto(graph).SerializeToString(), providers=["CPUExecutionProvider"])
+    for length in (*ANY, 31):
+        inputs = inputs_of(model, length)
+        outputs = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        with torch.no_grad():
+            assert_equal_outputs(map(torch.from_numpy, outputs), model(**inputs), 1e-5)
