@@ -12,7 +12,7 @@ from support.cpp_build import built_from_preset
 from support.exports import stored
 from support.paths import CPP
 from support.tiers import tiers_not_run
-from support.traces import remembered
+from support.traces import remembered, trace_folder
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
@@ -50,11 +50,10 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def remembered_traces(shared):
-    """A model is traced once in a run, unless a test asks for `traced_anew`."""
-    (shared / "traces").mkdir(exist_ok=True)
+def remembered_traces():
+    """A model is traced once, unless a test asks for `traced_anew`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.onnx, "export", remembered(TRACE, shared / "traces"))
+        patch.setattr(torch.onnx, "export", remembered(TRACE, trace_folder()))
         yield
 
 

@@ -1,10 +1,13 @@
-"""Remember what torch.onnx makes of a model, for all tests of a run: a trace takes longer than all else of a tiny export."""
+"""Remember what torch.onnx makes of a model, for all tests and for the next run. A trace takes most of the time of an export."""
 
 import fcntl
 import hashlib
 import io
 import json
 import pickle
+import shutil
+from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +15,28 @@ import onnx
 import onnx_ir as ir
 import torch
 from onnx_ir.tensor_adapters import TorchTensor
+from support.paths import ROOT
 
 LARGEST = 2**20
 """Weights of a model, in numbers, above which its trace is not remembered."""
+SOURCES = ("fnet_core/*.py", "fnet_export/graph/*.py", "tests/support/traces.py")
+LIBRARIES = ("onnx", "onnx_ir", "onnxscript", "torch")
+KEPT = 4
+"""Folders of traces that are kept, each of one state of the sources and libraries."""
+
+
+def trace_folder(root=None):
+    """Return the folder of the traces of these sources and libraries. It is outside the checkout, so the next run finds them."""
+    root = root or Path.home() / ".cache" / "fnet-export-tests"
+    digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in LIBRARIES).encode())
+    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    folder = root / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.touch()
+    for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
 
 
 def remembered(export, folder):

@@ -1,5 +1,6 @@
 """What the tests themselves rely on: traces that are remembered, tiers that are reported as not run."""
 
+import os
 from types import SimpleNamespace
 
 import onnx_ir as ir
@@ -7,7 +8,7 @@ import pytest
 import torch
 from support.checkpoints import tiny_config
 from support.tiers import not_run, tiers_not_run
-from support.traces import remembered
+from support.traces import remembered, trace_folder
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
@@ -67,3 +68,12 @@ def test_a_tier_that_cannot_run_is_named_once():
         SimpleNamespace(longrepr=("file", 1, f"Skipped: {reason}")) for reason in (skipped.value.msg, skipped.value.msg, "no GPU")
     ]
     assert tiers_not_run(reports) == ["C++ tier: not run: needs cmake; run scripts/system_packages.sh (2 tests)"]
+
+
+def test_traces_of_four_states_of_the_sources_are_kept(tmp_path):
+    for i in range(6):
+        (tmp_path / f"old {i}").mkdir()
+        os.utime(tmp_path / f"old {i}", (i, i))
+    folder = trace_folder(tmp_path)
+    assert folder == trace_folder(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, "old 3", "old 4", "old 5"}
