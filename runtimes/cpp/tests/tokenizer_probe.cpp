@@ -1,4 +1,4 @@
-// What a tokenizer.json makes of texts: tests/cpp/test_cpp_tokenizers.py compares it with Python.
+// What a tokenizer.json makes of texts: tests/deep/cpp/test_cpp_tokenizers.py compares it with Python.
 //
 // Usage: tokenizer_probe TOKENIZER_JSON FLAVOUR < requests. A request is a JSON line: a text, answered by [[id, begin, end], ...];
 // or a list of ids, answered by [text, [piece, ...]]. The answer's first line is {"vocab_size", "special"}, or {"error"} alone.
