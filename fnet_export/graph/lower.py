@@ -121,12 +121,12 @@ def lowered_from_model(
     whose rows would fall on the same lines of a CPU's cache, as 1024, 3072 and 4096 units do in float32. `scaled`
     multiplies both residual branches of a Fourier mixing by `fourier_scale`, for half precision.
     """
-    own = copy.deepcopy(model)
+    copied = copy.deepcopy(model)
     sizes = model.sequence_length, model.config.hidden_size
-    mixer = TRANSFORMS[transform](*sizes, _dtype(own), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
+    mixer = TRANSFORMS[transform](*sizes, _dtype(copied), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
     if scaled:
-        _scale(own, fourier_scale(*sizes))
-    return LoweredFNet(own, mixer, task_of_config(task or model.task, model.config), widen=widen).eval()
+        _scale(copied, fourier_scale(*sizes))
+    return LoweredFNet(copied, mixer, task_of_config(task or model.task, model.config), widen=widen).eval()
 
 
 def lowered_for_target(trained: FNet, task: Task, transform: str, *, target: str, precision: str) -> LoweredFNet:
