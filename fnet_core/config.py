@@ -176,16 +176,16 @@ class FNetConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object of a config.json, `extra` included."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("labels", "extra")}
-        own["architectures"] = list(self.architectures)
-        own["attention_layers"] = list(self.attention_layers)
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("labels", "extra")}
+        values["architectures"] = list(self.architectures)
+        values["attention_layers"] = list(self.attention_layers)
         for f in fields(self):  # a plain FNet is what transformers writes, and no more
             if f.name in _OURS and getattr(self, f.name) == f.default:
-                del own[f.name]
-        own["model_type"] = "fnet"
-        own["id2label"] = {str(i): label for i, label in enumerate(self.labels)}
-        own["label2id"] = {label: i for i, label in enumerate(self.labels)}
-        return dict(self.extra) | own
+                del values[f.name]
+        values["model_type"] = "fnet"
+        values["id2label"] = {str(i): label for i, label in enumerate(self.labels)}
+        values["label2id"] = {label: i for i, label in enumerate(self.labels)}
+        return dict(self.extra) | values
 
     def to_json(self) -> str:
         """Return the text of a config.json, with sorted keys, two spaces and a final newline."""

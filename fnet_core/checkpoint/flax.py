@@ -192,8 +192,8 @@ def _config_from_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]], root:
     sizes = {field: (f"{root}{key}", axis) for field, (key, axis) in SIZES.items()}
     for field, (key, axis) in sizes.items():
         if axis >= len(shapes.get(key, ())):
-            found = f"has shape {list(shapes[key])}" if key in shapes else "is missing"
-            raise CheckpointError(f"{path}: tensor {key} {found}; its axis {axis} should be {field}, as there is no config.json")
+            problem = f"has shape {list(shapes[key])}" if key in shapes else "is missing"
+            raise CheckpointError(f"{path}: tensor {key} {problem}; its axis {axis} should be {field}, as there is no config.json")
         values[field] = shapes[key][axis]
     tellers = dict.fromkeys(key for key, _ in sizes.values())
     layers = _layers(shapes, f"{root}(?:encoder|feed_forward)")
@@ -220,8 +220,8 @@ def _any(names: Iterable[str], beginning: str) -> bool:
 
 
 def _layers(shapes: Mapping[str, tuple[int, ...]], module: str) -> set[int]:
-    found = (re.match(rf"{module}_(\d+)/", key) for key in shapes)
-    return {int(match[1]) for match in found if match}
+    matches = (re.match(rf"{module}_(\d+)/", key) for key in shapes)
+    return {int(match[1]) for match in matches if match}
 
 
 def _mixing_from_shapes(shapes: Mapping[str, tuple[int, ...]], layers: set[int], root: str) -> dict[str, Any]:

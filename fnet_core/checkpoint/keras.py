@@ -137,11 +137,11 @@ def _task(folder: Path, backbone: Mapping[str, Any]) -> tuple[WeightFile, Module
     path = folder / TASK
     task = _object(path)
     values = _config_of(str(path), task, tuple(TASKS))
-    own = _config_of(f"{path}: backbone", values.get("backbone"), (BACKBONE_CLASS,))
+    task_backbone = _config_of(f"{path}: backbone", values.get("backbone"), (BACKBONE_CLASS,))
     for key in SIZES:
-        if own.get(key) != backbone[key]:
+        if task_backbone.get(key) != backbone[key]:
             raise CheckpointError(
-                f"{path}: its backbone has {key} {own.get(key)!r}, but {folder / CONFIG} says {backbone[key]!r}; "
+                f"{path}: its backbone has {key} {task_backbone.get(key)!r}, but {folder / CONFIG} says {backbone[key]!r}; "
                 "they are of different models"
             )
     architecture, modules = TASKS[task["class_name"]]

@@ -185,10 +185,10 @@ def _check_whole(tensors: Mapping[str, Stored], contents: Contents) -> None:
 
 def check_shape(stored: Stored, shapes: Collection[tuple[int, ...]], config: FNetConfig, origin: str) -> None:
     """Refuse a tensor whose shape is not one of `shapes`. The error gives the shapes in the layout of the file."""
-    found, expected = stored.file.shapes[stored.key], [stored_shape(shape, stored.change, config) for shape in shapes]
-    if found not in expected:
+    shape_in_file, expected = stored.file.shapes[stored.key], [stored_shape(shape, stored.change, config) for shape in shapes]
+    if shape_in_file not in expected:
         raise CheckpointError(
-            f"{stored.file.path}: tensor {stored.key} has shape {list(found)}, but {origin} implies "
+            f"{stored.file.path}: tensor {stored.key} has shape {list(shape_in_file)}, but {origin} implies "
             f"{' or '.join(str(list(shape)) for shape in expected)}; they are of different models"
         )
 

@@ -61,13 +61,13 @@ class Remembered:
 
     def trim(self) -> None:
         """Remove the files that were not used for longest until the folder is within its bound."""
-        found = []
+        files = []
         with contextlib.suppress(OSError):
             for path in self._folder.iterdir():
                 with contextlib.suppress(OSError):  # another export may remove it meanwhile
-                    found.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
+                    files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
             if total <= self._largest:
                 break
             with contextlib.suppress(OSError):

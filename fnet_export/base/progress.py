@@ -58,19 +58,19 @@ class Lines:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the clock, in seconds."""
         self._clock = clock
-        self._title, self._begun, self._said = "", clock(), clock()
+        self._title, self._begun, self._printed_at = "", clock(), clock()
 
     def stage(self, title: str) -> None:
         """Print the stage."""
-        self._title, self._begun, self._said = title, self._clock(), self._clock()
+        self._title, self._begun, self._printed_at = title, self._clock(), self._clock()
         print(title, file=sys.stderr, flush=True)
 
     def step(self, done: int, total: int, what: str = "") -> None:
         """Print how far the stage is, unless that was printed lately."""
         now = self._clock()
-        if now - self._said < EVERY_S:
+        if now - self._printed_at < EVERY_S:
             return
-        self._said = now
+        self._printed_at = now
         parts = [f"{done / total:.0%}", what, remaining(done, total, now - self._begun)]
         print(f"{self._title}: {', '.join(part for part in parts if part)}", file=sys.stderr, flush=True)
 

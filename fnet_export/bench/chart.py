@@ -19,14 +19,14 @@ def chart_from_benchmark(benchmark: Benchmark) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, len(benchmark.cases) * (0.9 + 0.5 * len(names))), layout="constrained")
         panels = figure.subplots(len(benchmark.cases), 1, squeeze=False)[:, 0]
-        for panel, found in zip(panels, benchmark.cases, strict=True):
+        for panel, case_result in zip(panels, benchmark.cases, strict=True):
             for offset, kind in zip((-BAR / 2, BAR / 2), KINDS, strict=True):
-                bars = [(i, *_ends(r, kind, highest)) for i, r in enumerate(found.results) if isinstance(r, Measured)]
+                bars = [(i, *_ends(r, kind, highest)) for i, r in enumerate(case_result.results) if isinstance(r, Measured)]
                 places = [i + offset for i, _, _ in bars]
                 medians = [median for _, median, _ in bars]
                 beyond = [[0.0] * len(bars), [high - median for _, median, high in bars]]
                 panel.barh(places, medians, BAR, xerr=beyond, capsize=2, color=COLORS[kind], label=KINDS[kind])
-            panel.set(yticks=range(len(names)), yticklabels=names, title=case_name(found.case), xlim=(0, None))
+            panel.set(yticks=range(len(names)), yticklabels=names, title=case_name(case_result.case), xlim=(0, None))
             panel.invert_yaxis()
         panels[-1].set_xlabel(f"ms: bars end at p50, lines at {percentile_name(highest)}")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(KINDS), frameon=False)
@@ -34,8 +34,8 @@ def chart_from_benchmark(benchmark: Benchmark) -> str:
 
 
 def _ends(result: Measured, kind: str, highest: float) -> tuple[float, float]:
-    found = percentiles_ms(times_of(result, kind))
-    median, high = found[PERCENTILES[0]], found[highest]
+    percentiles = percentiles_ms(times_of(result, kind))
+    median, high = percentiles[PERCENTILES[0]], percentiles[highest]
     assert median is not None
     assert high is not None
     return median, high
@@ -44,10 +44,10 @@ def _ends(result: Measured, kind: str, highest: float) -> tuple[float, float]:
 def _description(benchmark: Benchmark) -> str:
     """Return the medians in words."""
     parts = []
-    for found in benchmark.cases:
-        for subject, result in zip(benchmark.subjects, found.results, strict=True):
+    for case_result in benchmark.cases:
+        for subject, result in zip(benchmark.subjects, case_result.results, strict=True):
             words = "not measured"
             if isinstance(result, Measured):
                 words = ", ".join(f"{kind} {percentiles_ms(times_of(result, kind))[PERCENTILES[0]]:.2f} ms" for kind in KINDS)
-            parts.append(f"{case_name(found.case)}, {subject.name}: {words}")
+            parts.append(f"{case_name(case_result.case)}, {subject.name}: {words}")
     return f"Median latency. {'; '.join(parts)}."

@@ -37,35 +37,35 @@ def times_of(measured: Measured, kind: str) -> tuple[float, ...]:
 
 def tables_from_benchmark(benchmark: Benchmark) -> list[Table]:
     """Return one table of latency per case, and one table of opening and memory."""
-    return [*(_latency_table(benchmark, found) for found in benchmark.cases), _memory_table(benchmark)]
+    return [*(_latency_table(benchmark, case_result) for case_result in benchmark.cases), _memory_table(benchmark)]
 
 
 def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
-def _latency_table(benchmark: Benchmark, found: CaseResult) -> Table:
+def _latency_table(benchmark: Benchmark, case_result: CaseResult) -> Table:
     shown = [p for p in PERCENTILES if benchmark.rounds >= rounds_needed(p)]
-    table = _table(f"{case_name(found.case)}: milliseconds")
+    table = _table(f"{case_name(case_result.case)}: milliseconds")
     table.add_column("bundle", overflow="fold")
     table.add_column("timed", no_wrap=True)
     for name in (*map(percentile_name, shown), "texts/s", "speed ratio"):
         table.add_column(name, justify="right", no_wrap=True)
-    for subject, result in zip(benchmark.subjects, found.results, strict=True):
+    for subject, result in zip(benchmark.subjects, case_result.results, strict=True):
         if isinstance(result, str):
             table.add_row(escape(f"{subject.label}\n{subject.runtime}"), "[bold red]not measured[/]")
             continue
         for name, kind in zip((subject.label, subject.runtime), KINDS, strict=True):
             times = times_of(result, kind)
             figures = [_ms_shown(value) for value in percentiles_ms(times).values() if value is not None]
-            speed = f"{texts_per_second(times, found.case.batch_size):.1f}"
-            table.add_row(escape(name), kind, *figures, speed, _ratio_shown(_ratio(found, result, kind)))
+            speed = f"{texts_per_second(times, case_result.case.batch_size):.1f}"
+            table.add_row(escape(name), kind, *figures, speed, _ratio_shown(_ratio(case_result, result, kind)))
     return table
 
 
-def _ratio(found: CaseResult, result: Measured, kind: str) -> Figure | None:
+def _ratio(case_result: CaseResult, result: Measured, kind: str) -> Figure | None:
     """Compare with the first subject. Return None for the first itself, and if the first was not measured."""
-    first = found.results[0]
+    first = case_result.results[0]
     if isinstance(first, str) or first is result:
         return None
     return speed_ratio(times_of(result, kind), times_of(first, kind))
@@ -87,11 +87,11 @@ def _memory_table(benchmark: Benchmark) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for i, subject in enumerate(benchmark.subjects):
         name = subject.name
-        for found in benchmark.cases:
-            result = found.results[i]
+        for case_result in benchmark.cases:
+            result = case_result.results[i]
             if not isinstance(result, str):
                 sizes = (_size_shown(result.peak_bytes), _size_shown(result.libraries_bytes))
-                table.add_row(escape(name), case_name(found.case), f"{result.load_ms:.0f}", *sizes)
+                table.add_row(escape(name), case_name(case_result.case), f"{result.load_ms:.0f}", *sizes)
                 name = ""
     return table
 
@@ -112,10 +112,10 @@ def notes_from_benchmark(benchmark: Benchmark) -> list[str]:
 
 
 def _failures(benchmark: Benchmark) -> Iterator[str]:
-    for found in benchmark.cases:
-        for subject, result in zip(benchmark.subjects, found.results, strict=True):
+    for case_result in benchmark.cases:
+        for subject, result in zip(benchmark.subjects, case_result.results, strict=True):
             if isinstance(result, str):
-                yield f"not measured: {subject.name}, {case_name(found.case)}: {result}"
+                yield f"not measured: {subject.name}, {case_name(case_result.case)}: {result}"
 
 
 def _missing_percentiles(rounds: int) -> Iterator[str]:
@@ -154,8 +154,8 @@ def values_from_benchmark(benchmark: Benchmark) -> dict[str, Any]:
         "notes": notes_from_benchmark(benchmark),
         "bundles": [_subject_values(subject) for subject in benchmark.subjects],
         "cases": [
-            asdict(found.case) | {"results": [_result_values(found, result) for result in found.results]}
-            for found in benchmark.cases
+            asdict(case_result.case) | {"results": [_result_values(case_result, result) for result in case_result.results]}
+            for case_result in benchmark.cases
         ],
     }
 
@@ -173,18 +173,18 @@ def _subject_values(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _result_values(found: CaseResult, result: Measured | str) -> dict[str, Any]:
+def _result_values(case_result: CaseResult, result: Measured | str) -> dict[str, Any]:
     if isinstance(result, str):
         return {"status": "not measured", "reason": result}
     sizes = {name: getattr(result, name) for name in ("load_ms", "peak_bytes", "libraries_bytes")}
-    return {"status": "measured", "reason": None} | sizes | {kind: _times_values(found, result, kind) for kind in KINDS}
+    return {"status": "measured", "reason": None} | sizes | {kind: _times_values(case_result, result, kind) for kind in KINDS}
 
 
-def _times_values(found: CaseResult, result: Measured, kind: str) -> dict[str, Any]:
-    times, ratio = times_of(result, kind), _ratio(found, result, kind)
+def _times_values(case_result: CaseResult, result: Measured, kind: str) -> dict[str, Any]:
+    times, ratio = times_of(result, kind), _ratio(case_result, result, kind)
     return {
         "percentiles_ms": {percentile_name(p): value for p, value in percentiles_ms(times).items()},
-        "texts_per_second": texts_per_second(times, found.case.batch_size),
+        "texts_per_second": texts_per_second(times, case_result.case.batch_size),
         "speed_ratio": ratio and asdict(ratio),
         "times_ms": list(times),
     }

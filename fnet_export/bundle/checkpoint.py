@@ -30,8 +30,8 @@ def checkpoint_from_bundle(
             f"{folder}: was made from the checkpoint {source.id}, which is needed again, and {name} cannot be opened ({error}); "
             "say where it is with --model FOLDER|ID"
         ) from error
-    found, expected = checkpoint.source.sha256, source.sha256
-    others = sorted(file for file in {*found, *expected} if found.get(file) != expected.get(file))
+    actual, expected = checkpoint.source.sha256, source.sha256
+    others = sorted(file for file in {*actual, *expected} if actual.get(file) != expected.get(file))
     if config != checkpoint.config:
         others.append(CONFIG)
     if others:

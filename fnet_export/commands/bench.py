@@ -70,11 +70,11 @@ def bench(
     cases = cases_from_options(subjects, batch_sizes, threads)
     texts = timed_texts(text)
     with progress_shown(quiet=quiet) as progress:
-        found: list[CaseResult] = []
+        results: list[CaseResult] = []
         for case in cases:
             progress.stage(case_name(case))
-            found.append(result_from_case(case, subjects, texts, rounds=rounds, on_progress=progress.step))
-    benchmark = Benchmark(subjects=subjects, rounds=rounds, cases=tuple(found))
+            results.append(result_from_case(case, subjects, texts, rounds=rounds, on_progress=progress.step))
+    benchmark = Benchmark(subjects=subjects, rounds=rounds, cases=tuple(results))
     if as_json:
         print_json(values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())})
     _show(benchmark, console_of_result(as_json=as_json, quiet=quiet))

@@ -72,27 +72,27 @@ def bisect(
         data = texts_from_file(samples)
         checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
         subject = subject_from_bundle(bundle, manifest, checkpoint)
-        rows = _samples(bundle, manifest, subject, data)
+        inputs = _samples(bundle, manifest, subject, data)
         progress.stage("walk the graph")
-        found = bisection_from_subject(subject, rows, progress.step)
+        bisection = bisection_from_subject(subject, inputs, progress.step)
         if manifest.precision in HALVES:
             progress.stage(f"find what {manifest.precision} needs in float32")
             golden, keep = golden_from_file(bundle / GOLDEN), kept_in_float32(subject.shipped)
             args = subject.float32, manifest.precision, golden, checkpoint.config
             proposal = proposal_from_graph(*args, keep=keep, on_progress=lambda what: progress.step(0, 1, what))
-            wrong = found.place is not None or proposal.kept != keep
+            wrong = bisection.place is not None or proposal.kept != keep
             if output is not None and proposal.holds and wrong:
                 options = options_from_manifest(manifest, subject.shipped, output=output, model=model, keep=proposal.kept)
                 exported = bundle_from_plan(plan_from_options(options), progress)
     if as_json:
-        values = {"bundle": str(bundle)} | values_from_bisection(found)
+        values = {"bundle": str(bundle)} | values_from_bisection(bisection)
         values["proposal"] = None if proposal is None else _values_of_proposal(proposal)
         values["fixed"] = None if exported is None else str(exported.folder)
         print_json(values)
     else:
         console = console_of_result(as_json=as_json, quiet=quiet)
-        console.print(table_from_bisection(found, manifest))
-        lines = lines_from_place(found.place)
+        console.print(table_from_bisection(bisection, manifest))
+        lines = lines_from_place(bisection.place)
         if proposal is not None:
             lines += lines_from_proposal(proposal, manifest.precision)
         if output is not None:
@@ -100,7 +100,7 @@ def bisect(
                 f"{output}: written" if exported is not None else f"{output}: not written, there is nothing that it would fix"
             )
         print_lines(console, lines)
-    right = found.place is None and (proposal is None or proposal.before <= 1.0)
+    right = bisection.place is None and (proposal is None or proposal.before <= 1.0)
     sys.exit(0 if right or exported is not None else CHECK_FAILED)
 
 
@@ -124,10 +124,10 @@ def _samples(bundle: Path, manifest: Manifest, subject: Subject, data: Texts) ->
     return samples_from_texts(subject.task, tokenizer, texts, sequence_length=manifest.sequence_length, choices=CHOICES)
 
 
-def table_from_bisection(found: Bisection, manifest: Manifest) -> Table:
+def table_from_bisection(bisection: Bisection, manifest: Manifest) -> Table:
     """Return a table, one line per step of the graph."""
     table = Table(
-        title=f"{manifest.precision} against float64, each block fed what it should be, {found.samples} inputs",
+        title=f"{manifest.precision} against float64, each block fed what it should be, {bisection.samples} inputs",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
@@ -136,7 +136,7 @@ def table_from_bisection(found: Bisection, manifest: Manifest) -> Table:
     for name in ("max rel", "noise", "limit"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    for step in found.steps:
+    for step in bisection.steps:
         departure = step.departure
         figures = (f"{number:.1e}" for number in (departure.error, departure.noise, departure.limit))
         table.add_row(escape(step.module), *figures, styled(FAILED if departure.departs else PASSED))
@@ -150,32 +150,32 @@ def lines_from_place(place: Place | None) -> list[str]:
     node = "" if place.node is None else f", node {place.node} ({place.operator})"
     departure = place.departure
     figures = f"off by {departure.error:.1e}, where rounding explains {departure.limit:.1e}"
-    return [f"first place: {place.module}{node}: {figures}", *(f"  {said}" for said in place.differs)]
+    return [f"first place: {place.module}{node}: {figures}", *(f"  {difference}" for difference in place.differs)]
 
 
 def lines_from_proposal(proposal: Proposal, precision: str) -> list[str]:
     """Say how half precision holds the limits of the bundle, and what it needs for that."""
-    said = f"a fresh {precision} graph {_off(proposal.before)}"
+    summary = f"a fresh {precision} graph {_off(proposal.before)}"
     if proposal.before <= 1.0:
-        return [f"{said}: no more nodes need float32"]
+        return [f"{summary}: no more nodes need float32"]
     if not proposal.holds:
-        return [f"{said}; with every node in float32 it {_off(proposal.after)}: export in fp32"]
+        return [f"{summary}; with every node in float32 it {_off(proposal.after)}: export in fp32"]
     kept = [f"  --keep-float32 {name}" for name in proposal.kept]
-    return [f"{said}; with these {len(kept)} nodes in float32 it {_off(proposal.after)} (--fix exports it so):", *kept]
+    return [f"{summary}; with these {len(kept)} nodes in float32 it {_off(proposal.after)} (--fix exports it so):", *kept]
 
 
 def _off(share: float) -> str:
     return f"comes to {share:.2g} of the bundle's limit" if math.isfinite(share) else "gives infinite numbers, or none"
 
 
-def values_from_bisection(found: Bisection) -> dict[str, Any]:
+def values_from_bisection(bisection: Bisection) -> dict[str, Any]:
     """Return a bisection as JSON's own types."""
-    place = found.place
+    place = bisection.place
     return {
         "passed": place is None,
-        "samples": found.samples,
+        "samples": bisection.samples,
         "multiple": MULTIPLE,
-        "steps": [{"module": step.module} | _figures(step.departure) for step in found.steps],
+        "steps": [{"module": step.module} | _figures(step.departure) for step in bisection.steps],
         "place": None
         if place is None
         else {"module": place.module, "node": place.node, "operator": place.operator}

@@ -72,8 +72,8 @@ class Commands(click.Group):
         """Put the name of the export before its options; `help COMMAND` is `COMMAND --help`."""
         if args[:1] == [HELP]:
             args = [*args[1:2], "--help"]
-        own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
-        if args and args[0].startswith("-") and args[0] not in own:
+        group_options = {option for parameter in self.get_params(ctx) for option in parameter.opts}
+        if args and args[0].startswith("-") and args[0] not in group_options:
             args = [EXPORT, *args]
         ctx.meta[AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
@@ -96,8 +96,8 @@ class Commands(click.Group):
         if incomplete.startswith("-"):
             export = self.get_command(ctx, EXPORT)
             assert export is not None
-            found = [*click.Command.shell_complete(self, ctx, incomplete), *export.shell_complete(ctx, incomplete)]
-            return list({item.value: item for item in found}.values())
+            items = [*click.Command.shell_complete(self, ctx, incomplete), *export.shell_complete(ctx, incomplete)]
+            return list({item.value: item for item in items}.values())
         return [CompletionItem(name, help=entry.summary) for name, entry in COMMANDS.items() if name.startswith(incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -105,13 +105,13 @@ def _result(
     pipelines = [load(folder, runtime=runtime, threads=threads) for folder in (bundle, baseline) if folder is not None]
     check_comparable(pipelines[0], pipelines[-1])
     records = records_of_pipeline(data, pipelines[0], limit=limit)
-    found = []
+    evaluations = []
     for pipeline, name in zip(pipelines, ("bundle", "baseline"), strict=False):
         progress.stage(f"answer {len(records)} records: {name}")
-        found.append(evaluation_from_pipeline(pipeline, records, on_progress=progress.step))
+        evaluations.append(evaluation_from_pipeline(pipeline, records, on_progress=progress.step))
     if baseline is None:
-        return Result(evaluation=found[0], baseline=None, change=None)
-    return Result(evaluation=found[0], baseline=found[1], change=change_from_evaluations(*found))
+        return Result(evaluation=evaluations[0], baseline=None, change=None)
+    return Result(evaluation=evaluations[0], baseline=evaluations[1], change=change_from_evaluations(*evaluations))
 
 
 def table_from_result(result: Result) -> Table:

@@ -31,24 +31,24 @@ def inspect(bundle: Path, as_json: bool, quiet: bool) -> None:
 
     Exit codes: 0 ok; 1 BUNDLE is not a bundle, or a file is damaged; 2 wrong options.
     """
-    found = description_from_bundle(bundle)
+    description = description_from_bundle(bundle)
     if as_json:
-        print_json({"bundle": str(bundle)} | found.values())
-    console_of_result(as_json=as_json, quiet=quiet).print(table_from_description(found))
+        print_json({"bundle": str(bundle)} | description.values())
+    console_of_result(as_json=as_json, quiet=quiet).print(table_from_description(description))
 
 
-def table_from_description(found: Description) -> Table:
+def table_from_description(description: Description) -> Table:
     """Return a table of two columns: what, and what it is, where characters that do not print are escaped as fnet-run does it."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in _entries(found):
+    for name, text in _entries(description):
         table.add_row(name, escape(escaped(text)))
     return table
 
 
-def _entries(found: Description) -> Iterator[tuple[str, str]]:
-    manifest = found.manifest
+def _entries(description: Description) -> Iterator[tuple[str, str]]:
+    manifest = description.manifest
     yield "task", manifest.task
     if manifest.labels:
         yield "labels", ", ".join(manifest.labels)
@@ -62,11 +62,11 @@ def _entries(found: Description) -> Iterator[tuple[str, str]]:
         for tensor in tensors:
             yield kind, tensor_shown(tensor)
     yield "padding", padding_from_manifest(manifest)
-    if found.parity is not None and found.parity.caution is not None:
-        yield "note", found.parity.caution
+    if description.parity is not None and description.parity.caution is not None:
+        yield "note", description.parity.caution
     yield "tokenizer", _tokenizer(manifest.tokenizer)
-    yield "operators", _operators(found)
-    yield "parity", _parity(found)
+    yield "operators", _operators(description)
+    yield "parity", _parity(description)
     yield "tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())
     for name, info in manifest.files.items():
         yield "file", f"{name}  {decimal(info.size_bytes)}  sha256 {info.sha256[:HASH_SHOWN]} matches"
@@ -81,10 +81,14 @@ def _source(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _quantization(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    found = manifest.quantization
-    if found is not None:
-        yield "quantization", f"{found.method} ranges of {found.texts} texts of {found.data}, sha256 {found.sha256[:HASH_SHOWN]}"
-        yield "kept in fp32", ", ".join(found.kept) or "nothing"
+    quantization = manifest.quantization
+    if quantization is not None:
+        yield (
+            "quantization",
+            f"{quantization.method} ranges of {quantization.texts} texts of {quantization.data}, "
+            f"sha256 {quantization.sha256[:HASH_SHOWN]}",
+        )
+        yield "kept in fp32", ", ".join(quantization.kept) or "nothing"
 
 
 def _engine(manifest: Manifest) -> str:
@@ -104,17 +108,17 @@ def _tokenizer(options: TokenizerOptions) -> str:
     return f"{options.flavour}, from {options.file}{f'; {rules}' if options.flavour == SLOW else ''}"
 
 
-def _operators(found: Description) -> str:
-    if found.operators is None:
+def _operators(description: Description) -> str:
+    if description.operators is None:
         return "not counted: the library onnx is not installed; pip install onnx"
-    counts = ", ".join(f"{count} {name}" for name, count in found.operators.items())
-    return f"{sum(found.operators.values())} in model.onnx: {counts}"
+    counts = ", ".join(f"{count} {name}" for name, count in description.operators.items())
+    return f"{sum(description.operators.values())} in model.onnx: {counts}"
 
 
-def _parity(found: Description) -> str:
-    if found.parity is None:
+def _parity(description: Description) -> str:
+    if description.parity is None:
         return "no parity.json here; fnet-export verify checks the bundle on this host"
-    verdict = "passed" if found.parity.passed else "FAILED"
-    statuses = Counter(found.parity.rows.values())
+    verdict = "passed" if description.parity.passed else "FAILED"
+    statuses = Counter(description.parity.rows.values())
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
     return f"{verdict} on the exporting host; of {statuses.total()} rows {counts}"

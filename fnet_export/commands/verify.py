@@ -37,29 +37,29 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
 
     Needs no torch. Exit codes: 0 passed; 1 the bundle is damaged; 2 usage; 3 failed; 4 nothing could run.
     """
-    found = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
+    verification = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
     if as_json:
-        values = {"bundle": str(bundle)} | found.values() | {"environment": asdict(environment_of_host())}
+        values = {"bundle": str(bundle)} | verification.values() | {"environment": asdict(environment_of_host())}
         print_json(values)
     else:
         console = console_of_result(as_json=as_json, quiet=quiet)
-        console.print(table_from_verification(found))
-        for row in found.rows:
+        console.print(table_from_verification(verification))
+        for row in verification.rows:
             reasons = [] if row.reason is None else [f"{row.status}: {row.reason}"]
             print_lines(console, (f"{row.runtime}: {line}" for line in (*reasons, *row.attentions)))
-    if not found.ran:
+    if not verification.ran:
         click.echo(f"error: {bundle}: nothing could run on this host, so nothing was checked", err=True)
         sys.exit(ENGINE_FAILED)
-    if not found.passed:
-        failed = ", ".join(row.runtime for row in found.rows if row.status == FAILED)
+    if not verification.passed:
+        failed = ", ".join(row.runtime for row in verification.rows if row.status == FAILED)
         click.echo(f"error: {bundle}: failed in {failed}; do not use it here. Export it again on or for this host", err=True)
         sys.exit(CHECK_FAILED)
 
 
-def table_from_verification(found: Verification) -> Table:
+def table_from_verification(verification: Verification) -> Table:
     """Return a table, one line per runtime and output; all columns fit a terminal of 80 characters."""
     table = Table(
-        title=f"{found.manifest.precision} against {REFERENCE}, {found.samples} inputs",
+        title=f"{verification.manifest.precision} against {REFERENCE}, {verification.samples} inputs",
         box=box.SIMPLE_HEAD,
         padding=0,
         pad_edge=False,
@@ -70,7 +70,7 @@ def table_from_verification(found: Verification) -> Table:
     for name in ("max abs", "limit", "max rel", "1 - cos", "agree", "ties"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    for row in found.rows:
+    for row in verification.rows:
         for line in _lines(row):
             table.add_row(*line)
     return table

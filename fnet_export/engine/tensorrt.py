@@ -54,8 +54,8 @@ def library_for_target(target: str, *, importer: Importer = importlib.import_mod
             raise EngineError(f"{name} {library.version}: has no strongly typed networks; expected TensorRT 10.12 or newer")
         if not reasons:
             return library
-        said = f"{reasons[0].split(';')[0]}: TensorRT-RTX {library.version} builds the engine in its place"
-        return replace(library, substituted=said)
+        reason = f"{reasons[0].split(';')[0]}: TensorRT-RTX {library.version} builds the engine in its place"
+        return replace(library, substituted=reason)
     raise EngineError("; ".join(reasons))
 
 
@@ -81,9 +81,9 @@ def engine_from_graph(
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(graph)):
         refused = [parser.get_error(i) for i in range(parser.num_errors)]
-        said = "; ".join(f"{e.node_operator()} node {e.node_name()}: {e.desc()}" for e in refused) or logger.said()
-        hint = ". TensorRT's parser has no DFT: export with --transform dft" if "DFT" in said else ""
-        raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {said}{hint}")
+        reasons = "; ".join(f"{e.node_operator()} node {e.node_name()}: {e.desc()}" for e in refused) or logger.said()
+        hint = ". TensorRT's parser has no DFT: export with --transform dft" if "DFT" in reasons else ""
+        raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {reasons}{hint}")
     precisions = precisions_from_network(trt, network)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the engine can say what its layers run in
@@ -118,13 +118,13 @@ def _inspected(trt: Any, logger: Any, data: Any) -> str | None:
 def precisions_from_network(trt: Any, network: Any) -> dict[str, str]:
     """Say in what precision each product of a strongly typed network runs, by the name of its ONNX node."""
     made: dict[str, Any] = {}
-    found = {}
+    precisions = {}
     for layer in (network.get_layer(i) for i in range(network.num_layers)):
         made |= {layer.get_output(i).name: layer for i in range(layer.num_outputs)}
         if layer.type == trt.LayerType.MATRIX_MULTIPLY:
             kinds = {_precision(trt, layer.get_input(i), made) for i in range(2)}
-            found[layer.name] = kinds.pop() if len(kinds) == 1 else FP32
-    return found
+            precisions[layer.name] = kinds.pop() if len(kinds) == 1 else FP32
+    return precisions
 
 
 def _precision(trt: Any, tensor: Any, made: Mapping[str, Any]) -> str:
@@ -153,12 +153,12 @@ def profile_shapes(graph: onnx.ModelProto, ranges: Mapping[str, AxisProfile]) ->
     }
 
 
-def _set_compute_capabilities(trt: Any, config: Any, library: Library, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+def _set_compute_capabilities(trt: Any, config: Any, library: Library, requested: tuple[str, ...] | None) -> tuple[str, ...]:
     if not hasattr(trt, "ComputeCapability"):
-        if wanted:
-            raise EngineError(f"{library.name} builds for the GPU that is present only; leave {', '.join(wanted)} out")
+        if requested:
+            raise EngineError(f"{library.name} builds for the GPU that is present only; leave {', '.join(requested)} out")
         return ()
-    chosen = wanted or RTX_COMPUTE_CAPABILITIES
+    chosen = requested or RTX_COMPUTE_CAPABILITIES
     config.num_compute_capabilities = len(chosen)
     for index, capability in enumerate(chosen):
         member = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)

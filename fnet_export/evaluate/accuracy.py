@@ -133,20 +133,26 @@ def accuracy_from_folder(
 ) -> Accuracy:
     """Answer labelled data with a bundle's files in a folder, and with the model that it was made from."""
     bundle, *others = _ways(subject)
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
 
     def step(done: int, of: int) -> None:
-        on_progress(len(found) * of + done, (1 + len(others)) * of)
+        on_progress(len(measurements) * of + done, (1 + len(others)) * of)
 
     def shipped() -> Measurement:  # its session ends with it: one model at a time
         runtime, opened = _shipped(folder, subject.manifest)
         way = replace(bundle, runtime=runtime, open=opened if isinstance(opened, str) else lambda: opened)
         return _measurement(subject, way, data, step)
 
-    found.append(shipped())
+    measurements.append(shipped())
     for way in others:
-        found.append(_measurement(subject, way, data, step))
-    return Accuracy(data=data, limits=limits, bundle=found[0], checkpoints=tuple(found[1:]), missed=_missed(limits, found[0]))
+        measurements.append(_measurement(subject, way, data, step))
+    return Accuracy(
+        data=data,
+        limits=limits,
+        bundle=measurements[0],
+        checkpoints=tuple(measurements[1:]),
+        missed=_missed(limits, measurements[0]),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,7 @@ def change_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -> Cha
 
     Raises EvaluationError unless they are of one kind and of as many decisions.
     """
-    counts = [[len(made) for made in found.decisions] for found in (evaluation, baseline)]
+    counts = [[len(made) for made in each.decisions] for each in (evaluation, baseline)]
     if evaluation.kind != baseline.kind or counts[0] != counts[1]:
         raise EvaluationError(
             f"expected two evaluations of one task on the same records; found {evaluation.kind} with {sum(counts[0])} decisions "
@@ -139,7 +139,7 @@ def change_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -> Cha
 
 def differences_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -> dict[str, Figure]:
     """Return every metric less the baseline's on the same records, by name; intervals are of the paired bootstrap."""
-    drawn = [resampled_sums(found.counts) for found in (evaluation, baseline)]  # alike, hence paired
+    drawn = [resampled_sums(each.counts) for each in (evaluation, baseline)]  # alike, hence paired
     return {
         m.name: figure_from_values(evaluation.value(m.name) - baseline.value(m.name), m.value(drawn[0]) - m.value(drawn[1]))
         for m in evaluation.metrics
@@ -160,11 +160,11 @@ def check_comparable(pipeline: Pipeline, baseline: Pipeline) -> None:
     Where tokens are masked, one vocabulary and sequence length as well, or other tokens would be.
     """
     masks = pipeline.manifest.task in ("masked-lm", "pretraining")
-    for what, found, expected in zip(
+    for what, actual, expected in zip(
         ("task", "labels", "sequence length", "vocabulary"), _meaning(pipeline, masks), _meaning(baseline, masks), strict=False
     ):
-        if found != expected:
-            raise EvaluationError(f"the bundle and its baseline cannot be compared: {what} {found}, of the baseline {expected}")
+        if actual != expected:
+            raise EvaluationError(f"the bundle and its baseline cannot be compared: {what} {actual}, of the baseline {expected}")
 
 
 def missed_limits(limits: Limits, evaluation: Evaluation, change: Change | None) -> list[str]:

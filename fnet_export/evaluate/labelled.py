@@ -46,10 +46,10 @@ class Fields:
 
     def refused(self, key: str, expected: str) -> EvaluationError:
         """Make the error of a key that is not what was expected."""
-        found = (
+        problem = (
             f"found {_short(self._values[key])}" if key in self._values else f"found the keys {', '.join(self._values) or 'none'}"
         )
-        return EvaluationError(f"{self._where}: {key}: expected {expected}; {found}")
+        return EvaluationError(f"{self._where}: {key}: expected {expected}; {problem}")
 
     def get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
         """Return a value of a type, a bool being no number. Raises EvaluationError."""

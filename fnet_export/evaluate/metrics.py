@@ -163,12 +163,12 @@ def normalised(text: str) -> str:
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", plain).split())
 
 
-def words_f1(found: str, wanted: str) -> float:
+def words_f1(answer: str, truth: str) -> float:
     """Return the F1 of the words of two normalised answers.
 
     If one is empty, it is 1 if both are empty, else 0 (as in SQuAD 2.0).
     """
-    got, want = normalised(found).split(), normalised(wanted).split()
+    got, want = normalised(answer).split(), normalised(truth).split()
     if not got or not want:
         return float(got == want)
     return 2 * (Counter(got) & Counter(want)).total() / (len(got) + len(want))
@@ -180,15 +180,15 @@ def entities_from_tags(tags: Sequence[str | None]) -> set[Entity]:
     BIO and BIOES alike, and lenient as seqeval's default: an I- that follows no entity of its type begins one. A tag without a
     prefix counts as I-; O, and None for no tag, as outside.
     """
-    found, kind, start, ended = set(), "", 0, True
+    entities, kind, start, ended = set(), "", 0, True
     for place, (prefix, name) in enumerate(_parts(tags)):
         if kind and (name != kind or prefix in "BS" or ended):
-            found.add((kind, start, place))
+            entities.add((kind, start, place))
             kind = ""
         if not kind:
             kind, start = name, place
         ended = prefix in "ES"
-    return found
+    return entities
 
 
 def _parts(tags: Sequence[str | None]) -> Iterator[tuple[str, str]]:

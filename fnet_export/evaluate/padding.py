@@ -116,13 +116,13 @@ def check_length(config: FNetConfig, length: int) -> None:
     raise GraphError(f"sequence length: expected {most}, the length of the matrices of the {config.mixing} mixing; found {length}")
 
 
-def lengths_of_config(config: FNetConfig, trained: TrainedLength, asked: Sequence[int], own: int) -> tuple[int, ...]:
-    """Return the lengths to compare with the trained length, ascending: the requested lengths, else LENGTHS and a bundle's `own`.
+def lengths_of_config(config: FNetConfig, trained: TrainedLength, asked: Sequence[int], bundle_length: int) -> tuple[int, ...]:
+    """Return the lengths to compare with the trained length, ascending: the requested lengths, else LENGTHS and `bundle_length`.
 
     Raises GraphError for a length at which the model cannot run, and if no length is left.
     """
     most = config.max_position_embeddings
-    chosen = {*(asked or (own, *(length for length in LENGTHS if length < most)))} - {trained.length}
+    chosen = {*(asked or (bundle_length, *(length for length in LENGTHS if length < most)))} - {trained.length}
     if not chosen:
         raise GraphError(
             f"the lengths are compared with {trained.length} tokens ({trained.source}); expected others: name some from "
@@ -204,14 +204,14 @@ def line_from_drift(drift: Drift, length: LengthDrift) -> str:
         f"padding is part of FNet's meaning: {length.fitting} of {total} texts fit, {length.cut} are cut"
     ]
     for name, output in length.outputs.items():
-        said = []
+        figures = []
         if output.decision_agreement is not None:
-            said.append(f"decisions agree {output.decision_agreement.mean:.1%}")
+            figures.append(f"decisions agree {output.decision_agreement.mean:.1%}")
         if output.kl is not None:
-            said.append(f"KL {output.kl.mean:.2g}")
-        said.append(f"largest relative error {output.max_rel.median:.1%}, at worst {output.max_rel.worst:.1%}")
-        said.append(f"cosine {output.cosine.median:.4f}, at worst {output.cosine.worst:.4f}")
-        parts.append(f"{name}: {', '.join(said)}")
+            figures.append(f"KL {output.kl.mean:.2g}")
+        figures.append(f"largest relative error {output.max_rel.median:.1%}, at worst {output.max_rel.worst:.1%}")
+        figures.append(f"cosine {output.cosine.median:.4f}, at worst {output.cosine.worst:.4f}")
+        parts.append(f"{name}: {', '.join(figures)}")
     parts += [f"{name} of texts that are cut: decisions agree {share:.1%}" for name, share in length.cut_agreement.items()]
     return "; ".join([*parts, f"{drift.faster(length):.1f} times as fast ({TIMED})"])
 
@@ -220,8 +220,8 @@ def _compared_tokens(inputs: Mapping[str, Ids], mask_id: int | None) -> Ids:
     """Return the positions of a text's tokens, or of its masked tokens if `mask_id` is given. Without any, return the first."""
     counts = inputs[ATTENTION_MASK][0] != 0
     masks = counts & (inputs["input_ids"][0] == mask_id)
-    found = np.flatnonzero(masks if masks.any() else counts)
-    return found if len(found) else np.zeros(1, np.int64)
+    positions = np.flatnonzero(masks if masks.any() else counts)
+    return positions if len(positions) else np.zeros(1, np.int64)
 
 
 def _change(output: Floats, trained: Floats, *, name: str, decision: str | None) -> _Change:
@@ -261,7 +261,7 @@ def _length_drift(
         cut=len(cut),
         outputs=outputs,
         cut_agreement={
-            name: figures.mean for name, found in agreements.items() if (figures := _figures_of_some(found, min)) is not None
+            name: figures.mean for name, shares in agreements.items() if (figures := _figures_of_some(shares, min)) is not None
         },
         median_ms=statistics.median(times_ms),
     )

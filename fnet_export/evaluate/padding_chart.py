@@ -18,12 +18,12 @@ def svg_from_drift(drift: Drift) -> str:
         for name in names:
             lengths = [length for length in drift.lengths if name in length.outputs]
             places = [*(length.sequence_length for length in lengths), drift.trained_length]
-            agreements = [found for length in lengths if (found := length.outputs[name].decision_agreement) is not None]
+            agreements = [agreement for length in lengths if (agreement := length.outputs[name].decision_agreement) is not None]
             if agreements:
-                decided.plot(places, [*(100 * found.mean for found in agreements), 100], marker="o", label=name)
+                decided.plot(places, [*(100 * agreement.mean for agreement in agreements), 100], marker="o", label=name)
             errors = [length.outputs[name].max_rel for length in lengths]
-            (line,) = moved.plot(places, [*(100 * found.median for found in errors), 0], marker="o", label=f"{name}, median")
-            worst = [*(100 * found.worst for found in errors), 0]
+            (line,) = moved.plot(places, [*(100 * error.median for error in errors), 0], marker="o", label=f"{name}, median")
+            worst = [*(100 * error.worst for error in errors), 0]
             moved.plot(places, worst, marker="v", linestyle=":", color=line.get_color(), label=f"{name}, worst")
         decided.set_ylabel("decisions that agree, %")
         moved.set_ylabel("largest relative error, %")
@@ -41,15 +41,15 @@ def svg_from_drift(drift: Drift) -> str:
 
 def description_from_drift(drift: Drift) -> str:
     """Say in words what the chart shows."""
-    said = ". ".join(_said(length) for length in drift.lengths)
-    return f"Texts that fit, padded to other lengths than the {_trained(drift)} {drift.trained_length} tokens. {said}."
+    sentences = ". ".join(_sentence(length) for length in drift.lengths)
+    return f"Texts that fit, padded to other lengths than the {_trained(drift)} {drift.trained_length} tokens. {sentences}."
 
 
 def _trained(drift: Drift) -> str:
     return "trained" if drift.trained.stated else "assumed"
 
 
-def _said(length: LengthDrift) -> str:
+def _sentence(length: LengthDrift) -> str:
     parts = [f"{length.sequence_length} tokens: {length.fitting} texts fit, {length.cut} are cut"]
     for name, output in length.outputs.items():
         agree = output.decision_agreement

@@ -104,9 +104,9 @@ def _next_sentence(record: Record, answer: NextSentence, labels: Labels) -> Scor
     return _label_score(FOLLOWS[answer.follows], FOLLOWS[record.truth], FOLLOWS)
 
 
-def _label_score(found: str, truth: str, labels: Labels) -> Score:
-    counts = label_counts([name == found for name in labels], [name == truth for name in labels])
-    return Score((found,), (float(found == truth), 1.0, *counts))
+def _label_score(label: str, truth: str, labels: Labels) -> Score:
+    counts = label_counts([name == label for name in labels], [name == truth for name in labels])
+    return Score((label,), (float(label == truth), 1.0, *counts))
 
 
 def _label_metrics(labels: Labels) -> tuple[Metric, ...]:
@@ -153,8 +153,8 @@ def _question(record: Record, answers: tuple[Answer, ...], labels: Labels) -> Sc
     best = answers[0] if answers else None
     _check_finite(record, best.score if best else 0.0)
     text = best.text if best else ""
-    exact = max(normalised(text) == normalised(wanted) for wanted in record.truth)
-    overlap = max(words_f1(text, wanted) for wanted in record.truth)
+    exact = max(normalised(text) == normalised(truth) for truth in record.truth)
+    overlap = max(words_f1(text, truth) for truth in record.truth)
     return Score(((best.start, best.end) if best else None,), (float(exact), overlap, 1.0))
 
 
@@ -167,12 +167,12 @@ def _tagged(record: Record, answer: TokenLabels, labels: Labels) -> Score:
     pieces = answer.tokens
     _check_finite(record, *(piece.score for piece in pieces))
     actual, spans = record.truth
-    found = [_label_of_word(pieces, span) for span in spans]
-    tags = tuple(OUTSIDE if tag is None else tag for tag in found)
-    predicted, wanted = entities_from_tags(tags), entities_from_tags(actual)
+    word_labels = [_label_of_word(pieces, span) for span in spans]
+    tags = tuple(OUTSIDE if tag is None else tag for tag in word_labels)
+    predicted, expected = entities_from_tags(tags), entities_from_tags(actual)
     right = sum(tag == truth for tag, truth in zip(tags, actual, strict=True))
-    counts = (len(predicted & wanted), len(predicted), len(wanted), right, len(actual))
-    return Score(tags, tuple(float(count) for count in counts), unread=found.count(None))
+    counts = (len(predicted & expected), len(predicted), len(expected), right, len(actual))
+    return Score(tags, tuple(float(count) for count in counts), unread=word_labels.count(None))
 
 
 def _label_of_word(pieces: Sequence[TokenLabel], span: tuple[int, int]) -> str | None:

@@ -29,14 +29,14 @@ NO_BF16 = "ONNX Runtime has no bf16 products on this CPU"
 def candidates_from_plan(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None) -> list[Candidate]:
     """List them, those of the bundle's own files last. None of them holds a model before it is opened."""
     trained, inputs, precision = plan.trained, plan.inputs, plan.options.graph.precision
-    rows = [
+    candidates = [
         Candidate(name="torch float32, fft", open=lambda: TorchSession(model_from_trained(trained)), expected=True),
         Candidate(name="torch float32, dft", open=lambda: TorchSession(model_from_trained(trained, transform="dft"))),
         Candidate(name=f"torch float32, lowered, {plan.transform.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
         Candidate(name="transformers", open=_transformers(plan), needed=False),
     ]
     if precision != FP32:
-        rows.append(
+        candidates.append(
             Candidate(
                 name=f"torch, {precision} emulated",
                 open=lambda: TorchSession(expected_model(model_from_trained(trained), precision, graphs.steps)),
@@ -44,15 +44,15 @@ def candidates_from_plan(plan: Plan, graphs: Graphs, folder: Path, engine: Engin
                 expected=True,
             )
         )
-    rows += _onnx_rows("traced graph", graphs.traced, inputs, shipped=not plan.options.graph.simplify)
+    candidates += _onnx_candidates("traced graph", graphs.traced, inputs, shipped=not plan.options.graph.simplify)
     final = graphs.shipped == graphs.float32
     if plan.options.graph.simplify:
-        rows += _onnx_rows("final graph" if final else "simplified graph", graphs.float32, inputs, shipped=final)
+        candidates += _onnx_candidates("final graph" if final else "simplified graph", graphs.float32, inputs, shipped=final)
     else:
-        rows.append(Candidate(name="ONNX Runtime, simplified graph", open="--no-simplify: model.onnx is the traced graph"))
+        candidates.append(Candidate(name="ONNX Runtime, simplified graph", open="--no-simplify: model.onnx is the traced graph"))
     if not final:
-        rows += _onnx_rows("final graph", graphs.shipped, inputs, precision=precision, shipped=True)
-    rows.append(
+        candidates += _onnx_candidates("final graph", graphs.shipped, inputs, precision=precision, shipped=True)
+    candidates.append(
         Candidate(
             name="C++ runtime, final graph",
             open=NO_BF16 if precision == BF16 else partial(CppSession, graphs.shipped, inputs),
@@ -61,27 +61,31 @@ def candidates_from_plan(plan: Plan, graphs: Graphs, folder: Path, engine: Engin
         )
     )
     if engine is None or engine.library != OPENVINO:
-        rows.append(
+        candidates.append(
             Candidate(name="OpenVINO, final graph", open=_openvino(plan, graphs.shipped, inputs), precision=precision, needed=False)
         )
     elif not final:
-        rows.append(Candidate(name="OpenVINO, simplified graph", open=partial(OpenVinoSession, graphs.float32, inputs)))
+        candidates.append(Candidate(name="OpenVINO, simplified graph", open=partial(OpenVinoSession, graphs.float32, inputs)))
     if engine is None:
-        return _asked_for(plan, rows)
+        return _asked_for(plan, candidates)
     file = folder / engine.file
     run = partial(session_from_options, SessionOptions(file=file, inputs=inputs, precision=precision, engine=engine))
     name = "OpenVINO, model.xml" if engine.library == OPENVINO else f"{engine.library} engine"
-    return _asked_for(plan, [*rows, Candidate(name=name, open=run, precision=precision, shipped=True)])
+    return _asked_for(plan, [*candidates, Candidate(name=name, open=run, precision=precision, shipped=True)])
 
 
-def _asked_for(plan: Plan, rows: list[Candidate]) -> list[Candidate]:
+def _asked_for(plan: Plan, candidates: list[Candidate]) -> list[Candidate]:
     """Leave out of a quick check what is neither shipped nor says what to expect of the bundle's precision."""
     if not plan.options.proof.quick:
-        return rows
-    return [row for row in rows if row.shipped or (row.expected and row.precision == plan.options.graph.precision)]
+        return candidates
+    return [
+        candidate
+        for candidate in candidates
+        if candidate.shipped or (candidate.expected and candidate.precision == plan.options.graph.precision)
+    ]
 
 
-def _onnx_rows(
+def _onnx_candidates(
     graph: str, path: Path, inputs: tuple[TensorInfo, ...], *, precision: str = FP32, shipped: bool = False
 ) -> list[Candidate]:
     """ONNX Runtime on one graph, by optimisation level."""

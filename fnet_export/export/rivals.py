@@ -40,7 +40,7 @@ def latency_from_plan(
 
     A rival that cannot be made is not timed, and no reason to lose what was exported. Raises SessionError when that fails.
     """
-    own, target = plan.options.graph.precision, plan.options.engine.target
+    exported_precision, target = plan.options.graph.precision, plan.options.engine.target
     name = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}.get(target, "the engine")
     inputs = plan.inputs
     sessions: dict[str, Session] = {}
@@ -48,10 +48,13 @@ def latency_from_plan(
     with ExitStack() as stack:
         try:
             file = folder / (MODEL if engine is None else engine.file)
-            exported = _opened(file, own, engine, inputs, stack)
+            exported = _opened(file, exported_precision, engine, inputs, stack)
         except NoDeviceError as error:
-            return Latency(rows={}, not_timed={f"{name}, {precision}": str(error) for precision in (*RIVALS[own], own)})
-        for precision in RIVALS[own]:
+            return Latency(
+                rows={},
+                not_timed={f"{name}, {precision}": str(error) for precision in (*RIVALS[exported_precision], exported_precision)},
+            )
+        for precision in RIVALS[exported_precision]:
             if precision == BF16 and f"{name}, {FP16}" in sessions:
                 continue
             try:
@@ -59,9 +62,9 @@ def latency_from_plan(
                 sessions[f"{name}, {precision}"] = _opened(file, precision, made, inputs, stack)
             except (FNetExportError, SessionError) as error:
                 not_timed[f"{name}, {precision}"] = str(error)
-        sessions[f"{name}, {own}"] = exported
-        found = times_ms(sessions, samples.rows(0, 1), rounds=ROUNDS)
-    return Latency(rows={key: Timing(median_ms=ms, rounds=ROUNDS) for key, ms in found.items()}, not_timed=not_timed)
+        sessions[f"{name}, {exported_precision}"] = exported
+        medians_ms = times_ms(sessions, samples.rows(0, 1), rounds=ROUNDS)
+    return Latency(rows={key: Timing(median_ms=ms, rounds=ROUNDS) for key, ms in medians_ms.items()}, not_timed=not_timed)
 
 
 def _opened(file: Path, precision: str, engine: EngineInfo | None, inputs: tuple[TensorInfo, ...], stack: ExitStack) -> Session:

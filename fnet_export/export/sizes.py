@@ -61,12 +61,12 @@ def _graph_bytes(trained: TrainedModel, transform: str, precision: str) -> int:
 def _golden_bytes(trained: TrainedModel) -> int:
     """Add up the golden inputs, int64, and their references, float64."""
     task, config, length = trained.task, trained.config, trained.sequence_length
-    rows = len(GOLDEN_ROWS)
-    size = rows * 8 * len(task.inputs) * length * (CHOICES_COUNT if CHOICES in task.input_axes else 1)
+    count = len(GOLDEN_ROWS)
+    size = count * 8 * len(task.inputs) * length * (CHOICES_COUNT if CHOICES in task.input_axes else 1)
     lengths = {SEQUENCE: GOLDEN_POSITIONS, VOCAB: config.vocab_size, LABELS: config.num_labels, CHOICES: CHOICES_COUNT}
     for output in task.outputs.values():
         known = lengths | ({SEQUENCE: length} if output[-1] == SEQUENCE else {})
-        numbers = rows
+        numbers = count
         for axis in output[1:]:
             numbers *= axis if isinstance(axis, int) else known.get(axis, config.hidden_size)
         size += 8 * numbers

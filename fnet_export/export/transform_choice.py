@@ -71,10 +71,10 @@ def choice_from_name(name: str, *, target: str, sequence_length: int, config: FN
 
 def choice_from_times(times_ms: dict[str, float]) -> TransformChoice:
     """Choose the fastest."""
-    said = ", ".join(f"{name} {ms:.1f} ms" for name, ms in times_ms.items())
+    medians = ", ".join(f"{name} {ms:.1f} ms" for name, ms in times_ms.items())
     return TransformChoice(
         name=min(times_ms, key=times_ms.__getitem__),
-        reason=f"measured in ONNX Runtime on the exporting host, {LAYERS} layers, batch 1, median of {ROUNDS}: {said}",
+        reason=f"measured in ONNX Runtime on the exporting host, {LAYERS} layers, batch 1, median of {ROUNDS}: {medians}",
     )
 
 
@@ -106,10 +106,10 @@ def transform_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, fl
 
 
 def _from_table(target: str, sequence_length: int) -> TransformChoice:
-    found, engine = factors(sequence_length), ON_CPU.get(target)
-    if sequence_length >= FACTORED_FROM and sum(found) <= FACTORED_AT_MOST * sequence_length:
+    factor_pair, engine = factors(sequence_length), ON_CPU.get(target)
+    if sequence_length >= FACTORED_FROM and sum(factor_pair) <= FACTORED_AT_MOST * sequence_length:
         measured = f"measured in {engine}" if engine else f"not measured in {target} for want of a GPU"
-        reason = f"table: {FACTORED_FROM} tokens or more that are {found[0]} x {found[1]}, {measured}"
+        reason = f"table: {FACTORED_FROM} tokens or more that are {factor_pair[0]} x {factor_pair[1]}, {measured}"
         return TransformChoice(name="factored", reason=reason)
     if engine is None:
         reason = f"table: {target}, two large products against many slices by the count of layers, not measured for want of a GPU"

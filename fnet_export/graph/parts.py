@@ -25,9 +25,9 @@ def part_from_graph(graph: ir.Model, inputs: Sequence[str], outputs: Sequence[st
 
     Raises GraphError where the outputs need more than that.
     """
-    own = [str(value.name) for value in graph.graph.inputs if value.name not in inputs]
+    graph_inputs = [str(value.name) for value in graph.graph.inputs if value.name not in inputs]
     try:
-        part = ir.convenience.extract(graph.graph, [*inputs, *own], list(outputs))
+        part = ir.convenience.extract(graph.graph, [*inputs, *graph_inputs], list(outputs))
     except ValueError as error:
         raise GraphError(
             f"the graph cannot be cut between {', '.join(inputs) or 'its inputs'} and {', '.join(outputs)}: {error}"
@@ -104,10 +104,10 @@ class OrtPart:
         """Run it on what it needs of some values, of any float. Raises SessionError."""
         fed = {name: np.ascontiguousarray(self.rounded(name, values[name])) for name in self._types}
         try:
-            found = self._session.run(self._outputs, fed)
+            outputs = self._session.run(self._outputs, fed)
         except Exception as error:
             raise SessionError(f"{self._name}: ONNX Runtime failed: {error}") from error
-        pairs = zip(self._outputs, found, strict=True)
+        pairs = zip(self._outputs, outputs, strict=True)
         return {name: _in_bf16(array) if name in self._bf16 else array for name, array in pairs}
 
 

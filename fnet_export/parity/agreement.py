@@ -53,8 +53,8 @@ class Agreement:
 
 def attentions(agreements: Mapping[str, Agreement | None]) -> list[str]:
     """Say in words which outputs, by name, agree too rarely with the reference."""
-    found = (text_of_few(agreement.values(), name) for name, agreement in agreements.items() if agreement is not None)
-    return [f"Attention: {text}." for text in found if text is not None]
+    texts = (text_of_few(agreement.values(), name) for name, agreement in agreements.items() if agreement is not None)
+    return [f"Attention: {text}." for text in texts if text is not None]
 
 
 def check_min_agreement(points: float | None) -> None:

@@ -14,11 +14,11 @@ SHOWN = 8
 
 def texts_from_outputs(task: Task, config: FNetConfig, outputs: Outputs) -> list[str]:
     """Say of `float[row, ...]` outputs what each row answers; NaN and infinite scores are said to be that."""
-    parts = [[_said(task, config, name, scores) for scores in outputs[name]] for name in task.outputs]
-    return ["; ".join(row) for row in zip(*parts, strict=True)]
+    parts = [[_text_from_scores(task, config, name, scores) for scores in outputs[name]] for name in task.outputs]
+    return ["; ".join(texts) for texts in zip(*parts, strict=True)]
 
 
-def _said(task: Task, config: FNetConfig, name: str, scores: npt.NDArray[np.floating]) -> str:
+def _text_from_scores(task: Task, config: FNetConfig, name: str, scores: npt.NDArray[np.floating]) -> str:
     label = f"{name.removesuffix('_logits')} " if len(task.outputs) > 1 else ""
     if not np.isfinite(scores).all():
         return f"{label}not finite"

@@ -138,7 +138,7 @@ def _round(
     on_step: Step,
 ) -> None:
     """Open one candidate after the other, those first that say what to expect, and run each on these inputs."""
-    wanted = reference.outputs(inputs)
+    reference_outputs = reference.outputs(inputs)
     parts = _parts(len(inputs))
     first = list(models.values())
     others = [run for run in runs if run not in first]
@@ -155,7 +155,7 @@ def _round(
             for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, inputs, parts), strict=True)):
                 if run is models.get(INT8):
                     emulated.append(outputs)
-                run.compare(inputs[part], outputs, {name: array[part] for name, array in wanted.items()}, beside[index])
+                run.compare(inputs[part], outputs, {name: array[part] for name, array in reference_outputs.items()}, beside[index])
                 on_step(len(inputs[part]), run.candidate.name)
         except SessionError as error:
             run.fail(error)
@@ -180,19 +180,19 @@ def _rest(
     sessions = {run.candidate.name: run.session() for run in both}
     for start in range(0, len(inputs), at_once):
         some = inputs[start : start + at_once]
-        wanted, emulated = reference.outputs(some), None
+        reference_outputs, emulated = reference.outputs(some), None
         for run in both:
             session = sessions[run.candidate.name]
             assert session is not None  # it was opened before
             outputs = run_in_batches(session, samples.of(some).inputs)
             if run is model and run.candidate.precision == INT8:
                 emulated = outputs
-            run.compare(some, outputs, wanted, emulated)
+            run.compare(some, outputs, reference_outputs, emulated)
             on_step(len(some), run.candidate.name)
 
 
 @dataclass
-class _Found:
+class _OutputComparison:
     """Compare one output of a candidate with the reference, and with the emulation of its precision."""
 
     reference: Comparison
@@ -207,8 +207,8 @@ class _Run:
         self._decision = decision_of_task(self._task.name, self._config.problem_type, self._config.num_labels)
         self.reason = candidate.open if isinstance(candidate.open, str) else None
         self.failed = False
-        self._found = {
-            name: _Found(
+        self._comparisons = {
+            name: _OutputComparison(
                 Comparison(decision=self._decision, ties=candidate.precision == FP32, counts=candidate.shipped),
                 Comparison(decision=None),
             )
@@ -247,20 +247,23 @@ class _Run:
                 self._times.append(1e3 * (time.perf_counter() - start))
             yield outputs
 
-    def compare(self, inputs: Sequence[int], outputs: Outputs, wanted: Outputs, emulated: Outputs | None) -> None:
+    def compare(self, inputs: Sequence[int], outputs: Outputs, reference_outputs: Outputs, emulated: Outputs | None) -> None:
         """Compare outputs with the reference's, and with the emulation's if the precision has one."""
-        for name, found in self._found.items():
-            found.reference.add(outputs[name], wanted[name], inputs)
+        for name, comparison in self._comparisons.items():
+            comparison.reference.add(outputs[name], reference_outputs[name], inputs)
             if emulated is not None:
-                found.emulation.add(outputs[name], np.nan_to_num(emulated[name]), inputs)
+                comparison.emulation.add(outputs[name], np.nan_to_num(emulated[name]), inputs)
         if self.candidate.shipped:
-            texts = (texts_from_outputs(self._task, self._config, each) for each in (wanted, outputs))
+            texts = (texts_from_outputs(self._task, self._config, each) for each in (reference_outputs, outputs))
             self._answers |= dict(zip(inputs, zip(*texts, strict=True), strict=True))
 
     def expected(self, inputs: Sequence[int] | None = None) -> dict[str, Errors]:
         """Return what to expect of the candidate's precision. Raises CompareError when it cannot hold the outputs at all."""
         precision = self.candidate.precision
-        result = {name: expected_from_errors(found.reference.errors(inputs), precision) for name, found in self._found.items()}
+        result = {
+            name: expected_from_errors(comparison.reference.errors(inputs), precision)
+            for name, comparison in self._comparisons.items()
+        }
         for name, errors in result.items():
             if not math.isfinite(errors.max_abs):
                 raise CompareError(
@@ -271,17 +274,17 @@ class _Run:
 
     def _limits(self, model: "_Run", judgement: Judgement) -> tuple[dict[str, Limit], dict[str, DistanceLimit]]:
         """Return the limits by output, and those of the distance from the emulation, of the same inputs where it ran."""
-        own, precision = self._inputs(), self.candidate.precision
-        same = own if set(own) <= set(model._inputs()) else None
+        inputs, precision = self._inputs(), self.candidate.precision
+        same = inputs if set(inputs) <= set(model._inputs()) else None
         errors = model.expected(same)
-        medians = {name: found.reference.median_abs(same) for name, found in model._found.items()}
+        medians = {name: comparison.reference.median_abs(same) for name, comparison in model._comparisons.items()}
         return (
-            {name: limit_from_expected(found, precision, judgement.tolerance) for name, found in errors.items()},
-            {name: limit_from_emulation(found, medians[name], judgement.tolerance) for name, found in errors.items()},
+            {name: limit_from_expected(expected, precision, judgement.tolerance) for name, expected in errors.items()},
+            {name: limit_from_emulation(expected, medians[name], judgement.tolerance) for name, expected in errors.items()},
         )
 
     def _inputs(self) -> tuple[int, ...]:
-        return next(iter(self._found.values())).reference.inputs
+        return next(iter(self._comparisons.values())).reference.inputs
 
     def row(self, model: "_Run", judgement: Judgement) -> Row:
         """Judge what was found; `model` says what to expect of the precision."""
@@ -289,10 +292,10 @@ class _Run:
         answers = None
         if self.reason is None:
             limits, distances = self._limits(model, judgement)
-            for name, found in self._found.items():
-                outputs[name] = self._output(name, found, limits[name], distances[name], judgement)
+            for name, comparison in self._comparisons.items():
+                outputs[name] = self._output(name, comparison, limits[name], distances[name], judgement)
             if self._decision is not None:
-                unlike = [found.reference.otherwise(limits[name]) for name, found in self._found.items()]
+                unlike = [comparison.reference.otherwise(limits[name]) for name, comparison in self._comparisons.items()]
                 differ = frozenset[int]().union(*(one for one, _ in unlike))
                 tied = {i for i in differ if all(i not in one or i in ties for one, ties in unlike)}
                 answers = Agreement(decisions=len(self._inputs()), differ=len(differ), ties=len(tied))
@@ -310,13 +313,15 @@ class _Run:
             outputs=outputs,
         )
 
-    def _output(self, name: str, found: _Found, limit: Limit, distance: DistanceLimit, judgement: Judgement) -> OutputRow:
+    def _output(
+        self, name: str, comparison: _OutputComparison, limit: Limit, distance: DistanceLimit, judgement: Judgement
+    ) -> OutputRow:
         """Judge one output, and say so when too few of its decisions are the reference's."""
-        difference = found.reference.difference(limit)
+        difference = comparison.reference.difference(limit)
         held, agreement = difference.within(limit), difference.agreement
         emulation = None
-        if found.emulation.inputs:
-            apart = found.emulation
+        if comparison.emulation.inputs:
+            apart = comparison.emulation
             emulation = Distance(median_abs=apart.median_abs(), mean_abs=apart.errors().mean_abs, limit=distance)
             held = held and emulation.within
         if agreement is not None and self.candidate.precision == FP32:
@@ -331,7 +336,11 @@ class _Run:
         limits, _ = self._limits(model, judgement)
         inputs = self._inputs()
         shares: npt.NDArray[np.float64] = np.max(
-            [np.array(found.reference.row_errors) / (limits[name].max_abs or np.inf) for name, found in self._found.items()], axis=0
+            [
+                np.array(comparison.reference.row_errors) / (limits[name].max_abs or np.inf)
+                for name, comparison in self._comparisons.items()
+            ],
+            axis=0,
         )
         worst = np.argsort(-shares, kind="stable")[:WORST]
         return Shown(
@@ -345,5 +354,7 @@ class _Run:
                 )
                 for i in worst
             ),
-            histogram={name: tuple(int(n) for n in found.reference.histogram) for name, found in self._found.items()},
+            histogram={
+                name: tuple(int(n) for n in comparison.reference.histogram) for name, comparison in self._comparisons.items()
+            },
         )

@@ -90,7 +90,7 @@ class _Input:
         """Return how many decisions differ, and how many of these an error within the limit makes: ties."""
         if self.nonfinite:
             return self.decisions, 0
-        return sum(len(found) for found in self.margins), sum(int((found <= limit.max_abs).sum()) for found in self.margins)
+        return sum(len(margins) for margins in self.margins), sum(int((margins <= limit.max_abs).sum()) for margins in self.margins)
 
 
 @dataclass
@@ -121,17 +121,17 @@ class Comparison:
             raise CompareError(f"expected floating arrays, found {output.dtype} and reference {reference.dtype}")
         first = len(self._inputs)
         for got, want, number in zip(output, reference, inputs or range(first, first + len(output)), strict=True):
-            found = self._inputs[number] = _Input()
+            compared = self._inputs[number] = _Input()
             whole_got, whole_want = (torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in (got, want))
             with _one_thread() as threads:
                 parts = list(_parts(whole_got.shape))
                 compare = partial(self._part, whole_got, whole_want)
                 with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
                     for part in (pool.map if len(parts) > 1 else map)(compare, parts):
-                        found.add(part)
+                        compared.add(part)
                         self.histogram += part.histogram
-                if self.decision == HIGHEST and not found.nonfinite:
-                    _add_distributions(found, whole_got, whole_want)
+                if self.decision == HIGHEST and not compared.nonfinite:
+                    _add_distributions(compared, whole_got, whole_want)
 
     def _part(self, whole_got: Tensor, whole_want: Tensor, part: slice | EllipsisType) -> "_Input":
         """Compare a part of one input."""
@@ -141,21 +141,21 @@ class Comparison:
             raise CompareError("the reference holds NaN or infinite values; expected finite ones")
         error = (got - want).abs_()
         worst, total = float(error.max()), float(error.sum())
-        found = _Input(scale=largest, max=worst if math.isfinite(worst) else math.inf)
+        compared = _Input(scale=largest, max=worst if math.isfinite(worst) else math.inf)
         if self.decision is not None:
-            found.decisions = want[..., 0].numel() if self.decision == HIGHEST else want.numel()
+            compared.decisions = want[..., 0].numel() if self.decision == HIGHEST else want.numel()
         if not math.isfinite(total):
-            found.nonfinite = int(torch.count_nonzero(~torch.isfinite(got)))
-            return found
-        found.sum, found.size, found.cosine = total, error.numel(), _smallest_cosine(got, want)
+            compared.nonfinite = int(torch.count_nonzero(~torch.isfinite(got)))
+            return compared
+        compared.sum, compared.size, compared.cosine = total, error.numel(), _smallest_cosine(got, want)
         if self.counts:
             places = error.clamp_min_(10 ** LOG10_EDGES[0]).log10_().sub_(LOG10_EDGES[0]).mul_(1 / LOG10_STEP).long().flatten()
-            found.histogram = torch.bincount(places.clamp_(max=len(self.histogram) - 1), minlength=len(self.histogram)).numpy()
+            compared.histogram = torch.bincount(places.clamp_(max=len(self.histogram) - 1), minlength=len(self.histogram)).numpy()
         if self.decision is not None:
             differs, margins = differing(got.numpy(), want.numpy(), self.decision)
             if differs.any():
-                found.margins.append(margins[differs])
-        return found
+                compared.margins.append(margins[differs])
+        return compared
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -172,14 +172,14 @@ class Comparison:
 
         Raises CompareError when nothing was compared.
         """
-        found = [value for number, value in self._inputs.items() if inputs is None or number in inputs]
-        if not found:
+        compared = [value for number, value in self._inputs.items() if inputs is None or number in inputs]
+        if not compared:
             raise CompareError("nothing was compared")
-        scale = max(each.scale for each in found)
-        if any(each.nonfinite for each in found):
+        scale = max(each.scale for each in compared)
+        if any(each.nonfinite for each in compared):
             return Errors(scale=scale, max_abs=math.inf, mean_abs=math.inf)
-        size = sum(each.size for each in found)
-        return Errors(scale=scale, max_abs=max(each.max for each in found), mean_abs=sum(each.sum for each in found) / size)
+        size = sum(each.size for each in compared)
+        return Errors(scale=scale, max_abs=max(each.max for each in compared), mean_abs=sum(each.sum for each in compared) / size)
 
     def median_abs(self, inputs: Collection[int] | None = None) -> float:
         """Return the median of the inputs' mean errors, of some inputs only where given; infinite where one is."""
@@ -188,12 +188,12 @@ class Comparison:
 
     def otherwise(self, limit: Limit) -> tuple[frozenset[int], frozenset[int]]:
         """Return the inputs that hold a decision unlike the reference's, and those of them where every such decision is a tie."""
-        differing = {number: self._differing(found, limit) for number, found in self._inputs.items()}
+        differing = {number: self._differing(compared, limit) for number, compared in self._inputs.items()}
         unlike = frozenset(number for number, (differ, _) in differing.items() if differ)
         return unlike, frozenset(number for number in unlike if differing[number][0] == differing[number][1])
 
-    def _differing(self, found: _Input, limit: Limit) -> tuple[int, int]:
-        differ, ties = found.differing(limit)
+    def _differing(self, compared: _Input, limit: Limit) -> tuple[int, int]:
+        differ, ties = compared.differing(limit)
         return differ, ties if self.ties else 0
 
     def difference(self, limit: Limit) -> Difference:
@@ -201,15 +201,15 @@ class Comparison:
         errors = self.errors()
         agreement = None
         if self.decision is not None:
-            counted = [self._differing(found, limit) for found in self._inputs.values()]
+            counted = [self._differing(compared, limit) for compared in self._inputs.values()]
             agreement = Agreement(
-                decisions=sum(found.decisions for found in self._inputs.values()),
+                decisions=sum(compared.decisions for compared in self._inputs.values()),
                 differ=sum(differ for differ, _ in counted),
                 ties=sum(ties for _, ties in counted),
             )
-        nonfinite = sum(found.nonfinite for found in self._inputs.values())
-        kl = [value for found in self._inputs.values() for value in found.kl]
-        top5 = [value for found in self._inputs.values() for value in found.top5]
+        nonfinite = sum(compared.nonfinite for compared in self._inputs.values())
+        kl = [value for compared in self._inputs.values() for value in compared.kl]
+        top5 = [value for compared in self._inputs.values() for value in compared.top5]
         if nonfinite:
             return Difference(
                 max_abs=math.inf,
@@ -225,7 +225,7 @@ class Comparison:
             max_abs=errors.max_abs,
             mean_abs=errors.mean_abs,
             max_rel=errors.max_abs / errors.scale if errors.scale else (math.inf if errors.max_abs else 0.0),
-            cosine=min(found.cosine for found in self._inputs.values()),
+            cosine=min(compared.cosine for compared in self._inputs.values()),
             kl=max(0.0, sum(kl) / len(kl)) if kl else None,
             agreement=agreement,
             top5=sum(top5) / len(top5) if top5 else None,
@@ -265,14 +265,14 @@ def _smallest_cosine(got: Tensor, want: Tensor) -> float:
     return float(torch.where((norms[0] == 0) & (norms[1] == 0), 1.0, cosines).min())
 
 
-def _add_distributions(found: _Input, got: Tensor, want: Tensor) -> None:
+def _add_distributions(compared: _Input, got: Tensor, want: Tensor) -> None:
     """Compare the softmax of one input's scores, and the best choices where there are MANY: of some tokens, as it is costly."""
     if got.shape[-1] >= MANY and got.ndim > 1:
         places = np.linspace(0, got.shape[0] - 1, min(SCORED, got.shape[0])).astype(np.int64)
         got, want = got[places], want[places]
     got, want = got.double(), want.double()
-    wanted = want.log_softmax(dim=-1)
-    found.kl += (wanted.exp() * (wanted - got.log_softmax(dim=-1))).sum(dim=-1).flatten().tolist()
+    log_probabilities = want.log_softmax(dim=-1)
+    compared.kl += (log_probabilities.exp() * (log_probabilities - got.log_softmax(dim=-1))).sum(dim=-1).flatten().tolist()
     if got.shape[-1] >= MANY:
         best, chosen = (scores.topk(TOP, dim=-1).indices for scores in (want, got))
-        found.top5 += (best[..., None] == chosen[..., None, :]).any(dim=-1).double().mean(dim=-1).flatten().tolist()
+        compared.top5 += (best[..., None] == chosen[..., None, :]).any(dim=-1).double().mean(dim=-1).flatten().tolist()

@@ -33,14 +33,14 @@ def layers_from_models(reference: AnyFNet, model: AnyFNet, samples: Samples) -> 
     worst: dict[str, float] = {}
     total: dict[str, list[float]] = {}
     scale: dict[str, float] = {}
-    for row in range(min(ROWS, len(samples.names))):
-        inputs = samples.rows(row, row + 1)
-        with _kept(reference) as wanted:
+    for number in range(min(ROWS, len(samples.names))):
+        inputs = samples.rows(number, number + 1)
+        with _kept(reference) as expected:
             TorchSession(reference).run(inputs)
-        with _kept(model) as found:
+        with _kept(model) as actual:
             TorchSession(model).run(inputs)
-        for name, want in wanted.items():
-            error = (found[name].double() - want).abs()
+        for name, want in expected.items():
+            error = (actual[name].double() - want).abs()
             scale[name] = max(scale.get(name, 0.0), float(want.abs().max()))
             worst[name] = max(worst.get(name, 0.0), float(error.max()))
             total.setdefault(name, []).append(float(error.mean()))

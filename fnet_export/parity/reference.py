@@ -65,11 +65,11 @@ class Reference:
 
     def outputs(self, inputs: Sequence[int]) -> Outputs:
         """Return the outputs of some inputs, by their number."""
-        found: Outputs = {name: np.asarray(array[list(inputs)]) for name, array in self._kept.items()}
+        outputs: Outputs = {name: np.asarray(array[list(inputs)]) for name, array in self._kept.items()}
         if self._decoder is not None and self.decoded is not None:
             with torch.inference_mode():
-                found[self.decoded] = self._decoder(torch.from_numpy(found[self.decoded])).numpy()
-        return found
+                outputs[self.decoded] = self._decoder(torch.from_numpy(outputs[self.decoded])).numpy()
+        return outputs
 
 
 def reference_from_model(
@@ -90,8 +90,8 @@ def reference_from_model(
         on_progress(len(remembered))
     missing = [i for i in range(count) if i not in remembered]
     kept: dict[str, Floats] = {}
-    for i, found in remembered.items():
-        _keep(kept, [i], found, count)
+    for i, remembered_outputs in remembered.items():
+        _keep(kept, [i], remembered_outputs, count)
     session = TorchSession(model)
     at_once = _rows_at_once(model, samples)
     with _without_decoder(model):
@@ -100,8 +100,8 @@ def reference_from_model(
             outputs = session.run({name: array[part] for name, array in samples.inputs.items()})
             _keep(kept, part, outputs, count)
             if cache is not None and cache.problem is None:
-                for row, i in enumerate(part):
-                    cache.put(keys[i], safetensors.numpy.save({name: a[row : row + 1].copy() for name, a in outputs.items()}))
+                for index, i in enumerate(part):
+                    cache.put(keys[i], safetensors.numpy.save({name: a[index : index + 1].copy() for name, a in outputs.items()}))
             on_progress(len(part))
     if cache is not None and missing:
         cache.trim()
@@ -174,8 +174,10 @@ def _whole(data: bytes | None, model: AnyFNet) -> Outputs | None:
     if data is None:
         return None
     try:
-        found: Outputs = safetensors.numpy.load(data)
+        outputs: Outputs = safetensors.numpy.load(data)
     except safetensors.SafetensorError:
         return None
-    whole = set(found) == set(model.task.outputs) and all(a.dtype == np.float64 and np.isfinite(a).all() for a in found.values())
-    return found if whole else None
+    whole = set(outputs) == set(model.task.outputs) and all(
+        a.dtype == np.float64 and np.isfinite(a).all() for a in outputs.values()
+    )
+    return outputs if whole else None

@@ -79,13 +79,13 @@ def _computed(graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo],
             os.link(data, path.with_name(data.name))
         onnx.save(model, path)
         session = OrtSession(path, inputs)
-        for row in range(len(samples.names)):  # one at a time: all activations of a batch are large
-            found = session.run(samples.rows(row, row + 1))
+        for number in range(len(samples.names)):  # one at a time: all activations of a batch are large
+            activations = session.run(samples.rows(number, number + 1))
             if collector is None:
-                bounds = {name: max(bound, float(np.abs(found[name]).max())) for name, bound in bounds.items()}
+                bounds = {name: max(bound, float(np.abs(activations[name]).max())) for name, bound in bounds.items()}
             else:
                 with quiet():
-                    collector.collect({name: found[name] for name in tensors})
+                    collector.collect({name: activations[name] for name in tensors})
     if collector is not None:
         with quiet():
             ranges = collector.compute_collection_result()

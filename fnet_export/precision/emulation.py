@@ -42,14 +42,14 @@ def half_model(model: FNet | AtPositions, precision: str) -> FNet | AtPositions:
 
     The model given is not changed. Range is not emulated: no number overflows.
     """
-    own = copy.deepcopy(model)
+    copied = copy.deepcopy(model)
     bits = BITS[precision]
 
     def rounded(value: Tensor) -> Tensor:
         mantissa, exponent = torch.frexp(value)
         return torch.ldexp(torch.round(mantissa * 2**bits) / 2**bits, exponent)
 
-    inner = own.model if isinstance(own, AtPositions) else own
+    inner = copied.model if isinstance(copied, AtPositions) else copied
     with torch.no_grad():
         for name, value in inner.named_parameters():
             if "norm" not in name:
@@ -66,7 +66,7 @@ def half_model(model: FNet | AtPositions, precision: str) -> FNet | AtPositions:
             module.register_forward_hook(lambda _, __, value: rounded(value))
         if isinstance(module, nn.Linear | nn.LayerNorm):
             module.register_forward_pre_hook(lambda _, values: (rounded(values[0]),))
-    return own
+    return copied
 
 
 def int8_model(model: FNet | AtPositions, steps: Mapping[str, float]) -> FNet | AtPositions:
@@ -74,8 +74,8 @@ def int8_model(model: FNet | AtPositions, steps: Mapping[str, float]) -> FNet | 
 
     Weights have a scale per output unit, word embeddings one per row where TABLE is in `steps`. The model given is not changed.
     """
-    own = copy.deepcopy(model)
-    inner = own.model if isinstance(own, AtPositions) else own
+    copied = copy.deepcopy(model)
+    inner = copied.model if isinstance(copied, AtPositions) else copied
     modules = dict(inner.named_modules())
     with torch.no_grad():
         weights = {id(weight): weight for name in steps if isinstance(weight := modules[name].weight, Tensor)}  # a tied one once
@@ -85,7 +85,7 @@ def int8_model(model: FNet | AtPositions, steps: Mapping[str, float]) -> FNet | 
     for name, step in steps.items():
         if name != TABLE:
             modules[name].register_forward_pre_hook(_quantising(step))
-    return own
+    return copied
 
 
 def _quantising(step: float) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:

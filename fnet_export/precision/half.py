@@ -85,10 +85,10 @@ def _staying(model: ir.Model, keep: Collection[str]) -> set[ir.Node]:
     """Find the nodes that stay in float32."""
     wide = {node for node in model.graph if node.op_type in FLOAT32_OPERATORS}
     for name in keep:
-        found = [node for node in model.graph if node.name == name or f"{node.name}".startswith((f"{name}/", f"{name}."))]
-        if not found or not name:
+        nodes = [node for node in model.graph if node.name == name or f"{node.name}".startswith((f"{name}/", f"{name}."))]
+        if not nodes or not name:
             raise GraphError(f"keep in float32: no node or module of the graph is named {name!r}; fnet-export bisect names them")
-        wide.update(found)
+        wide.update(nodes)
     return wide
 
 

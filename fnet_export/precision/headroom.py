@@ -43,8 +43,8 @@ class Headroom:
     @property
     def place(self) -> tuple[str, str, float]:
         """Return the layer and the class of tensor that hold the largest magnitude, and that."""
-        found = ((layer, name, value) for layer, tensors in self.layers.items() for name, value in tensors.items())
-        return max(found, key=lambda place: place[2])
+        places = ((layer, name, value) for layer, tensors in self.layers.items() for name, value in tensors.items())
+        return max(places, key=lambda place: place[2])
 
 
 def headroom_from_model(model: LoweredFNet, samples: Samples) -> Headroom:

@@ -175,16 +175,16 @@ class _Quantiser:
             node.replace_input_with(0, self._insert(node, "DequantizeLinear", (rows, scales, zeros), axis=0))
             return
         if table in self._columns:
-            found = self._insert(node, "Gather", (self._columns[table], ids), axis=1)
-            found = self._insert(node, "Transpose", (found,), perm=[1, 2, 0])
+            embedded = self._insert(node, "Gather", (self._columns[table], ids), axis=1)
+            embedded = self._insert(node, "Transpose", (embedded,), perm=[1, 2, 0])
         else:
-            found = self._insert(node, "Gather", (rows, ids))
+            embedded = self._insert(node, "Gather", (rows, ids))
         column = self._constant(f"{scales.name}_column", _array(scales)[:, None])
         scaled = self._insert(
             node,
             "Mul",
             (
-                self._insert(node, "Cast", (found,), to=ir.DataType.FLOAT),
+                self._insert(node, "Cast", (embedded,), to=ir.DataType.FLOAT),
                 self._insert(node, "Gather", (column, ids)),
             ),
         )

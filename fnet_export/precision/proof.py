@@ -71,7 +71,7 @@ class PrecisionProof:
 
 def proof_from_precisions(
     products: Sequence[Product],
-    found: Mapping[str, str],
+    precisions: Mapping[str, str],
     *,
     precision: str,
     read_from: str,
@@ -86,7 +86,7 @@ def proof_from_precisions(
         for product in products
         if (product.precision == precision if meant is None else product.name.rpartition("/")[0] in meant)
     ]
-    runs = [product for product in products if found.get(product.name) == precision]
+    runs = [product for product in products if precisions.get(product.name) == precision]
     return PrecisionProof(
         precision=precision,
         read_from=read_from,
@@ -147,7 +147,7 @@ def precisions_from_inspector(text: str, network: Mapping[str, str]) -> tuple[di
     A layer of the engine names the ONNX nodes that it computes. A product is in another precision than the network says if no
     tensor of its layer has that precision. `text` is the inspector's JSON, built with detailed verbosity.
     """
-    found, named = dict(network), set()
+    precisions, named = dict(network), set()
     for layer in json.loads(text)["Layers"]:
         if not isinstance(layer, dict):  # a name alone
             continue
@@ -157,14 +157,14 @@ def precisions_from_inspector(text: str, network: Mapping[str, str]) -> tuple[di
             if name in network and kinds:
                 named.add(name)
                 if network[name] not in kinds:
-                    found[name] = " and ".join(sorted(kinds))
-    return found, len(named)
+                    precisions[name] = " and ".join(sorted(kinds))
+    return precisions, len(named)
 
 
 def _kinds(tensor: Mapping[str, object]) -> set[str]:
     """What the inspector says that a tensor, or a layer's weights, hold."""
-    said = " ".join(str(tensor.get(key, "")) for key in ("Format/Datatype", "Datatype", "Type")).lower()
-    return {OF_INSPECTOR[word] for word in re.findall(r"\w+", said) if word in OF_INSPECTOR}
+    types = " ".join(str(tensor.get(key, "")) for key in ("Format/Datatype", "Datatype", "Type")).lower()
+    return {OF_INSPECTOR[word] for word in re.findall(r"\w+", types) if word in OF_INSPECTOR}
 
 
 def precisions_from_openvino(operations: Sequence[Operation], products: Sequence[Product]) -> dict[str, str]:
@@ -184,15 +184,15 @@ def precisions_from_openvino(operations: Sequence[Operation], products: Sequence
         node, of_module = "/".join([module, *rest[:1]]), modules.get(module, [])
         return node if node in names else of_module[0] if alone and len(of_module) == 1 else None
 
-    found = {}
+    precisions = {}
     for operation in operations:
         if operation.kind in OPENVINO_PRODUCTS:
-            own = (named(name, alone=True) for name in (operation.name, operation.weight))
+            direct = (named(name, alone=True) for name in (operation.name, operation.weight))
             fused = (named(name, alone=False) for name in operation.layers)  # a layer's QuantizeLinear is fused to what feeds it
-            product_name = next((name for name in (*own, *fused) if name is not None), None)
+            product_name = next((name for name in (*direct, *fused) if name is not None), None)
             if product_name is not None:
-                found[product_name] = OF_OPENVINO.get(operation.precision, operation.precision)
-    return found
+                precisions[product_name] = OF_OPENVINO.get(operation.precision, operation.precision)
+    return precisions
 
 
 def _shapes_and_types(model: onnx.ModelProto) -> tuple[dict[str, list[int]], dict[str, int]]:

@@ -63,23 +63,25 @@ def sensitivity_from_graph(
         write_graph(int8_from_graph(graph, bounds, layers, target=TARGET, keep=keep), scratch / MODEL)
         return OrtSession(scratch / MODEL, inputs)
 
-    found = {}
+    damage_by_module = {}
     for index, module in enumerate(modules):
         alone = session([other for other in modules if other != module])
-        found[module] = _damage(run_in_batches(alone, rows), exact)
+        damage_by_module[module] = _damage(run_in_batches(alone, rows), exact)
         on_progress(index + 1, len(modules))
-    damages = dict(sorted(found.items(), key=lambda item: -item[1]))
+    damages = dict(sorted(damage_by_module.items(), key=lambda item: -item[1]))
     float32 = evaluation_from_pipeline(pipeline, records).value()
-    wanted = float32 - max_accuracy_drop
+    least_accuracy = float32 - max_accuracy_drop
     ranked, kept = list(damages), 0
     while True:
         reached = evaluation_from_pipeline(replace(pipeline, session=session(ranked[:kept])), records).value()
-        if reached >= wanted or kept == len(ranked):
+        if reached >= least_accuracy or kept == len(ranked):
             break
         kept += 1
-    return Sensitivity(damages=damages, kept=tuple(ranked[:kept]), float32=float32, wanted=wanted, reached=reached)
+    return Sensitivity(damages=damages, kept=tuple(ranked[:kept]), float32=float32, wanted=least_accuracy, reached=reached)
 
 
 def _damage(outputs: Outputs, exact: Outputs) -> float:
     """Root mean square difference of the outputs, in parts of the largest value of each; the worst of them."""
-    return max(root_mean_square(outputs[name] - wanted) / (largest_magnitude(wanted) or 1.0) for name, wanted in exact.items())
+    return max(
+        root_mean_square(outputs[name] - expected) / (largest_magnitude(expected) or 1.0) for name, expected in exact.items()
+    )

@@ -108,7 +108,7 @@ def test_transformers_computes_what_flax_did(tmp_path):
 
 def flavour_of(folder):
     checkpoint = checkpoint_from_folder(folder, id="x")
-    return tokenizer_from_folder(folder, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer).tokenizer.options
+    return tokenizer_from_folder(folder, spiece=checkpoint.vocabulary, format_flavour=checkpoint.tokenizer).tokenizer.options
 
 
 @pytest.mark.parametrize("rules", [None, {"do_lower_case": True, "tokenizer_class": "FNetTokenizer"}, {"flavour": "fnet-v5"}])

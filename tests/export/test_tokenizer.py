@@ -96,7 +96,7 @@ def save_flax(folder, **files):
     for name, data in files.items():
         (folder / f"{name}.json").write_bytes(data)
     checkpoint = checkpoint_from_folder(folder, id="x")
-    return functools.partial(tokenizer_from_folder, folder, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
+    return functools.partial(tokenizer_from_folder, folder, spiece=checkpoint.vocabulary, format_flavour=checkpoint.tokenizer)
 
 
 def test_a_flax_folder_has_a_flavour_of_its_own_to_compare(tmp_path):
@@ -135,7 +135,7 @@ def test_a_tokenizer_json_of_no_flavour_is_compared_as_it_is(folder):
         "fnet-fast and fnet-slow give different ids, first for 'It cost $1,000, then 20, then 5,'"
     )
     (folder / "spiece.model").rename(folder / "other.model")
-    choice = tokenizer_from_folder(folder, "fnet-fast", spiece=folder / "other.model", own="fnet-fast")
+    choice = tokenizer_from_folder(folder, "fnet-fast", spiece=folder / "other.model", format_flavour="fnet-fast")
     assert choice.disagreement == (
         "fnet-fast and tokenizer.json give different ids, first for 'The quick brown fox jumps over the lazy dog.'"
     )

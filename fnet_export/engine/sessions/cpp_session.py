@@ -52,25 +52,25 @@ class CppSession:
 
         Raises SessionError if the program is missing, or cannot open the graph.
         """
-        found = program or program_from_host()
-        if found is None:
+        path = program or program_from_host()
+        if path is None:
             raise SessionError(f"{PROGRAM} is not built; make cpp builds it, or name its file in {PROGRAM_VARIABLE}")
         libraries = list((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
         ours = {LIBRARY_VARIABLE: str(libraries[0])} if libraries else {}
         expected = json.dumps([dataclasses.asdict(tensor) for tensor in inputs])
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that is full would stop the program
-        weakref.finalize(self, self._said.close)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that is full would stop the program
+        weakref.finalize(self, self._stderr.close)
         try:
             self._process = subprocess.Popen(
-                [found, model, expected],
+                [path, model, expected],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._said,
+                stderr=self._stderr,
                 env=ours | os.environ,
                 start_new_session=True,  # so that all that it starts can be ended with it
             )
         except OSError as error:
-            raise SessionError(f"{found}: cannot be started ({error.strerror})") from error
+            raise SessionError(f"{path}: cannot be started ({error.strerror})") from error
         self._inputs, self._one_caller = tuple(inputs), threading.Lock()
         self._patience_s, self._late = patience_s, False
         weakref.finalize(self, _end, self._process)
@@ -78,7 +78,7 @@ class CppSession:
             other = self._read_length() != 0
         if other:
             _kill(self._process)
-            raise SessionError(f"{found}: is not {PROGRAM}; make cpp builds it, or name its file in {PROGRAM_VARIABLE}")
+            raise SessionError(f"{path}: is not {PROGRAM}; make cpp builds it, or name its file in {PROGRAM_VARIABLE}")
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""
@@ -126,8 +126,8 @@ class CppSession:
         _end(self._process)
         if self._late:
             raise SessionError(f"{PROGRAM} failed: it gave no answer in {self._patience_s:g} s, and was ended")
-        self._said.seek(0)
-        reason = self._said.read().decode(errors="replace").strip().removeprefix("error: ")
+        self._stderr.seek(0)
+        reason = self._stderr.read().decode(errors="replace").strip().removeprefix("error: ")
         raise SessionError(f"{PROGRAM} failed: {reason or f'exit code {self._process.returncode}'}")
 
 

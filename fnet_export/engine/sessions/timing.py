@@ -46,4 +46,4 @@ def times_ms(sessions: Mapping[str, Session], inputs: Mapping[str, Ids], *, roun
         start = time.perf_counter()
         sessions[name].run(inputs)
         times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(found[1:]) for name, found in times.items()}
+    return {name: statistics.median(session_times[1:]) for name, session_times in times.items()}

@@ -53,8 +53,8 @@ class TransformersSession:
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the model; see `Session.run`."""
         with torch.inference_mode():
-            found = self._model(**{name: torch.from_numpy(inputs[name]) for name in INPUT_NAMES})
-        return {name: found[name].numpy() for name in self._task.outputs}
+            outputs = self._model(**{name: torch.from_numpy(inputs[name]) for name in INPUT_NAMES})
+        return {name: outputs[name].numpy() for name in self._task.outputs}
 
 
 def _module(modules: Mapping[str, Any], key: str) -> Any:

@@ -31,8 +31,8 @@ class UnpaddedSession:
         """Run one row; see `Session.run`."""
         mask = inputs[ATTENTION_MASK]
         length = max(1, int(mask.sum(axis=-1).max()))
-        found = self._session.run({name: array[..., :length] for name, array in inputs.items()})
-        return {name: _filled(array, self._outputs[name], mask.shape[-1]) for name, array in found.items()}
+        outputs = self._session.run({name: array[..., :length] for name, array in inputs.items()})
+        return {name: _filled(array, self._outputs[name], mask.shape[-1]) for name, array in outputs.items()}
 
 
 def _filled(array: npt.NDArray[np.floating], axes: tuple[object, ...], length: int) -> npt.NDArray[np.floating]:

@@ -171,22 +171,22 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
         pooled = False
         for number, ids in enumerate(chunks):
             fed, x = _fed(subject, step, ids, states[number], run, one_token=one_token)
-            wanted, after = _wanted(subject, subject.reference, step, ids, x)
+            expected, after = _expected(subject, subject.reference, step, ids, x)
             got = run.run(fed)
             if precision == FP32:
-                other, _ = _wanted(subject, subject.rounded, step, ids, None if x is None else x.float())
+                other, _ = _expected(subject, subject.rounded, step, ids, None if x is None else x.float())
             else:
                 other = beside.run(fed)
             if step.source is None or step.block is not None:
                 pooled = next(iter(got.values())).shape[1] == 1
                 if pooled:
-                    wanted, other = ({name: array[:, :1] for name, array in table.items()} for table in (wanted, other))
+                    expected, other = ({name: array[:, :1] for name, array in table.items()} for table in (expected, other))
             states[number] = after
-            error = max(relative_error(got[name], wanted[name]) for name in step.outputs)
-            of_fresh = [relative_error(other[name], wanted[name]) for name in step.outputs]
+            error = max(relative_error(got[name], expected[name]) for name in step.outputs)
+            of_fresh = [relative_error(other[name], expected[name]) for name in step.outputs]
             noise = max(noise, *(e for e in of_fresh if np.isfinite(e)), least)
             if error > worst:
-                worst, values = error, _worst_row(fed, got, wanted)
+                worst, values = error, _worst_input(fed, got, expected)
         one_token = pooled
         overflow = run.overflow if isinstance(run, NodeByNode) else None
         departure = Departure(error=worst, noise=noise)
@@ -216,7 +216,7 @@ def _fed(
     return {**ids, step.source: x[:, :1] if one_token else x}, subject.natural(x)
 
 
-def _wanted(subject: Subject, model: FNet, step: Step, ids: dict[str, Ids], x: Tensor | None) -> tuple[Values, Tensor | None]:
+def _expected(subject: Subject, model: FNet, step: Step, ids: dict[str, Ids], x: Tensor | None) -> tuple[Values, Tensor | None]:
     """What the reference makes of it: in the order of the graph, and in its own, to go on with."""
     tensors = {name: torch.from_numpy(array) for name, array in ids.items()}
     flat = {name: array.flatten(0, -2) for name, array in tensors.items() if name != POSITIONS}
@@ -235,17 +235,17 @@ def _wanted(subject: Subject, model: FNet, step: Step, ids: dict[str, Ids], x: T
     return {step.outputs[0]: subject.ordered(after)}, after
 
 
-def _worst_row(fed: Values, got: Values, wanted: Values) -> Values:
+def _worst_input(fed: Values, got: Values, expected: Values) -> Values:
     """Return the input row of a step whose result is furthest off. Rows of choices stay together."""
-    name = next(iter(wanted))
+    name = next(iter(expected))
     with np.errstate(invalid="ignore"):
-        off = np.abs(got[name].astype(np.float64) - wanted[name].astype(np.float64)).reshape(len(wanted[name]), -1).max(axis=1)
-    rows = len(fed["input_ids"])
-    row = int(np.argmax(np.where(np.isfinite(off), off, np.inf))) * rows // len(off)
+        off = np.abs(got[name].astype(np.float64) - expected[name].astype(np.float64)).reshape(len(expected[name]), -1).max(axis=1)
+    count = len(fed["input_ids"])
+    worst = int(np.argmax(np.where(np.isfinite(off), off, np.inf))) * count // len(off)
     kept = {}
     for key, array in fed.items():
-        each = len(array) // rows
-        kept[key] = array[row * each : (row + 1) * each]
+        each = len(array) // count
+        kept[key] = array[worst * each : (worst + 1) * each]
     return kept
 
 
@@ -269,7 +269,7 @@ def _place(subject: Subject, walked: _Walked) -> Place | None:
         if departure.departs:
             module = module_of_place(node, step, config, subject.task)
             return Place(module=module, node=str(node.name), operator=node.op_type, departure=departure, differs=differs)
-        unmatched += [f"{node.name}: {said}" for said in differs]
+        unmatched += [f"{node.name}: {difference}" for difference in differs]
     if not walked.departure.departs:
         return None
     differs = tuple(unmatched) or (_of_all(walked, fresh, subject.manifest.precision),)

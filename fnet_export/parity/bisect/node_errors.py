@@ -66,7 +66,11 @@ def departures_from_part(
         else:
             computed = OrtPart(part_of_node(fresh, twin), name=str(twin.name)).run(exact)
             want, beside = (
-                {str(own.name): table[str(other.name)] for own, other in zip(node.outputs, twin.outputs, strict=True) if own.name}
+                {
+                    str(output.name): table[str(twin_output.name)]
+                    for output, twin_output in zip(node.outputs, twin.outputs, strict=True)
+                    if output.name
+                }
                 for table in (exact, computed)
             )
             differs = differences_of_nodes(node, twin)
@@ -80,24 +84,24 @@ def _departure(node: ir.Node, got: Arrays, want: Arrays, beside: Arrays) -> Depa
         name = str(output.name)
         if name in got:
             error = max(error, relative_error(got[name], want[name]))
-            found = relative_error(beside[name], want[name])
-            noise = max(noise, unit(output.dtype), found if np.isfinite(found) else 0.0)
+            error_beside = relative_error(beside[name], want[name])
+            noise = max(noise, unit(output.dtype), error_beside if np.isfinite(error_beside) else 0.0)
     return Departure(error=error, noise=noise)
 
 
 def differences_of_nodes(node: ir.Node, twin: ir.Node) -> tuple[str, ...]:
     """Say what of a node is not as in its twin: the operator, attributes, weights, where its inputs come from."""
-    found = [f"operator {node.op_type}, not {twin.op_type}"] if node.op_type != twin.op_type else []
+    differences = [f"operator {node.op_type}, not {twin.op_type}"] if node.op_type != twin.op_type else []
     for name in sorted({*node.attributes, *twin.attributes}):
         got, want = (_attribute(one, name) for one in (node, twin))
         if got != want:
-            found.append(f"{name} {got}, not {want}")
+            differences.append(f"{name} {got}, not {want}")
     for index in range(max(len(node.inputs), len(twin.inputs))):
         mine, other = (one.inputs[index] if index < len(one.inputs) else None for one in (node, twin))
-        said = _difference(mine, other)
-        if said:
-            found.append(f"input {index}: {said}")
-    return tuple(found)
+        difference = _difference(mine, other)
+        if difference:
+            differences.append(f"input {index}: {difference}")
+    return tuple(differences)
 
 
 def _attribute(node: ir.Node, name: str) -> str:
@@ -135,9 +139,9 @@ def _origin(value: ir.Value | None) -> str:
 def _keyed(graph: ir.Graph) -> dict[Key, ir.Node]:
     """Nodes by name and count: int8 gives several nodes of a module one name."""
     counts: dict[str, int] = {}
-    found = {}
+    nodes = {}
     for node in graph:
         name = str(node.name)
         counts[name] = counts.get(name, -1) + 1
-        found[name, counts[name]] = node
-    return found
+        nodes[name, counts[name]] = node
+    return nodes

@@ -24,16 +24,16 @@ def values_from_accuracy(accuracy: Accuracy, manifest: Manifest, trained: Traine
         "min_accuracy": accuracy.limits.min_accuracy,
         "missed": list(accuracy.missed),
         "findings": _findings(accuracy, manifest, trained),
-        "runs": [_run(accuracy, found) for found in (accuracy.bundle, *accuracy.checkpoints)],
+        "runs": [_run(accuracy, measurement) for measurement in (accuracy.bundle, *accuracy.checkpoints)],
     }
 
 
-def _run(accuracy: Accuracy, found: Measurement) -> dict[str, Any]:
-    evaluation, gap = found.evaluation, accuracy.gap(found) if found is not accuracy.bundle else None
+def _run(accuracy: Accuracy, measurement: Measurement) -> dict[str, Any]:
+    evaluation, gap = measurement.evaluation, accuracy.gap(measurement) if measurement is not accuracy.bundle else None
     return {
-        "name": found.name,
-        "runtime": found.runtime,
-        "reason": found.reason,
+        "name": measurement.name,
+        "runtime": measurement.runtime,
+        "reason": measurement.reason,
         "unread_words": evaluation.unread if evaluation is not None else 0,
         "metrics": values_from_figures(evaluation, evaluation.figures()) if evaluation is not None else [],
         "difference": None if gap is None else asdict(gap.difference) | {"significant": gap.significant},

@@ -33,27 +33,27 @@ def svg_from_layers(layers: Sequence[Mapping[str, Any]]) -> str | None:
         _names_below(axes, names)
         axes.set_ylabel("relative error")
         axes.legend(frameon=False)
-    said = (f"{layer['name']}: largest {figure_of(layer['max_rel'])}, mean {figure_of(layer['mean_rel'])}" for layer in layers)
-    return svg_from_figure(figure, title="Error by layer", description=f"Relative error after each layer. {'. '.join(said)}.")
+    sentences = (f"{layer['name']}: largest {figure_of(layer['max_rel'])}, mean {figure_of(layer['mean_rel'])}" for layer in layers)
+    return svg_from_figure(figure, title="Error by layer", description=f"Relative error after each layer. {'. '.join(sentences)}.")
 
 
 def svg_from_histogram(histogram: Mapping[str, Any], limits: Mapping[str, float]) -> str:
     """Draw how often which error occurs; `limits` are the limits of max abs, by output."""
     edges = histogram["log10_edges"]
-    said = []
+    sentences = []
     with _axes() as (figure, axes):
         for index, (name, counts) in enumerate(histogram["counts"].items()):
             axes.stairs(counts, edges, fill=index == 0, alpha=0.85, color=(MAIN, SECOND)[index % 2], label=_plain(name))
             limit = limits.get(name, 0.0)
             if limit > 0:
                 axes.axvline(math.log10(limit), color=LIMIT, linestyle=("-", "--")[index % 2], label=_plain(f"limit of {name}"))
-            said.append(_said_of_counts(name, edges, counts) + (f"; the limit is {limit:.1e}" if limit else ""))
+            sentences.append(_sentence_of_counts(name, edges, counts) + (f"; the limit is {limit:.1e}" if limit else ""))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"1e{round(value)}")
         axes.set_xlabel("absolute error")
         axes.set_ylabel("values")
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    description = f"How often which error occurs in {histogram['row']}. {'. '.join(said)}."
+    description = f"How often which error occurs in {histogram['row']}. {'. '.join(sentences)}."
     return svg_from_figure(figure, title="Error histogram", description=description)
 
 
@@ -71,8 +71,8 @@ def svg_from_headroom(headroom: Mapping[str, Any]) -> str | None:
         _names_below(axes, [f"block {layer}" if layer.isdigit() else layer for layer in largest])
         axes.set_ylabel("largest magnitude")
         axes.legend(frameon=False, loc="center right")
-    said = (f"{layer}: {value:.3g} ({tensor})" for layer, (tensor, value) in largest.items())
-    description = f"Largest magnitude of each layer; fp16 ends at {limit:.0f}. {'. '.join(said)}."
+    sentences = (f"{layer}: {value:.3g} ({tensor})" for layer, (tensor, value) in largest.items())
+    description = f"Largest magnitude of each layer; fp16 ends at {limit:.0f}. {'. '.join(sentences)}."
     return svg_from_figure(figure, title="Headroom of half precision", description=description)
 
 
@@ -91,8 +91,8 @@ def svg_from_times(times: Mapping[str, float], *, marked: str, title: str) -> st
         axes.set_ylim(len(times) - 0.6, -0.85)
         axes.margins(x=0.16)
         axes.axis("off")
-    said = (f"{name}: {milliseconds(value)} ms" for name, value in times.items())
-    return svg_from_figure(figure, title=title, description=f"{title}. {'. '.join(said)}.")
+    sentences = (f"{name}: {milliseconds(value)} ms" for name, value in times.items())
+    return svg_from_figure(figure, title=title, description=f"{title}. {'. '.join(sentences)}.")
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _names_below(axes: Axes, names: Sequence[str]) -> None:
     )
 
 
-def _said_of_counts(name: str, edges: Sequence[float], counts: Sequence[int]) -> str:
+def _sentence_of_counts(name: str, edges: Sequence[float], counts: Sequence[int]) -> str:
     places = [index for index, count in enumerate(counts) if count]
     if not places:
         return f"{name}: no values"

@@ -175,5 +175,5 @@ def _output(output: OutputRow) -> dict[str, Any]:
 
 
 def _histogram(shown: Shown) -> dict[str, Any]:
-    counts = {name: list(found) for name, found in shown.histogram.items()}
+    counts = {name: list(bins) for name, bins in shown.histogram.items()}
     return {"row": shown.row, "log10_edges": list(LOG10_EDGES), "counts": counts}

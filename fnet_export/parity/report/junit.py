@@ -43,8 +43,14 @@ def _add_row(suite: Element, row: Mapping[str, Any]) -> None:
     outputs = row["outputs"]
     for name, output in outputs.items():
         agreement = output["agreement"]
-        said = None if agreement is None else f"{row['inputs']} inputs; {text_of_agreement(agreement, 'decisions')}"
-        _add_case(suite, row["name"], name, *(() if output["passed"] else ("failure", _figures(output, row["reason"]))), said=said)
+        system_out = None if agreement is None else f"{row['inputs']} inputs; {text_of_agreement(agreement, 'decisions')}"
+        _add_case(
+            suite,
+            row["name"],
+            name,
+            *(() if output["passed"] else ("failure", _figures(output, row["reason"]))),
+            system_out=system_out,
+        )
     if row["status"] == NOT_RUN:
         _add_case(suite, row["name"], "run", "skipped", row["reason"] or NOT_RUN)
     elif row["status"] == FAILED and all(output["passed"] for output in outputs.values()):
@@ -54,13 +60,13 @@ def _add_row(suite: Element, row: Mapping[str, Any]) -> None:
 
 
 def _add_case(
-    suite: Element, row: str, name: str, outcome: str | None = None, message: str = "", *, said: str | None = None
+    suite: Element, row: str, name: str, outcome: str | None = None, message: str = "", *, system_out: str | None = None
 ) -> None:
     case = SubElement(suite, "testcase", classname=_written(row), name=_written(name))
     if outcome is not None:
         SubElement(case, outcome, message=_written(message))
-    if said is not None:
-        SubElement(case, "system-out").text = _written(said)
+    if system_out is not None:
+        SubElement(case, "system-out").text = _written(system_out)
 
 
 def _figures(output: Mapping[str, Any], reason: str | None) -> str:

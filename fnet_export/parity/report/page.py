@@ -94,8 +94,8 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
 def share_of_limit(output: Mapping[str, Any]) -> float | None:
     """Return the largest of an output's errors in parts of its limit; None when an error is infinite."""
     apart = output["from_emulation"] or {}
-    found = [(each, error) for each in (output, apart) for error in ("max_abs", "median_abs", "mean_abs") if error in each]
-    shares = [_share(each[error], each[f"limit_{error}"]) for each, error in found]
+    errors = [(each, error) for each in (output, apart) for error in ("max_abs", "median_abs", "mean_abs") if error in each]
+    shares = [_share(each[error], each[f"limit_{error}"]) for each, error in errors]
     return None if None in shares else max(share for share in shares if share is not None)
 
 
@@ -107,29 +107,29 @@ def _share(error: float | None, limit: float) -> float | None:
 
 
 def _shipped(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    found = next((row for row in rows if row["name"] == name), None)
-    if found is None or found["status"] == NOT_RUN:
+    shipped = next((row for row in rows if row["name"] == name), None)
+    if shipped is None or shipped["status"] == NOT_RUN:
         return f"The bundle's runtime, {name}, did not run on this host. The numbers are of the graph that it was built from."
-    shares = [share_of_limit(output) for output in found["outputs"].values()]
+    shares = [share_of_limit(output) for output in shipped["outputs"].values()]
     finite = [share for share in shares if share is not None]
     reach = f"its largest error is {wording.percent(max(finite))} of the limit" if finite else ""
     if not shares or len(finite) < len(shares):
-        infinite = any(output["nonfinite_count"] for output in found["outputs"].values())
-        reach = found["reason"] or ("it gives values that are not finite" if infinite else "its limit is 0, but its error is not")
-    said = [f"The bundle's runtime, {name}, {'passed' if found['status'] == PASSED else 'failed'}: {reach}."]
-    for output, values in found["outputs"].items():
+        infinite = any(output["nonfinite_count"] for output in shipped["outputs"].values())
+        reach = shipped["reason"] or ("it gives values that are not finite" if infinite else "its limit is 0, but its error is not")
+    sentences = [f"The bundle's runtime, {name}, {'passed' if shipped['status'] == PASSED else 'failed'}: {reach}."]
+    for output, values in shipped["outputs"].items():
         if values["agreement"] is not None:
-            said.append(f"{output}: {text_of_agreement(values['agreement'], 'decisions')}.")
-    if found["answers"] is not None:
-        said.append(f"Per input: {text_of_agreement(found['answers'], 'whole answers')}.")
-    return " ".join(said)
+            sentences.append(f"{output}: {text_of_agreement(values['agreement'], 'decisions')}.")
+    if shipped["answers"] is not None:
+        sentences.append(f"Per input: {text_of_agreement(shipped['answers'], 'whole answers')}.")
+    return " ".join(sentences)
 
 
 def _few(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the outputs of the shipped row whose decisions agree too rarely with the reference."""
     outputs = (item for row in rows if row["name"] == name for item in row["outputs"].items())
-    found = (text_of_few(values["agreement"], output) for output, values in outputs if values["agreement"] is not None)
-    return [f"{text}." for text in found if text is not None]
+    texts = (text_of_few(values["agreement"], output) for output, values in outputs if values["agreement"] is not None)
+    return [f"{text}." for text in texts if text is not None]
 
 
 def _charts(values: Mapping[str, Any]) -> dict[str, Markup]:
@@ -145,7 +145,7 @@ def _charts(values: Mapping[str, Any]) -> dict[str, Markup]:
     if values["headroom"] is not None:
         charts["headroom"] = svg_from_headroom(values["headroom"])
     if values["latency"] is not None:
-        times = {name: found["median_ms"] for name, found in values["latency"]["rows"].items()}
+        times = {name: timing["median_ms"] for name, timing in values["latency"]["rows"].items()}
         charts["precisions"] = svg_from_times(times, marked=next(reversed(times), ""), title="Latency next to other precisions")
     return {name: Markup(REFERENCES.sub(rf"\g<1>{name}-", svg)) for name, svg in charts.items() if svg is not None}
 

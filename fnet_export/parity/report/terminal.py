@@ -39,14 +39,14 @@ def table_from_report(report: ParityReport) -> Table:
         status = styled(row.status)
         if not row.outputs:
             table.add_row(escape(row.name), status)
-        for i, (output, found) in enumerate(row.outputs.items()):
-            agreement = found.difference.agreement
+        for i, (output, output_row) in enumerate(row.outputs.items()):
+            agreement = output_row.difference.agreement
             table.add_row(
                 *((escape(row.name), status) if i == 0 else ("", "")),
                 output,
                 f"{row.inputs}/{report.inputs}" if i == 0 else "",
-                f"{found.difference.max_abs:.1e}",
-                _share(found.share_of_limit),
+                f"{output_row.difference.max_abs:.1e}",
+                _share(output_row.share_of_limit),
                 "" if agreement is None else points_of(agreement.share).replace(" ", ""),
                 "" if agreement is None else str(agreement.ties),
             )
@@ -89,8 +89,8 @@ def line_from_sensitivity(sensitivity: Sensitivity) -> str:
 def lines_from_agreement(report: ParityReport) -> list[str]:
     """Say of the shipped row how many decisions differ, where any does, and plainly where they are too many."""
     row = next((row for row in report.rows if row.name == report.shipped), None)
-    agreements = {} if row is None else {name: found.difference.agreement for name, found in row.outputs.items()}
-    counted = {name: found.values() for name, found in agreements.items() if found is not None and found.differ}
+    agreements = {} if row is None else {name: output.difference.agreement for name, output in row.outputs.items()}
+    counted = {name: agreement.values() for name, agreement in agreements.items() if agreement is not None and agreement.differ}
     lines = [f"{report.shipped}, {name}: {text_of_agreement(values, 'decisions')}" for name, values in counted.items()]
     if counted and row is not None and row.answers is not None:
         lines.append(f"{report.shipped}: {text_of_agreement(row.answers.values(), 'whole answers')}")
@@ -101,9 +101,11 @@ def lines_from_latency(latency: Latency) -> list[str]:
     """Say how long a run takes in each precision, and why others were not timed."""
     lines = []
     if latency.rows:
-        lines.append("One row, in turns: " + ", ".join(f"{name} {found.median_ms:.1f} ms" for name, found in latency.rows.items()))
-        *others, (name, own) = latency.rows.items()
-        faster = [other for other, found in others if found.median_ms <= own.median_ms]
+        lines.append(
+            "One row, in turns: " + ", ".join(f"{name} {timing.median_ms:.1f} ms" for name, timing in latency.rows.items())
+        )
+        *others, (name, exported) = latency.rows.items()
+        faster = [other for other, timing in others if timing.median_ms <= exported.median_ms]
         if faster:
             lines.append(f"{name} is not the fastest on this host: {', '.join(faster)} took no longer")
     reasons: dict[str, list[str]] = {}

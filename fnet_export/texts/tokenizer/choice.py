@@ -81,12 +81,12 @@ def tokenizer_of_checkpoint(checkpoint: Checkpoint, flavour: str | None = None) 
 
     Raises CheckpointError, and BundleError for a damaged file.
     """
-    choice = tokenizer_from_folder(checkpoint.folder, flavour, spiece=checkpoint.vocabulary, own=checkpoint.tokenizer)
+    choice = tokenizer_from_folder(checkpoint.folder, flavour, spiece=checkpoint.vocabulary, format_flavour=checkpoint.tokenizer)
     pad_id = choice.tokenizer.pad_id
-    for file, key, expected, found in _stated_pads(checkpoint.folder, pad_id):
-        if found != expected or isinstance(found, bool):
+    for file, key, expected, value in _stated_pads(checkpoint.folder, pad_id):
+        if value != expected or isinstance(value, bool):
             raise CheckpointError(
-                f"{checkpoint.folder / file}: {key}: expected {expected!r}, found {found!r}; {checkpoint.origin} says pad_token_id "
+                f"{checkpoint.folder / file}: {key}: expected {expected!r}, found {value!r}; {checkpoint.origin} says pad_token_id "
                 f"{checkpoint.config.pad_token_id}, and the runtimes pad with {PAD} of type 0 only. Correct the file if training "
                 f"padded with {PAD}; otherwise train the model with {PAD}"
             )
@@ -94,26 +94,28 @@ def tokenizer_of_checkpoint(checkpoint: Checkpoint, flavour: str | None = None) 
 
 
 def tokenizer_from_folder(
-    folder: Path, flavour: str | None = None, *, spiece: Path | None = None, own: str | None = None
+    folder: Path, flavour: str | None = None, *, spiece: Path | None = None, format_flavour: str | None = None
 ) -> TokenizerChoice:
     """Choose a checkpoint's tokenizer: `flavour`, else by its tokenizer.json, its tokenizer_config.json or its format.
 
-    `spiece` is the SentencePiece model, by default spiece.model of the folder. `own` is the flavour of the checkpoint's format, or
-    None. A Hugging Face folder has no such flavour and means `fnet-slow` if it states nothing. Raises CheckpointError for a folder
-    that has no tokenizer, or has a flavour that is not in FLAVOURS, and BundleError for a damaged file.
+    `spiece` is the SentencePiece model, by default spiece.model of the folder. `format_flavour` is the flavour of the checkpoint's
+    format, or None. A Hugging Face folder has no such flavour and means `fnet-slow` if it states nothing. Raises CheckpointError
+    for a folder that has no tokenizer, or has a flavour that is not in FLAVOURS, and BundleError for a damaged file.
     """
     spiece = spiece or folder / SPIECE
     _check_sides(folder)
     pipeline = _pipeline(folder)
     written = None if pipeline is None else flavour_from_pipeline(pipeline, name=str(folder / TOKENIZER_JSON))
-    chosen, reason = (flavour, "asked for") if flavour is not None else _chosen(folder, written, own)
+    chosen, reason = (flavour, "asked for") if flavour is not None else _chosen(folder, written, format_flavour)
     tokenizer, path, data = _opened(folder, spiece, chosen, written)
-    present = [written, *([_named_flavour(folder), own or SLOW] if spiece.is_file() else [])]
+    present = [written, *([_named_flavour(folder), format_flavour or SLOW] if spiece.is_file() else [])]
     others = {other: _ids(_opened(folder, spiece, other, written)[0]) for other in present if other not in (None, chosen)}
     if pipeline is not None and written is None:
         others[TOKENIZER_JSON] = _ids_of_pipeline(pipeline)
-    found = (_disagreement(chosen, _ids(tokenizer), other, ids) for other, ids in others.items())
-    return TokenizerChoice(tokenizer=tokenizer, path=path, data=data, reason=reason, disagreement=next(filter(None, found), None))
+    disagreements = (_disagreement(chosen, _ids(tokenizer), other, ids) for other, ids in others.items())
+    return TokenizerChoice(
+        tokenizer=tokenizer, path=path, data=data, reason=reason, disagreement=next(filter(None, disagreements), None)
+    )
 
 
 def check_flavour(flavour: str | None) -> None:
@@ -129,10 +131,10 @@ def _check_sides(folder: Path) -> None:
             (TOKENIZER_CONFIG, side, "right", _config(folder).get(side, "right")),
             (TOKENIZER_JSON, f"{name}.direction", "Right", part(_pipeline_values(folder), name).get("direction", "Right")),
         )
-        for file, key, expected, found in stated:
-            if found != expected:
+        for file, key, expected, actual in stated:
+            if actual != expected:
                 raise CheckpointError(
-                    f"{folder / file}: {key}: expected {expected!r}, found {found!r}; the runtimes pad and cut on the right only, "
+                    f"{folder / file}: {key}: expected {expected!r}, found {actual!r}; the runtimes pad and cut on the right only, "
                     "and padding is part of FNet's meaning"
                 )
 
@@ -174,14 +176,14 @@ def _named_flavour(folder: Path) -> str | None:
     raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: {FLAVOUR}: expected one of {', '.join(FLAVOURS)}, found {named!r}")
 
 
-def _chosen(folder: Path, written: str | None, own: str | None) -> tuple[str, str]:
+def _chosen(folder: Path, written: str | None, format_flavour: str | None) -> tuple[str, str]:
     if written is not None:
         return written, f"{TOKENIZER_JSON} is what transformers {'4' if written == FAST else '5'} writes"
     named = _named_flavour(folder)
     if named is not None:
         return named, f"{TOKENIZER_CONFIG} names it"
-    if own is not None:
-        return own, "that of the code that wrote the checkpoint"
+    if format_flavour is not None:
+        return format_flavour, "that of the code that wrote the checkpoint"
     if (folder / TOKENIZER_JSON).is_file():
         raise CheckpointError(
             f"{folder / TOKENIZER_JSON}: is of neither pipeline that transformers 4.57 or 5.23 writes for FNet; say with "
@@ -263,8 +265,8 @@ def object_from_file(path: Path) -> dict[str, Any]:
 
 def part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return an object in an object, or an empty object."""
-    found = values.get(key)
-    return found if isinstance(found, dict) else {}
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _ids(tokenizer: Tokenizer) -> IdsOf:

@@ -101,10 +101,10 @@ def _added_tokens(proto: ModelProto, *, mask_lstrip: bool) -> list[AddedToken]:
 
 def _merges(vocabulary: dict[str, int], scores: Scores) -> list[tuple[str, str]]:
     """Every split of a piece into two others, best piece first; of equals, the longest left part, then the order of pieces."""
-    found = []
+    scored_pairs = []
     for piece, score in scores:
         splits = ((piece[:i], piece[i:]) for i in range(1, len(piece)))
         known = [(left, right) for left, right in splits if left in vocabulary and right in vocabulary]
-        found += [(score, pair) for pair in sorted(known, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))]
-    found.sort(key=lambda item: (item[0], len(item[1][0]), len(item[1][1])), reverse=True)
-    return [pair for _, pair in found]
+        scored_pairs += [(score, pair) for pair in sorted(known, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))]
+    scored_pairs.sort(key=lambda item: (item[0], len(item[1][0]), len(item[1][1])), reverse=True)
+    return [pair for _, pair in scored_pairs]

@@ -156,8 +156,8 @@ class Manifest:
         if self.precision not in PRECISIONS:
             raise BundleError(f"{name}: precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
         if (self.quantization is None) != (self.precision != INT8):
-            wanted = "null" if self.quantization else "an object"
-            raise BundleError(f"{name}: quantization: expected {wanted} for the precision {self.precision}")
+            expected = "null" if self.quantization else "an object"
+            raise BundleError(f"{name}: quantization: expected {expected} for the precision {self.precision}")
         libraries = LIBRARIES[self.target]
         if (self.engine is None) != (not libraries):
             raise BundleError(f"{name}: engine: expected {'null' if self.engine else 'an object'} for the target {self.target}")
@@ -167,8 +167,10 @@ class Manifest:
         if self.engine and self.engine.file != engine_files[0]:
             raise BundleError(f"{name}: engine: file: expected {engine_files[0]}, found {self.engine.file!r}")
         if self.sequence_length < 1 or self.pad_token_id < 0:
-            found = f"{self.sequence_length} and {self.pad_token_id}"
-            raise BundleError(f"{name}: sequence_length and pad_token_id: expected a length from 1 and an id from 0, found {found}")
+            values = f"{self.sequence_length} and {self.pad_token_id}"
+            raise BundleError(
+                f"{name}: sequence_length and pad_token_id: expected a length from 1 and an id from 0, found {values}"
+            )
         for file in self.files:
             if Path(file).name != file or "\\" in file or "\0" in file or file in ("", "..", MANIFEST):
                 raise BundleError(f"{name}: files: expected plain names of files in the bundle, found {file!r}")
@@ -192,12 +194,12 @@ def manifest_from_folder(folder: Path, index: str = MANIFEST) -> Manifest:
         raise BundleError(f"{folder / MODEL_DATA}: the manifest does not list this file, but {MODEL} might read it; remove it")
     for name, info in manifest.files.items():
         try:
-            found = file_info(folder / name)
+            actual = file_info(folder / name)
         except OSError as error:
             raise BundleError(f"{folder / name}: cannot be read ({error.strerror}); copy the whole bundle again") from error
-        if found != info:
-            size = found.size_bytes != info.size_bytes
-            want, got = (f"{file.size_bytes} bytes" if size else f"sha256 {file.sha256}" for file in (info, found))
+        if actual != info:
+            size = actual.size_bytes != info.size_bytes
+            want, got = (f"{file.size_bytes} bytes" if size else f"sha256 {file.sha256}" for file in (info, actual))
             raise BundleError(f"{folder / name}: the file was altered: expected {want}, found {got}; copy the whole bundle again")
     return manifest
 

@@ -21,8 +21,8 @@ def value_from_json(kind: Any, value: Any, where: str) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         if not isinstance(value, dict) or set(value) != set(hints):
-            found = sorted(value) if isinstance(value, dict) else type(value).__name__
-            raise BundleError(f"{where}: expected an object with the keys {', '.join(hints)}; found {found}")
+            actual = sorted(value) if isinstance(value, dict) else type(value).__name__
+            raise BundleError(f"{where}: expected an object with the keys {', '.join(hints)}; found {actual}")
         fields = {key: value_from_json(hint, value[key], f"{where}: {key}") for key, hint in hints.items()}
         try:
             return kind(**fields)

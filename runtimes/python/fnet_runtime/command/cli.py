@@ -121,12 +121,12 @@ def _self_test(pipeline: Pipeline, as_json: bool) -> bool:
 
 
 def _second(pairs: tuple[str, ...], task: str) -> Second:
-    found = [text_from_argument(pair) for pair in pairs]
-    if task == "multiple-choice" and found:
-        return found
-    if len(found) > 1:
+    texts = [text_from_argument(pair) for pair in pairs]
+    if task == "multiple-choice" and texts:
+        return texts
+    if len(texts) > 1:
         raise InputError("--pair: expected once; only multiple-choice takes several")
-    return found[0] if found else None
+    return texts[0] if texts else None
 
 
 def _batches(

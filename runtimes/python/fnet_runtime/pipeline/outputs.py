@@ -52,7 +52,7 @@ def token_labels(model: Model, request: Request, outputs: Outputs) -> TokenLabel
 def answer_spans(model: Model, request: Request, outputs: Outputs) -> tuple[Answer, ...]:
     """Find the best spans of the context in all windows, best first. A softmax over all allowed spans scores them."""
     assert isinstance(request.second, str)
-    found: dict[tuple[int, int], float] = {}
+    logits_by_span: dict[tuple[int, int], float] = {}
     for encoding, starts, ends in zip(request.encodings, outputs["start_logits"], outputs["end_logits"], strict=True):
         positions = [i for i, segment in enumerate(encoding.segments) if segment == 1]
         for i in positions:
@@ -60,11 +60,11 @@ def answer_spans(model: Model, request: Request, outputs: Outputs) -> tuple[Answ
                 span = _trimmed(request.second, encoding.spans[i][0], encoding.spans[j][1])
                 if span[0] == span[1]:  # a piece of white space only
                     continue
-                found[span] = max(found.get(span, -math.inf), float(starts[i]) + float(ends[j]))
-    if not found:
+                logits_by_span[span] = max(logits_by_span.get(span, -math.inf), float(starts[i]) + float(ends[j]))
+    if not logits_by_span:
         return ()
-    scores = softmax(np.array(list(found.values())))
-    ranked = sorted(zip(found, scores.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    scores = softmax(np.array(list(logits_by_span.values())))
+    ranked = sorted(zip(logits_by_span, scores.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
     return tuple(Answer(request.second[s:e], score, s, e) for (s, e), score in ranked[: request.top_k])
 
 
@@ -82,7 +82,7 @@ def _fillers(model: Model, request: Request, logits: npt.NDArray[Any]) -> tuple[
     encoding = request.encodings[0]
     masks = masks_from_encoding(model, encoding)
     flat = logits.reshape(-1, logits.shape[-1])
-    found = []
+    fillers_by_mask = []
     for index, position in enumerate(masks):
         scores = softmax(flat[index if isinstance(encoding, PositionedEncoding) else position][: model.tokenizer.vocab_size])
         start, end = _trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
@@ -92,18 +92,18 @@ def _fillers(model: Model, request: Request, logits: npt.NDArray[Any]) -> tuple[
             spaced = piece.startswith("▁") and start > 0 and not request.text[start - 1].isspace()
             filled = request.text[:start] + " " * spaced + piece.replace("▁", " ").strip() + request.text[end:]
             fillers.append(Filler(piece, token, float(scores[token]), filled))
-        found.append(tuple(fillers))
-    return tuple(found)
+        fillers_by_mask.append(tuple(fillers))
+    return tuple(fillers_by_mask)
 
 
 def masked_lm(model: Model, request: Request, outputs: Outputs) -> Fillers:
     """Fill every [MASK]. Raises InputError for a text without one."""
-    found = _fillers(model, request, outputs["logits"])
-    if not found:
+    fillers_by_mask = _fillers(model, request, outputs["logits"])
+    if not fillers_by_mask:
         raise InputError(
             f"masked-lm: found no {MASK} in the first {model.manifest.sequence_length} tokens of the text; add a {MASK}"
         )
-    return Fillers(found, request.truncated)
+    return Fillers(fillers_by_mask, request.truncated)
 
 
 def next_sentence(model: Model, request: Request, outputs: Outputs) -> NextSentence:

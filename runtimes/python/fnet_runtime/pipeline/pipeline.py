@@ -150,9 +150,9 @@ class Pipeline(Model):
         return TASKS[self.manifest.task]
 
     def _asked(self, task: Task[A], text: str | Texts, second: Second | Sequence[Second], top_k: int = 5) -> A | list[A]:
-        own = self._task
-        if task.name != own.name:
-            raise InputError(f"{task.function}: expected a bundle of {task.name}, found {own.name}; call {own.function}")
+        own_task = self._task
+        if task.name != own_task.name:
+            raise InputError(f"{task.function}: expected a bundle of {task.name}, found {own_task.name}; call {own_task.function}")
         _check_top_k(top_k)
         requests = [Request(t, s, self._encoded(task, t, s), top_k) for t, s in _pairs(text, second)]
         answers: list[A] = []
@@ -218,8 +218,8 @@ class Pipeline(Model):
         }
         for name, axes in expected.items():
             shape = outputs[name].shape if name in outputs else ()
-            wanted = [lengths.get(axis, length) for axis, length in zip(axes, shape, strict=False)]
-            if len(shape) != len(axes) or list(shape) != wanted or 0 in shape:
+            expected_shape = [lengths.get(axis, length) for axis, length in zip(axes, shape, strict=False)]
+            if len(shape) != len(axes) or list(shape) != expected_shape or 0 in shape:
                 raise SessionError(f"{name}: the graph's output has other axes than {self.manifest.task} has")
 
     def _rows(self, request: Request) -> int:

@@ -106,9 +106,9 @@ def task_of_manifest(manifest: Manifest, name: str) -> Task[AnyAnswer]:
     last_axes = {tensor.name: tensor.axes[-1:] for tensor in inputs}
     names = (*INPUTS, ATTENTION_MASK) if ATTENTION_MASK in last_axes else INPUTS
     if last_axes != dict.fromkeys(names, (manifest.sequence_length,)) or len(inputs) != len(names):
-        found = ", ".join(f"{tensor.name!r}: {tensor.axes[-1:]}" for tensor in inputs)
+        shown_axes = ", ".join(f"{tensor.name!r}: {tensor.axes[-1:]}" for tensor in inputs)
         raise BundleError(
-            f"{name}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {{{found}}}"
+            f"{name}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {{{shown_axes}}}"
         )
     positions = [tensor.axes[-1:] for tensor in manifest.inputs if tensor.name == POSITIONS]
     if positions and task is not MASKED_LM:

@@ -93,20 +93,20 @@ class OpenVinoSession:
             )
         self.precision = precision if floats == FLOATS[precision] else "fp32"
         self._outputs = [output.any_name for output in self._compiled.outputs]
-        found = [TensorInfo(name=i.any_name, dtype=_dtype(i), axes=_axes(i)) for i in self._compiled.inputs]
-        check_graph_inputs(model, found, [_unnamed(tensor) for tensor in inputs])
+        graph_inputs = [TensorInfo(name=i.any_name, dtype=_dtype(i), axes=_axes(i)) for i in self._compiled.inputs]
+        check_graph_inputs(model, graph_inputs, [_unnamed(tensor) for tensor in inputs])
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`. OpenVINO does not notice an id that has no embedding."""
         fed = checked_inputs(inputs, self._inputs)
         with self._requests.borrowed() as request:
             try:
-                found = request.infer(
+                outputs = request.infer(
                     fed, share_inputs=True
                 )  # the outputs are copies, because the next run overwrites the originals
             except RuntimeError as error:
                 raise SessionError(f"OpenVINO failed: {_line(error)}") from error
-        return {name: found[name] for name in self._outputs}
+        return {name: outputs[name] for name in self._outputs}
 
     def operations(self) -> tuple[Operation, ...]:
         """Return every node of the graph as OpenVINO runs it, in order, with fused nodes and their precisions."""
@@ -141,9 +141,9 @@ def precision_on_cpu(precision: str, *, importer: Importer = importlib.import_mo
 
 def _floats(core: Any, precision: str) -> str:
     """Choose the floats that a CPU computes a bundle in. Asked for f16, a CPU with bf16 only would use bf16, which is coarser."""
-    wanted = FLOATS[precision]
-    missing = wanted in CAPABILITIES and CAPABILITIES[wanted] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    return "f32" if missing else wanted
+    floats = FLOATS[precision]
+    missing = floats in CAPABILITIES and CAPABILITIES[floats] not in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return "f32" if missing else floats
 
 
 def _second_input(node: Any) -> str:

@@ -36,17 +36,17 @@ class OrtSession:
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise SessionError(f"{model}: ONNX Runtime {onnxruntime.__version__} cannot open it ({error})") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
-        found = [
+        graph_inputs = [
             TensorInfo(name=i.name, dtype=i.type.removeprefix("tensor(").removesuffix(")"), axes=tuple(i.shape))
             for i in self._session.get_inputs()
         ]
-        check_graph_inputs(model, found, inputs)
+        check_graph_inputs(model, graph_inputs, inputs)
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the graph; see `Session.run`."""
         fed = checked_inputs(inputs, self._inputs)
         try:
-            found = self._session.run(self._outputs, fed)
+            outputs = self._session.run(self._outputs, fed)
         except Exception as error:
             raise SessionError(f"ONNX Runtime failed: {error}") from error
-        return dict(zip(self._outputs, found, strict=True))
+        return dict(zip(self._outputs, outputs, strict=True))

@@ -66,8 +66,8 @@ RUNTIME_CHOICES = (AUTO, *RUNTIMES)
 
 def runtimes_from_manifest(manifest: Manifest) -> tuple[str, ...]:
     """Return the names of the runtimes that a bundle has a file for, its own runtime first."""
-    own = _runtime_of_engine(manifest.engine).name
-    return (own,) if own == ONNXRUNTIME else (own, ONNXRUNTIME)
+    own_runtime = _runtime_of_engine(manifest.engine).name
+    return (own_runtime,) if own_runtime == ONNXRUNTIME else (own_runtime, ONNXRUNTIME)
 
 
 def runtime_from_name(name: str, manifest: Manifest, folder: Path) -> str:

@@ -44,18 +44,22 @@ def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) ->
         array = inputs[tensor.name]
         if array.dtype != np.int64:
             raise InputError(f"{tensor.name}: expected int64, found {array.dtype}")
-        wanted = [open_axes.setdefault(a, n) if isinstance(a, str) else a for a, n in zip(tensor.axes, array.shape, strict=False)]
-        if array.ndim != len(tensor.axes) or list(array.shape) != wanted or 0 in array.shape:
+        expected_shape = [
+            open_axes.setdefault(a, n) if isinstance(a, str) else a for a, n in zip(tensor.axes, array.shape, strict=False)
+        ]
+        if array.ndim != len(tensor.axes) or list(array.shape) != expected_shape or 0 in array.shape:
             raise InputError(
                 f"{tensor.name}: expected the axes {list(tensor.axes)}, none empty; found the shape {list(array.shape)}"
             )
     return {name: np.ascontiguousarray(inputs[name]) for name in names}
 
 
-def check_graph_inputs(model: Path, found: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
+def check_graph_inputs(model: Path, graph_inputs: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
     """Raise SessionError unless an opened graph has exactly the inputs of the manifest, in any order."""
-    if sorted(found, key=_name) != sorted(expected, key=_name):
-        raise SessionError(f"{model}: expected the inputs {_shown(expected)}, found {_shown(found)}; export the bundle again")
+    if sorted(graph_inputs, key=_name) != sorted(expected, key=_name):
+        raise SessionError(
+            f"{model}: expected the inputs {_shown(expected)}, found {_shown(graph_inputs)}; export the bundle again"
+        )
 
 
 def _name(tensor: TensorInfo) -> str:
@@ -82,8 +86,8 @@ def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:
             part = {name: np.concatenate([a, np.repeat(a[-1:], batch.min - count, axis=0)]) for name, a in part.items()}
         outputs = session.run(part)
         for name, array in outputs.items():
-            wanted = (max(count, batch.min), *(parts[0][name] if parts else array).shape[1:])
-            if array.shape != wanted:
-                raise SessionError(f"{name}: expected an output of the shape {list(wanted)}, found {list(array.shape)}")
+            expected_shape = (max(count, batch.min), *(parts[0][name] if parts else array).shape[1:])
+            if array.shape != expected_shape:
+                raise SessionError(f"{name}: expected an output of the shape {list(expected_shape)}, found {list(array.shape)}")
         parts.append({name: array[:count] for name, array in outputs.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -75,11 +75,11 @@ class SentencePieceBackend:
             return [Token(token, span) for _, token, span in self._pieces(text)]
         return list(self._fnet_tokens(text, self._rules))
 
-    def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
+    def first_tokens(self, beginning: str, count: int) -> list[Token]:
         """Cut the beginning of a longer text into the tokens that the longer text has, whatever follows."""
         if self._rules is None:
-            return [Token(token, span) for _, token, span in self._first_pieces(beginning, wanted)]
-        return list(self._fnet_tokens(beginning, self._rules, wanted=wanted))
+            return [Token(token, span) for _, token, span in self._first_pieces(beginning, count)]
+        return list(self._fnet_tokens(beginning, self._rules, count=count))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids of the vocabulary, without special tokens; only raw SentencePiece shows <unk>, as ⁇."""
@@ -114,15 +114,15 @@ class SentencePieceBackend:
         plain.LoadFromSerializedProto(without_normaliser(self._sp.serialized_model_proto()))
         return plain
 
-    def _first_pieces(self, beginning: str, wanted: int) -> list[Piece]:
-        """Return pieces that every text with this beginning has. If there are fewer than `wanted`, some may be left out."""
+    def _first_pieces(self, beginning: str, count: int) -> list[Piece]:
+        """Return pieces that every text with this beginning has. If there are fewer than `count`, some may be left out."""
         reach = self._reach
         if reach is None:
             return []
         pieces = list(self._pieces(beginning))
         settled = len(list(takewhile(lambda piece: piece[2][0] < len(beginning) - reach.lookahead, pieces)))
         certain = max((i for i in range(settled) if pieces[i][0].startswith(UNDERLINE)), default=0) if reach.in_words else 0
-        if certain < wanted <= settled:  # only a part of the last word can be read
+        if certain < count <= settled:  # only a part of the last word can be read
             text = self._normalised(pieces[: settled - 1])
             certain = max(certain, agreed(lambda part: self._plain_sp.encode(part, out_type=str)[:-1], text, reach.longest))
         return pieces[:certain]
@@ -134,8 +134,8 @@ class SentencePieceBackend:
         )
         return data.decode("utf-8", "ignore")
 
-    def _fnet_tokens(self, text: str, rules: TextRules, *, wanted: int | None = None) -> Iterator[Token]:
-        """Cut a whole text, or the beginning of a text into at least `wanted` tokens if possible."""
+    def _fnet_tokens(self, text: str, rules: TextRules, *, count: int | None = None) -> Iterator[Token]:
+        """Cut a whole text, or the beginning of a text into at least `count` tokens if possible."""
         characters = _lowered_around_special(text) if rules.do_lower_case else _characters(text)
         parts = list(_parts("".join(c for c, _ in characters)))
         for index, (start, part) in enumerate(parts):
@@ -145,9 +145,9 @@ class SentencePieceBackend:
                 continue
             if parts[index + 1 : index + 2] and parts[index + 1][1] == MASK:  # a [MASK] takes the white space before it
                 covered = covered[: len(part.rstrip())]
-            if wanted is not None and index + 1 == len(parts):
+            if count is not None and index + 1 == len(parts):
                 settled = _settled(covered, rules, len(text) - SPECIAL_LOOKAHEAD)
-                yield from self._plain_tokens(settled, self._first_pieces("".join(c for c, _ in settled), wanted))
+                yield from self._plain_tokens(settled, self._first_pieces("".join(c for c, _ in settled), count))
                 continue
             normalised = _normalized(covered, rules)
             yield from self._plain_tokens(normalised, self._pieces("".join(c for c, _ in normalised)))

@@ -75,10 +75,10 @@ class Backend(Protocol):
     def tokens(self, text: str) -> list[Token]:
         """Cut a text into tokens, without adding special tokens."""
 
-    def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
+    def first_tokens(self, beginning: str, count: int) -> list[Token]:
         """Cut the beginning of a longer text into the tokens that the longer text has, whatever follows.
 
-        If fewer than `wanted` are certain, it need not find all of them.
+        If fewer than `count` are certain, it need not find all of them.
         """
 
     def decode(self, ids: Sequence[int]) -> str:

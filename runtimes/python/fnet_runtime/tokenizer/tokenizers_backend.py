@@ -42,9 +42,11 @@ class TokenizersBackend:
         LibraryError when the library is not installed.
         """
         self._tokenizer, read = _opened(pipeline, name, importer)
-        found = _flavour(read)
-        if found != flavour:
-            raise BundleError(f"{name}: expected the pipeline of {flavour}, found {found or 'one that no FNet tokenizer writes'}")
+        written_flavour = _flavour(read)
+        if written_flavour != flavour:
+            raise BundleError(
+                f"{name}: expected the pipeline of {flavour}, found {written_flavour or 'one that no FNet tokenizer writes'}"
+            )
         unknown, vocabulary = read["model"].get("unk_token"), read["model"]["vocab"]
         if unknown and unknown not in vocabulary:
             raise BundleError(
@@ -69,7 +71,7 @@ class TokenizersBackend:
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return [Token(token, span) for token, span in zip(encoding.ids, encoding.offsets, strict=True)]
 
-    def first_tokens(self, beginning: str, wanted: int) -> list[Token]:
+    def first_tokens(self, beginning: str, count: int) -> list[Token]:
         """Cut the beginning of a longer text into the tokens that the longer text has, whatever follows."""
         place = place_to_cut(beginning, self._added, self._reach.lookahead) if self._reach else None
         if self._reach is None or place is None:
@@ -79,7 +81,7 @@ class TokenizersBackend:
         certain = 0
         if self._in_words or self._reach.in_words:
             certain = max((i for i, token in enumerate(tokens) if self.piece(token.id).startswith(UNDERLINE)), default=0)
-        if certain < wanted <= len(tokens):  # only a part of the last word can be read
+        if certain < count <= len(tokens):  # only a part of the last word can be read
             word = self._last_word(text)
             before = len(tokens) - len(self._tokenizer.model.tokenize(word))
             certain = max(certain, before + agreed(self._closed_pieces, word, self._reach.longest))
