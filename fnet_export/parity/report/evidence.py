@@ -120,6 +120,7 @@ def values_from_evidence(evidence: Evidence) -> dict[str, Any]:
             "random": sum(name not in texts and name not in EDGES for name in names),
         },
         "rule": [*RULE, *_replaced_rule(evidence.tolerance)],
+        "timed_in_turns": report.timed_in_turns,
         "rows": [_row(row) for row in report.rows],
         "expected": {
             precision: {name: asdict(errors) for name, errors in outputs.items()} for precision, outputs in report.expected.items()
