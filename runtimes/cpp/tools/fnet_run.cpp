@@ -4,7 +4,7 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "answer_rows.h"
+#include "answer_text.h"
 #include "api/answer_json.h"
 #include "ending.h"
 #include "printer.h"

@@ -4,7 +4,7 @@
 #include <iostream>
 #include <iterator>
 
-#include "answer_rows.h"
+#include "answer_text.h"
 #include "api/answer_json.h"
 #include "base/error.h"
 #include "base/words.h"

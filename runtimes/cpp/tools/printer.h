@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "asked_texts.h"
+#include "texts.h"
 
 class Printer {
  public:
