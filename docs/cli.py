@@ -11,6 +11,8 @@ from fnet_runtime.command.cli import main as fnet_run
 from fnet_export.commands.cli import main as fnet_export
 
 PAGE = Path(__file__).with_name("cli.md")
+AS_IT_IS = "\b\n"
+"""How click marks a paragraph that it must not wrap."""
 HEAD = """# Command line
 
 `python docs/cli.py` writes this page from the parsers of the programs. `--help` prints the same texts.
@@ -38,7 +40,14 @@ def _sections(name: str, command: click.Command) -> Iterator[str]:
 
 
 def _paragraphs(text: str | None) -> list[str]:
-    return [_escaped(" ".join(paragraph.split())) for paragraph in (text or "").split("\n\n") if paragraph.strip()]
+    return [_paragraph(paragraph) for paragraph in (text or "").split("\n\n") if paragraph.strip()]
+
+
+def _paragraph(text: str) -> str:
+    """Return a paragraph, as it is where click must not wrap it."""
+    if text.startswith(AS_IT_IS):
+        return f"```text\n{text.removeprefix(AS_IT_IS)}\n```"
+    return _escaped(" ".join(text.split()))
 
 
 def _row(context: click.Context, option: click.Option) -> str:

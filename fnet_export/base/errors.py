@@ -17,8 +17,7 @@ FNetExportError
 └── EngineError      the library that builds an engine is missing, or refuses the graph
 """
 
-BAD_INPUT, USAGE, CHECK_FAILED, ENGINE_FAILED = 1, 2, 3, 4
-"""Exit codes of the commands."""
+from fnet_runtime.command.exit_codes import BAD_INPUT, ENGINE_FAILED, USAGE
 
 
 class FNetExportError(Exception):

@@ -1,18 +1,16 @@
-"""fnet-export bench, on the command line; docs/bench.md.
-
-Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 4 one of the bundles could not be measured (the others are shown).
-"""
+"""fnet-export bench, on the command line; docs/bench.md."""
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+from fnet_runtime.command.exit_codes import BAD_INPUT, ENGINE_FAILED, list_of_exit_codes
 from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich.console import Console
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.errors import BAD_INPUT, ENGINE_FAILED, OptionError, OutputError
+from fnet_export.base.errors import OptionError, OutputError
 from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_options, result_from_case, subjects_from_bundles
 from fnet_export.bench.latency import PERCENTILES, rounds_needed
 from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
@@ -20,8 +18,10 @@ from fnet_export.bench.requests import timed_texts
 from fnet_export.commands.options import FILE, output_options
 from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown, write_text
 
+EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
 
-@click.command(context_settings={"show_default": True})
+
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes(EXIT_CODES))
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=FILE)
 @click.option(
     "--runtime",
@@ -62,8 +62,7 @@ def bench(
 ) -> None:
     """Time BUNDLEs on this host: latency, throughput, opening and memory, each in a process of its own, all in turns.
 
-    Compare each bundle with the first. Needs no torch. Exit codes: 0 ok; 1 bad input; 2 usage; 4 a bundle could
-    not be measured.
+    Compare each bundle with the first. Needs no torch.
     """
     _check_chart(chart)
     subjects = subjects_from_bundles(bundles, runtimes)

@@ -1,7 +1,4 @@
-"""fnet-export bisect, on the command line; docs/bisect.md.
-
-Exit codes: 0 nothing wrong, or fixed; 1 bad input or bundle; 2 usage; 3 a place was found, or half precision does not hold.
-"""
+"""fnet-export bisect, on the command line; docs/bisect.md."""
 
 import math
 import sys
@@ -11,12 +8,13 @@ from typing import Any
 import click
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
+from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.base.errors import CHECK_FAILED, OptionError
+from fnet_export.base.errors import OptionError
 from fnet_export.base.status import FAILED, PASSED, styled
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.bundle.folder import FAILED_MANIFEST, check_output
@@ -35,9 +33,10 @@ from fnet_export.texts.samples import Samples, samples_from_texts, spread
 from fnet_export.texts.text_files import Texts, texts_from_file
 
 TEXTS, CHOICES = 7, 2
+EXIT_CODES = {CHECK_FAILED: "a place was found, or half precision exceeds the limits of the bundle"}
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes(EXIT_CODES))
 @bundle_argument
 @checkpoint_of_bundle_option
 @samples_option(f"{TEXTS} at most")
@@ -56,9 +55,6 @@ def bisect(
     """Find the module and the node where the graph of BUNDLE departs from the model that it was made from.
 
     In half precision, also find what to keep in float32.
-
-    Exit codes: 0 nothing departs, or --fix wrote a bundle; 1 the bundle or its checkpoint cannot be opened; 2 wrong options; 3 a
-    place was found, or half precision exceeds the bundle's limits.
     """
     if fix != (output is not None):
         raise click.UsageError("--fix and --output: expected both, or neither")

@@ -9,6 +9,7 @@ from typing import Any, cast
 import click
 from click.shell_completion import CompletionItem
 from fnet_runtime.command.ending import end_on_signals, ended_in_words
+from fnet_runtime.command.exit_codes import MEANINGS, list_of_exit_codes
 from fnet_runtime.command.standard_output import guarded_standard_output, prepare_standard_output
 from fnet_runtime.errors import FNetRuntimeError
 
@@ -38,9 +39,8 @@ COMMANDS = {
 }
 """By the name that a user types."""
 EPILOG = (
-    "Without a command, fnet-export runs export: fnet-export --task TASK --target TARGET. Each command has its own --help. "
-    "Exit codes: 0 ok; 1 bad input; 2 wrong options; 3 a check failed; 4 an engine could not be built or run, or memory ran out; "
-    "130 interrupted."
+    "Without a command, fnet-export runs export: fnet-export --task TASK --target TARGET. Each command has its own --help.\n\n"
+    f"{list_of_exit_codes(MEANINGS)}"
 )
 AS_JSON = "fnet_export.as_json"
 """Where a context keeps whether --json is among the arguments."""

@@ -1,8 +1,9 @@
-"""fnet-export convert, on the command line. Exit codes: 0 ok; 1 bad input; 2 usage."""
+"""fnet-export convert, on the command line; docs/checkpoints.md."""
 
 from pathlib import Path
 
 import click
+from fnet_runtime.command.exit_codes import list_of_exit_codes
 
 from fnet_export.base.progress import Lines, Quiet
 from fnet_export.bundle.convert import FORMATS, ConvertOptions, folder_from_options
@@ -10,7 +11,7 @@ from fnet_export.commands.options import FILE, output_options, revision_option, 
 from fnet_export.commands.shared import print_json
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes({}))
 @click.option("--model", required=True, metavar="FOLDER|ID", help="A folder, flax file or hub id.")
 @revision_option
 @click.option("--to", required=True, type=click.Choice(FORMATS), help="The format to write.")

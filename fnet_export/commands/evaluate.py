@@ -1,7 +1,4 @@
-"""fnet-export eval, on the command line.
-
-Exit codes: 0 ok; 1 bad input; 2 usage; 3 a limit was missed; 4 an engine cannot be opened or run.
-"""
+"""fnet-export eval, on the command line; docs/evaluate.md."""
 
 import sys
 from collections.abc import Iterator
@@ -10,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.base.errors import CHECK_FAILED
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.description import verdict_from_bundle
 from fnet_export.commands.options import FILE, POINTS, bundle_argument, min_accuracy_option, output_options
@@ -37,6 +34,7 @@ from fnet_export.evaluate.scoring import SCORINGS
 from fnet_export.parity.report.wording import note_of_flat_intervals
 
 BOOTSTRAP = f"percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"
+EXIT_CODES = {CHECK_FAILED: "a limit was missed"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class Result:
     change: Change | None
 
 
-@click.command("eval", context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes(EXIT_CODES))
 @bundle_argument
 @click.option("--data", required=True, type=FILE, help="Labelled data, JSON Lines (docs/evaluate.md).")
 @click.option("--baseline", type=FILE, metavar="BUNDLE", help="A bundle to compare with, on the same data.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from fnet_runtime.bundle.manifest import FP32, PARITY_PAGE, PRECISIONS, TARGETS, AxisProfile
+from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
 from fnet_runtime.errors import InputError
 from rich.console import Console
 from rich.filesize import decimal
@@ -166,8 +167,10 @@ folder_options = group(
     click.option("--force", is_flag=True, help="Replace an existing bundle."),
 )
 
+EXIT_CODES = {CHECK_FAILED: "parity, agreement or accuracy failed"}
 
-@click.command(context_settings={"show_default": True})
+
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes(EXIT_CODES))
 @model_options
 @engine_options
 @graph_options

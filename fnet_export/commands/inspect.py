@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from fnet_runtime.bundle.manifest import Manifest
 from fnet_runtime.command.answer_text import escaped
+from fnet_runtime.command.exit_codes import list_of_exit_codes
 from fnet_runtime.sessions.runtimes import runtimes_from_manifest
 from fnet_runtime.tokenizer.tokenizer import SLOW, TokenizerOptions
 from rich.filesize import decimal
@@ -23,14 +24,11 @@ HASH_SHOWN = 12
 """Digits of a hash in the table; --json has them all."""
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes({}))
 @bundle_argument
 @output_options
 def inspect(bundle: Path, as_json: bool, quiet: bool) -> None:
-    """Show what BUNDLE is: model, tensors, tokenizer, files. The command checks every hash. It runs nothing and needs no torch.
-
-    Exit codes: 0 ok; 1 BUNDLE is not a bundle, or a file is damaged; 2 wrong options.
-    """
+    """Show what BUNDLE is: model, tensors, tokenizer, files. The command checks every hash. It runs nothing and needs no torch."""
     description = description_from_bundle(bundle)
     if as_json:
         print_json({"bundle": str(bundle)} | description.values())

@@ -1,4 +1,4 @@
-"""fnet-export padding, on the command line. Exit codes: 0 ok; 1 bad input; 2 usage."""
+"""fnet-export padding, on the command line; docs/padding.md."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from typing import Any
 import click
 import torch
 from fnet_runtime.bundle.manifest import Manifest, manifest_from_folder
+from fnet_runtime.command.exit_codes import list_of_exit_codes
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.table import Table
@@ -27,7 +28,7 @@ from fnet_export.texts.text_files import Texts, texts_from_file
 from fnet_export.texts.tokenizer.trained_length import trained_length_from_checkpoint
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes({}))
 @bundle_argument
 @checkpoint_of_bundle_option
 @click.option(

@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 
 import click
 from fnet_runtime.bundle.strict_json import json_from_values
+from fnet_runtime.command.exit_codes import BAD_INPUT, ENGINE_FAILED
 from fnet_runtime.errors import SessionError
 from rich.console import Console
 
-from fnet_export.base.errors import BAD_INPUT, ENGINE_FAILED, OutputError
+from fnet_export.base.errors import OutputError
 from fnet_export.base.progress import Bars, Lines, Progress, Quiet
 
 

@@ -1,21 +1,17 @@
-"""fnet-export verify, on the command line; docs/verify.md.
-
-Exit codes: 0 ok; 1 bad input or bundle; 2 usage; 3 an output is off by more than its limit, or a runtime failed;
-4 nothing could run.
-"""
+"""fnet-export verify, on the command line; docs/verify.md."""
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+from fnet_runtime.command.exit_codes import CHECK_FAILED, ENGINE_FAILED, list_of_exit_codes
 from fnet_runtime.sessions.runtimes import RUNTIME_CHOICES
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.errors import CHECK_FAILED, ENGINE_FAILED
 from fnet_export.base.status import FAILED, PASSED, styled
 from fnet_export.bundle.verify import REFERENCE, RuntimeResult, Verification, verification_from_bundle
 from fnet_export.commands.options import atol_option, bundle_argument, output_options, rtol_option
@@ -23,8 +19,10 @@ from fnet_export.commands.shared import console_of_result, print_json, print_lin
 from fnet_export.parity.agreement import points_of
 from fnet_export.parity.tolerance import tolerance_from_options
 
+EXIT_CODES = {CHECK_FAILED: "a runtime failed", ENGINE_FAILED: "no runtime can run here, or memory ran out"}
 
-@click.command(context_settings={"show_default": True})
+
+@click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes(EXIT_CODES))
 @bundle_argument
 @click.option(
     "--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto runs every runtime that the bundle has a file for."
@@ -35,7 +33,7 @@ from fnet_export.parity.tolerance import tolerance_from_options
 def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, as_json: bool, quiet: bool) -> None:
     """Check BUNDLE again on this host: run its golden inputs and compare with the float64 references that it carries.
 
-    Needs no torch. Exit codes: 0 passed; 1 the bundle is damaged; 2 usage; 3 failed; 4 nothing could run.
+    Needs no torch.
     """
     verification = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
     if as_json:

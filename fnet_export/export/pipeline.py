@@ -26,7 +26,7 @@ from fnet_export.export.proof import proof_from_plan
 from fnet_export.export.rivals import latency_from_plan
 from fnet_export.export.transform_choice import MEASURE, choice_from_times, transform_times_ms
 from fnet_export.graph.trained import model_from_trained
-from fnet_export.parity.check import Judgement, parity_from_candidates, runs_of
+from fnet_export.parity.check import Judgement, fit_together, parity_from_candidates, runs_of
 from fnet_export.parity.layers import LayerError, layers_from_models
 from fnet_export.parity.reference import reference_cache, reference_from_model
 from fnet_export.parity.report.evidence import Evidence, values_from_evidence
@@ -163,12 +163,21 @@ def _proved(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None,
             f"{cache.problem}: the reference is not remembered, and the next export computes it again. FNET_EXPORT_CACHE names "
             "another folder"
         )
+    weights = sum(weight.numel() for weight in model.parameters()) * torch.float32.itemsize
     expected = expected_model(model_from_trained(plan.trained), options.graph.precision, graphs.steps)
     layers = layers_from_models(model, expected, samples)
     del model, expected
     least = None if options.proof.min_agreement is None else options.proof.min_agreement / 100
     judgement = Judgement(tolerance=options.proof.tolerance, min_agreement=least)
-    report = parity_from_candidates(reference, candidates, samples, part=part, judgement=judgement, on_step=step)
+    report = parity_from_candidates(
+        reference,
+        candidates,
+        samples,
+        part=part,
+        judgement=judgement,
+        timed_in_turns=fit_together(candidates, weights),
+        on_step=step,
+    )
     references = reference.outputs([samples.names.index(name) for name in GOLDEN_ROWS])
     return _Proved(report=report, layers=layers, references=references)
 

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from fnet_runtime.bundle.manifest import FP32, INT8
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
+from fnet_runtime.sessions.session import Ids, Outputs, Session, run_in_batches
 
 from fnet_export.base.errors import CompareError
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
+from fnet_export.engine.sessions.timing import PAUSE_S, in_turns
 from fnet_export.engine.sessions.torch_session import ROWS_AT_ONCE
 from fnet_export.evaluate.decisions import decision_of_task
 from fnet_export.parity.agreement import Agreement, points_of
@@ -38,6 +39,10 @@ ROUNDS = 2
 """Times that each row is opened at least, in opposite order the second time, so that what else the host does falls on all alike."""
 TOGETHER = 2
 """Inputs of a round that run as one batch; the others run one by one, and all of these but the first are timed."""
+TURNS = 3
+"""Times that each row runs one input, when all rows are open at once."""
+OPEN_BYTES = 500_000_000
+"""How many weights may be in memory, so that all rows are open at once."""
 WORST = 10
 
 Opener = Callable[[], Session]
@@ -79,15 +84,18 @@ def parity_from_candidates(
     *,
     part: Sequence[int] | None = None,
     judgement: Judgement = MEASURED,
+    timed_in_turns: bool = False,
     on_step: Step = lambda runs, what: None,
 ) -> ParityReport:
     """Run every candidate on a part of the samples, by number, and the shipped one on all; compare each with the reference.
 
     The shipped row is the last candidate that is shipped and could run. What says what to expect of its precision runs on all as
     well, but in float32, whose limit is wide enough for the part. Two candidates at most are open at a time, so that no more than
-    two models are in memory. One that this host has no device for, or that is not needed and cannot be opened, is a row "not run"
-    with the reason. Raises SessionError when one fails otherwise, CompareError when a precision has nothing that says what to
-    expect of it. `on_step` hears of every run of one input, and what runs.
+    two models are in memory. Only with `timed_in_turns` do all stay open at the end, to be timed in turns.
+
+    One that this host has no device for, or that is not needed and cannot be opened, is a row "not run" with the reason. Raises
+    SessionError when one fails otherwise, CompareError when a precision has nothing that says what to expect of it. `on_step`
+    hears of every run of one input, and what runs.
     """
     unexpected = {c.precision for c in candidates} - {c.precision for c in candidates if c.expected}
     if unexpected:
@@ -98,8 +106,13 @@ def parity_from_candidates(
         if run.candidate.expected:
             models.setdefault(run.candidate.precision, run)
     whole, some = range(reference.count), list(range(reference.count) if part is None else part)
-    for turn, inputs in enumerate(_rounds(some, reference.bytes_of_one)):
-        _round(runs, models, inputs, reference, samples, backwards=turn % 2 == 1, on_step=on_step)
+    rounds = _rounds(some, reference.bytes_of_one)
+    opened: list[tuple[_Run, Session]] = []
+    for turn, inputs in enumerate(rounds):
+        kept = opened if timed_in_turns and turn == len(rounds) - 1 else None
+        _round(runs, models, inputs, reference, samples, backwards=turn % 2 == 1, kept=kept, on_step=on_step)
+    _time_in_turns(opened, samples.of(some[:1]).inputs)
+    opened.clear()
     shipped = next((run for run in reversed(runs) if run.candidate.shipped and run.reason is None), None)
     if shipped is not None:
         _rest(shipped, models, [i for i in whole if i not in some], reference, samples, on_step)
@@ -109,15 +122,24 @@ def parity_from_candidates(
         inputs=reference.count,
         expected=expected,
         shipped=next((candidate.name for candidate in reversed(candidates) if candidate.shipped), None),
+        timed_in_turns=timed_in_turns,
         shown=None if shipped is None else shipped.shown(samples.names, reference, models[shipped.candidate.precision], judgement),
     )
 
 
+def fit_together(candidates: Sequence[Candidate], bytes_of_one: int) -> bool:
+    """Return whether all candidates may be open at once, given the bytes of the weights of one."""
+    return _able(candidates) * bytes_of_one <= OPEN_BYTES
+
+
 def runs_of(candidates: Sequence[Candidate], *, part: int, whole: int) -> int:
     """Return how many runs of one input a check takes at most, for a bar."""
-    able = sum(not isinstance(candidate.open, str) for candidate in candidates)
     in_float32 = all(candidate.precision == FP32 for candidate in candidates)
-    return able * part + (whole - part) * (1 if in_float32 else 2)
+    return _able(candidates) * part + (whole - part) * (1 if in_float32 else 2)
+
+
+def _able(candidates: Sequence[Candidate]) -> int:
+    return sum(not isinstance(candidate.open, str) for candidate in candidates)
 
 
 def _rounds(inputs: Sequence[int], bytes_of_one: int) -> list[list[int]]:
@@ -135,9 +157,13 @@ def _round(
     samples: Samples,
     *,
     backwards: bool,
+    kept: list[tuple["_Run", Session]] | None,
     on_step: Step,
 ) -> None:
-    """Open one candidate after the other, those first that say what to expect, and run each on these inputs."""
+    """Open one candidate after the other, those first that say what to expect, and run each on these inputs.
+
+    Each is closed before the next opens, unless there is a list of those that are `kept` open.
+    """
     reference_outputs = reference.outputs(inputs)
     parts = _parts(len(inputs))
     first = list(models.values())
@@ -157,9 +183,27 @@ def _round(
                     emulated.append(outputs)
                 run.compare(inputs[part], outputs, {name: array[part] for name, array in reference_outputs.items()}, beside[index])
                 on_step(len(inputs[part]), run.candidate.name)
+            if kept is not None:
+                kept.append((run, session))
         except SessionError as error:
             run.fail(error)
         del session  # before the next one opens
+
+
+def _time_in_turns(opened: Sequence[tuple["_Run", Session]], one: Mapping[str, Ids]) -> None:
+    """Time open candidates on one input in turns, in place of the times that they had one after the other.
+
+    The pauses are as long as the slowest candidate needs, or shorter, so that timing tiny models takes little time.
+    """
+    pause_s = min(PAUSE_S, max((run.median_ms() or 0.0 for run, _ in opened), default=0.0) / 1e3)
+    for run, _ in opened:
+        run.times.clear()
+    for run, session in in_turns(opened, rounds=TURNS, pause_s=pause_s):
+        try:
+            if not run.failed:
+                run.time(session, one)
+        except SessionError as error:
+            run.fail(error)
 
 
 def _parts(count: int) -> list[slice]:
@@ -215,7 +259,7 @@ class _Run:
             for name in self._task.outputs
         }
         self._answers: dict[int, tuple[str, str]] = {}
-        self._times: list[float] = []
+        self.times: list[float] = []
 
     def session(self) -> Session | None:
         """Open the candidate, or keep the reason why not."""
@@ -241,11 +285,21 @@ class _Run:
             given = samples.of(inputs[part]).inputs
             if index == 0 and single:
                 run_in_batches(session, given)
-            start = time.perf_counter()
-            outputs = run_in_batches(session, given)
             if part.stop - part.start == 1 and (index > 0 or single):
-                self._times.append(1e3 * (time.perf_counter() - start))
-            yield outputs
+                yield self.time(session, given)
+            else:
+                yield run_in_batches(session, given)
+
+    def time(self, session: Session, given: Mapping[str, Ids]) -> Outputs:
+        """Run one input, and keep how long that took."""
+        start = time.perf_counter()
+        outputs = run_in_batches(session, given)
+        self.times.append(1e3 * (time.perf_counter() - start))
+        return outputs
+
+    def median_ms(self) -> float | None:
+        """Return how long one input takes, or None if that was not timed."""
+        return statistics.median(self.times) if self.times else None
 
     def compare(self, inputs: Sequence[int], outputs: Outputs, reference_outputs: Outputs, emulated: Outputs | None) -> None:
         """Compare outputs with the reference's, and with the emulation's if the precision has one."""
@@ -308,7 +362,7 @@ class _Run:
             status=status,
             reason=self.reason if self.reason is not None else "; ".join(o.too_few for o in outputs.values() if o.too_few) or None,
             inputs=len(self._inputs()),
-            median_ms=statistics.median(self._times) if self._times else None,
+            median_ms=self.median_ms(),
             answers=answers,
             outputs=outputs,
         )

@@ -59,7 +59,7 @@ class Row:
     """One way of running the model: how it compared, or why it did not run.
 
     `inputs` is how many inputs it ran on. `answers` counts the inputs whose whole answer (label, span, entities of all tokens) is
-    the reference's, None where nothing is decided. `median_ms` is what a run of one input takes, in turns with the other rows.
+    the reference's, None where nothing is decided. `median_ms` is what a run of one input takes.
     """
 
     name: str
@@ -106,13 +106,15 @@ class ParityReport:
     """What was compared with the reference, and how far apart it was.
 
     `inputs` is how many inputs the shipped row runs on. `expected` are the errors that limits are multiples of, by precision and
-    output. `shipped` is the row of the bundle's own engine or graph, whether it ran or not.
+    output. `shipped` is the row of the bundle's own engine or graph, whether it ran or not. `timed_in_turns`: all rows were open
+    when they were timed, and took turns input by input.
     """
 
     rows: tuple[Row, ...]
     inputs: int
     expected: Mapping[str, Mapping[str, Errors]]
     shipped: str | None = None
+    timed_in_turns: bool = False
     shown: Shown | None = None
 
     @property

@@ -206,6 +206,15 @@ def test_a_text_that_is_cut_is_noted(built, whole_bundle):
     assert done.stderr.startswith("note: the sequence length of 32 tokens cut 1 of 2 texts (the first is --text 2); ")
 
 
+def test_quiet_does_not_say_which_texts_were_cut(built, whole_bundle):
+    words = [whole_bundle, "--text", LONG * 9]
+    loud, quiet = built.run(*words), built.run(*words, "--quiet")
+    assert (loud.returncode, loud.stdout) == (quiet.returncode, quiet.stdout)
+    assert (b"note: " in loud.stderr, quiet.stderr) == (True, b"")
+    failed = built.run(whole_bundle, "-", "--lines", "--quiet", input=b"\xff\n")
+    assert (failed.returncode, failed.stderr.startswith(b"error: 1 of 1 texts could not be answered")) == (1, True)
+
+
 def test_an_answer_comes_before_the_input_ends(built, whole_bundle):
     command = [built.folder / "fnet-run", whole_bundle, "-", "--lines", "--json"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -302,7 +311,8 @@ def test_the_help_names_what_the_cpp_runtime_does(built):
     for option in ("-h", "--help"):
         done = built.run(option, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-        for named in ("BUNDLE", "--text", "--library", "--device", "--contexts", "--cuda-graph", "--threads", "--max-text-bytes"):
+        shared = ("BUNDLE", "--text", "--threads", "--max-text-bytes", "--quiet")
+        for named in (*shared, "--library", "--device", "--contexts", "--cuda-graph"):
             assert named in done.stdout
         assert "openvino" not in done.stdout
     assert built.run("--version", text=True).stdout.startswith("fnet-run ")

@@ -112,7 +112,8 @@ def prose_of_help(program: str, command: click.Command) -> Iterator[Text]:
     parts = [command.help, command.epilog, command.short_help, *(getattr(parameter, "help", None) for parameter in command.params)]
     for part in parts:
         for paragraph in (part or "").split("\n\n"):
-            yield Text(f"{program} --help", re.sub(r"\s+", " ", paragraph))
+            pieces = paragraph.splitlines() if paragraph.startswith("\b") else [paragraph]  # click does not wrap what follows \b
+            yield from (Text(f"{program} --help", re.sub(r"\s+", " ", piece)) for piece in pieces)
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
@@ -152,7 +153,7 @@ def faults(text: Text) -> Iterator[str]:
         if match:
             around = text.words[max(0, match.start() - 40) : match.end() + 40]
             yield f"{text.place}: {match[0].strip()!r}; write {instead!r}\n    {around}"
-    for sentence in re.split(r"(?<=[.!?])[)\"']* |; (?=\d )", text.words):
+    for sentence in re.split(r"(?<=[.!?])[)\"']* ", text.words):
         count = len(re.findall(r"[^\W_][\w'.,/-]*", sentence))
         if count > MAX_WORDS:
             yield f"{text.place}: a sentence of {count} words, above {MAX_WORDS}\n    {sentence}"

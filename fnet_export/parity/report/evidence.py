@@ -6,9 +6,10 @@ from typing import Any
 
 from fnet_runtime.bundle.manifest import Manifest
 from fnet_runtime.bundle.strict_json import plain
+from fnet_runtime.command.exit_codes import CHECK_FAILED
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.errors import CHECK_FAILED, FNetExportError
+from fnet_export.base.errors import FNetExportError
 from fnet_export.engine.sessions.timing import Latency
 from fnet_export.evaluate.accuracy import Accuracy
 from fnet_export.parity.compare import LOG10_EDGES
@@ -119,6 +120,7 @@ def values_from_evidence(evidence: Evidence) -> dict[str, Any]:
             "random": sum(name not in texts and name not in EDGES for name in names),
         },
         "rule": [*RULE, *_replaced_rule(evidence.tolerance)],
+        "timed_in_turns": report.timed_in_turns,
         "rows": [_row(row) for row in report.rows],
         "expected": {
             precision: {name: asdict(errors) for name, errors in outputs.items()} for precision, outputs in report.expected.items()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fnet_runtime.bundle import manifest
-from fnet_runtime.command import cli
+from fnet_runtime.command import cli, exit_codes
 from fnet_runtime.pipeline import encodings, outputs, pipeline, tasks
 from fnet_runtime.sessions import runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
@@ -30,7 +30,7 @@ def facts() -> str:
     """Return the whole file."""
     m, t = manifest, tokenizer
     integers = {
-        **{name: getattr(cli, name) for name in ("BAD_INPUT", "SELF_TEST_FAILED", "NO_ENGINE")},
+        **{name: getattr(exit_codes, name) for name in ("BAD_INPUT", "USAGE", "CHECK_FAILED", "ENGINE_FAILED", "READER_LEFT")},
         "FORMAT_VERSION": m.FORMAT_VERSION,
         "MAX_THREADS": runtimes.MAX_THREADS,
         "TOKEN_TYPES": pipeline.TOKEN_TYPES,

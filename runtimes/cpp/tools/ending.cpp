@@ -1,7 +1,6 @@
 #include "ending.h"
 
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -12,13 +11,13 @@
 void fail(const fnet::Error& error) {
   const bool no_device = error.code == fnet::Code::no_device;
   std::cerr << "error: " << error.text << (no_device ? ". Use --runtime onnxruntime to run model.onnx on the CPU" : "") << "\n";
-  std::exit(no_device || error.code == fnet::Code::session ? NO_ENGINE : BAD_INPUT);
+  std::exit(no_device || error.code == fnet::Code::session ? ENGINE_FAILED : BAD_INPUT);
 }
 
 void write_line(const std::string& text) {
   const std::string line = text + "\n";
   if (std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fflush(stdout) == 0) return;
   const fnet::SystemFault fault{errno};
-  if (fault.number == EPIPE) std::_Exit(128 + SIGPIPE);
+  if (fault.number == EPIPE) std::_Exit(fnet::READER_LEFT);
   fail(fnet::input_error("standard output: cannot be written (" + fault.text() + ")"));
 }

@@ -6,8 +6,7 @@
 #include "base/facts.h"
 #include "fnet/result.hpp"
 
-using fnet::BAD_INPUT, fnet::SELF_TEST_FAILED, fnet::NO_ENGINE;
-constexpr int USAGE = 2;
+using fnet::BAD_INPUT, fnet::USAGE, fnet::CHECK_FAILED, fnet::ENGINE_FAILED;
 
 // Reports an error and ends with the exit code of its kind.
 [[noreturn]] void fail(const fnet::Error& error);

@@ -1,11 +1,10 @@
 // fnet-run: answers from a bundle on the command line.
-// Exit codes: 0 ok; 1 bad input or bundle, or a line that has no answer; 2 usage; 3 the self-test failed; 4 the engine cannot be opened
-// or run.
+// docs/cpp.md lists its exit codes.
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 
-#include "answer_rows.h"
+#include "answer_text.h"
 #include "api/answer_json.h"
 #include "ending.h"
 #include "printer.h"
@@ -18,7 +17,7 @@ int self_test(const fnet::Pipeline& pipeline, bool as_json) {
   if (!checks) fail(checks.error());
   write_line(as_json ? fnet::json_from_checks(*checks) : text_from_checks(*checks));
   const bool passed = std::all_of(checks->begin(), checks->end(), [](const fnet::Check& check) { return check.passed; });
-  return passed ? 0 : SELF_TEST_FAILED;
+  return passed ? 0 : CHECK_FAILED;
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // fnet-session: a graph run on arrays instead of texts, so that parity and other tests can ask this runtime about shared inputs.
 // Usage: fnet-session MODEL.onnx INPUTS, where INPUTS is the manifest's JSON of the inputs. Standard input and output are safetensors
 // files, each after its length in 8 bytes, little-endian: an empty one once the graph is open, then an answer for each question.
-// Exit codes: 0 ok; 1 bad input; 2 usage; 4 the graph cannot be opened or run.
+// docs/cpp.md lists its exit codes, which fnet-run has too.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -15,12 +15,11 @@
 
 namespace {
 
-using fnet::BAD_INPUT, fnet::NO_ENGINE;
-constexpr int USAGE = 2;
+using fnet::BAD_INPUT, fnet::USAGE, fnet::ENGINE_FAILED;
 
 int fail(const fnet::Error& error) {
   std::cerr << "error: " << error.text << "\n";
-  return error.code == fnet::Code::session ? NO_ENGINE : BAD_INPUT;
+  return error.code == fnet::Code::session ? ENGINE_FAILED : BAD_INPUT;
 }
 
 // The next file, or nothing where the input ends.

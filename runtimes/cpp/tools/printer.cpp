@@ -4,7 +4,7 @@
 #include <iostream>
 #include <iterator>
 
-#include "answer_rows.h"
+#include "answer_text.h"
 #include "api/answer_json.h"
 #include "base/error.h"
 #include "base/words.h"
@@ -59,7 +59,7 @@ void Printer::answer(const Batch& batch) {
 
 void Printer::say_notes() const {
   const std::string of_all = " of " + std::to_string(texts_) + " texts";
-  if (cut_) {
+  if (cut_ && !options_.quiet) {
     const std::string which = texts_ == 1 ? "the text" : std::to_string(cut_) + of_all + " (the first is " + first_cut_ + ")";
     std::cerr << "note: the sequence length of " << pipeline_.sequence_length() << " tokens cut " << which
               << "; the answer does not depend on the rest\n";

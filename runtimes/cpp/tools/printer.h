@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "asked_texts.h"
+#include "texts.h"
 
 class Printer {
  public:
@@ -13,7 +13,7 @@ class Printer {
 
   // Answers texts and prints what was found. With --lines an error stands in place of an answer, else it ends the program.
   void answer(const Batch& batch);
-  // Says on standard error how many texts were cut and how many could not be answered, and which was the first of them.
+  // Says on standard error how many texts were cut, unless --quiet is given, and how many could not be answered. Names the first of each.
   void say_notes() const;
   bool has_errors() const { return errors_ > 0; }
 

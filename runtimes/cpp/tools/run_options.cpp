@@ -83,6 +83,7 @@ Options options_from_line(int count, char** words) {
       ->type_name("NUMBER")
       ->capture_default_str()
       ->check(integer(1, std::numeric_limits<long long>::max()));
+  app.add_flag("--quiet", options.quiet, "Do not say which texts were cut");
   try {
     app.parse(count, words);
     options.texts = texts->results();

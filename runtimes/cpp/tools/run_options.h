@@ -9,7 +9,7 @@
 
 struct Options {
   std::string bundle;
-  bool standard_input = false, lines = false, as_json = false, self_test = false;
+  bool standard_input = false, lines = false, as_json = false, self_test = false, quiet = false;
   std::vector<std::string> texts, files, pairs;
   int top_k = fnet::DEFAULT_TOP_K;
   fnet::Config config;

@@ -40,6 +40,13 @@ def test_the_verdict_stands_first():
     assert text.index("Passed The bundle") < text.index("Not run") < text.index("Every runtime and output")
 
 
+def test_the_page_says_how_times_were_taken():
+    apart, together = (text_of(html_from_values(FULL | {"timed_in_turns": in_turns})) for in_turns in (False, True))
+    assert "The model is too large to open all runtimes at once." in apart
+    assert "All runtimes were open at once and took turns, input by input." in together
+    assert "too large to open" not in together
+
+
 def test_all_of_a_full_report_is_on_the_page():
     page = html_from_values(FULL | {"sensitivity": SENSITIVITY | {"reached": 95.75}})
     text = text_of(page)

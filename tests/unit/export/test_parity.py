@@ -18,7 +18,7 @@ from fnet_export.engine.sessions.timing import Latency, Timing
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.parity import check as parity
 from fnet_export.parity.agreement import Agreement
-from fnet_export.parity.check import Candidate, Judgement, parity_from_candidates, runs_of
+from fnet_export.parity.check import Candidate, Judgement, fit_together, parity_from_candidates, runs_of
 from fnet_export.parity.reference import reference_from_model
 from fnet_export.parity.report.terminal import line_from_proof, lines_from_agreement, lines_from_latency, table_from_report
 from fnet_export.parity.result import ParityReport, Row, row_from_headroom
@@ -196,6 +196,75 @@ def test_the_shipped_row_runs_on_all_inputs_and_the_others_on_a_part():
     assert report.rows[3].answers.decisions == ROWS
     halves = [*candidates, Candidate(name="half", open=lambda: opened("half"), precision="bf16", expected=True, shipped=True)]
     assert [row.inputs for row in checked(halves, part=part).rows] == [12, 12, 12, 12, ROWS]
+
+
+class Clocked(TorchSession):
+    """Keeps whose run it was; `alive` counts the sessions that are open."""
+
+    alive = 0
+
+    def __init__(self, name, runs, *, dies_after=math.inf):
+        super().__init__(model_of(torch.float32))
+        self._name, self._runs, self._left = name, runs, dies_after
+        type(self).alive += 1
+
+    def __del__(self):
+        type(self).alive -= 1
+
+    def run(self, inputs):
+        self._runs.append(self._name)
+        self._left -= 1
+        if self._left < 0:
+            raise SessionError("it died")
+        return super().run(inputs)
+
+
+def test_small_models_are_open_at_once_and_take_turns():
+    part = samples().part(12)
+    opened, runs, alive = [], [], []
+
+    def candidate(name, **options):
+        def again():
+            opened.append(name)
+            return Clocked(name, runs)
+
+        return Candidate(name=name, open=again, **options)
+
+    def step(_runs, _what):
+        alive.append(Clocked.alive)
+
+    candidates = [candidate("a", expected=True), candidate("b"), candidate("c", shipped=True), Candidate(name="d", open="why")]
+    apart = checked(candidates, part=part, on_step=step)
+    assert (max(alive), apart.timed_in_turns) == (1, False)
+    before = list(opened)
+    opened.clear()
+    runs.clear()
+    together = checked(candidates, part=part, timed_in_turns=True, on_step=step)
+    assert (max(alive), together.timed_in_turns, opened) == (3, True, before)
+    turns = [["a", "c", "b"], ["c", "b", "a"], ["b", "a", "c"]]
+    timed = [name for turn in range(parity.TURNS) for name in turns[turn % 3]]
+    assert runs[-len(timed) - (ROWS - 12) // parity.ROWS_AT_ONCE - 1 :][: len(timed)] == timed
+    assert all((row.median_ms is None) == (row.name == "d") for row in together.rows)
+    assert untimed(together) == dataclasses.replace(untimed(apart), timed_in_turns=True)
+    assert Clocked.alive == 0
+
+
+def test_a_guest_that_dies_when_it_is_timed_has_failed():
+    def guest(needed):
+        return Candidate(name="guest", open=lambda: Clocked("guest", [], dies_after=6), needed=needed)
+
+    part = samples().part(12)
+    assert checked([yardstick(), guest(needed=False)], part=part).passed
+    report = checked([yardstick(), guest(needed=False)], part=part, timed_in_turns=True)
+    assert [(row.status, row.reason) for row in report.rows] == [("passed", None), ("failed", "it died")]
+    with pytest.raises(SessionError, match="it died"):
+        checked([yardstick(), guest(needed=True)], part=part, timed_in_turns=True)
+
+
+def test_what_fits_into_memory_together():
+    candidates = [yardstick(), yardstick(), Candidate(name="x", open="why")]
+    assert fit_together(candidates, parity.OPEN_BYTES // 2)
+    assert not fit_together(candidates, parity.OPEN_BYTES // 2 + 1)
 
 
 class Flipping(TorchSession):

@@ -61,7 +61,7 @@ Result<std::vector<Encoding>> encode_windows(const Model&, const Asked&);
 // Positions of the masks in the first text.
 std::vector<std::size_t> masks_from_encoding(const Model&, const Encoding&);
 
-// ---- how outputs are read (answers.cpp)
+// ---- how outputs are read (outputs.cpp)
 Result<AnyAnswer> embedding(const Model&, const Asked&, const Outputs&);
 Result<AnyAnswer> pretraining_answer(const Model&, const Asked&, const Outputs&);
 Result<AnyAnswer> masked_lm(const Model&, const Asked&, const Outputs&);

@@ -1,10 +1,4 @@
-"""fnet-run: answer texts with a bundle on the command line.
-
-The exit code is 0 if every text was answered.
-It is 1 for a bad input or bundle, or a line without an answer, and 2 for wrong options.
-It is 3 if the self-test failed, and 4 if the engine cannot be opened or run, or memory ran out.
-It is 130 after Ctrl-C.
-"""
+"""fnet-run: answer texts with a bundle on the command line."""
 
 import contextlib
 import sys
@@ -16,6 +10,7 @@ import click
 
 from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.command.ending import ended_in_words
+from fnet_runtime.command.exit_codes import BAD_INPUT, CHECK_FAILED, ENGINE_FAILED, list_of_exit_codes
 from fnet_runtime.command.printer import Printer
 from fnet_runtime.command.standard_output import guarded_standard_output, prepare_standard_output, write_line
 from fnet_runtime.command.texts import (
@@ -33,7 +28,7 @@ from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
 
-BAD_INPUT, SELF_TEST_FAILED, NO_ENGINE = 1, 3, 4
+EXIT_CODES = {BAD_INPUT: "bad input, or a line without an answer", CHECK_FAILED: "the self-test failed"}
 
 
 class Program(click.Command):
@@ -45,7 +40,7 @@ class Program(click.Command):
             return super().main(*args, **options)
 
 
-@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=list_of_exit_codes(EXIT_CODES))
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("source", required=False, type=click.Choice(["-"]))
 @click.option("--text", "texts", multiple=True, help="Answer this text. May be given several times.")
@@ -91,7 +86,7 @@ def main(
     try:
         pipeline = load(bundle, runtime=runtime, threads=threads, max_text_bytes=max_text_bytes)
         if self_test:
-            sys.exit(0 if _self_test(pipeline, as_json) else SELF_TEST_FAILED)
+            sys.exit(0 if _self_test(pipeline, as_json) else CHECK_FAILED)
         second = _second(pairs, pipeline.manifest.task)
         printer = Printer(pipeline, second, top_k=top_k, as_json=as_json, lines=lines)
         with contextlib.ExitStack() as stack:
@@ -106,7 +101,7 @@ def main(
     except FNetRuntimeError as error:
         hint = ". --runtime onnxruntime runs model.onnx on the CPU" if isinstance(error, NoDeviceError) else ""
         click.echo(f"error: {error}{hint}", err=True)
-        sys.exit(NO_ENGINE if isinstance(error, SessionError) else BAD_INPUT)
+        sys.exit(ENGINE_FAILED if isinstance(error, SessionError) else BAD_INPUT)
 
 
 def _self_test(pipeline: Pipeline, as_json: bool) -> bool:

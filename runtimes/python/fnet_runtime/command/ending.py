@@ -9,10 +9,8 @@ from typing import NoReturn
 
 import click
 
-INTERRUPTED = 128 + signal.SIGINT
-"""The code that a shell reports for a program that Ctrl-C ended."""
-OUT_OF_MEMORY = 4
-"""The code of an engine that cannot be opened or run, here and in C++."""
+from fnet_runtime.command.exit_codes import ENGINE_FAILED, INTERRUPTED
+
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that ask a program to end; SIGHUP comes when its terminal is closed."""
 
@@ -27,7 +25,7 @@ def ended_in_words(advice: str = "") -> Iterator[None]:
         sys.exit(INTERRUPTED)
     except MemoryError:
         _say(f"error: out of memory{advice}")
-        sys.exit(OUT_OF_MEMORY)
+        sys.exit(ENGINE_FAILED)
 
 
 def _say(text: str) -> None:

@@ -5,11 +5,11 @@ import contextlib
 import io
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
+from fnet_runtime.command.exit_codes import BAD_INPUT, READER_LEFT
 from fnet_runtime.errors import OutputError
 
 ESCAPED = "fnet_runtime.escaped"
@@ -61,7 +61,7 @@ def guarded_standard_output() -> Iterator[None]:
     except OutputError as error:
         with contextlib.suppress(OSError):  # whoever read standard error may be gone
             sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
+        sys.exit(BAD_INPUT)
     finally:
         sys.stdout = stream
 
@@ -85,7 +85,7 @@ def _written() -> Iterator[None]:
         yield
     except BrokenPipeError:
         _let_go()
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(READER_LEFT)
     except OSError as error:
         _let_go()
         raise OutputError(f"standard output: cannot be written ({error.strerror})") from error

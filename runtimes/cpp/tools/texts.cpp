@@ -1,4 +1,4 @@
-#include "asked_texts.h"
+#include "texts.h"
 
 #include <fcntl.h>
 #include <poll.h>

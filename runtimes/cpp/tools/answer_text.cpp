@@ -1,4 +1,4 @@
-#include "answer_rows.h"
+#include "answer_text.h"
 
 #include <cmath>
 #include <cstdio>
