@@ -131,7 +131,7 @@ def lowered_from_model(
 def any_length_from_model(model: FNet, task: Task | None = None, *, widen: bool = False, scaled: bool = False) -> LoweredFNet:
     """Rewrite a trained model for texts at their own length, of at most `model.sequence_length` tokens.
 
-    The options are those of lowered_from_model. Raises GraphError for a mixing that has a weight for each pair of positions.
+    lowered_from_model explains the options. Raises GraphError for a mixing that has a weight for each pair of positions.
     """
     fixed = sorted({kind for kind in model.config.mixings if kind in ("linear", "random")})
     if fixed:
