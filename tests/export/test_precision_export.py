@@ -23,7 +23,7 @@ from fnet_runtime.sessions.processor import saturates_int8
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_fresh, save_tiny, tiny_config
 from support.exports import CPP_ROW, export, options_from
-from support.processor import fails_without_vnni, needs_vnni
+from support.processor import needs_vnni
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
@@ -128,14 +128,8 @@ def test_bf16_in_openvino(task, tmp_path):
         fnet_runtime.load(folder, runtime="onnxruntime")
 
 
-@pytest.mark.parametrize(
-    ("task", "precision"),
-    [
-        *(("sequence-classification", precision) for precision in ("fp16", "bf16", "int8")),
-        *(("masked-lm", precision) for precision in ("fp16", "bf16")),
-        pytest.param("masked-lm", "int8", marks=fails_without_vnni),
-    ],
-)
+@pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_precisions_of_tensorrt_rtx(task, precision, tmp_path):
     checkpoint = without_biases(save_tiny(tmp_path / "c", task))
     folder = export(checkpoint, tmp_path / "b", task=task, target="tensorrt-rtx", precision=precision).folder

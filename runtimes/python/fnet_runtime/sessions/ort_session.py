@@ -32,7 +32,7 @@ class OrtSession:
             options.intra_op_num_threads = threads
         self._inputs = tuple(inputs)
         try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+            self._session = _session(model, options)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise SessionError(f"{model}: ONNX Runtime {onnxruntime.__version__} cannot open it ({error})") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -50,3 +50,15 @@ class OrtSession:
         except Exception as error:
             raise SessionError(f"ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, outputs, strict=True))
+
+
+def _session(model: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """Open a graph. Where that fails, open it with int8 products computed in float32, which is slower and exact too.
+
+    Without VNNI, ONNX Runtime 1.32 cannot make exact int8 products of a weight that two nodes read.
+    """
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
