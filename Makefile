@@ -46,7 +46,7 @@ build: packages setup
 	@PYTHON=$(CURDIR)/$(BIN)/python scripts/cpp_build.sh default
 
 build-all: packages-all setup
-	@PYTHON=$(CURDIR)/$(BIN)/python scripts/cpp_build.sh default asan tsan fuzz aarch64
+	@PYTHON=$(CURDIR)/$(BIN)/python scripts/cpp_build.sh default asan tsan aarch64
 
 # The C++ runtime, built and tested by itself; then cross-built for aarch64, and emulated (docs/cpp.md).
 cpp: build

@@ -12,7 +12,7 @@ for preset in "$@"; do
     tools=(cmake ninja g++) targets=()
     sdk=${ONNXRUNTIME_ROOT:-$build/onnxruntime}
     case $preset in
-    fuzz) tools=(cmake ninja clang++) ;;
+    asan) tools=(cmake ninja clang++) ;;
     aarch64) tools=(cmake ninja aarch64-linux-gnu-g++ qemu-aarch64)
         sdk=$build/onnxruntime-aarch64 targets=(--target fnet-run fnet_tokens) ;;
     esac

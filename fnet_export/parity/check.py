@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from fnet_runtime.bundle.manifest import FP32, INT8
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.sessions.session import Ids, Outputs, Session, run_in_batches
+from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
 
 from fnet_export.base.errors import CompareError
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
-from fnet_export.engine.sessions.timing import PAUSE_S, in_turns
 from fnet_export.engine.sessions.torch_session import ROWS_AT_ONCE
 from fnet_export.evaluate.decisions import decision_of_task
 from fnet_export.parity.agreement import Agreement, points_of
@@ -39,8 +38,6 @@ ROUNDS = 2
 """Times that each row is opened at least, in opposite order the second time, so that what else the host does falls on all alike."""
 TOGETHER = 2
 """Inputs of a round that run as one batch; the others run one by one, and all of these but the first are timed."""
-TURNS = 3
-"""Times that each row runs one input, when all rows are open at once."""
 OPEN_BYTES = 500_000_000
 """How many weights may be in memory, so that all rows are open at once."""
 WORST = 10
@@ -91,7 +88,7 @@ def parity_from_candidates(
 
     The shipped row is the last candidate that is shipped and could run. What says what to expect of its precision runs on all as
     well, but in float32, whose limit is wide enough for the part. Two candidates at most are open at a time, so that no more than
-    two models are in memory. Only with `timed_in_turns` do all stay open at the end, to be timed in turns.
+    two models are in memory. With `timed_in_turns` all are open at once, and run each input in turns.
 
     One that this host has no device for, or that is not needed and cannot be opened, is a row "not run" with the reason. Raises
     SessionError when one fails otherwise, CompareError when a precision has nothing that says what to expect of it. `on_step`
@@ -107,12 +104,11 @@ def parity_from_candidates(
             models.setdefault(run.candidate.precision, run)
     whole, some = range(reference.count), list(range(reference.count) if part is None else part)
     rounds = _rounds(some, reference.bytes_of_one)
-    opened: list[tuple[_Run, Session]] = []
-    for turn, inputs in enumerate(rounds):
-        kept = opened if timed_in_turns and turn == len(rounds) - 1 else None
-        _round(runs, models, inputs, reference, samples, backwards=turn % 2 == 1, kept=kept, on_step=on_step)
-    _time_in_turns(opened, samples.of(some[:1]).inputs)
-    opened.clear()
+    if timed_in_turns:
+        _turns(runs, models, rounds, reference, samples, on_step)
+    else:
+        for turn, inputs in enumerate(rounds):
+            _round(runs, models, inputs, reference, samples, backwards=turn % 2 == 1, on_step=on_step)
     shipped = next((run for run in reversed(runs) if run.candidate.shipped and run.reason is None), None)
     if shipped is not None:
         _rest(shipped, models, [i for i in whole if i not in some], reference, samples, on_step)
@@ -157,13 +153,9 @@ def _round(
     samples: Samples,
     *,
     backwards: bool,
-    kept: list[tuple["_Run", Session]] | None,
     on_step: Step,
 ) -> None:
-    """Open one candidate after the other, those first that say what to expect, and run each on these inputs.
-
-    Each is closed before the next opens, unless there is a list of those that are `kept` open.
-    """
+    """Open one candidate after the other, those first that say what to expect, and run each on these inputs."""
     reference_outputs = reference.outputs(inputs)
     parts = _parts(len(inputs))
     first = list(models.values())
@@ -183,27 +175,50 @@ def _round(
                     emulated.append(outputs)
                 run.compare(inputs[part], outputs, {name: array[part] for name, array in reference_outputs.items()}, beside[index])
                 on_step(len(inputs[part]), run.candidate.name)
-            if kept is not None:
-                kept.append((run, session))
         except SessionError as error:
             run.fail(error)
         del session  # before the next one opens
 
 
-def _time_in_turns(opened: Sequence[tuple["_Run", Session]], one: Mapping[str, Ids]) -> None:
-    """Time open candidates on one input in turns, in place of the times that they had one after the other.
+def _turns(
+    runs: Sequence["_Run"],
+    models: Mapping[str, "_Run"],
+    rounds: Sequence[Sequence[int]],
+    reference: Reference,
+    samples: Samples,
+    on_step: Step,
+) -> None:
+    """Open all candidates, and run them on each input in turns, each time with a different one first.
 
-    The pauses are as long as the slowest candidate needs, or shorter, so that timing tiny models takes little time.
+    What int8 is compared with is always the first.
     """
-    pause_s = min(PAUSE_S, max((run.median_ms() or 0.0 for run, _ in opened), default=0.0) / 1e3)
-    for run, _ in opened:
-        run.times.clear()
-    for run, session in in_turns(opened, rounds=TURNS, pause_s=pause_s):
-        try:
-            if not run.failed:
-                run.time(session, one)
-        except SessionError as error:
-            run.fail(error)
+    able = sorted((run for run in runs if run.reason is None), key=lambda run: run is not models.get(INT8))
+    opened = [(run, run.session()) for run in able]
+    sessions = {run: session for run, session in opened if session is not None}
+    for inputs in rounds:
+        reference_outputs, parts = reference.outputs(inputs), _parts(len(inputs))
+        answers = {run: run.timed(session, samples, inputs, parts) for run, session in sessions.items()}
+        for index, part in enumerate(parts):
+            emulated = None
+            for run in _rotated(list(answers), index, fixed=int(INT8 in models)):
+                if run.failed:
+                    continue
+                try:
+                    outputs = next(answers[run])
+                    if run is models.get(INT8):
+                        emulated = outputs
+                    beside = emulated if run.candidate.precision == INT8 else None
+                    run.compare(inputs[part], outputs, {name: array[part] for name, array in reference_outputs.items()}, beside)
+                except SessionError as error:
+                    run.fail(error)
+                on_step(len(inputs[part]), run.candidate.name)
+
+
+def _rotated(runs: Sequence["_Run"], count: int, *, fixed: int) -> list["_Run"]:
+    """Return runs with another one first, after those at the beginning that are `fixed`."""
+    others = runs[fixed:]
+    start = count % len(others) if others else 0
+    return [*runs[:fixed], *others[start:], *others[:start]]
 
 
 def _parts(count: int) -> list[slice]:
@@ -259,7 +274,7 @@ class _Run:
             for name in self._task.outputs
         }
         self._answers: dict[int, tuple[str, str]] = {}
-        self.times: list[float] = []
+        self._times: list[float] = []
 
     def session(self) -> Session | None:
         """Open the candidate, or keep the reason why not."""
@@ -285,21 +300,11 @@ class _Run:
             given = samples.of(inputs[part]).inputs
             if index == 0 and single:
                 run_in_batches(session, given)
+            start = time.perf_counter()
+            outputs = run_in_batches(session, given)
             if part.stop - part.start == 1 and (index > 0 or single):
-                yield self.time(session, given)
-            else:
-                yield run_in_batches(session, given)
-
-    def time(self, session: Session, given: Mapping[str, Ids]) -> Outputs:
-        """Run one input, and keep how long that took."""
-        start = time.perf_counter()
-        outputs = run_in_batches(session, given)
-        self.times.append(1e3 * (time.perf_counter() - start))
-        return outputs
-
-    def median_ms(self) -> float | None:
-        """Return how long one input takes, or None if that was not timed."""
-        return statistics.median(self.times) if self.times else None
+                self._times.append(1e3 * (time.perf_counter() - start))
+            yield outputs
 
     def compare(self, inputs: Sequence[int], outputs: Outputs, reference_outputs: Outputs, emulated: Outputs | None) -> None:
         """Compare outputs with the reference's, and with the emulation's if the precision has one."""
@@ -362,7 +367,7 @@ class _Run:
             status=status,
             reason=self.reason if self.reason is not None else "; ".join(o.too_few for o in outputs.values() if o.too_few) or None,
             inputs=len(self._inputs()),
-            median_ms=self.median_ms(),
+            median_ms=statistics.median(self._times) if self._times else None,
             answers=answers,
             outputs=outputs,
         )

@@ -13,7 +13,7 @@ from support.paths import CPP
 from support.tiers import not_run
 
 LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"), None)
-COMPILERS = {"fuzz": "clang++", "aarch64": "aarch64-linux-gnu-g++"}
+COMPILERS = {"asan": "clang++", "aarch64": "aarch64-linux-gnu-g++"}
 SOURCES = ("cmake", "include", "src", "tests", "tools")
 
 

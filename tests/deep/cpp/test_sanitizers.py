@@ -1,6 +1,6 @@
 """The C++ runtime under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and libFuzzer.
 
-To fuzz longer: cmake --preset fuzz && cmake --build --preset fuzz, then build/fuzz/tests/fuzz_manifest -max_total_time=300 SEEDS.
+To fuzz longer, run build/asan/tests/fuzz_manifest -max_total_time=300 SEEDS in runtimes/cpp.
 """
 
 import shutil
@@ -45,7 +45,7 @@ def tsan():
 @pytest.fixture(scope="module")
 def fuzzers():
     options = {"ASAN_OPTIONS": f"hard_rss_limit_mb={FUZZ_MEGABYTES}", "UBSAN_OPTIONS": "print_stacktrace=1"}
-    return built_from_preset("fuzz", **options)
+    return built_from_preset("asan", **options)
 
 
 def assert_clean(done, code=0):
