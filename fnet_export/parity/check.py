@@ -33,7 +33,7 @@ from fnet_export.parity.tolerance import (
 from fnet_export.texts.samples import Samples
 
 KEPT_BYTES = 400_000_000
-"""How many of the reference's outputs are kept at once: one row of vocabulary logits of fnet-base is 131 MB in float64."""
+"""How many outputs of the emulation are kept at once. The vocabulary logits of one input of fnet-base are 65 MB."""
 ROUNDS = 2
 """Times that each row is opened at least, in opposite order the second time, so that what else the host does falls on all alike."""
 TOGETHER = 2
@@ -103,7 +103,7 @@ def parity_from_candidates(
         if run.candidate.expected:
             models.setdefault(run.candidate.precision, run)
     whole, some = range(reference.count), list(range(reference.count) if part is None else part)
-    rounds = _rounds(some, reference.bytes_of_one)
+    rounds = _rounds(some, reference.bytes_of_one // 2 if INT8 in models else 0)
     if timed_in_turns:
         _turns(runs, models, rounds, reference, samples, on_step)
     else:
@@ -139,8 +139,8 @@ def _able(candidates: Sequence[Candidate]) -> int:
 
 
 def _rounds(inputs: Sequence[int], bytes_of_one: int) -> list[list[int]]:
-    """Share inputs out to rounds, each with no more of the reference's outputs than may be kept."""
-    most = max(1, KEPT_BYTES // bytes_of_one)
+    """Share inputs out to rounds, each with no more outputs of the emulation than may be kept."""
+    most = max(1, KEPT_BYTES // bytes_of_one) if bytes_of_one else len(inputs)
     rounds = min(len(inputs), max(ROUNDS, math.ceil(len(inputs) / most)))
     return [list(inputs[i::rounds]) for i in range(rounds)]
 
@@ -156,7 +156,6 @@ def _round(
     on_step: Step,
 ) -> None:
     """Open one candidate after the other, those first that say what to expect, and run each on these inputs."""
-    reference_outputs = reference.outputs(inputs)
     parts = _parts(len(inputs))
     first = list(models.values())
     others = [run for run in runs if run not in first]
@@ -173,7 +172,7 @@ def _round(
             for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, inputs, parts), strict=True)):
                 if run is models.get(INT8):
                     emulated.append(outputs)
-                run.compare(inputs[part], outputs, {name: array[part] for name, array in reference_outputs.items()}, beside[index])
+                run.compare_each(inputs[part], outputs, reference.outputs_again, beside[index])
                 on_step(len(inputs[part]), run.candidate.name)
         except SessionError as error:
             run.fail(error)
@@ -196,7 +195,7 @@ def _turns(
     opened = [(run, run.session()) for run in able]
     sessions = {run: session for run, session in opened if session is not None}
     for inputs in rounds:
-        reference_outputs, parts = reference.outputs(inputs), _parts(len(inputs))
+        parts = _parts(len(inputs))
         answers = {run: run.timed(session, samples, inputs, parts) for run, session in sessions.items()}
         for index, part in enumerate(parts):
             emulated = None
@@ -208,7 +207,7 @@ def _turns(
                     if run is models.get(INT8):
                         emulated = outputs
                     beside = emulated if run.candidate.precision == INT8 else None
-                    run.compare(inputs[part], outputs, {name: array[part] for name, array in reference_outputs.items()}, beside)
+                    run.compare_each(inputs[part], outputs, reference.outputs_again, beside)
                 except SessionError as error:
                     run.fail(error)
                 on_step(len(inputs[part]), run.candidate.name)
@@ -305,6 +304,15 @@ class _Run:
             if part.stop - part.start == 1 and (index > 0 or single):
                 self._times.append(1e3 * (time.perf_counter() - start))
             yield outputs
+
+    def compare_each(
+        self, inputs: Sequence[int], outputs: Outputs, reference: Callable[[int], Outputs], emulated: Outputs | None
+    ) -> None:
+        """Compare the outputs of each input with what `reference` gives for it, one at a time."""
+        for i, number in enumerate(inputs):
+            of_one, beside = (each and {name: array[i : i + 1] for name, array in each.items()} for each in (outputs, emulated))
+            assert of_one is not None
+            self.compare([number], of_one, reference(number), beside)
 
     def compare(self, inputs: Sequence[int], outputs: Outputs, reference_outputs: Outputs, emulated: Outputs | None) -> None:
         """Compare outputs with the reference's, and with the emulation's if the precision has one."""

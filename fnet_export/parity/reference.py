@@ -1,10 +1,14 @@
 """The reference of a parity check: what the float64 model puts out for each input, computed once and remembered by content."""
 
+import contextlib
 import hashlib
+import math
+import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +52,7 @@ class Reference:
         self._kept = kept
         head = _head_of_words(model)
         self._decoder = None if head is None else head.decoder
+        self._logits = _Spool()
         self.decoded = None if head is None else next(iter(model.task.outputs))
 
     @property
@@ -63,6 +68,19 @@ class Reference:
             sizes[self.decoded] = sizes[self.decoded] // self._decoder.in_features * self._decoder.out_features
         return sum(sizes.values())
 
+    def outputs_again(self, number: int) -> Outputs:
+        """Return the outputs of one input that will be asked for again. A file keeps its vocabulary logits until then."""
+        if self.decoded is None:
+            return self.outputs([number])
+        logits = self._logits.get(number)
+        if logits is None:
+            outputs = self.outputs([number])
+            self._logits.put(number, outputs[self.decoded])
+            return outputs
+        outputs = {name: array[[number]] for name, array in self._kept.items()}
+        outputs[self.decoded] = logits
+        return outputs
+
     def outputs(self, inputs: Sequence[int]) -> Outputs:
         """Return the outputs of some inputs, by their number."""
         outputs: Outputs = {name: np.asarray(array[list(inputs)]) for name, array in self._kept.items()}
@@ -70,6 +88,29 @@ class Reference:
             with torch.inference_mode():
                 outputs[self.decoded] = self._decoder(torch.from_numpy(outputs[self.decoded])).numpy()
         return outputs
+
+
+class _Spool:
+    """Keep arrays of float64 in a temporary file. Without room in the file, an array is forgotten."""
+
+    def __init__(self) -> None:
+        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  the finalizer closes it
+        self._places: dict[int, tuple[int, tuple[int, ...]]] = {}
+        weakref.finalize(self, self._file.close)
+
+    def put(self, number: int, array: npt.NDArray[np.floating]) -> None:
+        with contextlib.suppress(OSError):
+            place = self._file.seek(0, os.SEEK_END)
+            self._file.write(np.ascontiguousarray(array).data)
+            self._file.flush()
+            self._places[number] = place, array.shape
+
+    def get(self, number: int) -> Floats | None:
+        if number not in self._places:
+            return None
+        place, shape = self._places[number]
+        self._file.seek(place)
+        return np.fromfile(self._file, np.float64, math.prod(shape)).reshape(shape)
 
 
 def reference_from_model(
@@ -134,7 +175,7 @@ def _head_of_words(model: AnyFNet) -> MaskedLMHead | None:
     return next((module for module in model.modules() if isinstance(module, MaskedLMHead)), None)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _without_decoder(model: AnyFNet) -> Iterator[None]:
     """Let a model put out what its decoder of words reads, where it has one."""
     head = _head_of_words(model)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_no_file_is_long():
 def test_the_facts_are_those_of_the_python_runtime():
     generate = _script("generate")
     assert generate.OUTPUT.read_text() == generate.facts(), "run python runtimes/cpp/scripts/generate.py"
+
+
+def test_a_build_without_onnx_runtime_compiles(built):
+    """Only one file is another one in such a build, and it includes no header of ONNX Runtime."""
+    conditional = [path.relative_to(SRC) for path in SOURCES if "FNET_WITH_ONNXRUNTIME" in path.read_text()]
+    assert conditional == [Path("engine/open.cpp")]
+    command = ["g++", "-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", f"-I{CPP / 'include'}", f"-I{SRC}"]
+    done = subprocess.run([*command, SRC / conditional[0]], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def _script(name):

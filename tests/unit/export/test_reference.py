@@ -1,6 +1,7 @@
 """The reference is remembered by content, and what is remembered is bounded, whole or not there."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,27 @@ def test_the_outputs_are_the_models(task, tmp_path):
     kept = sum(path.stat().st_size for path in tmp_path.iterdir())
     if task == "masked-lm":  # what the decoder reads, not the logits
         assert kept < len(given.names) * found.bytes_of_one / 4
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_outputs_may_be_asked_for_again(task):
+    assert_given_again(reference_from_model(model_of(task), samples(task)))
+
+
+def test_outputs_are_made_again_where_the_disk_is_full(monkeypatch):
+    whole = reference_from_model(model_of("masked-lm"), samples("masked-lm"))
+    with Path("/dev/full").open("r+b", buffering=0) as full:
+        monkeypatch.setattr(whole._logits, "_file", full)
+        assert_given_again(whole)
+
+
+def assert_given_again(whole):
+    for number in (3, 1, 3, 1):
+        outputs, expected = whole.outputs_again(number), whole.outputs([number])
+        assert outputs.keys() == expected.keys()
+        for name, array in outputs.items():
+            assert np.array_equal(array, expected[name])
+            assert array.dtype == np.float64
 
 
 def test_what_is_remembered_is_not_computed_again(tmp_path):

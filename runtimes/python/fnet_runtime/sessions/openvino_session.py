@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,7 +84,7 @@ class OpenVinoSession:
                 options["INFERENCE_NUM_THREADS"] = threads
             self._compiled = core.compile_model(core.read_model(model), DEVICE, options)
             requests = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-            self._requests = Pool(self._infer_request, size=requests)
+            self._requests = Pool(partial(_infer_request, self._compiled), size=requests)
             runs_in = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         except RuntimeError as error:
             raise SessionError(f"{model}: OpenVINO {ov.__version__} cannot open it ({_line(error)})") from error
@@ -127,11 +128,13 @@ class OpenVinoSession:
             )
         return tuple(nodes)
 
-    def _infer_request(self) -> Any:
-        try:
-            return self._compiled.create_infer_request()
-        except RuntimeError as error:
-            raise SessionError(f"OpenVINO cannot make an infer request: {_line(error)}") from error
+
+def _infer_request(compiled: Any) -> Any:
+    """Make an infer request. A method would tie the session to its pool in a cycle, whose memory Python frees late."""
+    try:
+        return compiled.create_infer_request()
+    except RuntimeError as error:
+        raise SessionError(f"OpenVINO cannot make an infer request: {_line(error)}") from error
 
 
 def precision_on_cpu(precision: str, *, importer: Importer = importlib.import_module) -> str:
