@@ -21,14 +21,14 @@ MEANINGS = {
 """By code, in the words that all programs share."""
 
 
-def exit_codes(own: Mapping[int, str]) -> dict[int, str]:
-    """Return the meaning of each code of a program. `own` has the meanings that are more precise there.
+def exit_codes(overrides: Mapping[int, str]) -> dict[int, str]:
+    """Return the meaning of each code of a program. `overrides` has the meanings that are more precise there.
 
-    A program that checks nothing has no CHECK_FAILED, so that one is left out unless `own` has it.
+    A program that checks nothing has no CHECK_FAILED, so that one is left out unless `overrides` has it.
     """
-    return {code: own.get(code, meaning) for code, meaning in MEANINGS.items() if code != CHECK_FAILED or code in own}
+    return {code: overrides.get(code, meaning) for code, meaning in MEANINGS.items() if code != CHECK_FAILED or code in overrides}
 
 
-def list_of_exit_codes(own: Mapping[int, str]) -> str:
+def list_of_exit_codes(overrides: Mapping[int, str]) -> str:
     """Return the codes of a program as the last paragraph of its --help, which click does not wrap."""
-    return "\n".join(["\b", "Exit codes:", *(f"{code:>5}  {meaning}" for code, meaning in exit_codes(own).items())])
+    return "\n".join(["\b", "Exit codes:", *(f"{code:>5}  {meaning}" for code, meaning in exit_codes(overrides).items())])
