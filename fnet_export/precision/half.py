@@ -27,8 +27,8 @@ class Form:
     """What differs between targets in int8, all of it about the table of word embeddings.
 
     look_up_int8: rows are looked up in int8 and then scaled, which saves ONNX Runtime the 6 ms that 32,000 of them take; TensorRT
-    takes an int8 constant before DequantizeLinear only. tied_columns: a table that a tied decoder reads is stored transposed, for
-    ONNX Runtime has no int8 product of a weight that the graph transposes.
+    takes an int8 constant before DequantizeLinear only. tied_columns: a table that a tied decoder reads is stored transposed, as
+    ONNX Runtime multiplies it.
     """
 
     look_up_int8: bool
