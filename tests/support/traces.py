@@ -1,5 +1,6 @@
 """Remember what torch.onnx makes of a model, for all tests and for the next run. A trace takes most of the time of an export."""
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -34,8 +35,9 @@ def trace_folder(root=None):
     folder = root / digest.hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     folder.touch()
-    for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):  # another worker may remove the same folders
+        for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
