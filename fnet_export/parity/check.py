@@ -33,7 +33,7 @@ from fnet_export.parity.tolerance import (
 from fnet_export.texts.samples import Samples
 
 KEPT_BYTES = 400_000_000
-"""How many outputs of the emulation are kept at once. The vocabulary logits of one input of fnet-base are 65 MB."""
+"""How much memory the outputs of several inputs may take. The vocabulary logits of one input of fnet-base are 131 MB in float64."""
 ROUNDS = 2
 """Times that each row is opened at least, in opposite order the second time, so that what else the host does falls on all alike."""
 TOGETHER = 2
@@ -140,7 +140,7 @@ def _able(candidates: Sequence[Candidate]) -> int:
 
 def _rounds(inputs: Sequence[int], bytes_of_one: int) -> list[list[int]]:
     """Share inputs out to rounds, each with no more outputs of the emulation than may be kept."""
-    most = max(1, KEPT_BYTES // bytes_of_one) if bytes_of_one else len(inputs)
+    most = max(1, KEPT_BYTES // bytes_of_one if bytes_of_one else len(inputs))
     rounds = min(len(inputs), max(ROUNDS, math.ceil(len(inputs) / most)))
     return [list(inputs[i::rounds]) for i in range(rounds)]
 
@@ -194,6 +194,9 @@ def _turns(
     able = sorted((run for run in runs if run.reason is None), key=lambda run: run is not models.get(INT8))
     opened = [(run, run.session()) for run in able]
     sessions = {run: session for run, session in opened if session is not None}
+    for run, session in opened:
+        if session is None:
+            on_step(sum(len(inputs) for inputs in rounds), run.candidate.name)
     for inputs in rounds:
         parts = _parts(len(inputs))
         answers = {run: run.timed(session, samples, inputs, parts) for run, session in sessions.items()}
