@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fnet_runtime.pipeline.open import load
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 
 Job = dict[str, Any]
@@ -24,7 +25,7 @@ def answer_turn(job: Job) -> Callable[[], object]:
 
 def tokenise_turn(job: Job) -> Callable[[], object]:
     tokenizer = Tokenizer.from_file(Path(job["file"]), TokenizerOptions(flavour=job["flavour"]))
-    return lambda: [tokenizer.encode(text, length=job["length"]) for text in job["texts"]]
+    return lambda: [tokenizer.encode(text, padding=Padding(job["length"])) for text in job["texts"]]
 
 
 TURNS = {"open": open_turn, "answer": answer_turn, "tokenise": tokenise_turn}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fnet_runtime.bundle.manifest import BF16
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.tokenizer.encoding import Padding
 
 from on_gpu.engine import engine_session
 from on_gpu.graphs import STEPS, GraphSet, all_sets, fnet, is_path, random_inputs
@@ -40,9 +41,9 @@ def checked(scale, wanted, builders, rtx_opens):
     from fnet_export.texts.samples import Samples
 
     model, exact = (fnet(scale.small if wanted.small else scale.base, wanted.length, wanted.task) for _ in range(2))
-    samples = Samples(tuple(f"random {i}" for i in range(ROWS)), random_inputs(model.task, model.config, wanted.length, ROWS))
+    samples = Samples.from_batch([f"random {i}" for i in range(ROWS)], random_inputs(model.task, model.config, wanted.length, ROWS))
     reference = reference_from_model(exact.double(), samples)
-    inputs = tensors_from_task(model.task, model.config, wanted.length)[0]
+    inputs = tensors_from_task(model.task, model.config, Padding(wanted.length))[0]
     case = {"task": wanted.task, "transform": wanted.transform, "tokens": wanted.length}
     for precision, path in builders.paths(wanted).items():
         if not is_path(path):
@@ -71,7 +72,7 @@ def checked(scale, wanted, builders, rtx_opens):
         for row in report.rows[1:]:
             yield case | {"precision": precision, "row": row.name, "status": row.status, "reason": row.reason} | _worst(row)
         try:
-            yield case | {"precision": precision, "row": "placement"} | fallen_back(path, scale, samples.rows(0, 2))
+            yield case | {"precision": precision, "row": "placement"} | fallen_back(path, scale, samples.batch([0, 1]))
         except Exception as error:
             yield case | {"precision": precision, "row": "placement", "status": "not run", "reason": str(error)}
 

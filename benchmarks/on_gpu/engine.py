@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+from fnet_runtime.tokenizer.encoding import Padding
 
 from on_gpu.graphs import CLASSIFIER, fnet, fnet_graphs, random_inputs
 
@@ -52,7 +53,7 @@ def probe(scale, scratch):
     yield {"question": "which version and targets", "answer": f"{library.version}: {', '.join(offered)}"}
     model = fnet(scale.small, scale.small["max_position_embeddings"])
     path = fnet_graphs(model, "dft", ("fp32",), scratch / "rtx")["fp32"]
-    inputs = tensors_from_task(model.task, model.config, model.sequence_length)[0]
+    inputs = tensors_from_task(model.task, model.config, Padding(model.sequence_length))[0]
     fed = random_inputs(model.task, model.config, model.sequence_length, ROWS)
     built = built_engine(path, ROWS, scratch / "rtx")
     yield {"question": "does it build for its default targets", "answer": f"yes, {len(built.data)} bytes", "yes": True}

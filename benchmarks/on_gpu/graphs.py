@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fnet_runtime.bundle.manifest import MODEL
+from fnet_runtime.tokenizer.encoding import Padding
 
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
@@ -154,10 +155,10 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
         try:
             if precision == "int8":
                 ids = random_inputs(model.task, model.config, model.sequence_length, CALIBRATION_ROWS, seed=2)
-                samples = Samples(tuple(str(i) for i in range(CALIBRATION_ROWS)), ids)
+                samples = Samples.from_batch([str(i) for i in range(CALIBRATION_ROWS)], ids)
                 layers = layers_from_model(model)
                 names = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(plain, layers)))
-                inputs = tensors_from_task(model.task, model.config, model.sequence_length)[0]
+                inputs = tensors_from_task(model.task, model.config, Padding(model.sequence_length))[0]
                 bounds = bounds_from_graph(paths["fp32"], names, inputs, samples, MINMAX, cache=folder)
                 float32 = onnx_ir.load(paths["fp32"])
                 paths[precision] = write(int8_from_graph(float32, bounds, layers, target=target), precision)

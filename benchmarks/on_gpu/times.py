@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from fnet_runtime.errors import SessionError
+from fnet_runtime.tokenizer.encoding import Padding
 
 from fnet_core.config import FNetConfig
 from fnet_export.base.errors import FNetExportError
@@ -112,7 +113,7 @@ def engine_times(scale, length, builders, scratch):
     from fnet_export.graph.tensors import tensors_from_task
 
     model = fnet({**scale.base, "num_hidden_layers": 1}, length)
-    inputs = tensors_from_task(model.task, model.config, length)[0]
+    inputs = tensors_from_task(model.task, model.config, Padding(length))[0]
     for precision in ("fp16", "fp32", "int8"):
         for transform in ("dft", "folded"):
             path = builders.paths(GraphSet(length=length, transform=transform))[precision]

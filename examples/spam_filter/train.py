@@ -18,6 +18,7 @@ import sentencepiece
 import torch
 from baseline import baseline
 from corpus import LABELS, PACKAGE, Message, prepared
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.progress import track
 from safetensors.torch import save_file
@@ -249,7 +250,7 @@ def saved_score(folder: Path, messages: list[Message]) -> Score:
     predicted = []
     with torch.inference_mode():
         for start in range(0, len(messages), 32):
-            rows = [tokenizer.encode(message.text, length=length) for message in messages[start : start + 32]]
+            rows = [tokenizer.encode(message.text, padding=Padding(length)) for message in messages[start : start + 32]]
             ids, types = (torch.stack([torch.from_numpy(getattr(r, n)) for r in rows]) for n in ("input_ids", "token_type_ids"))
             predicted += [LABELS[i] for i in model(ids, types)[0].argmax(dim=-1).tolist()]
     return score(predicted, [message.label for message in messages])

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH
 from rich import box
 from rich.filesize import decimal
 from rich.markup import escape
@@ -128,11 +130,16 @@ def _differences(subjects: tuple[Subject, ...]) -> Iterator[str]:
     tasks = dict.fromkeys(subject.manifest.task for subject in subjects)
     if len(tasks) > 1:
         yield f"the bundles do different tasks ({', '.join(tasks)}): their times can be compared, their answers cannot"
-    lengths = dict.fromkeys(subject.manifest.sequence_length for subject in subjects)
+    lengths = dict.fromkeys(_length(subject.manifest) for subject in subjects)
     if len(lengths) > 1:
-        yield f"the bundles read different lengths ({', '.join(map(str, lengths))} tokens): the longer one does more work"
+        yield f"the bundles read different lengths ({', '.join(lengths)}): the longer one does more work"
     if any(subject.runtime.startswith("tensorrt") for subject in subjects):
         yield "threads do not limit a GPU engine, and the peak does not include memory on the GPU"
+
+
+def _length(manifest: Manifest) -> str:
+    tokens = f"{manifest.sequence_length} tokens"
+    return tokens if manifest.padding == MAX_LENGTH else f"each text's own, up to {tokens}"
 
 
 def _bootstrap() -> str:
@@ -169,6 +176,7 @@ def _subject_values(subject: Subject) -> dict[str, Any]:
         "precision": manifest.precision,
         "transform": manifest.transform,
         "sequence_length": manifest.sequence_length,
+        "padding": manifest.padding,
         "files_bytes": sum(info.size_bytes for info in manifest.files.values()),
     }
 

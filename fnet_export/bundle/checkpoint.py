@@ -1,4 +1,4 @@
-"""The checkpoint that a bundle was made from, opened again: a bundle itself has one length, and weights that are lowered."""
+"""The checkpoint that a bundle was made from, opened again: the weights of a bundle itself are lowered."""
 
 from collections.abc import Callable
 from pathlib import Path

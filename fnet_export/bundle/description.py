@@ -12,6 +12,7 @@ from typing import Any
 from fnet_runtime.bundle.manifest import ATTENTION_MASK, MODEL, PARITY, Manifest, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import BundleError
 from fnet_runtime.sessions.runtimes import runtimes_from_manifest
+from fnet_runtime.tokenizer.encoding import NONE
 
 Importer = Callable[[str], ModuleType]
 
@@ -59,7 +60,10 @@ def description_from_bundle(folder: Path, *, importer: Importer = importlib.impo
 
 def padding_from_manifest(manifest: Manifest) -> str:
     """Say in words what the model makes of the end of a text."""
-    length, pad = manifest.sequence_length, manifest.pad_token_id
+    length, pad, multiple = manifest.sequence_length, manifest.pad_token_id, manifest.pad_to_multiple_of
+    if manifest.padding == NONE:
+        filled = f", filled with id {pad} to a multiple of {multiple} tokens" if multiple > 1 else ""
+        return f"every input has its own length, of at most {length} tokens{filled}; filling it up otherwise changes the answers"
     contract = f"every input is cut or filled with id {pad} to exactly {length} tokens"
     if ATTENTION_MASK in {tensor.name for tensor in manifest.inputs}:
         return f"{contract}; {ATTENTION_MASK} hides the filling from attention alone: another length or id, other answers"

@@ -1,6 +1,6 @@
 """A bundle checked again on this host, by the shipped runtime, with the references that it carries: no torch needed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from fnet_runtime.bundle.golden import Golden, golden_from_file
-from fnet_runtime.bundle.manifest import FP32, GOLDEN, AxisProfile, Manifest, manifest_from_folder
+from fnet_runtime.bundle.manifest import FP32, GOLDEN, Manifest, manifest_from_folder
 from fnet_runtime.errors import SessionError
+from fnet_runtime.pipeline.measures import largest_magnitude
 from fnet_runtime.pipeline.open import load
-from fnet_runtime.pipeline.self_test import Check, checks_from_session
+from fnet_runtime.pipeline.self_test import Check, checks_from_outputs
 from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, runtimes_from_manifest
-from fnet_runtime.sessions.session import Ids, Outputs, run_in_batches
+from fnet_runtime.sessions.session import run_in_batches
 
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
@@ -94,7 +95,7 @@ def verification_from_bundle(folder: Path, *, runtime: str = AUTO, tolerance: To
     names = runtimes_from_manifest(manifest) if runtime == AUTO else (runtime_from_name(runtime, manifest, folder),)
     installed = environment_of_host().libraries
     rows = tuple(_row(folder, name, installed.get(RUNTIMES[name].library), golden, tolerance) for name in names)
-    return Verification(manifest=manifest, samples=len(next(iter(golden.inputs.values()))), rows=rows)
+    return Verification(manifest=manifest, samples=golden.rows, rows=rows)
 
 
 def _row(folder: Path, runtime: str, version: str | None, golden: Golden, tolerance: Tolerance | None) -> RuntimeResult:
@@ -103,20 +104,23 @@ def _row(folder: Path, runtime: str, version: str | None, golden: Golden, tolera
     try:
         pipeline = load(folder, runtime=runtime)
         status = FAILED
-        answered = _Answered(run_in_batches(pipeline.session, golden.inputs))
+        answered = [run_in_batches(pipeline.session, case.inputs) for case in golden.cases]
         manifest = pipeline.manifest
         decision = decision_of_task(manifest.task, pipeline.problem_type, len(manifest.labels))
         ties = manifest.precision == FP32
-        for check in checks_from_session(answered, golden):
+        for check in checks_from_outputs(answered, golden):
             name, limit = check.output, check.limit
-            reference, output = golden.references[name], answered.run({}).get(name)
             if tolerance is not None:
-                limit = tolerance.limit(float(np.abs(reference).max()))
+                limit = tolerance.limit(max(largest_magnitude(case.references[name]) for case in golden.cases))
+            agreements = [
+                _agreement(of_case.get(name), case.references[name], limit, decision, ties=ties)
+                for of_case, case in zip(answered, golden.cases, strict=True)
+            ]
             outputs[name] = OutputResult(
                 check=check,
                 limit_max_abs=limit,
                 passed=check.passed if tolerance is None else check.max_abs <= limit,
-                agreement=None if output is None else _agreement(output, reference, limit, decision, ties=ties),
+                agreement=_sum([agreement for agreement in agreements if agreement is not None]),
             )
         status = PASSED if all(output.passed for output in outputs.values()) else FAILED
     except SessionError as error:
@@ -124,24 +128,11 @@ def _row(folder: Path, runtime: str, version: str | None, golden: Golden, tolera
     return RuntimeResult(runtime=runtime, version=version, status=status, reason=reason, outputs=outputs)
 
 
-class _Answered:
-    """A session that has answered already."""
-
-    def __init__(self, outputs: Outputs) -> None:
-        self._outputs = outputs
-        rows = len(next(iter(outputs.values())))
-        self.batch = AxisProfile(min=rows, opt=rows, max=rows)
-
-    def run(self, inputs: Mapping[str, Ids]) -> Outputs:
-        """Return the outputs, whatever the inputs."""
-        return self._outputs
-
-
 def _agreement(
-    output: npt.NDArray[np.floating], reference: Floats, limit: float, decision: str | None, *, ties: bool
+    output: npt.NDArray[np.floating] | None, reference: Floats, limit: float, decision: str | None, *, ties: bool
 ) -> Agreement | None:
     """Count equal decisions; None where nothing is decided, or the reference holds some of the choices only."""
-    if decision is None or output.ndim != reference.ndim or output.shape[-1] != reference.shape[-1]:
+    if decision is None or output is None or output.ndim != reference.ndim or output.shape[-1] != reference.shape[-1]:
         return None
     kept = output[tuple(slice(n) for n in reference.shape)]
     if kept.shape != reference.shape:
@@ -151,6 +142,17 @@ def _agreement(
     differs |= ~finite
     tied = differs & finite & (margins <= limit)
     return Agreement(decisions=differs.size, differ=int(differs.sum()), ties=int(tied.sum()) if ties else 0)
+
+
+def _sum(agreements: Sequence[Agreement]) -> Agreement | None:
+    """Add up the decisions of several cases; None where nothing is decided."""
+    if not agreements:
+        return None
+    return Agreement(
+        decisions=sum(agreement.decisions for agreement in agreements),
+        differ=sum(agreement.differ for agreement in agreements),
+        ties=sum(agreement.ties for agreement in agreements),
+    )
 
 
 def _output_values(output: OutputResult) -> dict[str, Any]:

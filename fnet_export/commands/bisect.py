@@ -9,6 +9,7 @@ import click
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
 from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.markup import escape
@@ -114,10 +115,11 @@ def _check_fix(manifest: Manifest, output: Path) -> None:
 
 
 def _samples(bundle: Path, manifest: Manifest, subject: Subject, data: Texts) -> Samples:
-    """Some of the texts, and an empty one, which is padding nearly throughout."""
+    """Return some of the texts, and an empty one, which is padding nearly throughout, if that has a token."""
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
-    texts = [*spread(data.texts, min(TEXTS, len(data.texts))), ""]
-    return samples_from_texts(subject.task, tokenizer, texts, sequence_length=manifest.sequence_length, choices=CHOICES)
+    empty = [""] if manifest.padding == MAX_LENGTH or tokenizer.added(pair=False) else []
+    texts = [*spread(data.texts, min(TEXTS, len(data.texts))), *empty]
+    return samples_from_texts(subject.task, tokenizer, texts, padding=manifest.text_padding, choices=CHOICES)
 
 
 def table_from_bisection(bisection: Bisection, manifest: Manifest) -> Table:

@@ -9,6 +9,7 @@ import click
 from fnet_runtime.bundle.manifest import FP32, PARITY_PAGE, PRECISIONS, TARGETS, AxisProfile
 from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
 from fnet_runtime.errors import InputError
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, PADDINGS
 from rich.console import Console
 from rich.filesize import decimal
 
@@ -56,6 +57,10 @@ def _profile(_context: click.Context, _option: click.Parameter, sizes: tuple[int
         raise click.BadParameter(str(error)) from error
 
 
+def _profiles(context: click.Context, option: click.Parameter, each: tuple[tuple[int, int, int], ...]) -> tuple[AxisProfile, ...]:
+    return tuple(_profile(context, option, sizes) for sizes in each)
+
+
 def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a task; TASKS and its aliases are more than a choice could hold."""
     return [name for name in TASKS if name.startswith(incomplete)]
@@ -88,9 +93,26 @@ model_options = group(
     click.option(
         "--sequence-length",
         type=click.IntRange(min=1),
-        help="The padded length in tokens.  [default: as the checkpoint's files state]",
+        help="The padded length in tokens, or the longest with --padding none.  [default: as the checkpoint's files state]",
     ),
-    click.option("--accept-drift", is_flag=True, help="Export at another length than the checkpoint's, which changes its outputs."),
+    click.option(
+        "--padding",
+        type=click.Choice(PADDINGS),
+        help=f"{MAX_LENGTH} pads every text to one length, {NONE} runs each text at its own.  "
+        f"[default: as the checkpoint's files state, else {MAX_LENGTH}]",
+    ),
+    click.option(
+        "--pad-to-multiple-of",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        help="--padding none: pad each text to a multiple of N tokens.",
+    ),
+    click.option(
+        "--accept-drift",
+        is_flag=True,
+        help="Export with another length or padding than the checkpoint's, which changes outputs.",
+    ),
     click.option(
         "--predict-positions",
         type=click.IntRange(min=1),
@@ -158,6 +180,17 @@ engine_options = group(
         callback=_profile,
         metavar="MIN OPT MAX",
         help="Batch sizes that the engine takes, and the size to tune it for.",
+    ),
+    click.option(
+        "--length-profile",
+        "length_profiles",
+        nargs=3,
+        type=click.IntRange(min=1),
+        multiple=True,
+        callback=_profiles,
+        metavar="MIN OPT MAX",
+        help="--padding none, TensorRT: lengths in tokens to optimise for; may be given several times.  "
+        "[default: one range for all lengths]",
     ),
 )
 folder_options = group(
@@ -235,7 +268,8 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
             "output": str(folder),
             "stages": list(plan.stages()),
             "sequence_length": length,
-            "trained_length": plan.trained_length.values(length),
+            "padding": trained.padding.contract,
+            "trained_length": plan.trained_length.values(trained.padding),
             "tokenizer": {"flavour": plan.tokenizer.flavour, "reason": plan.tokenizer.reason},
             "transform": {"name": plan.transform.name, "reason": plan.transform.reason},
             "notes": list(plan.notes),
@@ -247,7 +281,7 @@ def _show_plan(plan: Plan, console: Console, *, as_json: bool) -> None:
     lines = [
         f"{trained.checkpoint.source.id} as {trained.task.name} for {plan.options.engine.target}: {', then '.join(plan.stages())}"
     ]
-    lines += [f"sequence length {length}: {plan.trained_length.reason(length)}"]
+    lines += [f"sequence length {length}: {plan.trained_length.reason(trained.padding)}"]
     lines += [f"tokenizer {plan.tokenizer.flavour}: {plan.tokenizer.reason}"]
     lines += [f"transform {plan.transform.name}: {plan.transform.reason}", *(f"note: {note}" for note in plan.notes)]
     lines += [f"to be measured: {measurement}" for measurement in plan.measurements]

@@ -97,6 +97,7 @@ def _engine(manifest: Manifest) -> str:
     if engine.compute_capabilities:
         parts.append(f"compute capabilities {', '.join(engine.compute_capabilities)}")
     parts += [f"{axis} {p.min} to {p.max}, tuned for {p.opt}" for axis, p in engine.batch_profile.items()]
+    parts += [f"texts of {p.min} to {p.max} tokens, tuned for {p.opt}" for p in engine.length_profiles]
     return "; ".join(parts)
 
 

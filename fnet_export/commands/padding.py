@@ -9,12 +9,14 @@ import click
 import torch
 from fnet_runtime.bundle.manifest import Manifest, manifest_from_folder
 from fnet_runtime.command.exit_codes import list_of_exit_codes
+from fnet_runtime.tokenizer.encoding import NONE
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.table import Table
 
 from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.tasks import task_named
+from fnet_export.base.errors import OptionError
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.commands.options import FILE, bundle_argument, checkpoint_of_bundle_option, output_options, samples_option
@@ -49,6 +51,11 @@ def padding(
     """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts to other lengths than the trained one."""
     with progress_shown(quiet=quiet) as progress:
         manifest = manifest_from_folder(bundle)
+        if manifest.padding == NONE:
+            raise OptionError(
+                f"{bundle}: runs each text at its own length; expected a bundle that pads all texts to one length. To compare the "
+                "two paddings, export the checkpoint with --evaluation FILE"
+            )
         data = texts_from_file(samples)
         drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
     if chart is not None:
@@ -133,7 +140,7 @@ def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]
         "cosine, max rel: the median of the texts that fit (and the worst); KL, agree: their mean; cut: how many lose words",
         f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
     ]
-    cautions = (trained.contradiction, trained.caution(manifest.sequence_length))
+    cautions = (trained.contradiction, trained.caution(manifest.text_padding))
     notes += [f"note: {caution}" for caution in cautions if caution is not None]
     if manifest.source.random_head:
         notes.append(note_of_random_head(manifest.task))
@@ -155,7 +162,7 @@ def _values(manifest: Manifest, data: Texts, drift: Drift) -> dict[str, Any]:
             "sequence_length": drift.trained_length,
             "stated": drift.trained.stated,
             "source": drift.trained.source,
-            "caution": drift.trained.caution(manifest.sequence_length),
+            "caution": drift.trained.caution(manifest.text_padding),
             "median_ms": drift.trained_ms,
         },
         "timed": _timed(),

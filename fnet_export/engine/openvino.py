@@ -27,7 +27,9 @@ def ir_from_graph(graph: Path, folder: Path, *, library: Library) -> EngineInfo:
         ov.save_model(model, folder / IR, compress_to_fp16=False)
     except RuntimeError as error:
         raise EngineError(f"{graph.name}: OpenVINO {library.version} cannot convert it: {' '.join(str(error).split())}") from error
-    return EngineInfo(file=IR, library=library.name, version=library.version, compute_capabilities=(), batch_profile={})
+    return EngineInfo(
+        file=IR, library=library.name, version=library.version, compute_capabilities=(), length_profiles=(), batch_profile={}
+    )
 
 
 def _name_by_order(model: Any) -> None:

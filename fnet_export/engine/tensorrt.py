@@ -5,13 +5,13 @@ strongly typed: the graph decides the precision.
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
-from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, LIBRARIES, AxisProfile, EngineInfo
+from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, LIBRARIES, SEQUENCE, AxisProfile, EngineInfo
 from fnet_runtime.sessions.trt_session import error_logger
 
 from fnet_export.base.errors import EngineError, ProfileError
@@ -64,16 +64,20 @@ def engine_from_graph(
     *,
     library: Library,
     ranges: Mapping[str, AxisProfile],
+    length_profiles: Sequence[AxisProfile] = (),
     compute_capabilities: tuple[str, ...] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Engine:
     """Build an engine from an ONNX file (with its external data next to it) for the given ranges of its dynamic axes.
 
+    Where the texts have their own lengths, the engine gets an optimisation profile for each range of `length_profiles`.
     `compute_capabilities`, such as "8.6", are the GPUs to build for, by default TensorRT-RTX's own set. TensorRT itself builds for
     the GPU that is present. `on_progress` gets the steps that the library reports. Raises ProfileError before the build if a
     dynamic axis has no range, or a range has no axis. Raises EngineError with the library's own words if it refuses the graph.
     """
-    shapes = profile_shapes(onnx.load(graph, load_external_data=False), ranges)
+    header = onnx.load(graph, load_external_data=False)
+    lengths = [{SEQUENCE: profile} for profile in length_profiles] or [{}]
+    profiles = [profile_shapes(header, {**ranges, **length}) for length in lengths]
     trt = library.module
     logger = error_logger(trt)
     builder = trt.Builder(logger)
@@ -91,11 +95,12 @@ def engine_from_graph(
     built_for = _set_compute_capabilities(trt, config, library, compute_capabilities)
     if on_progress is not None and hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = _monitor(trt, on_progress)
-    profile = builder.create_optimization_profile()
-    for name, (low, best, high) in shapes.items():
-        profile.set_shape(name, low, best, high)
-    if config.add_optimization_profile(profile) < 0:
-        raise EngineError(f"{graph.name}: {library.name} refuses the profile {shapes}: {logger.said()}")
+    for shapes in profiles:
+        profile = builder.create_optimization_profile()
+        for name, (low, best, high) in shapes.items():
+            profile.set_shape(name, low, best, high)
+        if config.add_optimization_profile(profile) < 0:
+            raise EngineError(f"{graph.name}: {library.name} refuses the profile {shapes}: {logger.said()}")
     data = builder.build_serialized_network(network, config)
     if data is None:
         raise EngineError(f"{graph.name}: {library.name} {library.version} built no engine: {logger.said()}")
@@ -105,6 +110,7 @@ def engine_from_graph(
         version=library.version,
         compute_capabilities=built_for,
         batch_profile=dict(ranges),
+        length_profiles=tuple(length_profiles),
     )
     return Engine(data=bytes(data), info=info, precisions=precisions, inspected=_inspected(trt, logger, data))
 

@@ -12,14 +12,15 @@ from fnet_runtime.errors import NoDeviceError, SessionError
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name, session_from_bundle
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
+from fnet_runtime.tokenizer.encoding import NONE, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.config import SIZED_MIXINGS
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_named, task_of_config
+from fnet_export.base.errors import EvaluationError
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.engine.sessions.unpadded_session import UnpaddedSession
 from fnet_export.evaluate.evaluation import (
     Evaluation,
     Limits,
@@ -109,18 +110,17 @@ class Subject:
 
 
 def check_records(subject: Subject, data: LabelledData) -> None:
-    """Encode every record at every length that it will be answered at, before any work is done.
+    """Encode every record as the bundle will, before any work is done.
 
     Raises EvaluationError for the first record that cannot be answered.
     """
     config = subject.trained.config
     masked = SCORINGS[kind_from_task(subject.trained.task.name, config.problem_type, config.num_labels)].answer is guessed
-    for way in _ways(subject):
-        pipeline = _pipeline(subject, way, _Unopened())
-        for record in data.records:
-            check_record(pipeline, record)
-            if masked:
-                masks_from_record(pipeline, record)
+    pipeline = _pipeline(subject, _ways(subject)[0], _Unopened())
+    for record in data.records:
+        check_record(pipeline, record)
+        if masked:
+            masks_from_record(pipeline, record)
 
 
 def accuracy_from_folder(
@@ -155,14 +155,37 @@ def accuracy_from_folder(
     )
 
 
+def gap_of_paddings(
+    subject: Subject, data: LabelledData, *, on_progress: OnProgress = lambda done, total: None
+) -> Gap | Measurement:
+    """Compare the checkpoint in torch padded to its length with the checkpoint at each text's own length.
+
+    Where one of them cannot run, return its measurement, which has the reason.
+    """
+    _, own, *_ = _ways(subject)
+    length = subject.trained_length.length
+    padded = replace(own, name=f"checkpoint, padded to {length} tokens", padding=Padding(length))
+    measurements: list[Measurement] = []
+
+    def step(done: int, of: int) -> None:
+        on_progress(len(measurements) * of + done, 2 * of)
+
+    for way in (padded, own):
+        measurements.append(_measurement(subject, way, data, step))
+    first, second = (measurement.evaluation for measurement in measurements)
+    if first is None or second is None:
+        return next(measurement for measurement in measurements if measurement.evaluation is None)
+    return gap_from_evaluations(first, second)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """One way of answering: its name and runtime, its task and padded length, and what opens its session, or why none does."""
+    """One way of answering: its name and runtime, its task and padding, and what opens its session, or why nothing does."""
 
     name: str
     runtime: str
     task: Task
-    length: int
+    padding: Padding
     open: Callable[[], Session] | str
 
 
@@ -185,14 +208,14 @@ def _ways(subject: Subject) -> list[_Way]:
         return model_from_checkpoint(trained.checkpoint, task, random_head=trained.random_head)
 
     sized = f"the {config.mixing} mixing has matrices of {config.max_position_embeddings} tokens; no other length runs"
-    unpadded = sized if set(SIZED_MIXINGS) & set(config.mixings) else lambda: UnpaddedSession(model())
+    unpadded = sized if set(SIZED_MIXINGS) & set(config.mixings) else lambda: TorchSession(model())
     ways = [
-        _Way(name=BUNDLE, runtime="", task=trained.task, length=trained.sequence_length, open="not opened"),
-        _Way(name=OWN_LENGTHS, runtime=TORCH, task=replace(task, attends=True), length=length.length, open=unpadded),
+        _Way(name=BUNDLE, runtime="", task=trained.task, padding=trained.padding, open="not opened"),
+        _Way(name=OWN_LENGTHS, runtime=TORCH, task=task, padding=Padding(length.length, NONE), open=unpadded),
     ]
     if length.stated:
         padded = f"checkpoint, padded to {length.length} tokens"
-        ways.append(_Way(name=padded, runtime=TORCH, task=task, length=length.length, open=lambda: TorchSession(model())))
+        ways.append(_Way(name=padded, runtime=TORCH, task=task, padding=Padding(length.length), open=lambda: TorchSession(model())))
     return ways
 
 
@@ -213,9 +236,16 @@ def _shipped(folder: Path, manifest: Manifest) -> tuple[str, Session | str]:
 
 
 def _pipeline(subject: Subject, way: _Way, session: Session) -> Pipeline:
-    inputs, outputs = tensors_from_task(way.task, subject.trained.config, way.length)
+    inputs, outputs = tensors_from_task(way.task, subject.trained.config, way.padding)
     return Pipeline(
-        manifest=replace(subject.manifest, inputs=inputs, outputs=outputs, sequence_length=way.length),
+        manifest=replace(
+            subject.manifest,
+            inputs=inputs,
+            outputs=outputs,
+            sequence_length=way.padding.length,
+            padding=way.padding.contract,
+            pad_to_multiple_of=way.padding.multiple_of,
+        ),
         tokenizer=subject.tokenizer,
         session=session,
         golden=Path(GOLDEN),
@@ -224,13 +254,13 @@ def _pipeline(subject: Subject, way: _Way, session: Session) -> Pipeline:
 
 
 def _measurement(subject: Subject, way: _Way, data: LabelledData, on_progress: OnProgress) -> Measurement:
-    """Answer the data one way; a session that fails, or gives scores that are not finite, is a reason and not the end."""
+    """Answer the data one way. A session that fails, or a record that this way cannot answer, is a reason and not the end."""
     if isinstance(way.open, str):
         on_progress(len(data.records), len(data.records))
         return Measurement(name=way.name, runtime=way.runtime, reason=way.open)
     try:
         evaluation = evaluation_from_pipeline(_pipeline(subject, way, way.open()), data.records, on_progress=on_progress)
-    except SessionError as error:
+    except (SessionError, EvaluationError) as error:
         return Measurement(name=way.name, runtime=way.runtime, reason=str(error))
     return Measurement(name=way.name, runtime=way.runtime, evaluation=evaluation)
 

@@ -103,7 +103,7 @@ def evaluation_from_pipeline(
     kind = kind_from_pipeline(pipeline)
     scoring, labels = SCORINGS[kind], pipeline.manifest.labels
     scores = []
-    size = pipeline.session.batch.max
+    size = pipeline.rows_at_once
     for start in range(0, len(records), size):
         batch = records[start : start + size]
         for record in batch:  # encoded twice, so that the line of a bad one is known

@@ -54,7 +54,7 @@ def masks_from_record(pipeline: Pipeline, record: Record) -> tuple[Encoding, Ids
     Raises InputError for texts that the tokenizer refuses, EvaluationError for a text without tokens.
     """
     second = record.second if isinstance(record.second, str) else None
-    encoding = pipeline.tokenizer.encode(record.text, second, length=pipeline.manifest.sequence_length)
+    encoding = pipeline.tokenizer.encode(record.text, second, padding=pipeline.manifest.text_padding)
     masks = masks_from_encoding(encoding, pipeline.tokenizer, seed=record.line)
     if not len(masks):
         raise EvaluationError(f"{record.where}: text: expected a token to mask, found none")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from fnet_runtime.pipeline.measures import is_finite, relative_error, smallest_cosine
 from fnet_runtime.sessions.session import Ids
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from torch.nn import functional
 
@@ -152,22 +153,22 @@ def drift_from_model(
     decision = decision_of_task(task.name, model.config.problem_type, model.config.num_labels)
     every = (trained_tokens, *lengths)
     masked = replace(task, attends=True)  # the mask says which tokens there are, whether or not the model reads it
-    samples = {length: samples_from_texts(masked, tokenizer, texts, sequence_length=length, choices=choices) for length in every}
+    samples = {length: samples_from_texts(masked, tokenizer, texts, padding=Padding(length), choices=choices) for length in every}
     session = TorchSession(model)
     times_ms: dict[int, list[float]] = {length: [] for length in every}
     fitting: dict[int, list[Mapping[str, _Change]]] = {length: [] for length in lengths}
     cut: dict[int, list[Mapping[str, _Change]]] = {length: [] for length in lengths}
     for length in every:  # warms up
-        session.run(samples[length].rows(0, 1))
+        session.run(samples[length].inputs[0])
     for row in range(len(texts)):
         outputs = {}
         turn = row % len(every)
         for length in (*every[turn:], *every[:turn]):
             start = time.perf_counter()
-            outputs[length] = session.run(samples[length].rows(row, row + 1))
+            outputs[length] = session.run(samples[length].inputs[row])
             times_ms[length].append(1e3 * (time.perf_counter() - start))
-        inputs = samples[trained_tokens].rows(row, row + 1)
-        longest = samples[max(every)].rows(row, row + 1)[ATTENTION_MASK].sum(axis=-1).max()  # of several choices
+        inputs = samples[trained_tokens].inputs[row]
+        longest = samples[max(every)].inputs[row][ATTENTION_MASK].sum(axis=-1).max()  # of several choices
         for length in lengths:
             fits = longest <= min(length, trained_tokens)
             changes = {}

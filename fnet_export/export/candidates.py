@@ -11,6 +11,7 @@ from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.runtimes import SessionOptions, session_from_options
 from fnet_runtime.sessions.session import Session
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH
 
 from fnet_export.engine.sessions.cpp_session import CppSession
 from fnet_export.engine.sessions.torch_session import TorchSession
@@ -31,10 +32,12 @@ def candidates_from_plan(plan: Plan, graphs: Graphs, folder: Path, engine: Engin
     trained, inputs, precision = plan.trained, plan.inputs, plan.options.graph.precision
     candidates = [
         Candidate(name="torch float32, fft", open=lambda: TorchSession(model_from_trained(trained)), expected=True),
-        Candidate(name="torch float32, dft", open=lambda: TorchSession(model_from_trained(trained, transform="dft"))),
         Candidate(name=f"torch float32, lowered, {plan.transform.name}", open=lambda: TorchSession(lowered_from_plan(plan))),
         Candidate(name="transformers", open=_transformers(plan), needed=False),
     ]
+    if trained.padding.contract == MAX_LENGTH:  # the matrices of `dft` are of one length
+        dft = Candidate(name="torch float32, dft", open=lambda: TorchSession(model_from_trained(trained, transform="dft")))
+        candidates.insert(1, dft)
     if precision != FP32:
         candidates.append(
             Candidate(

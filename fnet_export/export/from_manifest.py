@@ -28,6 +28,8 @@ def options_from_manifest(
             revision=source.revision if model is None else None,
             tokenizer=manifest.tokenizer.flavour,
             sequence_length=manifest.sequence_length,
+            padding=manifest.padding,
+            pad_to_multiple_of=manifest.pad_to_multiple_of,
             accept_drift=True,
             predict_positions=task_of_manifest(manifest).predict_positions,
             random_head=source.random_head,
@@ -38,6 +40,10 @@ def options_from_manifest(
             precision=manifest.precision,
             keep_float32=tuple(keep),
         ),
-        engine=EngineOptions(target=manifest.target, batch_size=profile.get(BATCH, DEFAULT_BATCH)),
+        engine=EngineOptions(
+            target=manifest.target,
+            batch_size=profile.get(BATCH, DEFAULT_BATCH),
+            length_profiles=() if manifest.engine is None else manifest.engine.length_profiles,
+        ),
         output=OutputOptions(folder=output),
     )

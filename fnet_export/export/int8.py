@@ -32,7 +32,7 @@ def int8_from_plan(
         plan.trained.task,
         plan.tokenizer.tokenizer,
         data.texts,
-        sequence_length=plan.trained.sequence_length,
+        padding=plan.trained.padding,
         choices=CHOICES_COUNT,
     )
     tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(graph, layers)))

@@ -17,7 +17,7 @@ def manifest_from_plan(
     """Describe a bundle; `kept` are the modules that int8 leaves in float32. Without files it is of a bundle not yet written."""
     trained = plan.trained
     config, source = trained.config, trained.checkpoint.source
-    inputs, outputs = tensors_from_task(trained.task, config, trained.sequence_length)
+    inputs, outputs = tensors_from_task(trained.task, config, trained.padding)
     return Manifest(
         format_version=FORMAT_VERSION,
         task=trained.task.name,
@@ -26,6 +26,8 @@ def manifest_from_plan(
         inputs=inputs,
         outputs=outputs,
         sequence_length=trained.sequence_length,
+        padding=trained.padding.contract,
+        pad_to_multiple_of=trained.padding.multiple_of,
         pad_token_id=config.pad_token_id,
         tokenizer=plan.tokenizer.tokenizer.options,
         transform=plan.transform.name,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fnet_runtime.bundle.manifest import FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
+from fnet_runtime.tokenizer.encoding import PADDINGS
 
 from fnet_core.errors import TaskError
 from fnet_core.tasks import task_named
@@ -33,7 +34,9 @@ class ModelOptions:
     """Which model: task, checkpoint and padding. Raises OptionError for an unknown task or flavour of tokenizer.
 
     `checkpoint` is a folder, a flax file or a hub id, None for the built-in model. `sequence_length` is in tokens, None for the
-    length that the checkpoint states. `predict_positions` makes masked-lm take so many positions to predict.
+    length that the checkpoint states. `padding` is a contract of PADDINGS, None for the one that the checkpoint states. Texts that
+    keep their own length are padded to a multiple of `pad_to_multiple_of`. `predict_positions` makes masked-lm take so many
+    positions to predict.
     """
 
     task: str
@@ -41,6 +44,8 @@ class ModelOptions:
     revision: str | None = None
     tokenizer: str | None = None
     sequence_length: int | None = None
+    padding: str | None = None
+    pad_to_multiple_of: int = 1
     accept_drift: bool = False
     predict_positions: int | None = None
     random_head: bool = False
@@ -50,6 +55,10 @@ class ModelOptions:
             task_named(self.task)
         except TaskError as error:
             raise OptionError(f"--task: {error}") from error
+        if self.pad_to_multiple_of < 1:
+            raise OptionError(f"--pad-to-multiple-of: expected an integer from 1, found {self.pad_to_multiple_of}")
+        if self.padding not in (None, *PADDINGS):
+            raise OptionError(f"--padding: expected {' or '.join(PADDINGS)}, found {self.padding!r}")
         check_flavour(self.tokenizer)
 
 
@@ -114,14 +123,20 @@ class ProofOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What opens the bundle, a target of TARGETS, and the batch sizes that an engine takes. Raises OptionError."""
+    """What opens the bundle, a target of TARGETS, and the batch sizes and lengths that an engine takes. Raises OptionError.
+
+    `length_profiles` are ranges of lengths that TensorRT optimises for, where texts keep their own length.
+    """
 
     target: str
     batch_size: AxisProfile = DEFAULT_BATCH
+    length_profiles: tuple[AxisProfile, ...] = ()
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise OptionError(f"--target: expected one of {', '.join(TARGETS)}; found {self.target!r}")
+        if self.length_profiles and self.target in ("onnx", OPENVINO):
+            raise OptionError(f"--length-profile: is for engines of TensorRT; the target {self.target} takes any length")
 
 
 @dataclass(frozen=True, kw_only=True)

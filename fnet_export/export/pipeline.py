@@ -6,22 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from fnet_runtime.bundle.golden import Case
 from fnet_runtime.bundle.manifest import CONFIG, ENGINE, FP16, FP32, GOLDEN, MANIFEST, MODEL, OPENVINO, EngineInfo, Manifest
-from fnet_runtime.sessions.session import Outputs
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE
 
+from fnet_export.base.errors import OptionError
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.folder import bundle_folder, files_from_folder
 from fnet_export.bundle.golden import write_golden
 from fnet_export.engine.openvino import ir_from_graph
 from fnet_export.engine.tensorrt import Engine, engine_from_graph
-from fnet_export.evaluate.accuracy import Accuracy, Subject, accuracy_from_folder, check_records
+from fnet_export.evaluate.accuracy import Accuracy, Measurement, Subject, accuracy_from_folder, check_records, gap_of_paddings
 from fnet_export.evaluate.evaluation import Limits
 from fnet_export.evaluate.padding import line_from_trained
 from fnet_export.export.candidates import candidates_from_plan
 from fnet_export.export.graphs import Graphs, graphs_from_plan, lowered_from_plan
 from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import BUILD, EVALUATE, MEASURES, PROVE, READ, WRITE, Plan
+from fnet_export.export.plan import BUILD, EVALUATE, MEASURES, PROVE, READ, WRITE, Plan, plan_from_options
 from fnet_export.export.proof import proof_from_plan
 from fnet_export.export.rivals import latency_from_plan
 from fnet_export.export.transform_choice import MEASURE, choice_from_times, transform_times_ms
@@ -57,11 +60,11 @@ class Export:
 
 @dataclass(frozen=True, kw_only=True)
 class _Proved:
-    """What the parity stage returns: the report, the errors by layer, and the references of the golden inputs."""
+    """What the parity stage returns: the report, the errors by layer, and the golden inputs with their references."""
 
     report: ParityReport
     layers: tuple[LayerError, ...]
-    references: Outputs
+    golden: tuple[Case, ...]
 
 
 def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
@@ -71,10 +74,12 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
     limit of accuracy. The files are then in `OUTPUT.failed`. Raises
     EvaluationError, OutputError, GraphError, EngineError, CheckpointError and SessionError as the stages do.
     """
+    check_labelled_data(plan)
+    if plan.padding_is_measured:
+        plan = _with_measured_padding(plan, progress)
     options, trained = plan.options, plan.trained
     for note in plan.notes:
         progress.note(note)
-    check_labelled_data(plan)
     with (
         bundle_folder(options.output.folder, force=options.output.force) as folder,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.trace-") as place,
@@ -99,7 +104,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         accuracy = _accuracy(plan, folder, engine, progress)
 
         progress.stage(WRITE)
-        _write_golden(plan, folder, samples, proved)
+        _write_golden(plan, folder, proved)
         kept = graphs.sensitivity.kept if graphs.sensitivity is not None else ()
         evidence = Evidence(
             manifest=manifest_from_plan(plan, engine=engine, files=files_from_folder(folder), kept=kept),
@@ -127,6 +132,38 @@ def check_labelled_data(plan: Plan) -> None:
     """Encode the labelled data of a plan, if there are any. Raises EvaluationError for a record that cannot be answered."""
     if plan.evaluation is not None:
         check_records(subject_from_plan(plan, None), plan.evaluation)
+
+
+def _with_measured_padding(plan: Plan, progress: Progress) -> Plan:
+    """Plan again with the padding that the checkpoint answers labelled data better with.
+
+    Raises OptionError where chance explains the difference.
+    """
+    assert plan.evaluation is not None
+    progress.stage(MEASURES)
+    gap = gap_of_paddings(subject_from_plan(plan, None), plan.evaluation, on_progress=progress.step)
+    if isinstance(gap, Measurement):
+        progress.note(f"{gap.name}: {gap.reason}; so {MAX_LENGTH} is assumed")
+        return plan
+    name, data, tokens = gap.metric.name, plan.evaluation.name, plan.trained_length.length
+    figures = (
+        f"the {name} of the checkpoint on {data} is {gap.bundle.value:.2f} padded to {tokens} tokens and "
+        f"{gap.checkpoint.value:.2f} at each text's own length"
+    )
+    if not gap.significant:
+        raise OptionError(
+            f"--padding: no file states how training padded texts. Expected labelled data that decide it; found that {figures}, "
+            f"which chance explains. Choose --padding {MAX_LENGTH} or --padding {NONE}, or give more records"
+        )
+    padding = MAX_LENGTH if gap.better else NONE
+    progress.note(f"{figures}, so the padding is {padding}")
+    decided = plan_from_options(replace(plan.options, model=replace(plan.options.model, padding=padding)))
+    caution = decided.trained_length.caution(decided.trained.padding)
+    return replace(
+        decided,
+        trained_length=replace(decided.trained_length, decided=figures),
+        notes=tuple(note for note in decided.notes if note != caution),
+    )
 
 
 def _measured(plan: Plan, progress: Progress) -> Plan:
@@ -178,8 +215,12 @@ def _proved(plan: Plan, graphs: Graphs, folder: Path, engine: EngineInfo | None,
         timed_in_turns=fit_together(candidates, weights),
         on_step=step,
     )
-    references = reference.outputs([samples.names.index(name) for name in GOLDEN_ROWS])
-    return _Proved(report=report, layers=layers, references=references)
+    golden = [samples.names.index(name) for name in GOLDEN_ROWS if name in samples.names]
+    cases = []
+    for batch in samples.batches(golden, len(golden)):
+        references = {name: array.astype(np.float64) for name, array in reference.outputs(batch).items()}
+        cases.append(Case(samples.batch(batch), references))
+    return _Proved(report=report, layers=layers, golden=tuple(cases))
 
 
 def _samples(plan: Plan) -> Samples:
@@ -188,7 +229,7 @@ def _samples(plan: Plan) -> Samples:
         plan.tokenizer.tokenizer,
         plan.trained.config,
         plan.texts.texts,
-        sequence_length=plan.trained.sequence_length,
+        padding=plan.trained.padding,
         choices=CHOICES_COUNT,
     )
     return samples.of(samples.part(QUICK)) if plan.options.proof.quick else samples
@@ -205,6 +246,7 @@ def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[Engin
         folder / MODEL,
         library=plan.library,
         ranges=plan.ranges,
+        length_profiles=plan.length_profiles,
         on_progress=lambda phase, done, total: progress.step(done, total, phase),
     )
     (folder / ENGINE).write_bytes(engine.data)
@@ -245,10 +287,10 @@ def _accuracy(plan: Plan, folder: Path, engine: EngineInfo | None, progress: Pro
     return accuracy_from_folder(folder, subject_from_plan(plan, engine), plan.evaluation, limits, on_progress=progress.step)
 
 
-def _write_golden(plan: Plan, folder: Path, samples: Samples, proved: _Proved) -> None:
+def _write_golden(plan: Plan, folder: Path, proved: _Proved) -> None:
     precision = plan.options.graph.precision
     limits = {
         name: limit_from_expected(errors, precision, plan.options.proof.tolerance).max_abs
         for name, errors in proved.report.expected[precision].items()
     }
-    write_golden(folder / GOLDEN, samples.named(GOLDEN_ROWS), proved.references, limits, plan.trained.task)
+    write_golden(folder / GOLDEN, proved.golden, limits, plan.trained.task)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from fnet_runtime.bundle.manifest import INT8, OPENVINO, AxisProfile, TensorInfo, file_info
 from fnet_runtime.sessions.openvino_session import NO_VNNI, precision_on_cpu
 from fnet_runtime.sessions.processor import saturates_int8
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, PADDINGS, Padding
 
 from fnet_core.checkpoint.open import Checkpoint, checkpoint_from_name, head_is_drawn
-from fnet_core.config import FNetConfig
+from fnet_core.config import FOURIER, SIZED_MIXINGS, FNetConfig
 from fnet_core.errors import CheckpointError, TaskError
 from fnet_core.tasks import BATCH, CHOICES, Task, task_at_positions, task_named, task_of_config
 from fnet_export.base.errors import OptionError, PrecisionError
@@ -20,21 +21,23 @@ from fnet_export.evaluate.decisions import decision_of_task
 from fnet_export.evaluate.labelled import LabelledData, records_from_file
 from fnet_export.evaluate.padding import DRIFT_TEXTS, check_length
 from fnet_export.evaluate.scoring import SCORINGS, kind_from_task
-from fnet_export.export.options import ExportOptions, ModelOptions, ProofOptions
+from fnet_export.export.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, ProofOptions
 from fnet_export.export.sizes import bytes_from_trained
-from fnet_export.export.transform_choice import CANDIDATES, MEASURE, TransformChoice, choice_from_name
+from fnet_export.export.transform_choice import AUTO, CANDIDATES, FOLDED, MEASURE, TransformChoice, choice_from_name
+from fnet_export.graph.lower import check_any_length
 from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trained import TrainedModel
 from fnet_export.parity.report.wording import note_of_random_head
 from fnet_export.precision.steps import check_names
 from fnet_export.texts.emails import EMAILS
-from fnet_export.texts.samples import CHOICES_COUNT
 from fnet_export.texts.text_files import Texts, texts_from_file
 from fnet_export.texts.tokenizer.choice import TokenizerChoice, tokenizer_of_checkpoint
 from fnet_export.texts.tokenizer.trained_length import TrainedLength, trained_length_from_checkpoint
 
-CHOICES_PROFILE = AxisProfile(min=1, opt=CHOICES_COUNT, max=8)
-"""Choices of a multiple-choice question that an engine takes."""
+CHOICES_PROFILE = AxisProfile(min=1, opt=1, max=8)
+"""Choices that an engine takes in one row. The runtimes run each choice as a row of its own."""
+TYPICAL_LENGTH = 128
+"""Tokens that an engine is tuned for, unless --length-profile says otherwise."""
 READ, MEASURES, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, EVALUATE, WRITE = (
     "read the checkpoint",
     "measure what is asked for",
@@ -53,7 +56,8 @@ READ, MEASURES, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, EVALUATE, WRITE = (
 class Plan:
     """An export whose inputs were checked: what will be done, with what, and what a user should know of it.
 
-    The name of `transform` is MEASURE until the export has measured which transform is the fastest. `measurements` says what the
+    The name of `transform` is MEASURE until the export has measured which transform is the fastest. `padding_is_measured` says that
+    labelled data decide how texts are padded, because neither a file nor the user does. `measurements` says what the
     export measures before it traces the model.
     """
 
@@ -63,23 +67,26 @@ class Plan:
     tokenizer: TokenizerChoice
     transform: TransformChoice
     ranges: Mapping[str, AxisProfile]
+    length_profiles: tuple[AxisProfile, ...]
     library: Library | None
     texts: Texts
     calibration: Texts | None
     evaluation: LabelledData | None
     notes: tuple[str, ...]
+    padding_is_measured: bool
     measurements: tuple[str, ...]
     expected_bytes: Mapping[str, int]
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
         """Return the inputs of the graph."""
-        return tensors_from_task(self.trained.task, self.trained.config, self.trained.sequence_length)[0]
+        return tensors_from_task(self.trained.task, self.trained.config, self.trained.padding)[0]
 
     @property
     def drifts(self) -> bool:
         """Return whether the bundle pads to another length than the checkpoint was trained at."""
-        return self.trained.sequence_length != self.trained_length.length
+        padding = self.trained.padding
+        return padding.contract == MAX_LENGTH and padding.length != self.trained_length.length
 
     def stages(self) -> tuple[str, ...]:
         """Return the titles of the stages that this export has, in order."""
@@ -111,16 +118,20 @@ def plan_from_options(options: ExportOptions) -> Plan:
     _check_token_types(task, checkpoint)
     _check_decides(options.proof, task, config)
     random_head = head_is_drawn(checkpoint, task, random_head=asked.random_head)
-    trained_length = _trained_length(asked, checkpoint)
-    length = asked.sequence_length or trained_length.length
+    trained_length = trained_length_from_checkpoint(checkpoint, asked.sequence_length)
+    evaluation = _evaluation(options, task, config)
+    padding_is_measured = evaluation is not None and _padding_is_open(asked, config, trained_length)
+    if padding_is_measured:
+        _check_open(asked, options.graph, options.engine)
+    padding = _padding(asked, checkpoint, trained_length)
     tokenizer = tokenizer_of_checkpoint(checkpoint, asked.tokenizer)
     _check_vocabulary(tokenizer, checkpoint)
     check_names(options.graph.keep_float32, config, task)
-    transform = choice_from_name(options.graph.transform, target=target, sequence_length=length, config=config)
-    trained = TrainedModel(checkpoint=checkpoint, task=task, sequence_length=length, random_head=random_head)
+    transform = choice_from_name(options.graph.transform, target=target, padding=padding, config=config)
+    trained = TrainedModel(checkpoint=checkpoint, task=task, padding=padding, random_head=random_head)
     notes = [library.substituted] if library is not None and library.substituted else []
     notes += [*tokenizer.notes, *checkpoint.notes, *([note_of_random_head(task.name)] if random_head else [])]
-    notes += [note for note in (trained_length.contradiction, trained_length.caution(length)) if note is not None]
+    notes += [note for note in (trained_length.contradiction, trained_length.caution(padding)) if note is not None]
     return Plan(
         options=options,
         trained=trained,
@@ -128,40 +139,115 @@ def plan_from_options(options: ExportOptions) -> Plan:
         tokenizer=tokenizer,
         transform=transform,
         ranges={BATCH: options.engine.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
+        length_profiles=_length_profiles(options.engine, padding),
         library=library,
         texts=texts_from_file(options.proof.texts),
         calibration=texts_from_file(options.calibration.texts) if precision == INT8 else None,
-        evaluation=_evaluation(options, task, config),
+        evaluation=evaluation,
         notes=tuple(notes),
-        measurements=tuple(_measurements(trained, trained_length, transform)),
+        padding_is_measured=padding_is_measured,
+        measurements=tuple(_measurements(trained, trained_length, transform, evaluation if padding_is_measured else None)),
         expected_bytes=bytes_from_trained(
             trained, tokenizer, "dft" if transform.name == MEASURE else transform.name, target=target, precision=precision
         ),
     )
 
 
-def _trained_length(asked: ModelOptions, checkpoint: Checkpoint) -> TrainedLength:
-    """Read the trained length, and refuse another one that was not accepted."""
-    trained = trained_length_from_checkpoint(checkpoint, asked.sequence_length)
+def _padding(asked: ModelOptions, checkpoint: Checkpoint, trained: TrainedLength) -> Padding:
+    """Decide how texts are padded, and refuse another contract or length than the checkpoint's that was not accepted."""
+    config = checkpoint.config
     if asked.sequence_length is None or not asked.accept_drift:
         trained.check(checkpoint.source.id)
     length = asked.sequence_length or trained.length
-    check_length(checkpoint.config, length)
+    check_length(config, length)
     if (asked.predict_positions or 0) > length:
         raise OptionError(f"--predict-positions: expected at most the {length} tokens of a text, found {asked.predict_positions}")
-    if length != trained.length and not asked.accept_drift:
+    contract = asked.padding or trained.contract or MAX_LENGTH
+    if contract == NONE:
+        check_any_length(config, length)
+    if trained.contract is not None and contract != trained.contract and not asked.accept_drift:
+        did = "ran each text at its own length" if trained.contract == NONE else f"padded every text to {trained.length} tokens"
+        raise OptionError(
+            f"--padding: expected {trained.contract}, because training {did} ({trained.contract_source}); found {contract}. FNet "
+            "reads the padding, so another padding changes the outputs. Leave the option out, or add --accept-drift"
+        )
+    if contract == MAX_LENGTH and length != trained.length and not asked.accept_drift:
         raise OptionError(
             f"--sequence-length: expected {trained.length}, the length that the checkpoint was trained at ({trained.source}); "
             f"found {length}. FNet reads the padding, so another length changes the outputs. Leave the option out, or add "
             "--accept-drift: the export then measures the change"
         )
-    return trained
+    multiple = asked.pad_to_multiple_of
+    if contract == MAX_LENGTH and multiple != 1:
+        raise OptionError(f"--pad-to-multiple-of: is for --padding none; every text is padded to {length} tokens. Leave it out")
+    if length % multiple:
+        shorter = f", or add --sequence-length {length // multiple * multiple}" if length >= multiple else ""
+        raise OptionError(
+            f"--pad-to-multiple-of: expected a number that divides the longest length, {length} tokens; found {multiple}. Choose "
+            f"another{shorter}"
+        )
+    return Padding(length, contract, multiple)
 
 
-def _measurements(trained: TrainedModel, trained_length: TrainedLength, transform: TransformChoice) -> list[str]:
-    """Say what an export measures before it traces the model."""
+def _check_open(asked: ModelOptions, graph: GraphOptions, engine: EngineOptions) -> None:
+    """Refuse options of one padding where labelled data have to decide which padding it is."""
+    given = {
+        "--pad-to-multiple-of": asked.pad_to_multiple_of != 1,
+        "--length-profile": bool(engine.length_profiles),
+        "--transform": graph.transform not in (AUTO, FOLDED),
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise OptionError(
+                f"{option}: depends on the padding, which --evaluation would decide. Choose --padding {MAX_LENGTH} or --padding "
+                f"{NONE}, or leave {option} out"
+            )
+
+
+def _length_profiles(engine: EngineOptions, padding: Padding) -> tuple[AxisProfile, ...]:
+    """Return the ranges of lengths that a TensorRT engine is built for, shortest first; none where texts have one length.
+
+    Raises OptionError for ranges that leave a length out: a text of that length could not be answered.
+    """
+    if padding.contract == MAX_LENGTH or engine.target in ("onnx", OPENVINO):
+        if engine.length_profiles:
+            raise OptionError(
+                f"--length-profile: is for --padding none; all texts are padded to {padding.length} tokens. Leave it out"
+            )
+        return ()
+    shortest, step = padding.padded(1), padding.multiple_of
+    if not engine.length_profiles:
+        typical = padding.padded(min(TYPICAL_LENGTH, padding.length))
+        return (AxisProfile(min=shortest, opt=typical, max=padding.length),)
+    profiles = tuple(sorted(engine.length_profiles, key=lambda profile: (profile.max, profile.min)))
+    for profile in profiles:
+        if profile.max > padding.length:
+            raise OptionError(
+                f"--length-profile: expected at most the longest length, {padding.length} tokens; found {profile.max}"
+            )
+    for length in range(shortest, padding.length + 1, step):
+        if not any(profile.min <= length <= profile.max for profile in profiles):
+            raise OptionError(
+                f"--length-profile: expected ranges that hold every length from {shortest} to {padding.length} tokens; no range "
+                f"holds {length}. Widen a range, or add another"
+            )
+    return profiles
+
+
+def _padding_is_open(asked: ModelOptions, config: FNetConfig, trained: TrainedLength) -> bool:
+    """Return whether neither the user nor a file says how texts are padded, and a model takes both paddings."""
+    both = FOURIER in config.mixings and not set(SIZED_MIXINGS) & set(config.mixings)
+    return both and asked.padding is None and trained.contract is None
+
+
+def _measurements(
+    trained: TrainedModel, trained_length: TrainedLength, transform: TransformChoice, for_padding: LabelledData | None
+) -> list[str]:
+    """Say what an export measures before it traces the model. `for_padding` are the data that decide how texts are padded."""
     measurements = []
-    if trained.sequence_length != trained_length.length:
+    if for_padding is not None:
+        measurements.append(f"which padding the checkpoint answers {for_padding.name} better with: {' or '.join(PADDINGS)}")
+    if trained.padding.contract == MAX_LENGTH and trained.sequence_length != trained_length.length:
         measurements.append(
             f"what {trained.sequence_length} tokens instead of {trained_length.length} change, on {DRIFT_TEXTS} built-in e-mails"
         )

@@ -24,7 +24,7 @@ def proof_from_plan(plan: Plan, folder: Path, engine: Engine | None, int8_layers
     precision, library = plan.options.graph.precision, plan.library
     if precision == FP32:
         return None
-    products = products_from_file(folder / MODEL)
+    products = products_from_file(folder / MODEL, plan.trained.sequence_length)
     precisions: Mapping[str, str]
     if library is None:
         read_from = f"ONNX Runtime {onnxruntime.__version__}, its optimized graph"

@@ -63,7 +63,7 @@ def latency_from_plan(
             except (FNetExportError, SessionError) as error:
                 not_timed[f"{name}, {precision}"] = str(error)
         sessions[f"{name}, {exported_precision}"] = exported
-        medians_ms = times_ms(sessions, samples.rows(0, 1), rounds=ROUNDS)
+        medians_ms = times_ms(sessions, samples.inputs[0], rounds=ROUNDS)
     return Latency(rows={key: Timing(median_ms=ms, rounds=ROUNDS) for key, ms in medians_ms.items()}, not_timed=not_timed)
 
 
@@ -96,7 +96,7 @@ def _rival(plan: Plan, float32: Path, precision: str, scratch: Path, engine: Eng
 def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:
     """Build an engine of a graph, next to it."""
     assert plan.library is not None
-    built = engine_from_graph(graph, library=plan.library, ranges=plan.ranges)
+    built = engine_from_graph(graph, library=plan.library, ranges=plan.ranges, length_profiles=plan.length_profiles)
     path = graph.with_name(ENGINE)
     path.write_bytes(built.data)
     return path, built.info

@@ -17,10 +17,11 @@ from fnet_runtime.bundle.manifest import (
     PARITY_PAGE,
     TOKENIZER_CONFIG,
 )
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import CHOICES, LABELS, SEQUENCE, VOCAB
-from fnet_core.transform import TRANSFORMS
+from fnet_core.transform import TRANSFORMS, AnyLengthMixing
 from fnet_export.bundle.golden import GOLDEN_POSITIONS
 from fnet_export.graph.file import EXTERNAL_DATA_ABOVE_BYTES
 from fnet_export.graph.trained import TrainedModel
@@ -50,7 +51,8 @@ def _graph_bytes(trained: TrainedModel, transform: str, precision: str) -> int:
     layers = layers_from_model(model)
     matrices = 0
     if transform in TRANSFORMS:
-        matrices = sum(matrix.numel() for matrix in TRANSFORMS[transform](length, config.hidden_size, torch.float32).buffers())
+        make = TRANSFORMS[transform] if trained.padding.contract == MAX_LENGTH else AnyLengthMixing
+        matrices = sum(matrix.numel() for matrix in make(length, config.hidden_size, torch.float32).buffers())
     weights = sum(
         weight.numel() * (1 if precision == INT8 and is_quantised(name, layers) else size)
         for name, weight in model.named_parameters()

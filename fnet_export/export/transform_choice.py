@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from fnet_runtime.bundle.manifest import MODEL, OPENVINO
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.tokenizer.encoding import NONE, Padding
 
 from fnet_core.config import FOURIER, FNetConfig
 from fnet_core.dft import factors
@@ -37,7 +38,8 @@ NO_FOURIER = "none"
 """What the manifest records of a model without Fourier layers."""
 ON_CPU = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}
 """What a bundle for a CPU runs in, by target: they agree on the fastest transform."""
-CANDIDATES = ("dft", "folded", "factored")
+FOLDED = "folded"
+CANDIDATES = ("dft", FOLDED, "factored")
 ROUNDS, LAYERS = 9, 3
 
 
@@ -49,17 +51,24 @@ class TransformChoice:
     reason: str
 
 
-def choice_from_name(name: str, *, target: str, sequence_length: int, config: FNetConfig) -> TransformChoice:
+def choice_from_name(name: str, *, target: str, padding: Padding, config: FNetConfig) -> TransformChoice:
     """Resolve a name of TRANSFORM_NAMES; `measure` stays, until `choice_from_times` has the times.
 
-    Raises OptionError for another name, and for `measure` with a target that cannot be timed here.
+    Raises OptionError for another name, and for `measure` with a target that cannot be timed here. Where texts keep their own
+    length, only FOLDED can be asked for.
     """
     if FOURIER not in config.mixings and name in TRANSFORM_NAMES:
         return TransformChoice(name=NO_FOURIER, reason="no layer has a Fourier transform")
+    if padding.contract == NONE:
+        if name not in (AUTO, FOLDED):
+            raise OptionError(
+                f"--transform: expected {AUTO} or {FOLDED}, the transform of texts at their own length; found {name!r}"
+            )
+        return TransformChoice(name=FOLDED, reason="the fastest of those that take any length, measured in ONNX Runtime")
     if name in TRANSFORMS:
         return TransformChoice(name=name, reason="asked for")
     if name == AUTO:
-        return _from_table(target, sequence_length)
+        return _from_table(target, padding.length)
     if name != MEASURE:
         raise OptionError(f"--transform: expected one of {', '.join(TRANSFORM_NAMES)}; found {name!r}")
     if target != "onnx":
@@ -93,7 +102,7 @@ def transform_times_ms(config: FNetConfig, sequence_length: int) -> dict[str, fl
         eos_token_id=None,
     )
     task = TASKS["feature-extraction"]
-    inputs, _ = tensors_from_task(task, small, sequence_length)
+    inputs, _ = tensors_from_task(task, small, Padding(sequence_length))
     with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
         model = FNet(small, task, sequence_length=sequence_length).eval()
         sessions = {}

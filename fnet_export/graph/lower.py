@@ -13,7 +13,7 @@ from fnet_runtime.bundle.manifest import FP16, INT8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fnet_core.config import FOURIER
+from fnet_core.config import FOURIER, SIZED_MIXINGS, FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.model import Block, Encoder
 from fnet_core.tasks import SEQUENCE, Task, task_of_config
@@ -133,14 +133,20 @@ def any_length_from_model(model: FNet, task: Task | None = None, *, widen: bool 
 
     lowered_from_model explains the options. Raises GraphError for a mixing that has a weight for each pair of positions.
     """
-    fixed = sorted({kind for kind in model.config.mixings if kind in ("linear", "random")})
-    if fixed:
-        raise GraphError(
-            f"a graph for any length: expected layers that mix any number of tokens; found the mixing {fixed[0]}, whose weights "
-            f"fit {model.sequence_length} tokens only. Pad every text to one length"
-        )
-    mixing = AnyLengthMixing(model.sequence_length, model.config.hidden_size, _dtype(model), scaled=scaled)
+    check_any_length(model.config, model.sequence_length)
+    sizes = model.sequence_length, model.config.hidden_size
+    mixing = AnyLengthMixing(*sizes, _dtype(model), scaled=scaled) if FOURIER in model.config.mixings else Mixing(*sizes)
     return _lowered(model, mixing, task, widen=widen, scaled=scaled, any_length=True)
+
+
+def check_any_length(config: FNetConfig, sequence_length: int) -> None:
+    """Raise GraphError for a mixing that has a weight for each pair of positions."""
+    sized = sorted(set(SIZED_MIXINGS) & set(config.mixings))
+    if sized:
+        raise GraphError(
+            f"a graph for any length: expected layers that mix any number of tokens; found the mixing {sized[0]}, whose weights "
+            f"fit {sequence_length} tokens only. Pad every text to one length"
+        )
 
 
 def _lowered(model: FNet, mixing: Mixing, task: Task | None, *, widen: bool, scaled: bool, any_length: bool) -> LoweredFNet:
@@ -151,9 +157,11 @@ def _lowered(model: FNet, mixing: Mixing, task: Task | None, *, widen: bool, sca
     return LoweredFNet(copied, mixing, task, widen=widen, any_length=any_length).eval()
 
 
-def lowered_for_target(trained: FNet, task: Task, transform: str, *, target: str, precision: str) -> LoweredFNet:
-    """Lower a model as a target and a precision want it; see `lowered_from_model`."""
+def lowered_for_target(trained: FNet, task: Task, transform: str, *, any_length: bool, target: str, precision: str) -> LoweredFNet:
+    """Lower a model as a target and a precision want it; see `lowered_from_model` and `any_length_from_model`."""
     widen = target == "onnx" and precision != INT8  # rows of int8 are a quarter as long
+    if any_length:
+        return any_length_from_model(trained, task, widen=widen, scaled=precision == FP16)
     return lowered_from_model(trained, transform, task, widen=widen, scaled=precision == FP16)
 
 

@@ -102,7 +102,7 @@ class OrtPart:
 
     def run(self, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
         """Run it on what it needs of some values, of any float. Raises SessionError."""
-        fed = {name: np.ascontiguousarray(self.rounded(name, values[name])) for name in self._types}
+        fed = {name: np.asarray(self.rounded(name, values[name]), order="C") for name in self._types}
         try:
             outputs = self._session.run(self._outputs, fed)
         except Exception as error:

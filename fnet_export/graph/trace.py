@@ -34,7 +34,8 @@ def graph_from_model(model: TracedModel, *, opset: int = DEFAULT_OPSET) -> ir.Mo
     check_opset(opset)
     task = model.task
     any_length = isinstance(model, LoweredFNet) and model.any_length
-    lengths = EXAMPLE_LENGTHS if any_length else EXAMPLE_LENGTHS | {SEQUENCE: model.sequence_length}
+    longest = model.sequence_length
+    lengths = EXAMPLE_LENGTHS | {SEQUENCE: min(longest, EXAMPLE_LENGTHS[SEQUENCE]) if any_length else longest}
     open_axes = {name: torch.export.Dim(name) for name in DYNAMIC_AXES}
     if any_length:
         open_axes[SEQUENCE] = torch.export.Dim(SEQUENCE, min=1, max=model.sequence_length)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from fnet_runtime.tokenizer.encoding import NONE, Padding
 
 from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.checkpoint.open import Checkpoint
@@ -16,15 +17,20 @@ AnyFNet = FNet | AtPositions
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A checkpoint, the task that its model answers, and the length in tokens that every text is padded to.
+    """A checkpoint, the task that its model answers, and how texts are cut and padded.
 
     No weights are in memory: each of the functions below reads them again. `random_head` draws a head that the checkpoint lacks.
     """
 
     checkpoint: Checkpoint
     task: Task
-    sequence_length: int
+    padding: Padding
     random_head: bool = False
+
+    @property
+    def sequence_length(self) -> int:
+        """Return the length that every text is padded to, or the longest where texts keep their own."""
+        return self.padding.length
 
     @property
     def config(self) -> FNetConfig:
@@ -51,5 +57,7 @@ def model_from_trained(trained: TrainedModel, dtype: torch.dtype = torch.float32
 
 
 def lowered_from_trained(trained: TrainedModel, transform: str, *, target: str, precision: str) -> LoweredFNet:
-    """Read the model in float32 and lower it for a target and a precision."""
-    return lowered_for_target(fnet_from_trained(trained), trained.task, transform, target=target, precision=precision)
+    """Read the model in float32 and lower it for a target, a precision and the padding."""
+    any_length = trained.padding.contract == NONE
+    model = fnet_from_trained(trained)
+    return lowered_for_target(model, trained.task, transform, any_length=any_length, target=target, precision=precision)

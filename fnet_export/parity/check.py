@@ -156,7 +156,7 @@ def _round(
     on_step: Step,
 ) -> None:
     """Open one candidate after the other, those first that say what to expect, and run each on these inputs."""
-    parts = _parts(len(inputs))
+    parts = _parts(inputs, samples)
     first = list(models.values())
     others = [run for run in runs if run not in first]
     emulated: list[Outputs] = []
@@ -169,11 +169,11 @@ def _round(
             continue
         beside: Sequence[Outputs | None] = emulated if run.candidate.precision == INT8 else [None] * len(parts)
         try:
-            for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, inputs, parts), strict=True)):
+            for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, parts), strict=True)):
                 if run is models.get(INT8):
                     emulated.append(outputs)
-                run.compare_each(inputs[part], outputs, reference.outputs_again, beside[index])
-                on_step(len(inputs[part]), run.candidate.name)
+                run.compare_each(part, outputs, reference.outputs_again, beside[index])
+                on_step(len(part), run.candidate.name)
         except SessionError as error:
             run.fail(error)
         del session  # before the next one opens
@@ -198,8 +198,8 @@ def _turns(
         if session is None:
             on_step(sum(len(inputs) for inputs in rounds), run.candidate.name)
     for inputs in rounds:
-        parts = _parts(len(inputs))
-        answers = {run: run.timed(session, samples, inputs, parts) for run, session in sessions.items()}
+        parts = _parts(inputs, samples)
+        answers = {run: run.timed(session, samples, parts) for run, session in sessions.items()}
         for index, part in enumerate(parts):
             emulated = None
             for run in _rotated(list(answers), index, fixed=int(INT8 in models)):
@@ -210,10 +210,10 @@ def _turns(
                     if run is models.get(INT8):
                         emulated = outputs
                     beside = emulated if run.candidate.precision == INT8 else None
-                    run.compare_each(inputs[part], outputs, reference.outputs_again, beside)
+                    run.compare_each(part, outputs, reference.outputs_again, beside)
                 except SessionError as error:
                     run.fail(error)
-                on_step(len(inputs[part]), run.candidate.name)
+                on_step(len(part), run.candidate.name)
 
 
 def _rotated(runs: Sequence["_Run"], count: int, *, fixed: int) -> list["_Run"]:
@@ -223,10 +223,13 @@ def _rotated(runs: Sequence["_Run"], count: int, *, fixed: int) -> list["_Run"]:
     return [*runs[:fixed], *others[start:], *others[:start]]
 
 
-def _parts(count: int) -> list[slice]:
-    """Cut the inputs of a round: most alone, the last ones TOGETHER where there are enough."""
-    alone = count if count <= TOGETHER + 1 else count - TOGETHER
-    return [*(slice(i, i + 1) for i in range(alone)), *([slice(alone, count)] if alone < count else [])]
+def _parts(inputs: Sequence[int], samples: Samples) -> list[list[int]]:
+    """Cut the inputs of a round: most alone, and the last ones of one shape TOGETHER where there are enough."""
+    alike = max(samples.batches(inputs, len(inputs)), key=len)
+    if len(inputs) <= TOGETHER + 1 or len(alike) < TOGETHER:
+        return [[i] for i in inputs]
+    together = alike[-TOGETHER:]
+    return [*([i] for i in inputs if i not in together), together]
 
 
 def _rest(
@@ -239,13 +242,12 @@ def _rest(
     if not inputs:
         return
     sessions = {run.candidate.name: run.session() for run in both}
-    for start in range(0, len(inputs), at_once):
-        some = inputs[start : start + at_once]
+    for some in samples.batches(inputs, at_once):
         reference_outputs, emulated = reference.outputs(some), None
         for run in both:
             session = sessions[run.candidate.name]
             assert session is not None  # it was opened before
-            outputs = run_in_batches(session, samples.of(some).inputs)
+            outputs = run_in_batches(session, samples.batch(some))
             if run is model and run.candidate.precision == INT8:
                 emulated = outputs
             run.compare(some, outputs, reference_outputs, emulated)
@@ -295,16 +297,16 @@ class _Run:
             raise error
         self.reason, self.failed = str(error), True
 
-    def timed(self, session: Session, samples: Samples, inputs: Sequence[int], parts: Sequence[slice]) -> Iterator[Outputs]:
+    def timed(self, session: Session, samples: Samples, parts: Sequence[Sequence[int]]) -> Iterator[Outputs]:
         """Run inputs part by part, and time those of one input after the first, which warms up."""
-        single = sum(part.stop - part.start == 1 for part in parts) == 1
+        single = sum(len(part) == 1 for part in parts) == 1
         for index, part in enumerate(parts):
-            given = samples.of(inputs[part]).inputs
+            given = samples.batch(part)
             if index == 0 and single:
                 run_in_batches(session, given)
             start = time.perf_counter()
             outputs = run_in_batches(session, given)
-            if part.stop - part.start == 1 and (index > 0 or single):
+            if len(part) == 1 and (index > 0 or single):
                 self._times.append(1e3 * (time.perf_counter() - start))
             yield outputs
 

@@ -33,8 +33,7 @@ def layers_from_models(reference: AnyFNet, model: AnyFNet, samples: Samples) -> 
     worst: dict[str, float] = {}
     total: dict[str, list[float]] = {}
     scale: dict[str, float] = {}
-    for number in range(min(ROWS, len(samples.names))):
-        inputs = samples.rows(number, number + 1)
+    for inputs in samples.inputs[:ROWS]:
         with _kept(reference) as expected:
             TorchSession(reference).run(inputs)
         with _kept(model) as actual:

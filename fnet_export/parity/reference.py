@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +27,7 @@ from fnet_export.graph.lower import AtPositions
 from fnet_export.texts.samples import Samples
 
 IN_MEMORY_BYTES = 400_000_000
-"""Larger references are kept in a file while parity runs (77 inputs of fnet-base's masked-lm: 242 MB)."""
+"""What exceeds this is kept in a file while parity runs (77 inputs of fnet-base's masked-lm: 242 MB)."""
 AT_ONCE_BYTES = 2**24
 """What the widest layer may put out at once: memory for larger arrays is got from the system and given back each time."""
 AnyFNet = FNet | AtPositions
@@ -46,24 +46,20 @@ class Reference:
     inputs at a time, when they are needed.
     """
 
-    def __init__(self, model: AnyFNet, kept: Mapping[str, Floats]) -> None:
-        """Take the model, which is not kept, and `float64[input, ...]` by output, before the decoder."""
+    def __init__(self, model: AnyFNet, outputs: "_StoredOutputs") -> None:
+        """Take the model, which is not kept, and `float64[1, ...]` by output for each input, before the decoder."""
         self.task, self.config = model.task, model.config
-        self._kept = kept
+        self.count = len(outputs)
+        self._outputs = outputs
         head = _head_of_words(model)
         self._decoder = None if head is None else head.decoder
-        self._logits = _Spool()
+        self._logits = _Store(in_memory_bytes=0)
         self.decoded = None if head is None else next(iter(model.task.outputs))
 
     @property
-    def count(self) -> int:
-        """Return how many inputs there are."""
-        return len(next(iter(self._kept.values())))
-
-    @property
     def bytes_of_one(self) -> int:
-        """Return how much memory the outputs of one input take."""
-        sizes = {name: array[0].nbytes for name, array in self._kept.items()}
+        """Return how much memory the outputs of one input take at most."""
+        sizes = dict(self._outputs.largest_bytes)
         if self.decoded is not None and self._decoder is not None:
             sizes[self.decoded] = sizes[self.decoded] // self._decoder.in_features * self._decoder.out_features
         return sum(sizes.values())
@@ -75,42 +71,73 @@ class Reference:
         logits = self._logits.get(number)
         if logits is None:
             outputs = self.outputs([number])
-            self._logits.put(number, outputs[self.decoded])
+            with contextlib.suppress(OSError):  # without room in the file, the logits are computed again
+                self._logits.put(number, outputs[self.decoded])
             return outputs
-        outputs = {name: array[[number]] for name, array in self._kept.items()}
-        outputs[self.decoded] = logits
-        return outputs
+        return {**self._outputs[number], self.decoded: logits}
 
     def outputs(self, inputs: Sequence[int]) -> Outputs:
-        """Return the outputs of some inputs, by their number."""
-        outputs: Outputs = {name: np.asarray(array[list(inputs)]) for name, array in self._kept.items()}
+        """Return the outputs of inputs of one shape, by their number, as one batch."""
+        outputs: Outputs = {name: np.concatenate([self._outputs[i][name] for i in inputs]) for name in self._outputs[inputs[0]]}
         if self._decoder is not None and self.decoded is not None:
             with torch.inference_mode():
                 outputs[self.decoded] = self._decoder(torch.from_numpy(outputs[self.decoded])).numpy()
         return outputs
 
 
-class _Spool:
-    """Keep arrays of float64 in a temporary file. Without room in the file, an array is forgotten."""
+class _Store:
+    """Keep arrays of float64 by a number: in memory while they are small, else in a temporary file."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_memory_bytes: int) -> None:
+        self._room = in_memory_bytes
+        self._arrays: dict[int, npt.NDArray[np.floating]] = {}
         self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  the finalizer closes it
         self._places: dict[int, tuple[int, tuple[int, ...]]] = {}
         weakref.finalize(self, self._file.close)
 
     def put(self, number: int, array: npt.NDArray[np.floating]) -> None:
-        with contextlib.suppress(OSError):
-            place = self._file.seek(0, os.SEEK_END)
-            self._file.write(np.ascontiguousarray(array).data)
-            self._file.flush()
-            self._places[number] = place, array.shape
+        """Keep an array. Raises OSError where the file has no room for it."""
+        if array.nbytes <= self._room:
+            self._room -= array.nbytes
+            self._arrays[number] = array
+            return
+        place = self._file.seek(0, os.SEEK_END)
+        self._file.write(np.ascontiguousarray(array).data)
+        self._file.flush()
+        self._places[number] = place, array.shape
 
-    def get(self, number: int) -> Floats | None:
+    def get(self, number: int) -> npt.NDArray[np.floating] | None:
+        """Return the array of a number, or None if there is no such array."""
         if number not in self._places:
-            return None
+            return self._arrays.get(number)
         place, shape = self._places[number]
         self._file.seek(place)
         return np.fromfile(self._file, np.float64, math.prod(shape)).reshape(shape)
+
+
+class _StoredOutputs:
+    """The outputs of each input, in a store."""
+
+    def __init__(self, names: Sequence[str], count: int) -> None:
+        self._names, self._count = tuple(names), count
+        self._store = _Store(in_memory_bytes=IN_MEMORY_BYTES)
+        self.largest_bytes = dict.fromkeys(self._names, 0)
+
+    def put(self, number: int, outputs: Outputs) -> None:
+        for index, name in enumerate(self._names):
+            self._store.put(number * len(self._names) + index, outputs[name])
+            self.largest_bytes[name] = max(self.largest_bytes[name], outputs[name].nbytes)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Outputs:
+        outputs = {}
+        for index, name in enumerate(self._names):
+            array = self._store.get(number * len(self._names) + index)
+            assert array is not None  # every input was put
+            outputs[name] = array
+        return outputs
 
 
 def reference_from_model(
@@ -121,29 +148,27 @@ def reference_from_model(
     A cache that cannot be written says so in its `problem`.
     """
     count = len(samples.names)
-    keys: list[str] = []
-    remembered: dict[int, Outputs] = {}
-    if cache is not None:
-        keys = _keys(model, samples)
-        read = ((i, _whole(cache.get(key), model)) for i, key in enumerate(keys))
-        remembered = {i: outputs for i, outputs in read if outputs is not None}
-    if remembered:
-        on_progress(len(remembered))
-    missing = [i for i in range(count) if i not in remembered]
-    kept: dict[str, Floats] = {}
-    for i, remembered_outputs in remembered.items():
-        _keep(kept, [i], remembered_outputs, count)
+    kept = _StoredOutputs(tuple(model.task.outputs), count)
+    keys = [] if cache is None else _keys(model, samples)
+    missing = []
+    for i in range(count):
+        outputs = None if cache is None else _whole(cache.get(keys[i]), model)
+        if outputs is None:
+            missing.append(i)
+        else:
+            kept.put(i, outputs)
+    if len(missing) < count:
+        on_progress(count - len(missing))
     session = TorchSession(model)
-    at_once = _rows_at_once(model, samples)
     with _without_decoder(model):
-        for start in range(0, len(missing), at_once):
-            part = missing[start : start + at_once]
-            outputs = session.run({name: array[part] for name, array in samples.inputs.items()})
-            _keep(kept, part, outputs, count)
-            if cache is not None and cache.problem is None:
-                for index, i in enumerate(part):
-                    cache.put(keys[i], safetensors.numpy.save({name: a[index : index + 1].copy() for name, a in outputs.items()}))
-            on_progress(len(part))
+        for batch in samples.batches(missing, _rows_at_once(model, samples)):
+            outputs = session.run(samples.batch(batch))
+            for index, i in enumerate(batch):
+                of_one = {name: array[index : index + 1].copy() for name, array in outputs.items()}
+                kept.put(i, of_one)
+                if cache is not None and cache.problem is None:
+                    cache.put(keys[i], safetensors.numpy.save(of_one))
+            on_progress(len(batch))
     if cache is not None and missing:
         cache.trim()
     return Reference(model, kept)
@@ -151,24 +176,8 @@ def reference_from_model(
 
 def _rows_at_once(model: AnyFNet, samples: Samples) -> int:
     """Return how many inputs run as one batch."""
-    widest_bytes = int(samples.inputs["input_ids"][0].size) * model.config.intermediate_size * 8
-    return max(1, min(ROWS_AT_ONCE, AT_ONCE_BYTES // widest_bytes))
-
-
-def _keep(kept: dict[str, Floats], inputs: Sequence[int], outputs: Outputs, count: int) -> None:
-    """Put the outputs of some inputs where those of all stand."""
-    for name, array in outputs.items():
-        if name not in kept:
-            kept[name] = _room((count, *array.shape[1:]))
-        kept[name][list(inputs)] = array
-
-
-def _room(shape: tuple[int, ...]) -> Floats:
-    """Make room for an array: in memory, or in a file that goes with the array when it is large."""
-    if 8 * int(np.prod(shape)) <= IN_MEMORY_BYTES:
-        return np.empty(shape)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, np.float64, "w+", shape=shape)
+    largest = max(inputs["input_ids"].size for inputs in samples.inputs)
+    return max(1, min(ROWS_AT_ONCE, AT_ONCE_BYTES // (largest * model.config.intermediate_size * 8)))
 
 
 def _head_of_words(model: AnyFNet) -> MaskedLMHead | None:
@@ -203,7 +212,7 @@ def _keys(model: AnyFNet, samples: Samples) -> list[str]:
     keys = []
     for i in range(len(samples.names)):
         digest = common.copy()
-        for name, array in samples.rows(i, i + 1).items():
+        for name, array in samples.inputs[i].items():
             digest.update(f"{name} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         keys.append(digest.hexdigest())

@@ -79,8 +79,8 @@ def _computed(graph: Path, tensors: Sequence[str], inputs: Sequence[TensorInfo],
             os.link(data, path.with_name(data.name))
         onnx.save(model, path)
         session = OrtSession(path, inputs)
-        for number in range(len(samples.names)):  # one at a time: all activations of a batch are large
-            activations = session.run(samples.rows(number, number + 1))
+        for given in samples.inputs:  # one at a time: all activations of a batch are large
+            activations = session.run(given)
             if collector is None:
                 bounds = {name: max(bound, float(np.abs(activations[name]).max())) for name, bound in bounds.items()}
             else:
@@ -98,7 +98,7 @@ def _key(graph: Path, tensors: Sequence[str], samples: Samples, method: str) -> 
     for path in sorted(graph.parent.glob(f"{graph.name}*")):
         if path.is_file():
             digest.update(_sha256(path.read_bytes()).encode())
-    for name, array in samples.inputs.items():
+    for name, array in (item for given in samples.inputs for item in given.items()):
         digest.update(name.encode() + str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -4,6 +4,7 @@ Nothing here is lowered or traced, so that no defect of those hides in the expec
 """
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -26,15 +27,15 @@ class RoundedMixing(Mixing):
     """The scaled Fourier transform, rounded after each of its axes, as what lies between two products of a graph is."""
 
     def __init__(self, sequence_length: int, hidden_size: int, rounded: Round) -> None:
-        """Take what rounds `float[...]`."""
+        """Take what rounds `float[...]`. A shorter text has the scale of the given length, as in the graph for any length."""
         super().__init__(sequence_length, hidden_size)
-        self._rounded = rounded
+        self._rounded, self._scale = rounded, 1.0 / math.sqrt(sequence_length)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
         hidden = torch.fft.fft(x, dim=-1, norm="ortho")
         hidden = torch.complex(self._rounded(hidden.real), self._rounded(hidden.imag))
-        return self._rounded(torch.fft.fft(hidden, dim=-2, norm="ortho").real)
+        return self._rounded(torch.fft.fft(hidden, dim=-2).real * self._scale)
 
 
 def half_model(model: FNet | AtPositions, precision: str) -> FNet | AtPositions:

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from fnet_export.base.errors import GraphError
 from fnet_export.graph.check import checked
+from fnet_export.graph.parts import FLOATS
 
 HALVES: Mapping[str, ir.DataType] = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 """ONNX's type of every half precision by name."""
@@ -83,13 +84,32 @@ def half_from_graph(graph: ir.Model, precision: str, *, keep: Collection[str] = 
 
 def _staying(model: ir.Model, keep: Collection[str]) -> set[ir.Node]:
     """Find the nodes that stay in float32."""
-    wide = {node for node in model.graph if node.op_type in FLOAT32_OPERATORS}
+    wide = {node for node in model.graph if node.op_type in FLOAT32_OPERATORS} | nodes_of_shapes(model)
     for name in keep:
         nodes = [node for node in model.graph if node.name == name or f"{node.name}".startswith((f"{name}/", f"{name}."))]
         if not nodes or not name:
             raise GraphError(f"keep in float32: no node or module of the graph is named {name!r}; fnet-export bisect names them")
         wide.update(nodes)
     return wide
+
+
+def nodes_of_shapes(model: ir.Model) -> set[ir.Node]:
+    """Find the nodes that compute from the shapes of inputs and from single numbers alone. They stay in float32.
+
+    They make the matrices of the transform where a graph takes any length. An angle in half precision would be too coarse.
+    """
+    found: set[ir.Node] = set()
+
+    def known(value: ir.Value | None) -> bool:
+        if value is None or value.producer() in found:
+            return True
+        constant = value.const_value if value.is_initializer() else None
+        return constant is not None and (constant.size == 1 or value.dtype not in FLOATS)
+
+    for node in model.graph:
+        if node.op_type == "Shape" or (any(v and v.producer() in found for v in node.inputs) and all(map(known, node.inputs))):
+            found.add(node)
+    return found
 
 
 def _halve_weight(model: ir.Model, value: ir.Value, precision: str, wide: Collection[ir.Node]) -> None:

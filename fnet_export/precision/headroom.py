@@ -57,8 +57,8 @@ def headroom_from_model(model: LoweredFNet, samples: Samples) -> Headroom:
 
     session = TorchSession(model)
     with _watched(model, note):
-        for start in range(0, len(samples.names), ROWS_AT_ONCE):
-            session.run(samples.rows(start, start + ROWS_AT_ONCE))
+        for batch in samples.batches(range(len(samples.names)), ROWS_AT_ONCE):
+            session.run(samples.batch(batch))
     return Headroom(limit=float(HALVES["fp16"].max), layers=layers)
 
 

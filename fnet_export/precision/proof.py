@@ -15,7 +15,7 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
-from fnet_runtime.bundle.manifest import BF16, FP16, FP32, INT8
+from fnet_runtime.bundle.manifest import BF16, FP16, FP32, INT8, SEQUENCE
 from fnet_runtime.sessions.openvino_session import Operation
 
 from fnet_export.base.errors import PrecisionError
@@ -100,12 +100,15 @@ def _multiply_adds(products: Sequence[Product]) -> int:
     return sum(product.multiply_adds for product in products)
 
 
-def products_from_file(graph: Path) -> list[Product]:
-    """List the products of model.onnx, each with the multiply-adds of one row: one text, or one choice of one."""
+def products_from_file(graph: Path, sequence_length: int = 1) -> list[Product]:
+    """List the products of model.onnx, each with the multiply-adds of one row: one text, or one choice of one.
+
+    Where texts keep their own length, the text has `sequence_length` tokens.
+    """
     model = onnx.load(graph, load_external_data=False)
     for value in model.graph.input:
         for axis in value.type.tensor_type.shape.dim:
-            axis.dim_value = axis.dim_value or 1
+            axis.dim_value = axis.dim_value or (sequence_length if axis.dim_param == SEQUENCE else 1)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     shapes, types = _shapes_and_types(model)
     dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import MODEL
 from fnet_runtime.pipeline.measures import largest_magnitude, root_mean_square
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
-from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
+from fnet_runtime.sessions.session import Ids, Outputs, Session, run_in_batches
 
 from fnet_export.evaluate.evaluation import evaluation_from_pipeline
 from fnet_export.evaluate.labelled import Record
@@ -56,8 +57,8 @@ def sensitivity_from_graph(
     """
     modules = list(dict.fromkeys([*(product.module for product in products_from_graph(graph, layers)), TABLE]))
     inputs = pipeline.manifest.inputs
-    rows = samples.rows(0, RANKED_ROWS)
-    exact = run_in_batches(pipeline.session, rows)
+    rows = samples.inputs[:RANKED_ROWS]
+    exact = _flat_outputs(pipeline.session, rows)
 
     def session(keep: Sequence[str]) -> Session:
         write_graph(int8_from_graph(graph, bounds, layers, target=TARGET, keep=keep), scratch / MODEL)
@@ -66,7 +67,7 @@ def sensitivity_from_graph(
     damage_by_module = {}
     for index, module in enumerate(modules):
         alone = session([other for other in modules if other != module])
-        damage_by_module[module] = _damage(run_in_batches(alone, rows), exact)
+        damage_by_module[module] = _damage(_flat_outputs(alone, rows), exact)
         on_progress(index + 1, len(modules))
     damages = dict(sorted(damage_by_module.items(), key=lambda item: -item[1]))
     float32 = evaluation_from_pipeline(pipeline, records).value()
@@ -78,6 +79,12 @@ def sensitivity_from_graph(
             break
         kept += 1
     return Sensitivity(damages=damages, kept=tuple(ranked[:kept]), float32=float32, wanted=least_accuracy, reached=reached)
+
+
+def _flat_outputs(session: Session, inputs: Sequence[Mapping[str, Ids]]) -> Outputs:
+    """Run inputs, and return the numbers of each output in a row."""
+    outputs = [run_in_batches(session, of_one) for of_one in inputs]
+    return {name: np.concatenate([of_one[name].ravel() for of_one in outputs]) for name in outputs[0]}
 
 
 def _damage(outputs: Outputs, exact: Outputs) -> float:

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from fnet_runtime.bundle.golden import golden_from_file
-from fnet_runtime.bundle.manifest import GOLDEN, manifest_from_folder
+from fnet_runtime.bundle.manifest import BATCH, GOLDEN, SEQUENCE, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import SessionError
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import run_in_batches
+from onnx import TensorProto, helper, save_model
 from safetensors.numpy import save
 from support.checkpoints import LENGTH, save_tiny
 from support.exports import CPP_ROW, export
@@ -32,9 +33,11 @@ def test_every_head_has_the_row_and_equals_python(program, bundles, task, precis
     row = next(row for row in json.loads((bundle / "parity.json").read_text())["rows"] if row["name"] == CPP_ROW)
     assert (row["status"], row["precision"]) == ("passed", precision)
     golden, inputs = golden_from_file(bundle / GOLDEN), manifest_from_folder(bundle).inputs
-    of_cpp, of_python = (run_in_batches(kind(bundle / "model.onnx", inputs), golden.inputs) for kind in (CppSession, OrtSession))
-    for name, output in of_cpp.items():
-        np.testing.assert_allclose(output, of_python[name], atol=1e-6)
+    sessions = [kind(bundle / "model.onnx", inputs) for kind in (CppSession, OrtSession)]
+    for case in golden.cases:
+        of_cpp, of_python = (run_in_batches(session, case.inputs) for session in sessions)
+        for name, output in of_cpp.items():
+            np.testing.assert_allclose(output, of_python[name], atol=1e-6)
 
 
 def test_the_outputs_of_one_graph(program, whole_bundle):
@@ -43,6 +46,21 @@ def test_the_outputs_of_one_graph(program, whole_bundle):
     ids = {tensor.name: rng.integers(0, 4, (11, LENGTH)) for tensor in inputs}  # eleven: more than a batch
     ours, theirs = (run_in_batches(kind(whole_bundle / "model.onnx", inputs), ids) for kind in (CppSession, OrtSession))
     np.testing.assert_allclose(ours["logits"], theirs["logits"], atol=1e-6)
+
+
+def test_inputs_may_have_another_length_in_each_run(program, tmp_path):
+    names, axes = ("input_ids", "token_type_ids"), (BATCH, SEQUENCE)
+    tensors = [helper.make_tensor_value_info(name, TensorProto.INT64, axes) for name in names]
+    nodes = [helper.make_node("Add", names, ["sum"]), helper.make_node("Cast", ["sum"], ["y"], to=TensorProto.FLOAT)]
+    graph = helper.make_graph(nodes, "sum", tensors, [helper.make_tensor_value_info("y", TensorProto.FLOAT, axes)])
+    save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "model.onnx")
+    session = CppSession(tmp_path / "model.onnx", [TensorInfo(name=name, dtype="int64", axes=axes) for name in names])
+    rng = np.random.default_rng(0)
+    for shape in ((1, 5), (3, 7), (11, 2), (1, 5)):
+        ids = {name: rng.integers(0, 100, shape) for name in names}
+        np.testing.assert_array_equal(run_in_batches(session, ids)["y"], ids["input_ids"] + ids["token_type_ids"])
+    with pytest.raises(SessionError, match=r'expected the inputs input_ids int64\["batch_size", 8\]'):
+        CppSession(tmp_path / "model.onnx", [TensorInfo(name=name, dtype="int64", axes=(BATCH, 8)) for name in names])
 
 
 def test_any_number_of_threads_may_ask(program, whole_bundle):

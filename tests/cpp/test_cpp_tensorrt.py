@@ -130,7 +130,8 @@ def test_answers_come_from_the_engine(built, stand_ins, bundle):
     pipeline = load(bundle, runtime="onnxruntime")
     for text, line in zip(texts, done.stdout.splitlines(), strict=True):
         logits = np.zeros(len(pipeline.manifest.labels))
-        logits[:2] = [pipeline.inputs(text)[name].sum() / 1000 for name in ("input_ids", "token_type_ids")]
+        (row,) = pipeline.inputs(text)
+        logits[:2] = [row[name].sum() / 1000 for name in ("input_ids", "token_type_ids")]
         assert json.loads(line)["score"] == pytest.approx(1 / np.exp(logits - logits.max()).sum(), abs=1e-6)
 
 

@@ -9,6 +9,7 @@ from fnet_runtime.bundle.manifest import OPENVINO
 from fnet_runtime.sessions.openvino_session import OpenVinoSession, precision_on_cpu
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.processor import saturates_int8
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.checkpoints import LENGTH, VOCABULARY, tiny_config
 
@@ -63,7 +64,7 @@ def scaled():
 @pytest.fixture(scope="module")
 def samples():
     texts, tokenizer = texts_from_file(None).texts, Tokenizer.from_file(VOCABULARY)
-    return parity_samples(TASK, tokenizer, CONFIG, texts, sequence_length=LENGTH, choices=1)
+    return parity_samples(TASK, tokenizer, CONFIG, texts, padding=Padding(LENGTH), choices=1)
 
 
 def fill(lowered, seed):
@@ -77,7 +78,7 @@ def test_honest_exports_pass(seed, traced, samples, tmp_path):
     lowered, graph = traced
     fill(lowered, seed)
     write_graph(optimized_from_graph(graph), tmp_path / "model.onnx")
-    inputs = tensors_from_task(TASK, CONFIG, LENGTH)[0]
+    inputs = tensors_from_task(TASK, CONFIG, Padding(LENGTH))[0]
     candidates = [
         Candidate(name="torch", open=lambda: TorchSession(model_of(seed)), expected=True),
         Candidate(name="lowered", open=lambda: TorchSession(lowered)),
@@ -103,7 +104,7 @@ def test_honest_int8_passes(seed, traced, samples, tmp_path):
     fill(lowered, seed)
     float32 = optimized_from_graph(graph, QUANTISABLE)
     layers = layers_from_model(model_of(seed))
-    inputs = tensors_from_task(TASK, CONFIG, LENGTH)[0]
+    inputs = tensors_from_task(TASK, CONFIG, Padding(LENGTH))[0]
     write_graph(float32, tmp_path / "model.onnx")
     tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32, layers)))
     bounds = bounds_from_graph(tmp_path / "model.onnx", tensors, inputs, samples, "minmax")
@@ -126,7 +127,7 @@ def test_honest_halves_pass(seed, precision, scaled, samples, tmp_path):
         for mine, other in zip(lowered.parameters(), own.parameters(), strict=True):
             mine.copy_(other)
     write_graph(half_from_graph(optimized_from_graph(graph), precision), tmp_path / "model.onnx")
-    inputs = tensors_from_task(TASK, CONFIG, LENGTH)[0]
+    inputs = tensors_from_task(TASK, CONFIG, Padding(LENGTH))[0]
     sessions = {"ONNX Runtime": OrtSession(tmp_path / "model.onnx", inputs)} if precision == "fp16" else {}
     if precision_on_cpu(precision) == precision:
         sessions["OpenVINO"] = OpenVinoSession(tmp_path / "model.onnx", inputs, precision=precision)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_tiny
@@ -39,9 +40,9 @@ class Honest:
         tokenizer = Tokenizer.from_file(checkpoint.folder / "spiece.model")
         length = self.model.sequence_length
         texts = texts_from_file(None).texts[:texts]
-        self.samples = parity_samples(TASK, tokenizer, checkpoint.config, texts, sequence_length=length, choices=1)
+        self.samples = parity_samples(TASK, tokenizer, checkpoint.config, texts, padding=Padding(length), choices=1)
         self.reference = reference_from_model(model_from_checkpoint(checkpoint, TASK, dtype=torch.float64), self.samples)
-        self.inputs = tensors_from_task(TASK, checkpoint.config, length)[0]
+        self.inputs = tensors_from_task(TASK, checkpoint.config, Padding(length))[0]
 
     def status(self, graph, folder, precision="fp32"):
         write_graph(graph, folder / "model.onnx")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fnet_runtime.bundle.manifest import TOKENIZER_CONFIG, manifest_from_folder
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS, TOKENIZER_JSON, Tokenizer, TokenizerOptions
 from support.environments import ROOT, python_of
 from support.golden_tokenizer import GOLDEN, LINES, pipeline
@@ -51,7 +52,7 @@ def different(folder, flavour, answers):
     """The texts of which a tokenizer of transformers makes other ids or types than the runtime."""
     rules = RULES if flavour == "fnet-slow" else {}
     tokenizer = Tokenizer.from_file(folder / FLAVOURS[flavour].file, TokenizerOptions(flavour=flavour, **rules))
-    found = (tokenizer.encode(*texts, length=LENGTH) for texts in TEXTS)
+    found = (tokenizer.encode(*texts, padding=Padding(LENGTH)) for texts in TEXTS)
     wanted = [[encoding.input_ids.tolist(), encoding.token_type_ids.tolist()] for encoding in found]
     return [texts for texts, answer, want in zip(TEXTS, answers, wanted, strict=True) if answer[:2] != want]
 

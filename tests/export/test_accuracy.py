@@ -10,18 +10,19 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fnet_runtime.errors import SessionError
+from fnet_runtime.pipeline.pipeline import Pipeline
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
-from support.checkpoints import LENGTH, VOCABULARY, save_tiny, tiny_config
+from support.checkpoints import LENGTH, VOCABULARY, save_tiny
 from support.exports import export, options_from
 from support.paths import GOLDEN
 
 import fnet_export
-from fnet_core.fnet import FNet
-from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, TASKS
+from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.base.progress import Quiet
 from fnet_export.commands import cli
-from fnet_export.engine.sessions.unpadded_session import UnpaddedSession
+from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_folder
 from fnet_export.evaluate.evaluation import Evaluation, Limits
 from fnet_export.evaluate.metrics import share
@@ -29,6 +30,7 @@ from fnet_export.export.graphs import graphs_from_plan
 from fnet_export.export.manifest import manifest_from_plan
 from fnet_export.export.pipeline import check_labelled_data, subject_from_plan
 from fnet_export.export.plan import plan_from_options
+from fnet_export.graph.trained import model_from_trained
 from fnet_export.parity.report.accuracy import table_from_evaluation, values_from_accuracy
 from fnet_export.parity.report.evidence import AccuracyError, ParityError
 from fnet_export.parity.report.files import html_from_values
@@ -89,59 +91,135 @@ def figures_of(run):
     return [metric["value"] for metric in run["metrics"]]
 
 
-# ---- the session
+# ---- texts at their own length
+
+
+SECOND = "a lazy dog jumps"
+WORD = [("the quick brown fox", None)]
+PAIRS = [("the quick fox", "a dog"), ("the quick fox", SECOND)]
+MASKED = [("the [MASK] fox [MASK]", None)]
+
+
+def request_of(task):
+    """What a pipeline is asked, and the pairs of texts of its rows."""
+    if task == "multiple-choice":
+        return ("the quick fox", ["a dog", SECOND]), PAIRS
+    if task == "masked-lm":
+        return MASKED[0], MASKED
+    if TASKS[task].paired or task == "question-answering":
+        return ("the [MASK]", SECOND), [("the [MASK]", SECOND)]
+    return WORD[0], WORD
+
+
+def softmax(values):
+    return np.exp(values - values.max()) / np.exp(values - values.max()).sum()
+
+
+def assert_answered(task, answer, encoding, outputs, labels):
+    """Compare an answer with the model's outputs for its rows, each without its batch axis."""
+    first = outputs[0]
+    if task == "sequence-classification":
+        scores = softmax(first["logits"])
+        assert {found.label: found.score for found in answer.scores} == pytest.approx(dict(zip(labels, scores, strict=True)))
+    elif task == "token-classification":
+        own = [row for row, segment in zip(first["logits"], encoding.segments, strict=True) if segment == 0]
+        assert [found.label for found in answer.tokens] == [labels[row.argmax()] for row in own]
+        assert [found.score for found in answer.tokens] == pytest.approx([softmax(row).max() for row in own])
+    elif task == "question-answering":
+        places = [i for i, segment in enumerate(encoding.segments) if segment == 1]
+        pairs = [(i, j) for i in places for j in places if i <= j]
+        scores = softmax(np.array([first["start_logits"][i] + first["end_logits"][j] for i, j in pairs]))
+        i, j = pairs[scores.argmax()]
+        assert (answer[0].text, answer[0].end) == (
+            SECOND[encoding.spans[i][0] : encoding.spans[j][1]].strip(),
+            encoding.spans[j][1],
+        )
+        assert answer[0].score == pytest.approx(scores.max())
+    elif task in ("masked-lm", "pretraining"):
+        logits = first["logits" if task == "masked-lm" else "prediction_logits"][:, : TOKENIZER.vocab_size]
+        wanted = [softmax(logits[i]) for i in np.flatnonzero(encoding.input_ids == TOKENIZER.mask_id)]
+        fillers = answer.masks if task == "masked-lm" else answer.fillers
+        assert [found[0].token_id for found in fillers] == [scores.argmax() for scores in wanted]
+        assert [found[0].score for found in fillers] == pytest.approx([scores.max() for scores in wanted])
+    elif task == "multiple-choice":
+        assert answer.scores == pytest.approx(softmax(np.array([row["logits"][0] for row in outputs])))
+    elif task == "feature-extraction":
+        assert answer.tokens == pytest.approx(first["last_hidden_state"])
+        assert answer.pooled == pytest.approx(first["pooler_output"])
+    if task in ("next-sentence-prediction", "pretraining"):
+        found, name = (answer, "logits") if task != "pretraining" else (answer.next_sentence, "seq_relationship_logits")
+        assert found.score == pytest.approx(softmax(first[name])[0])
+
+
+class Recording(TorchSession):
+    """Keeps the inputs that it was given."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.seen = []
+
+    def run(self, inputs):
+        self.seen.append(inputs)
+        return super().run(inputs)
+
+
+def unpadded_pipeline(folder, task):
+    """The pipeline of a bundle that does not pad, over the model in torch, and that model."""
+    chosen = {"task": task, "target": "onnx", "model": str(folder), "output": folder / "none", "padding": "none"}
+    plan = plan_from_options(options_from(**chosen))
+    model = model_from_trained(plan.trained)
+    session = Recording(model)
+    pipe = Pipeline(manifest=manifest_from_plan(plan), tokenizer=plan.tokenizer.tokenizer, session=session, golden=folder / "none")
+    return pipe, model, session
 
 
 @pytest.mark.parametrize("changes", [{}, {"attention_layers": (1,), "num_attention_heads": 4}])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_text_runs_at_its_own_length(task, changes):
-    """Against the model called by hand on what is not padded at all."""
-    torch.manual_seed(0)
-    model = FNet(tiny_config(**changes), TASKS[task]).eval()
-    pairs = (
-        [("the quick fox", "a dog"), ("the quick fox", "a lazy dog jumps")]
-        if task == "multiple-choice"
-        else [("the quick brown fox", None)]
-    )
-    padded = [TOKENIZER.encode(*pair, length=LENGTH) for pair in pairs]
-    count = max(int(encoding.attention_mask.sum()) for encoding in padded)
-    assert 4 < count < LENGTH
-    names = ("input_ids", "token_type_ids", ATTENTION_MASK)
+def test_a_text_runs_at_its_own_length(task, changes, tmp_path):
+    """Against the model called by hand on the tokens of each text, of which none is padding."""
+    pipe, model, session = unpadded_pipeline(save_tiny(tmp_path, task, **changes), task)
+    request, pairs = request_of(task)
+    answer = pipe(*request)
+    whole = [TOKENIZER.encode(*pair, padding=Padding(LENGTH)) for pair in pairs]
+    own = [
+        TOKENIZER.encode(*pair, padding=Padding(int(encoding.attention_mask.sum())))
+        for pair, encoding in zip(pairs, whole, strict=True)
+    ]
+    assert all(encoding.attention_mask.all() and 4 < len(encoding.input_ids) < LENGTH for encoding in own)
+    outputs = []
+    for encoding, seen in zip(own, session.seen, strict=True):
+        inputs = {name: getattr(encoding, name)[None] for name in model.task.inputs}
+        if task == "multiple-choice":
+            inputs = {name: array[None] for name, array in inputs.items()}
+        assert seen.keys() == inputs.keys()
+        for name, array in inputs.items():
+            np.testing.assert_array_equal(seen[name], array)
+        with torch.no_grad():
+            found = model(*(torch.from_numpy(array) for array in inputs.values()))
+        outputs.append({name: output.numpy()[0] for name, output in zip(model.task.outputs, found, strict=True)})
+    assert_answered(task, answer, own[0], outputs, pipe.manifest.labels)
 
-    def stacked(encodings):
-        arrays = {name: np.stack([getattr(encoding, name) for encoding in encodings]) for name in names}
-        return {name: array[None] for name, array in arrays.items()} if task == "multiple-choice" else arrays
 
-    found = UnpaddedSession(model).run(stacked(padded))
-    own = stacked([TOKENIZER.encode(*pair, length=count) for pair in pairs])
+def test_an_empty_text_is_its_special_tokens(tmp_path):
+    pipe, model, session = unpadded_pipeline(save_tiny(tmp_path), "sequence-classification")
+    found = pipe("")
+    (seen,) = session.seen
+    assert seen["input_ids"].tolist() == [[TOKENIZER.cls_id, TOKENIZER.sep_id]]
     with torch.no_grad():
-        wanted = model(*(torch.from_numpy(own[name]) for name in model.task.inputs))
-    for (name, axes), output in zip(TASKS[task].outputs.items(), wanted, strict=True):
-        array = found[name]
-        if SEQUENCE in axes:
-            assert array.shape[1] == LENGTH
-            assert not array[:, count:].any()
-            array = array[:, :count]
-        assert array == pytest.approx(output.numpy())
-
-
-def test_a_text_without_tokens_has_one_position():
-    model = FNet(tiny_config(), TASKS["sequence-classification"]).eval()
-    inputs = {name: np.full((1, LENGTH), 3) for name in ("input_ids", "token_type_ids")}
-    inputs["token_type_ids"][:] = 0
-    found = UnpaddedSession(model).run(inputs | {ATTENTION_MASK: np.zeros((1, LENGTH), np.int64)})
-    assert found["logits"].shape == (1, 3)
+        (logits,) = model(*(torch.from_numpy(array) for array in seen.values()))
+    assert_answered("sequence-classification", found, None, [{"logits": logits.numpy()[0]}], pipe.manifest.labels)
 
 
 # ---- every task and precision
 
 
+@pytest.mark.parametrize("padding", ["max_length", "none"])
 @pytest.mark.parametrize("task", [task for task in TASKS if task != "feature-extraction"])
-def test_every_task_is_evaluated(task, tmp_path):
+def test_every_task_is_evaluated(task, padding, tmp_path):
     changes = {"attention_layers": (1,), "num_attention_heads": 4} if task == "token-classification" else {}
     save_tiny(tmp_path, task, extra={"trained_sequence_length": 24}, **changes)
     options = {"predict_positions": 2} if task == "masked-lm" else {}
-    values = evaluation_of(plan_of(tmp_path, task, **options))
+    values = evaluation_of(plan_of(tmp_path, task, padding=padding, accept_drift=padding == "none", **options))
     assert (values["data"]["name"], values["data"]["records"], values["missed"]) == ("data.jsonl", len(TEXTS), [])
     bundle, own, padded = values["runs"]
     assert [run["name"] for run in values["runs"]] == [
@@ -149,9 +227,10 @@ def test_every_task_is_evaluated(task, tmp_path):
         "checkpoint, each text at its own length",
         "checkpoint, padded to 24 tokens",
     ]
-    assert figures_of(bundle) == pytest.approx(figures_of(padded), rel=1e-4)
-    assert (padded["difference"]["value"], padded["difference"]["significant"]) == (0.0, False)
-    assert len(figures_of(own)) == len(figures_of(bundle))
+    alike, other = (padded, own) if padding == "max_length" else (own, padded)
+    assert figures_of(bundle) == pytest.approx(figures_of(alike), rel=1e-4)
+    assert (alike["difference"]["value"], alike["difference"]["significant"]) == (0.0, False)
+    assert len(figures_of(other)) == len(figures_of(bundle))
     assert [run["runtime"] for run in values["runs"]] == ["onnxruntime", "torch float32", "torch float32"]
     assert table_from_evaluation(values).row_count == 3
 
@@ -234,6 +313,24 @@ def measured(name, right):
             20,
             {"sequence_length": 16, "accept_drift": True},
             ["The checkpoint answers better at 16 tokens than at the stated"],
+        ),
+        (39, 39, 39, {"padding": "none", "accept_drift": True}, []),
+        (
+            20,
+            39,
+            39,
+            {"padding": "none", "accept_drift": True},
+            [
+                "The bundle runs each text as the checkpoint does, so fp32 makes the difference.",
+                "The bundle runs each text at its own length, which is probably not how the checkpoint was trained.",
+            ],
+        ),
+        (
+            39,
+            39,
+            20,
+            {"padding": "none", "accept_drift": True},
+            ["The bundle runs each text at its own length, which is probably how the checkpoint was trained."],
         ),
     ],
 )

@@ -29,6 +29,7 @@ ENGINE = {
     "version": "1.7",
     "compute_capabilities": ["1.0"],
     "batch_profile": {"batch_size": {"min": 2, "opt": 2, "max": 4}},
+    "length_profiles": [],
 }
 
 
@@ -268,7 +269,11 @@ def test_different_lengths_are_told(whole_bundle):
     values = json.loads((whole_bundle / MANIFEST).read_text()) | {"sequence_length": 64}
     longer = benchmark.Subject(**(vars(subject) | {"manifest": Manifest.from_json(json.dumps(values))}))
     notes = notes_from_benchmark(benchmark.Benchmark(subjects=(subject, longer), rounds=1000, cases=()))
-    assert "the bundles read different lengths (32, 64 tokens): the longer one does more work" in notes
+    assert "the bundles read different lengths (32 tokens, 64 tokens): the longer one does more work" in notes
+    values |= {"sequence_length": 32, "padding": "none"}
+    own = benchmark.Subject(**(vars(subject) | {"manifest": Manifest.from_json(json.dumps(values))}))
+    notes = [*notes, *notes_from_benchmark(benchmark.Benchmark(subjects=(subject, own), rounds=1000, cases=()))]
+    assert any("(32 tokens, each text's own, up to 32 tokens)" in note for note in notes)
     assert not any("needs" in note for note in notes)
 
 

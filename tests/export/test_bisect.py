@@ -8,8 +8,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from click.testing import CliRunner
-from fnet_runtime.bundle.golden import Golden
+from fnet_runtime.bundle.golden import Case, Golden
 from fnet_runtime.bundle.manifest import MODEL, manifest_from_folder
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from support.bundles import replaced
@@ -43,7 +44,7 @@ TEXTS = ["the quick fox\n\njumps", "a dog", "the lazy dog jumps over the quick b
 
 
 def samples_of(subject):
-    return samples_from_texts(subject.task, Tokenizer.from_file(VOCABULARY), TEXTS, sequence_length=LENGTH, choices=2)
+    return samples_from_texts(subject.task, Tokenizer.from_file(VOCABULARY), TEXTS, padding=Padding(LENGTH), choices=2)
 
 
 def plan_of(checkpoint, *, task="sequence-classification", precision="fp32", **options):
@@ -74,9 +75,10 @@ def subject_of(folder, checkpoint, damage=lambda graph: graph, **options):
 
 def golden_of(subject, limit=1.0):
     """Golden inputs and references, and one limit of all outputs."""
-    inputs = samples_of(subject).inputs
+    samples = samples_of(subject)
+    inputs = samples.batch(range(len(samples.names)))
     references = TorchSession(subject.reference).run(inputs)
-    return Golden(inputs, references, dict.fromkeys(references, limit))
+    return Golden((Case(inputs, references),), dict.fromkeys(references, limit))
 
 
 def place_in(subject):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.paths import ROOT
 
@@ -25,7 +26,7 @@ def answered():
     def answers(texts):
         found = []
         for text in texts:
-            encoding = tokenizer.encode(text, length=model.sequence_length)
+            encoding = tokenizer.encode(text, padding=Padding(model.sequence_length))
             with torch.inference_mode():
                 (logits,) = model(torch.from_numpy(encoding.input_ids)[None], torch.from_numpy(encoding.token_type_ids)[None])
             found.append((checkpoint.config.labels[int(logits.argmax())], float(logits.softmax(-1).max())))

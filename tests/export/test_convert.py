@@ -11,6 +11,7 @@ import sentencepiece
 import torch
 import transformers
 from click.testing import CliRunner
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 from safetensors.torch import load_file, save_file
 from support.checkpoints import VOCABULARY, save_tiny
@@ -165,7 +166,7 @@ def test_transformers_takes_the_flavour_of_a_folder_or_refuses_it(flavour, model
     assert (config["flavour"], config["model_max_length"]) == (flavour, 512)
     if FLAVOURS[flavour].file == "tokenizer.json":
         tokenizer = tokenizer_from_folder(there).tokenizer
-        found = (tokenizer.encode(text, length=COMPARED_TOKENS) for text in TEXTS)
+        found = (tokenizer.encode(text, padding=Padding(COMPARED_TOKENS)) for text in TEXTS)
         assert theirs(there) == [encoding.input_ids[: encoding.attention_mask.sum()].tolist() for encoding in found]
     else:
         with pytest.raises(ValueError, match="Couldn't instantiate the backend tokenizer"):

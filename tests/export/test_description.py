@@ -21,6 +21,7 @@ ENGINE = {
     "version": "1.7",
     "compute_capabilities": ["8.6", "8.9"],
     "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 8}},
+    "length_profiles": [],
 }
 QUANTIZATION = {"method": "minmax", "data": "mails.jsonl", "sha256": "ab" * 32, "texts": 64, "kept": ["block 0 dense"]}
 
@@ -103,6 +104,19 @@ def test_what_a_mask_hides(bundle):
     values["inputs"].append(values["inputs"][0] | {"name": "attention_mask"})
     path.write_text(json.dumps(values))
     assert "attention_mask hides the filling from attention alone" in run(bundle).stdout
+
+
+@pytest.mark.parametrize(
+    ("multiple_of", "filled"), [(1, ""), (8, ", filled with id 3 to a multiple of 8 tokens")], ids=["tokens", "multiples"]
+)
+def test_texts_at_their_own_length(bundle, multiple_of, filled):
+    path = bundle / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"padding": "none", "pad_to_multiple_of": multiple_of}))
+    said = words(run(bundle).stdout)
+    expected = f"every input has its own length, of at most 32 tokens{filled}; filling it up otherwise changes the answers"
+    assert f"padding {expected} " in said
+    values = json.loads(run(bundle, "--json").stdout)
+    assert [values["manifest"][key] for key in ("padding", "pad_to_multiple_of")] == ["none", multiple_of]
 
 
 def test_without_onnx_operators_are_not_counted(whole_bundle):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fnet_runtime.errors import SessionError
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from sklearn import metrics as oracle
@@ -76,7 +77,9 @@ def tiny(folder, task, *, labels=("A", "B", "C"), noise=0.0, predict_positions=N
     if bias:
         tokenizer = Tokenizer.from_file(VOCABULARY)
         with torch.no_grad():
-            (logits,) = reference(path.parent, task)(*tensors_of([tokenizer.encode(text, length=LENGTH) for text in TEXTS]))
+            (logits,) = reference(path.parent, task)(
+                *tensors_of([tokenizer.encode(text, padding=Padding(LENGTH)) for text in TEXTS])
+            )
         tensors[bias] -= logits.mean(axis=0).float()
         draw = torch.Generator().manual_seed(1)
         tensors[bias] += noise * torch.randn(tensors[bias].shape, generator=draw)
@@ -151,7 +154,7 @@ def test_one_label_that_a_text_has_or_has_not(tmp_path):
     with torch.no_grad():
         tokenizer = Tokenizer.from_file(VOCABULARY)
         (logits,) = reference(tmp_path / "checkpoint", "sequence-classification")(
-            *tensors_of([tokenizer.encode(text, length=LENGTH) for text in TEXTS])
+            *tensors_of([tokenizer.encode(text, padding=Padding(LENGTH)) for text in TEXTS])
         )
     assert [a.score for a in answers] == pytest.approx(torch.sigmoid(logits[:, 0]).tolist(), abs=1e-5)
     guessed = [answer.score > 0.5 for answer in answers]
@@ -226,7 +229,7 @@ def test_masked_tokens_as_torch_guesses_them(bundles, task, tmp_path):
     model = reference(bundles(task).parent / "checkpoint", task)
     losses, right, follows = [], [], []
     for line, record in enumerate(DATA[task], start=1):
-        encoding = pipe.tokenizer.encode(record["text"], record.get("text_pair"), length=LENGTH)
+        encoding = pipe.tokenizer.encode(record["text"], record.get("text_pair"), padding=Padding(LENGTH))
         masks = masks_from_encoding(encoding, pipe.tokenizer, seed=line)
         assert len(masks) == max(1, round(0.15 * sum(segment != -1 for segment in encoding.segments)))
         ids, types = tensors_of([encoding])

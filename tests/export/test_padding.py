@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import manifest_from_folder
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.console import Console
 from scipy.special import log_softmax
@@ -55,7 +56,7 @@ def drift_of(model, texts, lengths=(16,), **options):
 
 def outputs_at(model, length, text, pair=None, *, masked=False):
     """The first text's outputs by name, and how many tokens it has."""
-    encoding = TOKENIZER.encode(text, pair, length=length)
+    encoding = TOKENIZER.encode(text, pair, padding=Padding(length))
     ids = encoding.input_ids.copy()
     if masked:
         ids[1::MASKED_EVERY] = np.where(ids[1::MASKED_EVERY] > TOKENIZER.mask_id, TOKENIZER.mask_id, ids[1::MASKED_EVERY])

@@ -50,7 +50,8 @@ def test_every_mixing_of_the_paper_becomes_a_bundle(mixing, tmp_path):
     checkpoint = save_tiny(tmp_path / "checkpoint", mixing=mixing, num_attention_heads=4)
     pipe = fnet_runtime.load(export(checkpoint, tmp_path / "bundle").folder, threads=1)
     assert all(check.passed for check in pipe.self_test())
-    assert ("attention_mask" in pipe.inputs("the fox")) == (mixing == "attention")
+    (row,) = pipe.inputs("the fox")
+    assert ("attention_mask" in row) == (mixing == "attention")
     if mixing in ("linear", "random"):
         with pytest.raises(
             GraphError, match=f"sequence length: expected 32, the length of the matrices of the {mixing} mixing; found 16"
@@ -66,14 +67,15 @@ def test_a_hybrid_becomes_a_bundle_with_a_mask(task, tmp_path):
     assert [tensor.name for tensor in pipe.manifest.inputs] == ["input_ids", "token_type_ids", "attention_mask"]
     assert all(check.passed for check in pipe.self_test())
     if task == "sequence-classification":
-        mask = pipe.inputs("the quick fox")["attention_mask"]
-        assert mask.sum() == (pipe.inputs("the quick fox")["input_ids"] != pipe.manifest.pad_token_id).sum()
+        (row,) = pipe.inputs("the quick fox")
+        assert row["attention_mask"].sum() == (row["input_ids"] != pipe.manifest.pad_token_id).sum()
 
 
 def test_masked_lm_at_positions_of_a_hybrid(tmp_path):
     save_tiny(tmp_path / "c", "masked-lm", attention_layers=(0,), num_attention_heads=4)
     pipe = fnet_runtime.load(export(tmp_path / "c", tmp_path / "b", task="masked-lm", predict_positions=2).folder)
-    assert set(pipe.inputs("a [MASK]")) == {"input_ids", "token_type_ids", "attention_mask", "masked_lm_positions"}
+    (row,) = pipe.inputs("a [MASK]")
+    assert set(row) == {"input_ids", "token_type_ids", "attention_mask", "masked_lm_positions"}
     assert len(pipe.fill_mask("the [MASK] fox").masks) == 1
 
 
@@ -372,6 +374,9 @@ def test_help_says_every_option():
         "--min-accuracy",
         "--max-accuracy-drop",
         "--sequence-length",
+        "--padding",
+        "--pad-to-multiple-of",
+        "--length-profile",
         "--accept-drift",
         "--batch-size",
         "--opset",

@@ -7,6 +7,7 @@ from pathlib import Path
 import fnet_runtime
 import pytest
 from click.testing import CliRunner
+from fnet_runtime.tokenizer.encoding import Padding
 from support.checkpoints import LENGTH, save_tiny
 from support.exports import options_from
 from support.golden_tokenizer import pipeline
@@ -31,7 +32,7 @@ ASSUMED = (
 BOUND = "assumed from config.json (max_position_embeddings)"
 LONGEST = (
     "tokenizer.json pads to no fixed length, so training probably padded to each batch's longest text, but the bundle pads to "
-    "{} tokens; check it with --evaluation FILE"
+    "{} tokens; check it with --evaluation FILE, or export it with --padding none"
 )
 
 
@@ -94,7 +95,7 @@ FIXED = "tokenizer.json (padding.strategy.Fixed)"
 )  # fmt: skip
 def test_what_the_files_of_a_tokenizer_state(tmp_path, files, tokens, source, caution):
     found = length_of(tmp_path, files)
-    assert (found.length, found.source, found.caution(tokens)) == (tokens, source, caution)
+    assert (found.length, found.source, found.caution(Padding(tokens))) == (tokens, source, caution)
     assert found.contradiction is None
     found.check("tiny")
 
@@ -109,7 +110,81 @@ def test_what_the_files_of_a_tokenizer_state(tmp_path, files, tokens, source, ca
 )
 def test_what_config_json_and_the_weights_state(tmp_path, changes, tokens, source):
     found = length_of(tmp_path, **changes)
-    assert (found.length, found.source, found.padded, found.caution(tokens)) == (tokens, source, True, None)
+    assert (found.length, found.source, found.padded, found.caution(Padding(tokens))) == (tokens, source, True, None)
+
+
+OWN = {"extra": {"trained_padding": "none"}}
+OWN_LENGTHS = "each text runs at its own length, and this is the longest"
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "contract", "reason", "caution", "padded_caution"),
+    [
+        (
+            {},
+            OWN,
+            "none",
+            f"{BOUND}; {OWN_LENGTHS}: config.json (trained_padding)",
+            None,
+            "config.json (trained_padding) states that training ran each text at its own length, but the bundle pads to 32 tokens; "
+            "check it with --evaluation FILE",
+        ),
+        (
+            {},
+            {},
+            None,
+            f"{BOUND}; {OWN_LENGTHS}: asked for",
+            "no file states how training padded texts; the bundle runs each text at its own length, so check it with "
+            "--evaluation FILE",
+            ASSUMED,
+        ),
+        (
+            {"tokenizer.json": tokenizer_json(longest=True)},
+            {},
+            None,
+            f"{BOUND}; {OWN_LENGTHS}: asked for",
+            "tokenizer.json pads to no fixed length, so training probably padded to each batch's longest text; the bundle runs "
+            "each text at its own length, so check it with --evaluation FILE",
+            LONGEST.format(32),
+        ),
+        (
+            {"tokenizer.json": tokenizer_json(fixed=32)},
+            {},
+            "max_length",
+            f"{FIXED}; {OWN_LENGTHS}: asked for",
+            f"{FIXED} states that training padded every text to 32 tokens, but the bundle runs each text at its own length; "
+            "check it with --evaluation FILE",
+            None,
+        ),
+        (
+            {},
+            {"mixing": "attention", "num_attention_heads": 4},
+            None,
+            f"{BOUND}; {OWN_LENGTHS}: asked for",
+            None,
+            None,
+        ),
+    ],
+)
+def test_what_files_state_about_texts_at_their_own_length(tmp_path, files, changes, contract, reason, caution, padded_caution):
+    found, own = length_of(tmp_path, files, **changes), Padding(32, "none")
+    assert (found.contract, found.reason(own), found.caution(own)) == (contract, reason, caution)
+    assert found.caution(Padding(32)) == padded_caution
+    assert found.reason(Padding(32)) == found.source
+    assert found.values(own) == {
+        "tokens": 32,
+        "stated": found.stated,
+        "source": found.source,
+        "reason": reason,
+        "padded": found.padded,
+        "caution": caution,
+    }
+
+
+@pytest.mark.parametrize("stated", ["longest", "", 1, None])
+def test_a_padding_that_training_cannot_have_had_is_refused(tmp_path, stated):
+    with pytest.raises(CheckpointError, match="config.json: trained_padding: expected max_length or none, found "):
+        length_of(tmp_path, extra={"trained_padding": stated})
 
 
 def test_tpu_short_seq_length_alone_states_nothing(tmp_path):
@@ -118,7 +193,7 @@ def test_tpu_short_seq_length_alone_states_nothing(tmp_path):
 
 def test_where_only_attention_reads_padding_the_length_does_not_matter(tmp_path):
     found = length_of(tmp_path, mixing="attention", num_attention_heads=4)
-    assert (found.stated, found.caution(32)) == (False, None)
+    assert (found.stated, found.caution(Padding(32))) == (False, None)
 
 
 def test_f_net_and_keras_hub_pad_every_text(tmp_path):
@@ -275,8 +350,8 @@ def test_contradicting_statements_are_refused_until_the_user_chooses(tmp_path):
         found = length_of(tmp_path, CONTRADICTING, chosen)
         assert (found.length, found.contradiction) == (chosen, None)
         found.check("tiny")
-    assert length_of(tmp_path, CONTRADICTING, 16).caution(16) is None
-    assert length_of(tmp_path, CONTRADICTING, 24).caution(24) == (
+    assert length_of(tmp_path, CONTRADICTING, 16).caution(Padding(16)) is None
+    assert length_of(tmp_path, CONTRADICTING, 24).caution(Padding(24)) == (
         "tokenizer.json (padding.strategy.Fixed) states that training padded every text to 16 tokens, but the bundle pads to 24; "
         "check it with --evaluation FILE"
     )
@@ -394,7 +469,18 @@ def test_a_model_trained_with_a_collator_is_seen_at_once(tmp_path, texts, data, 
     padded = accuracy_of_transformers(model, tokenizer, texts, padding="max_length", truncation=True, max_length=TRAINED)
     assert expected > 95 > 80 > padded
     caution = LONGEST.format(TRAINED)
-    arguments = [*SHORT, "--model", tmp_path / "c", "--output", tmp_path / "b", "--samples", samples, "--evaluation", data]
+    measured = [*SHORT, "--model", tmp_path / "c", "--samples", samples, "--evaluation", data]
+    assert "to be measured: which padding the checkpoint answers texts.jsonl better with" in run(*measured, "--dry-run").stdout
+    done = run(*measured, "--output", tmp_path / "n", "--min-accuracy", 95)
+    assert done.exit_code == 0, done.output
+    figures = f"is {padded:.2f} padded to 64 tokens and {expected:.2f} at each text's own length, so the padding is none"
+    assert f"note: the accuracy of the checkpoint on texts.jsonl {figures}" in done.stderr
+    values = json.loads((tmp_path / "n" / "parity.json").read_text())
+    assert [run["metrics"][0]["value"] for run in values["evaluation"]["runs"][:2]] == pytest.approx([expected, expected])
+    answers = fnet_runtime.load(tmp_path / "n")([text for text, _ in texts])
+    right = sum(answer.label == f"LABEL_{label}" for answer, (_, label) in zip(answers, texts, strict=True))
+    assert 100 * right / len(texts) == pytest.approx(expected)
+    arguments = [*measured, "--output", tmp_path / "b", "--padding", "max_length"]
     assert f"note: {caution}" in run(*arguments, "--dry-run").stdout
     done = run(*arguments, "--min-accuracy", 90)
     assert (done.exit_code, f"note: {caution}" in done.stderr, f"note: {caution}" in done.stdout) == (3, True, True), done.output
@@ -418,3 +504,35 @@ def test_a_model_trained_with_a_collator_is_seen_at_once(tmp_path, texts, data, 
     told = run("eval", tmp_path / "b", "--data", data)
     assert f"note: {caution}" in told.stdout, told.output
     assert json.loads(run("inspect", tmp_path / "b", "--json").stdout)["parity"]["caution"] == caution
+
+
+def test_labelled_data_that_do_not_decide_on_the_padding(tmp_path, data):
+    folder = save_tiny(tmp_path / "c", labels=("LABEL_0", "LABEL_1", "LABEL_2"))
+    refused = run(*SHORT, "--model", folder, "--output", tmp_path / "b", "--evaluation", data)
+    assert refused.exit_code == 2, refused.output
+    assert "--padding: no file states how training padded texts" in refused.stderr
+    assert "Choose --padding max_length or --padding none, or give more records" in refused.stderr
+    assert not (tmp_path / "b").exists()
+
+
+def test_statements_of_both_paddings_are_refused(tmp_path):
+    folder = save_tiny(tmp_path / "c", extra={"trained_padding": "none", "trained_sequence_length": 16})
+    with pytest.raises(CheckpointError) as refused:
+        plan_of(folder)
+    assert str(refused.value).endswith(
+        "(trained_padding) says that training padded no text, but config.json (trained_sequence_length) says 16 tokens. "
+        "Expected one way of training. Correct the file that is wrong"
+    )
+
+
+def test_a_stated_padding_to_one_length_needs_no_length(tmp_path):
+    folder = save_tiny(tmp_path / "c", extra={"trained_padding": "max_length"})
+    assert plan_of(folder).trained.padding == Padding(32)
+    with pytest.raises(OptionError, match=r"expected max_length, because .* \(config.json \(trained_padding\)\); found none"):
+        plan_of(folder, padding="none")
+
+
+def test_texts_that_are_longer_than_in_training_are_named(tmp_path):
+    files = {"tokenizer_config.json": {"model_max_length": 16}}
+    caution = length_of(tmp_path, files).caution(Padding(32, "none"))
+    assert caution.startswith("tokenizer_config.json (model_max_length) is 16, but the bundle takes texts of up to 32 tokens")

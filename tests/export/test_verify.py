@@ -25,7 +25,14 @@ from fnet_export.commands.cli import main
 from fnet_export.commands.verify import table_from_verification
 from fnet_export.parity.agreement import Agreement
 
-ENGINE = {"file": "model.engine", "library": "tensorrt_rtx", "version": "1.7", "compute_capabilities": ["1.0"], "batch_profile": {}}
+ENGINE = {
+    "file": "model.engine",
+    "library": "tensorrt_rtx",
+    "version": "1.7",
+    "compute_capabilities": ["1.0"],
+    "batch_profile": {},
+    "length_profiles": [],
+}
 
 
 def run(*arguments):
@@ -56,7 +63,7 @@ def off_by(bundle, error):
     with safetensors.safe_open(path, "numpy") as file:
         metadata = file.metadata()
     tensors = safetensors.numpy.load(path.read_bytes())
-    tensors |= {name: a + error * np.abs(a).max() for name, a in tensors.items() if name.startswith("reference.")}
+    tensors |= {name: a + error * np.abs(a).max() for name, a in tensors.items() if ".reference." in name}
     return replaced(bundle, path.name, safetensors.numpy.save(tensors, metadata))
 
 
@@ -84,6 +91,29 @@ def test_a_whole_bundle_passes(whole_bundle):
     assert (logits["agreement"]["share"], logits["agreement"]["decisions"], logits["agreement"]["ties"]) == (1.0, 4, 0)
 
 
+def test_every_case_counts(bundle):
+    path = bundle / "golden.safetensors"
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata, limit = file.metadata(), float(file.metadata()["limit.logits"])
+    one = safetensors.numpy.load(path.read_bytes())
+    assert {name.split(".")[0] for name in one} == {"0"}
+    second = {name.replace("0.", "1.", 1): array[:3].copy() for name, array in one.items()}
+    replaced(bundle, path.name, safetensors.numpy.save(one | second, metadata))
+    values = json.loads(run(bundle, "--json").stdout)
+    logits = values["rows"][0]["outputs"]["logits"]
+    assert (values["passed"], values["samples"], logits["agreement"]["decisions"], logits["agreement"]["differ"]) == (True, 7, 7, 0)
+    wrong = second["1.reference.logits"]
+    best = wrong.argmax(axis=-1)
+    wrong[0, (best[0] + 1) % 3] = wrong[0, best[0]] + 10 * limit
+    wrong[1, (best[1] + 1) % 3] = wrong[1, best[1]] + limit
+    replaced(bundle, path.name, safetensors.numpy.save(one | second, metadata))
+    shown = run(bundle, "--json")
+    logits = json.loads(shown.stdout)["rows"][0]["outputs"]["logits"]
+    assert (shown.exit_code, logits["passed"]) == (3, False)
+    assert [logits["agreement"][key] for key in ("decisions", "differ", "ties")] == [7, 2, 1]
+    assert run(bundle, "--atol", 1e9).exit_code == 0
+
+
 @pytest.mark.parametrize("task", ["question-answering", "pretraining"])
 def test_two_outputs_fit_80_columns(task, monkeypatch, bundles):
     bundle = bundles(task)
@@ -109,7 +139,7 @@ def test_decisions_that_differ_are_counted_and_ties_apart(bundle):
         limit = float(file.metadata()["limit.logits"])
         metadata = file.metadata()
     tensors = safetensors.numpy.load(path.read_bytes())
-    logits = tensors["reference.logits"]
+    logits = tensors["0.reference.logits"]
     best = logits.argmax(axis=-1)
     logits[0, (best[0] + 1) % 3] = logits[0, best[0]] + limit  # a tie, and beyond the limit on the way there
     logits[1, (best[1] + 1) % 3] = logits[1, best[1]] + 10 * limit
@@ -141,7 +171,7 @@ def test_labels_one_by_one_are_counted_by_sign_and_too_few_are_said_in_words(tmp
     with safetensors.safe_open(path, "numpy") as file:
         metadata = file.metadata()
     tensors = safetensors.numpy.load(path.read_bytes())
-    tensors["reference.logits"] = -tensors["reference.logits"]
+    tensors["0.reference.logits"] = -tensors["0.reference.logits"]
     replaced(bundle, path.name, safetensors.numpy.save(tensors, metadata))
     (row,) = json.loads(run(bundle, "--json").stdout)["rows"]
     assert row["outputs"]["logits"]["agreement"]["differ"] == 12

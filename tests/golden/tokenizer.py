@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sentencepiece
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from tokenizer_texts import texts_from_seed, training_texts
 
@@ -160,7 +161,7 @@ def _line(number: int, case: tuple[list[str], int], answers: list[Any], own: lis
         spans = offsets
         if tokenizer is not None:
             assert offsets is None
-            spans = tokenizer.encode(*texts, length=length).spans
+            spans = tokenizer.encode(*texts, padding=Padding(length)).spans
         fields = [ids[:count], _runs(types[:count]), _runs(special[:count]), _steps(spans[:count], special)]
         columns.append(fields[:3] + ([None] if tokenizer else []) + fields[3:])
     line: dict[str, Any] = {"texts": texts, "length": length, "columns": [_shared(columns, i) for i in range(len(columns))]}

@@ -32,10 +32,8 @@ PARTS = {
     "model": (
         ModelOptions,
         {"model": "checkpoint"}
-        | {
-            name: name
-            for name in ("task", "revision", "tokenizer", "sequence_length", "accept_drift", "predict_positions", "random_head")
-        },
+        | {name: name for name in ("task", "revision", "tokenizer", "sequence_length", "padding", "pad_to_multiple_of")}
+        | {name: name for name in ("accept_drift", "predict_positions", "random_head")},
     ),
     "graph": (GraphOptions, {name: name for name in ("transform", "opset", "simplify", "precision", "keep_float32")}),
     "calibration": (
@@ -46,14 +44,16 @@ PARTS = {
         ProofOptions,
         {"samples": "texts"} | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "min_accuracy")},
     ),
-    "engine": (EngineOptions, {"target": "target", "batch_size": "batch_size"}),
+    "engine": (EngineOptions, {name: name for name in ("target", "batch_size", "length_profiles")}),
     "output": (OutputOptions, {"output": "folder", "force": "force"}),
 }
 """The parts of an export's options: what makes each, and the fields of the flat options that it takes."""
 
 
 def options_from(*, atol=None, rtol=None, **flat):
-    """Return the options of an export, given flat as on the command line."""
+    """Return the options of an export, given flat as on the command line. Labelled data do not decide on the padding of a model."""
+    if flat.get("evaluation") and flat.get("model"):
+        flat = {"padding": "max_length"} | flat
     flat |= {"tolerance": tolerance_from_options(atol, rtol)}
     parts = {}
     for part, (make, fields) in PARTS.items():

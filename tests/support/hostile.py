@@ -23,8 +23,17 @@ ENGINE = {
     "version": "10.13.0",
     "compute_capabilities": ["8.7"],
     "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}},
+    "length_profiles": [],
 }
-IR_ENGINE = {"file": "model.xml", "library": "openvino", "version": "2026.4", "compute_capabilities": [], "batch_profile": {}}
+LENGTHS = {"min": 1, "opt": 16, "max": 32}
+IR_ENGINE = {
+    "file": "model.xml",
+    "library": "openvino",
+    "version": "2026.4",
+    "compute_capabilities": [],
+    "batch_profile": {},
+    "length_profiles": [],
+}
 TOKENIZER = {"flavour": "fnet-slow", "do_lower_case": False, "keep_accents": True, "remove_space": True}
 QUANTIZATION = {"method": "minmax", "data": "built-in e-mails", "sha256": "ab", "texts": 64, "kept": ["head.dense"]}
 DEEP = "[" * 100_000
@@ -34,6 +43,10 @@ IDS, TYPES = ({"name": name, "dtype": "int64", "axes": ["batch_size", 32]} for n
 
 def _input(name: str, *axes: int | str) -> dict[str, Any]:
     return {"name": name, "dtype": "int64", "axes": list(axes)}
+
+
+def _inputs(*axes: int | str) -> list[dict[str, Any]]:
+    return [_input(name, *axes) for name in ("input_ids", "token_type_ids")]
 
 
 NO_MANIFESTS = ["", "[]", "{", '{"a": 1, "a": 2}', DEEP, "\ufeff{}", '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', "null", "é"]
@@ -71,6 +84,50 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
     ({"sequence_length": -1}, "expected a length from 1 and an id from 0, found "),
     ({"sequence_length": "512"}, "sequence_length: expected a 64-bit integer"),
     ({"sequence_length": 2**63}, "sequence_length: expected a 64-bit integer, found 9223372036854775808"),
+    ({"padding": "longest"}, "padding: expected max_length or none, found 'longest'"),
+    ({"padding": ""}, "padding: expected max_length or none, found ''"),
+    ({"padding": None}, "padding: expected a string, found null"),
+    *(
+        ({"pad_to_multiple_of": n}, f"pad_to_multiple_of: expected 1, because every text is padded to one length; found {n}")
+        for n in (-1, 0, 2, 32)
+    ),
+    *(
+        ({"padding": "none", "pad_to_multiple_of": n}, f"pad_to_multiple_of: expected an integer from 1; found {n}")
+        for n in (-8, 0)
+    ),
+    ({"padding": "none", "pad_to_multiple_of": "8"}, 'pad_to_multiple_of: expected a 64-bit integer, found "8"'),
+    (
+        {"target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS]}},
+        r"engine: length_profiles: expected \[\] for the library \w+ and the padding max_length",
+    ),
+    (
+        {"target": "openvino", "engine": IR_ENGINE | {"length_profiles": [LENGTHS]}},
+        r"engine: length_profiles: expected \[\] for the library \w+ and the padding max_length",
+    ),
+    (
+        {"padding": "none", "target": "tensorrt", "engine": ENGINE},
+        "engine: length_profiles: expected at least one profile for the library tensorrt and the padding none",
+    ),
+    (
+        {"padding": "none", "target": "openvino", "engine": IR_ENGINE | {"length_profiles": [LENGTHS]}},
+        r"engine: length_profiles: expected \[\] for the library openvino and the padding none",
+    ),
+    (
+        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS | {"max": 33}]}},
+        "engine: length_profiles: expected at most 32 tokens, the longest text; found 33",
+    ),
+    (
+        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": LENGTHS}},
+        "engine: length_profiles: expected a list, found {",
+    ),
+    (
+        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS, {"min": 1, "max": 2}]}},
+        r"engine: length_profiles\[1\]: expected an object with the keys min, opt, max; found ",
+    ),
+    (
+        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [{"min": 0, "opt": 2, "max": 9}]}},
+        r"engine: length_profiles\[0\]: expected 1 <= MIN .* 0 2 9",
+    ),
     ({"labels": [1]}, r"labels\[0\]: expected a string, found 1"),
     ({"labels": {"it's": [None, 1.5, "\n"]}}, "labels: expected a list, found {"),
     ({"inputs": [{"name": "input_ids"}]}, r"inputs\[0\]: expected an object with the keys name, dtype, axes"),
@@ -98,6 +155,25 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
 ]
 """Keys of a manifest.json with values that the format does not have, and what is said of them."""
 
+NUMBERS: list[tuple[Mapping[str, Any], str]] = [
+    (
+        {"target": "tensorrt", "engine": ENGINE | {"batch_profile": {"batch_size": {"min": 5, "opt": 2, "max": 9}}}},
+        "batch_size: expected 1 <= MIN <= OPT <= MAX, found 5 2 9",
+    ),
+    (
+        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS, LENGTHS | {"min": 17}]}},
+        r"length_profiles\[1\]: expected 1 <= MIN <= OPT <= MAX, found 17 16 32",
+    ),
+    *(
+        (
+            {"padding": "none", "pad_to_multiple_of": n},
+            f"pad_to_multiple_of: expected a number that divides the sequence length 32; found {n}",
+        )
+        for n in (5, 31, 64)
+    ),
+]
+"""Keys of a manifest.json with numbers that do not fit each other, which a schema cannot compare, and what is said of them."""
+
 TASK: list[tuple[Mapping[str, Any], str]] = [
     ({"task": "translation"}, "unknown task 'translation'; expected one of feature-extraction, "),
     ({"task": "question-answering"}, "question-answering has the outputs start_logits, end_logits; found logits"),
@@ -111,6 +187,19 @@ TASK: list[tuple[Mapping[str, Any], str]] = [
     ({"inputs": []}, "expected the inputs input_ids, token_type_ids, each of 32 tokens"),
     ({"inputs": [IDS, TYPES, TYPES]}, "expected the inputs input_ids, token_type_ids, each of 32 tokens"),
     ({"inputs": [IDS, _input("token_type_ids")]}, "expected the inputs input_ids, token_type_ids, each of 32 tokens"),
+    ({"padding": "none"}, "expected the inputs input_ids, token_type_ids, each of sequence_length tokens"),
+    (
+        {"padding": "none", "inputs": [IDS, TYPES | {"axes": ["batch_size", "sequence_length"]}]},
+        "expected the inputs input_ids, token_type_ids, each of sequence_length tokens",
+    ),
+    (
+        {"padding": "none", "inputs": _inputs("batch_size", "tokens")},
+        "expected the inputs input_ids, token_type_ids, each of sequence_length tokens",
+    ),
+    (
+        {"inputs": _inputs("batch_size", "sequence_length")},
+        "expected the inputs input_ids, token_type_ids, each of 32 tokens",
+    ),
     (
         {"inputs": [IDS, TYPES, _input("masked_lm_positions", "batch_size", 2)]},
         "only masked-lm has the input masked_lm_positions; found it in sequence-classification",
@@ -130,7 +219,7 @@ TASK: list[tuple[Mapping[str, Any], str]] = [
 def golden_header(**changes: Any) -> bytes:
     """A golden.safetensors of one input, its entry changed."""
     entry = {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]} | changes
-    return golden_file({"__metadata__": {}, "input.a": entry}, bytes(8))
+    return golden_file({"__metadata__": {}, "0.input.a": entry}, bytes(8))
 
 
 def golden_file(header: Any, body: bytes = b"") -> bytes:
@@ -138,7 +227,18 @@ def golden_file(header: Any, body: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + body
 
 
+def golden_tensors(*names: str) -> bytes:
+    """A golden.safetensors of whole tensors of one number each: int64 inputs, else float64, with a limit of each reference."""
+    entries = {
+        name: {"dtype": "I64" if ".input" in name else "F64", "shape": [1], "data_offsets": [8 * i, 8 * i + 8]}
+        for i, name in enumerate(names)
+    }
+    limits = {f"limit.{name.split('.', 2)[-1]}": "0.1" for name in names if "reference" in name}
+    return golden_file({"__metadata__": limits, **entries}, bytes(8 * len(names)))
+
+
 REFERENCE = {"dtype": "F64", "shape": [1], "data_offsets": [8, 16]}
+WHOLE_CASE = ("0.input.a", "0.reference.b")
 NO_GOLDENS = [
     b"",
     b"123",
@@ -162,16 +262,35 @@ NO_GOLDENS = [
     golden_header(data_offsets=[0, -8]),
     golden_header(data_offsets=[False, 8]),
     golden_header() + b"more",
-    golden_file({"__metadata__": {}, "input.a": 3}),
-    golden_file({"__metadata__": [], "input.a": 3}),
+    golden_file({"__metadata__": {}, "0.input.a": 3}),
+    golden_file({"__metadata__": [], "0.input.a": 3}),
     golden_file(
         {
             "__metadata__": {"limit.b": 0.1},
-            "input.a": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]},
-            "reference.b": REFERENCE,
+            "0.input.a": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]},
+            "0.reference.b": REFERENCE,
         },
         bytes(16),
     ),
+    golden_tensors(),
+    golden_tensors("input.a", "reference.b"),  # no numbers, as before
+    golden_tensors("0.reference.b"),
+    *(
+        golden_tensors(f"{number}.input.a", f"{number}.reference.b")
+        for number in ("1", "00", "01", "-1", "+0", " 0", "", "0.0", "a", "\u0660", "1e0")
+    ),
+    golden_tensors(*WHOLE_CASE, "2.input.a", "2.reference.b"),  # a gap
+    golden_tensors(*WHOLE_CASE, "01.input.a", "01.reference.b"),
+    golden_tensors(*WHOLE_CASE, "1.input.a"),
+    golden_tensors(*WHOLE_CASE, "1.reference.b"),
+    golden_tensors(*WHOLE_CASE, "1.input.c", "1.reference.b"),
+    golden_tensors(*WHOLE_CASE, "1.input.a", "1.input.c", "1.reference.b"),
+    golden_tensors(*WHOLE_CASE, "1.input.a", "1.reference.c"),
+    golden_tensors(*WHOLE_CASE, "1.input.a", "1.reference.b", "1.reference.c"),
+    golden_tensors(*WHOLE_CASE, "0.limit.b"),
+    golden_tensors(*WHOLE_CASE, "0.inputs.a"),
+    golden_tensors(*WHOLE_CASE, "0"),
+    golden_tensors(*WHOLE_CASE, "0.input"),
 ]
 """What may stand in a golden.safetensors and is none."""
 
@@ -261,9 +380,17 @@ def _numbered(name: str, damages: list[Damage], **options: Any) -> dict[str, Hos
     return {f"{name} {i}": Hostile(damage=damage, **options) for i, damage in enumerate(damages)}
 
 
-SIXTEEN = [IDS | {"axes": ["batch_size", 16]}, TYPES | {"axes": ["batch_size", 16]}]
+SIXTEEN = _inputs("batch_size", 16)
+OPEN = _inputs("batch_size", "sequence_length")
 TOKEN_LABELS = {"task": "token-classification"}
 IDS_OF_GOLDEN = np.zeros((2, 32), np.int64)
+
+
+def _case(number: int, *, length: int = 32) -> dict[str, Any]:
+    """The tensors of a case of golden.safetensors."""
+    inputs = {f"{number}.input.{name}": IDS_OF_GOLDEN[:, :length] for name in ("input_ids", "token_type_ids")}
+    return inputs | {f"{number}.reference.logits": np.zeros((2, 3))}
+
 
 HOSTILE: Mapping[str, Hostile] = {
     "no folder": Hostile(damage=shutil.rmtree),
@@ -273,6 +400,7 @@ HOSTILE: Mapping[str, Hostile] = {
     **_numbered("no manifest", [_written(MANIFEST, text.encode()) for text in NO_MANIFESTS], own_words="("),
     **_numbered("outside", [_listed(name) for name in OUTSIDE]),
     **_numbered("format", [_altered(changes) for changes, _ in FORMAT]),
+    **_numbered("numbers", [_altered(changes) for changes, _ in NUMBERS]),
     **_numbered("task", [_altered(changes) for changes, _ in TASK]),
     **_numbered("flipped", [_flipped(name) for name in (MODEL, "spiece.model", "config.json", TOKENIZER_CONFIG, GOLDEN)]),
     "a file is longer": Hostile(damage=_written("config.json", b"{}")),
@@ -306,6 +434,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "no graph": Hostile(damage=_replaced(MODEL, b"no graph"), error=SessionError, own_words="("),
     "an empty graph": Hostile(damage=_replaced(MODEL, b""), error=SessionError, own_words="("),
     "a graph of other inputs": Hostile(damage=_altered({"sequence_length": 16, "inputs": SIXTEEN}), error=SessionError),
+    "a graph of one length": Hostile(damage=_altered({"padding": "none", "inputs": OPEN}), error=SessionError),
     "a graph of another task": Hostile(damage=_altered(TOKEN_LABELS), error=SessionError),
     "bf16 without an engine": Hostile(damage=_altered({"precision": "bf16"}), error=SessionError),
     **_numbered("no golden", [_replaced(GOLDEN, data) for data in NO_GOLDENS], self_test=True, own_words="("),
@@ -313,9 +442,14 @@ HOSTILE: Mapping[str, Hostile] = {
         "golden",
         [
             _golden({"stray": IDS_OF_GOLDEN}),
-            _golden({"reference.b": IDS_OF_GOLDEN}),
-            _golden({"reference.logits": np.full((2, 3), np.nan)}),
-            _golden({"input.input_ids": np.zeros((2, 32), np.float64)}),
+            _golden({"0.reference.b": IDS_OF_GOLDEN}),
+            _golden({"0.reference.logits": np.full((2, 3), np.nan)}),
+            _golden({"0.input.input_ids": np.zeros((2, 32), np.float64)}),
+            _golden({"0.reference.logits": None}),
+            _golden(_case(2)),
+            _golden(_case(1) | {"1.input.token_type_ids": None}),
+            _golden(_case(1) | {"1.input.b": IDS_OF_GOLDEN}),
+            _golden(_case(1) | {"1.reference.logits": np.full((2, 3), np.inf)}),
             _golden(**{"limit.logits": "nan"}),
             _golden(**{"limit.logits": "-1"}),
             _golden(**{"limit.logits": "some"}),
@@ -326,16 +460,17 @@ HOSTILE: Mapping[str, Hostile] = {
     **_numbered(
         "golden inputs",
         [
-            _golden({"input.token_type_ids": None}),
-            _golden({"input.b": IDS_OF_GOLDEN}),
-            _golden({"input.input_ids": IDS_OF_GOLDEN[:1]}),
-            _golden({"input.input_ids": IDS_OF_GOLDEN[:, :9], "input.token_type_ids": IDS_OF_GOLDEN[:, :9]}),
+            _golden({"0.input.token_type_ids": None}),
+            _golden({"0.input.b": IDS_OF_GOLDEN}),
+            _golden({"0.input.input_ids": IDS_OF_GOLDEN[:1]}),
+            _golden({"0.input.input_ids": IDS_OF_GOLDEN[:, :9], "0.input.token_type_ids": IDS_OF_GOLDEN[:, :9]}),
+            _golden(_case(1, length=9)),
         ],
         self_test=True,
         error=InputError,
     ),
     "golden ids beyond the vocabulary": Hostile(
-        damage=_golden({"input.input_ids": IDS_OF_GOLDEN + 10**6, "input.token_type_ids": IDS_OF_GOLDEN}),
+        damage=_golden({"0.input.input_ids": IDS_OF_GOLDEN + 10**6, "0.input.token_type_ids": IDS_OF_GOLDEN}),
         self_test=True,
         error=SessionError,
         own_words="failed:",

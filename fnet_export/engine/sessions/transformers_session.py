@@ -31,7 +31,8 @@ class TransformersSession:
             transformers: Any = importlib.import_module("transformers")
         except ImportError as error:
             raise SessionError(f"transformers is not installed ({error}); pip install 'transformers>=5.0'") from error
-        values = config.to_dict() | {"tpu_short_seq_length": model.sequence_length}
+        # with TPU optimizations it would take texts of one length only; the outputs are the same without
+        values = config.to_dict() | {"use_tpu_fourier_optimizations": False}
         known = transformers.FNetConfig(**values)
         if task.name == "question-answering":
             known.num_labels = 2

@@ -86,11 +86,11 @@ class Subject:
 
     def ordered(self, x: Tensor) -> Array:
         """Put `float64[batch, sequence, hidden]` in the order of the graph."""
-        return x.numpy()[:, self.tokens][:, :, self.hidden]
+        return x.numpy()[:, self.tokens[: x.shape[1]]][:, :, self.hidden]  # a graph for any length leaves tokens as they are
 
     def natural(self, x: Array) -> Tensor:
         """Undo `ordered`."""
-        return torch.from_numpy(x[:, np.argsort(self.tokens)][:, :, np.argsort(self.hidden)])
+        return torch.from_numpy(x[:, np.argsort(self.tokens[: x.shape[1]])][:, :, np.argsort(self.hidden)])
 
 
 def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint) -> Subject:
@@ -156,8 +156,7 @@ class _Walked:
 
 def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_Walked]:
     """Run the steps one after the other, each on the reference's own numbers, a few rows at a time."""
-    count = len(samples.names)
-    chunks = [samples.rows(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE)]
+    chunks = [samples.batch(batch) for batch in samples.batches(range(len(samples.names)), ROWS_AT_ONCE)]
     states: list[Tensor | None] = [None for _ in chunks]
     one_token, precision = False, subject.manifest.precision
     least = unit(HALVES.get(precision, FLOAT32))
@@ -178,8 +177,9 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
             else:
                 other = beside.run(fed)
             if step.source is None or step.block is not None:
-                pooled = next(iter(got.values())).shape[1] == 1
-                if pooled:
+                of_one = next(iter(got.values())).shape[1] == 1  # a text of one token looks like a pooled one
+                pooled |= of_one and ids["input_ids"].shape[-1] > 1
+                if of_one:
                     expected, other = ({name: array[:, :1] for name, array in table.items()} for table in (expected, other))
             states[number] = after
             error = max(relative_error(got[name], expected[name]) for name in step.outputs)

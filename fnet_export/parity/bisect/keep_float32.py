@@ -101,15 +101,16 @@ def damages_from_graph(
     half = typed(half_from_graph(graph, precision, keep=keep))
     halved = {node.name: node for node in half.graph}
     damages: dict[str, float] = {}
-    state: Values = {}
+    states: list[Values] = [{} for _ in golden.cases]
     for step in steps_from_graph(graph, config):
         part = part_from_graph(graph, [] if step.source is None else [step.source], step.outputs)
-        exact = values_in_float64(part, {**golden.inputs, **state})
-        state = {name: exact[name] for name in step.outputs}
+        exact = [values_in_float64(part, {**c.inputs, **state}) for c, state in zip(golden.cases, states, strict=True)]
+        states = [{name: values[name] for name in step.outputs} for values in exact]
         for twin in part.graph:
             node = halved.get(twin.name)
             if node is not None and node.op_type not in FLOAT32_OPERATORS and node.outputs[0].dtype in FLOATS:
-                damages[str(twin.name)] = _damage(OrtPart(part_of_node(half, node), name=str(node.name)), node, twin, exact)
+                alone = OrtPart(part_of_node(half, node), name=str(node.name))
+                damages[str(twin.name)] = max(_damage(alone, node, twin, values) for values in exact)
     return damages
 
 
@@ -130,9 +131,10 @@ def _damage(alone: OrtPart, node: ir.Node, twin: ir.Node, exact: Values) -> floa
 
 def _share_of_limit(half: ir.Model, golden: Golden) -> float:
     """The largest error of an output, in parts of its limit."""
-    outputs = NodeByNode(half).run(golden.inputs)
-    worst = 0.0
-    for name, reference in golden.references.items():
-        got = outputs[name][tuple(slice(n) for n in reference.shape)]
-        worst = max(worst, largest_error(got, reference) / golden.limits[name])
+    nodes, worst = NodeByNode(half), 0.0
+    for case in golden.cases:
+        outputs = nodes.run(case.inputs)
+        for name, reference in case.references.items():
+            got = outputs[name][tuple(slice(n) for n in reference.shape)]
+            worst = max(worst, largest_error(got, reference) / golden.limits[name])
     return worst

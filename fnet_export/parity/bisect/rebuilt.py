@@ -2,13 +2,14 @@
 
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import FP32, INT8, POSITIONS, Manifest
+from fnet_runtime.tokenizer.encoding import NONE
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_at_positions, task_named
 from fnet_export.graph.lower import LoweredFNet, lowered_for_target
 from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
-from fnet_export.precision.half import FLOAT32, FLOAT32_OPERATORS, HALVES, half_from_graph
+from fnet_export.precision.half import FLOAT32, FLOAT32_OPERATORS, HALVES, half_from_graph, nodes_of_shapes
 from fnet_export.precision.int8 import LARGEST, int8_from_graph, layers_from_model, products_from_graph
 
 
@@ -21,7 +22,14 @@ def task_of_manifest(manifest: Manifest) -> Task:
 
 def lowered_of_manifest(trained: FNet, task: Task, manifest: Manifest) -> LoweredFNet:
     """Lower a float32 model as the bundle's was."""
-    return lowered_for_target(trained, task, manifest.transform, target=manifest.target, precision=manifest.precision)
+    return lowered_for_target(
+        trained,
+        task,
+        manifest.transform,
+        any_length=manifest.padding == NONE,
+        target=manifest.target,
+        precision=manifest.precision,
+    )
 
 
 def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
@@ -49,10 +57,13 @@ def fresh_from_float32(graph: ir.Model, model: FNet, manifest: Manifest, shipped
 
 def kept_in_float32(half: ir.Model) -> tuple[str, ...]:
     """Return the names of nodes of a graph in half precision that compute in float32, except those that always do."""
+    of_shapes = nodes_of_shapes(half)
     return tuple(
         str(node.name)
         for node in half.graph
-        if node.op_type not in (*FLOAT32_OPERATORS, "Cast") and any(output.dtype == FLOAT32 for output in node.outputs)
+        if node not in of_shapes
+        and node.op_type not in (*FLOAT32_OPERATORS, "Cast")
+        and any(output.dtype == FLOAT32 for output in node.outputs)
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.tokenizer.encoding import NONE, Padding
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -57,6 +58,14 @@ def _findings(accuracy: Accuracy, manifest: Manifest, trained: TrainedLength) ->
 
 def _meaning(gap: Gap, checkpoint: Measurement, manifest: Manifest, trained: TrainedLength) -> str:
     length = manifest.sequence_length
+    if manifest.padding == NONE:
+        if checkpoint.name == OWN_LENGTHS and manifest.text_padding != Padding(trained.length, NONE):
+            multiple = "" if manifest.pad_to_multiple_of == 1 else f", and pads to a multiple of {manifest.pad_to_multiple_of}"
+            return f"The bundle takes at most {length} tokens{multiple}; the checkpoint took {trained.length} without padding."
+        if checkpoint.name == OWN_LENGTHS:
+            return f"The bundle runs each text as the checkpoint does, so {manifest.precision} makes the difference."
+        probably = "" if gap.better else " not"
+        return f"The bundle runs each text at its own length, which is probably{probably} how the checkpoint was trained."
     if gap.better and checkpoint.name == OWN_LENGTHS:
         return "Training probably padded its texts: a pipeline of transformers does not, and answers otherwise than the bundle."
     if gap.better:

@@ -108,8 +108,9 @@ def values_from_evidence(evidence: Evidence) -> dict[str, Any]:
             "precision": manifest.precision,
             "transform": manifest.transform,
             "sequence_length": manifest.sequence_length,
+            "padding": manifest.padding,
         },
-        "trained_length": evidence.trained_length.values(manifest.sequence_length),
+        "trained_length": evidence.trained_length.values(manifest.text_padding),
         "reference": REFERENCE,
         "samples": {
             "name": evidence.texts.name,

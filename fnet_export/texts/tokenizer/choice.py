@@ -8,7 +8,7 @@ from typing import Any
 
 import tokenizers
 from fnet_runtime.bundle.manifest import TOKENIZER_CONFIG
-from fnet_runtime.tokenizer.encoding import PAD, SPECIAL_TOKENS
+from fnet_runtime.tokenizer.encoding import PAD, SPECIAL_TOKENS, Padding
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS, SLOW, SPIECE, TOKENIZER_JSON, Tokenizer, TokenizerOptions
 from fnet_runtime.tokenizer.tokenizers_backend import FAST, flavour_from_pipeline
 
@@ -271,7 +271,7 @@ def part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _ids(tokenizer: Tokenizer) -> IdsOf:
     def ids(text: str) -> list[int]:
-        encoding = tokenizer.encode(text, length=COMPARED_TOKENS)
+        encoding = tokenizer.encode(text, padding=Padding(COMPARED_TOKENS))
         return [int(i) for i in encoding.input_ids[: encoding.attention_mask.sum()]]
 
     return ids

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fnet_runtime.bundle.manifest import CONFIG, TOKENIZER_CONFIG
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, PADDINGS, Padding
 from fnet_runtime.tokenizer.tokenizer import F_NET, TOKENIZER_JSON
 
 from fnet_core.checkpoint.keras import PREPROCESSOR, TASK, is_keras_preset
@@ -18,6 +19,8 @@ from fnet_export.texts.tokenizer.choice import object_from_file, part
 
 OWN_KEY = "trained_sequence_length"
 """Our own key of config.json, for checkpoints whose tokenizer has no place to state the length."""
+OWN_PADDING_KEY = "trained_padding"
+"""Our own key of config.json for how training padded texts: MAX_LENGTH or NONE. No other file can state NONE."""
 CUT_KEY = "max_length"
 """tokenizer_config.json's key of the length that texts were cut to."""
 MIN_LENGTH = 4
@@ -47,7 +50,8 @@ class TrainedLength:
     `statements` support this length, and `others` contradict them. The user may have overruled some of these by a
     choice: `settled`. Without a statement the length is assumed to be `max_position_embeddings`. `possible` are the lengths that
     the model takes, None for any. `unpadded` names the file whose tokenizer does not pad to a fixed length, if there is one.
-    `matters` says whether a layer mixes padding into the outputs.
+    `stated_padding` is the contract that config.json states with OWN_PADDING_KEY. `decided` says how labelled data decided on the
+    padding, if they did. `matters` says whether a layer mixes padding into the outputs.
     """
 
     length: int
@@ -56,6 +60,8 @@ class TrainedLength:
     settled: bool = False
     possible: range | None = None
     unpadded: str | None = None
+    stated_padding: str | None = None
+    decided: str | None = None
     matters: bool = True
 
     @property
@@ -67,6 +73,16 @@ class TrainedLength:
     def padded(self) -> bool:
         """Return whether a file states that training padded every text to the length."""
         return any(statement.padded for statement in self.statements)
+
+    @property
+    def contract(self) -> str | None:
+        """Return the padding contract that a file states, None where no file does."""
+        return self.stated_padding or (MAX_LENGTH if self.padded else None)
+
+    @property
+    def contract_source(self) -> str:
+        """Name the files and keys that state the padding contract."""
+        return self.source if self.stated_padding is None else f"{CONFIG} ({OWN_PADDING_KEY})"
 
     @property
     def source(self) -> str:
@@ -81,16 +97,20 @@ class TrainedLength:
     @property
     def contradiction(self) -> str | None:
         """Say which statements contradict each other; None where they agree, or where the user chose one of them."""
+        if self.stated_padding == NONE and self.padded:
+            return f"{CONFIG} ({OWN_PADDING_KEY}) says that training padded no text, but {self.source} says {self.length} tokens"
         if not self.others or self.settled:
             return None
         listed = ", ".join(f"{each.file} ({each.key}) says {each.length}" for each in (*self.statements, *self.others))
         return f"the files state several lengths that the model was trained at: {listed}"
 
-    def reason(self, sequence_length: int) -> str:
-        """Say where the length comes from that a bundle pads to."""
-        if sequence_length == self.length:
-            return self.source
-        return f"asked for; the checkpoint's is {self.length}: {self.source}"
+    def reason(self, padding: Padding) -> str:
+        """Say where the length comes from that a bundle pads to, or why it does not pad."""
+        length = self.source if padding.length == self.length else f"asked for; the checkpoint's is {self.length}: {self.source}"
+        if padding.contract == MAX_LENGTH:
+            return length if self.decided is None else f"{length}; {self.decided}"
+        why = self.decided or (self.contract_source if self.contract == NONE else "asked for")
+        return f"{length}; each text runs at its own length, and this is the longest: {why}"
 
     def check(self, name: str, *, option: str | None = "--sequence-length") -> None:
         """Refuse statements that contradict each other. Raises CheckpointError.
@@ -99,6 +119,8 @@ class TrainedLength:
         """
         if self.contradiction is None:
             return
+        if self.stated_padding == NONE and self.padded:
+            raise CheckpointError(f"{name}: {self.contradiction}. Expected one way of training. Correct the file that is wrong")
         stated = sorted({statement.length for statement in (*self.statements, *self.others)})
         lengths = [length for length in stated if self.possible is None or length in self.possible]
         if option is None or not lengths:
@@ -109,10 +131,20 @@ class TrainedLength:
             advice = f"Choose the right one: {option} {' or '.join(map(str, lengths))}"
         raise CheckpointError(f"{name}: {self.contradiction}. Expected one length. {advice}")
 
-    def caution(self, sequence_length: int) -> str | None:
-        """Say in one sentence what is assumed of a bundle that pads to a length; None where nothing is."""
-        if self.padded or not self.matters:
+    def caution(self, padding: Padding) -> str | None:
+        """Say in one sentence what is assumed of how a bundle pads; None where nothing is."""
+        if not self.matters or self.decided is not None:
             return None
+        if padding.contract == NONE:
+            return self._caution_of_own_lengths(padding.length)
+        if self.padded:
+            return None
+        sequence_length = padding.length
+        if self.stated_padding == NONE:
+            return (
+                f"{CONFIG} ({OWN_PADDING_KEY}) states that training ran each text at its own length, but the bundle pads to "
+                f"{sequence_length} tokens; {ADVICE}"
+            )
         overruled = next((each for each in self.others if each.padded), None)
         if overruled is not None:
             return (
@@ -122,7 +154,7 @@ class TrainedLength:
         if self.unpadded is not None:
             return (
                 f"{self.unpadded} pads to no fixed length, so training probably padded to each batch's longest text, but the "
-                f"bundle pads to {sequence_length} tokens; {ADVICE}"
+                f"bundle pads to {sequence_length} tokens; {ADVICE}, or export it with --padding {NONE}"
             )
         if self.statements:
             return (
@@ -134,15 +166,38 @@ class TrainedLength:
             f"{ADVICE}"
         )
 
-    def values(self, sequence_length: int) -> dict[str, Any]:
-        """Return parity.json's account of the length, for a bundle that pads to `sequence_length`."""
+    def _caution_of_own_lengths(self, longest: int) -> str | None:
+        """Say what is assumed of a bundle that runs each text at its own length, of at most `longest` tokens."""
+        if self.contract == NONE and (longest == self.length or not self.stated):
+            return None
+        if self.stated and longest > self.length:
+            return (
+                f"{self.source} is {self.length}, but the bundle takes texts of up to {longest} tokens, which training did not "
+                f"see; {ADVICE}"
+            )
+        if self.contract == NONE:
+            return None
+        if self.padded:
+            return (
+                f"{self.source} states that training padded every text to {self.length} tokens, but the bundle runs each text at "
+                f"its own length; {ADVICE}"
+            )
+        if self.unpadded is not None:
+            return (
+                f"{self.unpadded} pads to no fixed length, so training probably padded to each batch's longest text; the bundle "
+                f"runs each text at its own length, so {ADVICE}"
+            )
+        return f"no file states how training padded texts; the bundle runs each text at its own length, so {ADVICE}"
+
+    def values(self, padding: Padding) -> dict[str, Any]:
+        """Return parity.json's account of the length, for a bundle that pads so."""
         return {
             "tokens": self.length,
             "stated": self.stated,
             "source": self.source,
-            "reason": self.reason(sequence_length),
+            "reason": self.reason(padding),
             "padded": self.padded,
-            "caution": self.caution(sequence_length),
+            "caution": self.caution(padding),
         }
 
 
@@ -169,6 +224,7 @@ def trained_length_from_checkpoint(checkpoint: Checkpoint, chosen: int | None = 
         settled=chosen in lengths,
         possible=possible_lengths(config),
         unpadded=_unpadded(checkpoint),
+        stated_padding=_stated_padding(checkpoint),
         matters=FOURIER in config.mixings,
     )
 
@@ -272,6 +328,18 @@ def _unpadded(checkpoint: Checkpoint) -> str | None:
     if not path.is_file() or is_keras_preset(checkpoint.folder):
         return None
     return None if "Fixed" in part(part(object_from_file(path), "padding"), "strategy") else TOKENIZER_JSON
+
+
+def _stated_padding(checkpoint: Checkpoint) -> str | None:
+    """Return the padding contract that config.json states, if it does. Raises CheckpointError for another word."""
+    if OWN_PADDING_KEY not in checkpoint.config.extra:
+        return None
+    stated = checkpoint.config.extra[OWN_PADDING_KEY]
+    if stated not in PADDINGS:
+        raise CheckpointError(
+            f"{checkpoint.source.id}: {CONFIG}: {OWN_PADDING_KEY}: expected {' or '.join(PADDINGS)}, found {stated!r}"
+        )
+    return str(stated)
 
 
 def _length(value: object) -> int | None:

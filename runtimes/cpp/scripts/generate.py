@@ -40,18 +40,21 @@ def facts() -> str:
         "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,
         "WINDOW_OVERLAP": encodings.WINDOW_OVERLAP,
         "MAX_ANSWER_TOKENS": outputs.MAX_ANSWER_TOKENS,
+        "SORTED_BATCHES": pipeline.SORTED_BATCHES,
         **{name: getattr(t, name) for name in ("FIRST_CHARACTERS", "CHARACTERS_PER_TOKEN", "GROWTH", "WHOLE", "LONGER")},
     }
-    names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BATCH", "ATTENTION_MASK", "POSITIONS")
+    names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BF16", "INT8")
+    tensors = ("BATCH", "SEQUENCE", "ATTENTION_MASK", "POSITIONS", "OPENVINO")
     texts = {
-        **{name: getattr(m, name) for name in (*names, "BF16", "INT8")},
+        **{name: getattr(m, name) for name in (*names, *tensors)},
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
-        **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK")},
+        **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
         **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
     }
     lists = {
         "SPECIAL_TOKENS": encoding.SPECIAL_TOKENS,
+        "PADDINGS": encoding.PADDINGS,
         "INPUTS": tasks.INPUTS,
         "PRECISIONS": m.PRECISIONS,
         "ALWAYS": m.ALWAYS,

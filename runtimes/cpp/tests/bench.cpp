@@ -68,10 +68,10 @@ Turn tokenise_turn(const json& job) {
   options.flavour = job["flavour"];
   const auto tokenizer = std::make_shared<fnet::Tokenizer>(value_of(fnet::Tokenizer::from_file(job["file"], options)));
   const std::vector<std::string> texts = job["texts"];
-  const std::size_t length = job["length"];
+  const int64_t length = job["length"];
   return [=] {
     const auto all = [&] {
-      for (const auto& text : texts) value_of(tokenizer->encode(value_of(fnet::text_from_utf8(text)), nullptr, length));
+      for (const auto& text : texts) value_of(tokenizer->encode(value_of(fnet::text_from_utf8(text)), nullptr, {length}));
     };
     return json{{"ms", timed_ms(all) / static_cast<double>(texts.size())}};
   };

@@ -11,7 +11,7 @@ const Json WHOLE = Json::parse(R"({
   "format_version": 1, "task": "masked-lm", "target": "onnx", "labels": [],
   "inputs": [{"name": "input_ids", "dtype": "int64", "axes": ["batch_size", 8]}],
   "outputs": [{"name": "logits", "dtype": "float32", "axes": ["batch_size", 8, 5]}],
-  "sequence_length": 8, "pad_token_id": 3,
+  "sequence_length": 8, "padding": "max_length", "pad_to_multiple_of": 1, "pad_token_id": 3,
   "tokenizer": {"flavour": "fnet-slow", "do_lower_case": false, "keep_accents": true, "remove_space": true},
   "transform": "folded", "transform_reason": "asked for", "precision": "fp32", "quantization": null,
   "source": {"id": "x", "revision": null, "sha256": {"model.safetensors": "ab"}, "random_head": false},
@@ -20,7 +20,20 @@ const Json WHOLE = Json::parse(R"({
             "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1},
             "tokenizer_config.json": {"sha256": "", "size_bytes": 1}}})");
 const Json ENGINE = Json::parse(R"({"file": "model.engine", "library": "tensorrt", "version": "10.13.0",
-  "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}})");
+  "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}, "length_profiles": []})");
+
+// A manifest for texts at their own length, or at a multiple of so many tokens, and an engine for two ranges of lengths.
+Json unpadded(int64_t multiple_of) {
+  Json changed = WHOLE;
+  changed["padding"] = "none";
+  changed["pad_to_multiple_of"] = multiple_of;
+  changed["inputs"][0]["axes"][1] = "sequence_length";
+  changed["target"] = "tensorrt";
+  changed["engine"] = ENGINE;
+  changed["engine"]["length_profiles"] = Json::parse(R"([{"min": 1, "opt": 2, "max": 4}, {"min": 5, "opt": 8, "max": 8}])");
+  changed["files"]["model.engine"] = {{"sha256", ""}, {"size_bytes", 0}};
+  return changed;
+}
 
 std::string fault(const char* path, const Json& value) {
   Json changed = WHOLE;
@@ -51,6 +64,39 @@ TEST_CASE("a whole manifest is read") {
   const auto with_engine = fnet::manifest_from_json(engine.dump());
   REQUIRE(with_engine);
   CHECK(with_engine->engine->batch_profile[0].second.max == 4);
+}
+
+TEST_CASE("the padding of a manifest is read, or refused") {
+  const auto padded = fnet::manifest_from_json(WHOLE.dump()), own_length = fnet::manifest_from_json(unpadded(4).dump());
+  REQUIRE(padded);
+  CHECK(padded->text_padding().padded(3) == 8);
+  CHECK(padded->sequence_axis() == fnet::Axis(int64_t{8}));
+  REQUIRE(own_length);
+  CHECK(own_length->text_padding().padded(3) == 4);
+  CHECK(own_length->sequence_axis() == fnet::Axis("sequence_length"));
+  CHECK(own_length->engine->length_profiles[1].opt == 8);
+  CHECK(fault("/padding", "longest") == "manifest.json: padding: expected max_length or none, found \"longest\"");
+  CHECK(fault("/padding", nullptr) == "manifest.json: /padding: expected a string, found null");
+  for (const int multiple_of : {2, 0, -1}) {
+    CHECK(fault("/pad_to_multiple_of", multiple_of) ==
+          "manifest.json: pad_to_multiple_of: expected 1, because every text is padded to one length; found " +
+              std::to_string(multiple_of));
+  }
+  for (const int multiple_of : {0, -1}) {
+    CHECK(text_fault(unpadded(multiple_of).dump()) ==
+          "manifest.json: pad_to_multiple_of: expected an integer from 1; found " + std::to_string(multiple_of));
+  }
+  for (const int multiple_of : {3, 16}) {
+    CHECK(text_fault(unpadded(multiple_of).dump()) ==
+          "manifest.json: pad_to_multiple_of: expected a number that divides the sequence length 8; found " + std::to_string(multiple_of));
+  }
+  Json profiles = unpadded(1);
+  profiles["engine"]["length_profiles"][1]["min"] = 9;
+  CHECK(text_fault(profiles.dump()) == "manifest.json: /engine/length_profiles/1: expected 1 <= min <= opt <= max, found 9, 8, 8");
+  profiles = unpadded(1);
+  profiles["padding"] = "max_length";
+  CHECK(text_fault(profiles.dump()) ==
+        "manifest.json: /engine/length_profiles: expected [] for the library tensorrt and the padding max_length");
 }
 
 TEST_CASE("what the format does not have is refused by its place, with what was expected and found") {

@@ -53,7 +53,7 @@ TEST_CASE("every committed text gets the real tokenizers' ids, types and spans")
     for (const auto& [index, tokenizer] : tokenizers) {
       const json& own = entry["columns"][index];
       if (own.is_null()) continue;
-      const auto found = tokenizer.encode(texts[0], texts.size() > 1 ? &texts[1] : nullptr, entry["length"]);
+      const auto found = tokenizer.encode(texts[0], texts.size() > 1 ? &texts[1] : nullptr, {entry["length"].get<int64_t>()});
       REQUIRE(found);
       auto ids = field(entry["columns"], own, 0).get<std::vector<int64_t>>();
       auto types = bits(field(entry["columns"], own, 1)), special = bits(field(entry["columns"], own, 2));
@@ -99,7 +99,7 @@ TEST_CASE("what cannot be a tokenizer, a text or a length is refused") {
         "name: not a SentencePiece model (it is empty); expected the checkpoint's spiece.model");
   const auto tokenizer = model((GOLDEN + "/bpe.model").c_str(), fnet::SLOW);
   REQUIRE(tokenizer);
-  CHECK(tokenizer->encode(U"a", nullptr, 1).error().text == "sequence length 1 is too short: [CLS] and [SEP] alone take 2 tokens");
+  CHECK(tokenizer->encode(U"a", nullptr, {1}).error().text == "sequence length 1 is too short: [CLS] and [SEP] alone take 2 tokens");
   CHECK(tokenizer->decode({-1}).error().text.find("token id -1 is outside the vocabulary of ") == 0);
   CHECK(fnet::text_from_utf8("ab\xff").error().text == "the text is not UTF-8 (byte 2); convert it to UTF-8 first");
 }

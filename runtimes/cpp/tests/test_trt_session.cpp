@@ -5,10 +5,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <set>
+#include <numeric>
 #include <thread>
 
 #include "catch.h"
+#include "engine/lane.h"
 #include "engine/tensorrt.h"
 
 namespace {
@@ -19,12 +20,13 @@ const std::string FILE_NAME = (std::filesystem::temp_directory_path() / "fnet_tr
 // What the stand-ins do, and what they saw.
 struct Host {
   int devices = 1, contexts_to_give = 99;
-  bool accepts = true, executes = true;
+  bool accepts = true, accepts_profiles = true, executes = true;
   std::string fails;  // the CUDA function that does
   std::string dtype = "float32";
   std::vector<int64_t> input_axes{-1, 2};
   std::chrono::microseconds run_time{0};
 
+  mutable std::vector<int> profiles;  // those that were chosen
   mutable std::atomic<int> contexts{0}, allocated{0}, freed{0}, streams{0}, graphs{0}, launches{0}, running{0}, most_running{0};
 };
 
@@ -36,7 +38,8 @@ struct Work {
 
   // Adds up the rows of x.
   void run() const {
-    for (std::size_t i = 0; i < shape[0]; ++i) y[i] = static_cast<float>(x[2 * i] + x[2 * i + 1]);
+    for (std::size_t i = 0; i < shape[0]; ++i)
+      y[i] = static_cast<float>(std::accumulate(x + i * shape[1], x + (i + 1) * shape[1], int64_t{0}));
   }
 };
 thread_local Work* capture = nullptr;
@@ -96,6 +99,10 @@ class HostCuda : public fnet::Cuda {
 class HostContext : public fnet::TrtContext {
  public:
   explicit HostContext(const Host& host) : host_(host) {}
+  bool choose_profile(int number, void*) override {
+    host_.profiles.push_back(number);
+    return host_.accepts_profiles;
+  }
   bool set_shape(const std::string&, const std::vector<std::size_t>& shape) override {
     work_.shape = shape;
     return host_.accepts;
@@ -142,15 +149,15 @@ class HostEngine : public fnet::TrtEngine {
 };
 
 const std::vector<fnet::TensorInfo> INPUTS{{"x", "int64", {std::string("batch_size"), int64_t{2}}}};
-const fnet::EngineInfo INFO{"model.engine", "tensorrt_rtx", "1.7", {"8.9"}, {{"batch_size", {1, 2, 3}}}};
+const fnet::EngineInfo INFO{"model.engine", "tensorrt_rtx", "1.7", {"8.9"}, {{"batch_size", {1, 2, 3}}}, {}};
 
 Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fnet::TrtOptions& options = {}, const fnet::EngineInfo& info = INFO,
-                                              const char* bytes = "engine") {
+                                              const char* bytes = "engine", const std::vector<fnet::TensorInfo>& inputs = INPUTS) {
   std::FILE* out = std::fopen(FILE_NAME.c_str(), "wb");
   std::fputs(bytes, out);
   std::fclose(out);
   return fnet::trt_session(
-      FILE_NAME, info, INPUTS, options, [&] { return Result<std::shared_ptr<const fnet::Cuda>>(std::make_shared<HostCuda>(host)); },
+      FILE_NAME, info, inputs, options, [&] { return Result<std::shared_ptr<const fnet::Cuda>>(std::make_shared<HostCuda>(host)); },
       [&] {
         return Result<fnet::TrtLibrary>(
             fnet::TrtLibrary{"1.7.1", [&](const std::string& found) -> Result<std::unique_ptr<fnet::TrtEngine>> {
@@ -159,6 +166,18 @@ Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fnet::TrtO
                              }});
       });
 }
+
+// A session for texts of any length, whose engine has a profile for short ones and one for longer ones.
+Result<std::unique_ptr<fnet::Session>> opened_for_lengths(const Host& host, const fnet::TrtOptions& options = {}) {
+  auto info = INFO;
+  info.length_profiles = {{1, 2, 4}, {3, 6, 8}};
+  auto inputs = INPUTS;
+  inputs[0].axes[1] = fnet::SEQUENCE;
+  return opened(host, options, info, "engine", inputs);
+}
+
+// Two texts of ones.
+fnet::Inputs texts_of_length(std::size_t length) { return {{"x", {{2, length}, std::vector<int64_t>(2 * length, 1)}}}; }
 
 fnet::Inputs rows(std::size_t count, int64_t first = 0) {
   fnet::Ids x{{count, 2}, {}};
@@ -232,11 +251,80 @@ TEST_CASE("a CUDA graph is captured once for each shape, and again when a buffer
   CHECK(host.graphs == 0);
 }
 
+TEST_CASE("a context keeps a bounded number of CUDA graphs") {
+  const Host host;
+  auto info = INFO;
+  info.batch_profile = {{"batch_size", {1, 2, 64}}};
+  const auto session = opened(host, {0, 1, true}, info);
+  for (std::size_t count = fnet::MAX_GRAPHS + 2; count > 0; --count) REQUIRE((*session)->run(rows(count, 1)));  // buffers never move
+  CHECK(host.graphs <= static_cast<int>(fnet::MAX_GRAPHS));
+  CHECK(host.graphs >= 1);
+}
+
+TEST_CASE("the first profile that holds the length of the texts is chosen, if it is not the last run's") {
+  for (const bool cuda_graph : {false, true}) {
+    Host host;
+    host.input_axes = {-1, -1};
+    const auto session = opened_for_lengths(host, {0, 1, cuda_graph});
+    REQUIRE(session);
+    for (const std::size_t length : {2, 6, 7, 3, 4, 8, 5, 1, 6}) {
+      const auto outputs = (*session)->run(texts_of_length(length));
+      REQUIRE(outputs);
+      CHECK(outputs->at("y").values == std::vector<float>(2, static_cast<float>(length)));
+    }
+    CHECK(host.profiles == std::vector<int>{1, 0, 1, 0, 1});
+    const auto refused = (*session)->run(texts_of_length(9));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == fnet::Code::input);
+    CHECK(refused.error().text ==
+          "expected a text of 1 to 4, 3 to 8 tokens, which the engine was built for; found 9. Open the bundle with the runtime "
+          "onnxruntime, or export it with another --length-profile");
+  }
+}
+
+TEST_CASE("after a change of the profile, the CUDA graphs are captured again") {
+  Host host;
+  host.input_axes = {-1, -1};
+  const auto session = opened_for_lengths(host, {0, 1, true});
+  std::vector<int> launches;
+  for (const std::size_t length : {6, 6, 5, 6, 2, 6, 6}) {
+    const auto outputs = (*session)->run(texts_of_length(length));
+    REQUIRE(outputs);
+    CHECK(outputs->at("y").values == std::vector<float>(2, static_cast<float>(length)));
+    launches.push_back(host.launches);
+  }
+  CHECK(launches == std::vector<int>{0, 1, 1, 2, 2, 2, 3});
+  CHECK(host.graphs == 1);
+}
+
+TEST_CASE("an engine that refuses a profile has failed, and is asked again") {
+  Host host;
+  host.input_axes = {-1, -1};
+  host.accepts_profiles = false;
+  const auto session = opened_for_lengths(host);
+  CHECK((*session)->run(texts_of_length(4)));
+  for (int i = 0; i < 2; ++i) {
+    const auto refused = (*session)->run(texts_of_length(5));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == fnet::Code::session);
+    CHECK(refused.error().text == "the engine refuses its optimisation profile 1: out of memory");
+  }
+  CHECK(host.profiles == std::vector<int>{1, 1});
+}
+
+TEST_CASE("an engine of one length is not one for texts of any length") {
+  const Host host;
+  const auto session = opened_for_lengths(host);
+  REQUIRE_FALSE(session);
+  CHECK(session.error().text ==
+        FILE_NAME + ": expected the inputs x int64[\"batch_size\", \"sequence_length\"]; the graph has x " + "int64[\"batch_size\", 2]");
+}
+
 TEST_CASE("any number of callers share the contexts") {
   for (const int contexts : {1, 3}) {
     for (const bool cuda_graph : {false, true}) {
       Host host;
-      host.run_time = std::chrono::microseconds(1);
+      host.run_time = std::chrono::microseconds(50);  // so that callers meet, on a busy host too
       const auto session = opened(host, {0, contexts, cuda_graph});
       std::atomic<int> wrong{0};
       std::vector<std::thread> callers;

@@ -19,7 +19,7 @@ int main(int count, char** words) {
     const json entry = json::parse(line);
     std::vector<std::u32string> texts;
     for (const json& text : entry["texts"]) texts.push_back(*fnet::text_from_utf8(text));
-    const auto found = tokenizer->encode(texts[0], texts.size() > 1 ? &texts[1] : nullptr, entry["length"]);
+    const auto found = tokenizer->encode(texts[0], texts.size() > 1 ? &texts[1] : nullptr, {entry["length"].get<int64_t>()});
     if (!found) {
       std::cout << json(found.error().text).dump() << "\n";
       continue;

@@ -30,7 +30,7 @@ int main(int count, char** words) {
   if (!pipeline) fail(pipeline.error());
   if (options.self_test) return self_test(*pipeline, options.as_json);
   Printer printer(*pipeline, options);
-  for_each_batch(options, pipeline->batch_size(), [&](const Batch& batch) { printer.answer(batch); });
+  for_each_batch(options, pipeline->rows_at_once(), [&](const Batch& batch) { printer.answer(batch); });
   printer.say_notes();
   return printer.has_errors() ? BAD_INPUT : 0;
 }

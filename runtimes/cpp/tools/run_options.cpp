@@ -78,7 +78,7 @@ Options options_from_line(int count, char** words) {
       ->type_name("NUMBER")
       ->capture_default_str()
       ->check(integer(1, fnet::MAX_CONTEXTS));
-  app.add_flag("--cuda-graph", config.cuda_graph, "Capture each batch size as a CUDA graph, and launch that from then on");
+  app.add_flag("--cuda-graph", config.cuda_graph, "Capture each batch size and length as a CUDA graph, and launch that from then on");
   app.add_option("--max-text-bytes", config.max_text_bytes, "The longest text that is taken, in bytes of UTF-8")
       ->type_name("NUMBER")
       ->capture_default_str()

@@ -72,18 +72,20 @@ Asked whole_text(const Source& source) {
   return asked;
 }
 
-// Lines end at line feeds alone, with a carriage return before it or without.
+// Lines end at line feeds alone, with a carriage return before it or without. No more lines wait than `size`, or than have MAX_TEXT_BYTES.
 void for_each_batch_of_lines(const Source& source, std::size_t size, const std::function<void(const Batch&)>& answer) {
   Batch waiting;
-  std::size_t number = 0;
+  std::size_t number = 0, waiting_bytes = 0;
   const auto give = [&] {
     if (!waiting.empty()) answer(waiting);
     waiting.clear();
+    waiting_bytes = 0;
   };
   const auto add = [&](std::string line) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
+    waiting_bytes += line.size();
     waiting.push_back(asked_from_bytes({source.name(), ++number}, std::move(line)));
-    if (waiting.size() == size) give();
+    if (waiting.size() == size || waiting_bytes > fnet::MAX_TEXT_BYTES) give();
   };
   std::string rest, data;
   for (bool ended = false; !ended;) {

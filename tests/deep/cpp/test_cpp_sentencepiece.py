@@ -5,6 +5,7 @@ import random
 
 import pytest
 from fnet_runtime.errors import BundleError
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from support.fuzz_texts import RULED, hard_texts, long_texts, random_texts, ruled_texts
@@ -49,7 +50,7 @@ def very_long_texts():
 
 
 def encoded(tokenizer, texts, length):
-    found = tokenizer.assembled(*map(tokenizer.tokens, texts), length=length)
+    found = tokenizer.assembled(*map(tokenizer.tokens, texts), padding=Padding(length))
     ids = found.input_ids.tolist()
     spans = [place for span in found.spans for place in span]
     return [ids, found.token_type_ids.tolist(), list(found.segments), spans, tokenizer.decode(ids)]

@@ -6,6 +6,7 @@ import onnx_ir as ir
 import pytest
 from fnet_runtime.bundle.manifest import MODEL, MODEL_DATA, TensorInfo
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.tokenizer.encoding import Padding
 from support.checkpoints import LENGTH, tiny_config
 
 from fnet_core.fnet import FNet
@@ -25,7 +26,7 @@ def test_weights_that_pass_the_limit_stand_in_a_file_of_their_own(tmp_path):
     write_graph(graph, tmp_path / MODEL, external_above_bytes=1000)
     assert ir.to_proto(graph).SerializeToString(deterministic=True) == before
     assert (tmp_path / MODEL_DATA).stat().st_size > (tmp_path / MODEL).stat().st_size
-    inputs, _ = tensors_from_task(TASKS["sequence-classification"], tiny_config(), LENGTH)
+    inputs, _ = tensors_from_task(TASKS["sequence-classification"], tiny_config(), Padding(LENGTH))
     OrtSession(tmp_path / MODEL, inputs)
     assert set(files_from_folder(tmp_path)) == {MODEL, MODEL_DATA}
     other = tmp_path / "one"
@@ -36,7 +37,7 @@ def test_weights_that_pass_the_limit_stand_in_a_file_of_their_own(tmp_path):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_tensors_of_every_task(name):
-    inputs, outputs = tensors_from_task(TASKS[name], tiny_config(), LENGTH)
+    inputs, outputs = tensors_from_task(TASKS[name], tiny_config(), Padding(LENGTH))
     assert [t.name for t in inputs] == ["input_ids", "token_type_ids"]
     assert inputs[0].axes[-1] == LENGTH
     assert {t.dtype for t in outputs} == {"float32"}
@@ -44,6 +45,22 @@ def test_tensors_of_every_task(name):
         assert all(isinstance(axis, int) or axis in ("batch_size", "num_choices") for axis in tensor.axes)
     if name == "feature-extraction":
         assert outputs[0] == TensorInfo(name="last_hidden_state", dtype="float32", axes=("batch_size", LENGTH, 12))
+
+
+@pytest.mark.parametrize("multiple_of", [1, 8])
+@pytest.mark.parametrize("name", TASKS)
+def test_tensors_of_texts_at_their_own_length(name, multiple_of):
+    padded = tensors_from_task(TASKS[name], tiny_config(), Padding(LENGTH))
+    assert LENGTH not in (tiny_config().hidden_size, tiny_config().vocab_size, tiny_config().num_labels)
+    for tensors, wanted in zip(
+        tensors_from_task(TASKS[name], tiny_config(), Padding(LENGTH, "none", multiple_of)), padded, strict=True
+    ):
+        assert [(t.name, t.dtype) for t in tensors] == [(t.name, t.dtype) for t in wanted]
+        assert [t.axes for t in tensors] == [
+            tuple("sequence_length" if axis == LENGTH else axis for axis in t.axes) for t in wanted
+        ]
+    inputs, _ = tensors_from_task(TASKS[name], tiny_config(), Padding(LENGTH, "none", multiple_of))
+    assert {t.axes[-1] for t in inputs} == {"sequence_length"}
 
 
 def test_the_folder_appears_whole_or_not_at_all(tmp_path):

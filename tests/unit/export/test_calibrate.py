@@ -8,6 +8,7 @@ import pytest
 import torch
 from fnet_runtime.bundle.manifest import MODEL
 from fnet_runtime.errors import SessionError
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.checkpoints import LENGTH, VOCABULARY, tiny_config
 
@@ -25,14 +26,14 @@ from fnet_export.texts.emails import emails
 from fnet_export.texts.samples import samples_from_texts
 
 TASK = TASKS["sequence-classification"]
-INPUTS, _ = tensors_from_task(TASK, tiny_config(), LENGTH)
+INPUTS, _ = tensors_from_task(TASK, tiny_config(), Padding(LENGTH))
 
 
 LAYERS = layers_from_model(FNet(tiny_config(), TASK))
 
 
 def samples(count=3):
-    return samples_from_texts(TASK, Tokenizer.from_file(VOCABULARY), emails()[:count], sequence_length=LENGTH, choices=1)
+    return samples_from_texts(TASK, Tokenizer.from_file(VOCABULARY), emails()[:count], padding=Padding(LENGTH), choices=1)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def activations(graph, tensors):
     model = ir.to_proto(graph)
     model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return dict(zip(tensors, session.run(list(tensors), dict(samples().inputs)), strict=True))
+    return dict(zip(tensors, session.run(list(tensors), samples().batch(range(3))), strict=True))
 
 
 def test_minmax_is_the_largest_magnitude(graph, file, tensors, tmp_path):

@@ -1,4 +1,5 @@
 import pytest
+from fnet_runtime.tokenizer.encoding import Padding
 from support.checkpoints import LENGTH, tiny_config
 
 from fnet_export.base.errors import OptionError
@@ -20,7 +21,7 @@ from fnet_export.export.transform_choice import CANDIDATES, choice_from_name, ch
     ],
 )
 def test_the_table(target, length, wanted):
-    choice = choice_from_name("auto", target=target, sequence_length=length, config=tiny_config())
+    choice = choice_from_name("auto", target=target, padding=Padding(length), config=tiny_config())
     assert (choice.name, choice.reason.startswith("table: ")) == (wanted, True)
     measured = {"onnx": "measured in ONNX Runtime", "openvino": "measured in OpenVINO"}.get(target, f"not measured in {target}")
     assert measured in choice.reason.replace("slices by the count of layers, not measured", f"not measured in {target}")
@@ -28,8 +29,24 @@ def test_the_table(target, length, wanted):
 
 @pytest.mark.parametrize("name", ["auto", "measure", "dft"])
 def test_a_model_without_fourier_layers_has_no_choice(name):
-    choice = choice_from_name(name, target="onnx", sequence_length=LENGTH, config=tiny_config(mixing="linear"))
+    choice = choice_from_name(name, target="onnx", padding=Padding(LENGTH), config=tiny_config(mixing="linear"))
     assert (choice.name, choice.reason) == ("none", "no layer has a Fourier transform")
+
+
+@pytest.mark.parametrize("name", ["auto", "folded"])
+@pytest.mark.parametrize("target", ["onnx", "openvino", "tensorrt", "tensorrt-rtx"])
+def test_texts_at_their_own_length_have_one_transform(name, target):
+    choice = choice_from_name(name, target=target, padding=Padding(2048, "none"), config=tiny_config())
+    assert choice.name == "folded"
+    assert choice.reason == "the fastest of those that take any length, measured in ONNX Runtime"
+
+
+@pytest.mark.parametrize("name", ["measure", "fft", "dft", "factored", "butterfly"])
+def test_other_transforms_take_one_length_only(name):
+    with pytest.raises(
+        OptionError, match=f"--transform: expected auto or folded, the transform of texts at their own length; found '{name}'"
+    ):
+        choice_from_name(name, target="onnx", padding=Padding(LENGTH, "none"), config=tiny_config())
 
 
 @pytest.mark.parametrize(
@@ -40,7 +57,7 @@ def test_other_models_are_measured_as_a_plain_one_of_their_sizes(changes):
 
 
 def test_names_are_taken_as_they_are():
-    choice = choice_from_name("fft", target="onnx", sequence_length=8, config=tiny_config())
+    choice = choice_from_name("fft", target="onnx", padding=Padding(8), config=tiny_config())
     assert (choice.name, choice.reason) == ("fft", "asked for")
 
 
@@ -49,7 +66,7 @@ def test_measured_here():
     choice = choice_from_times({"dft": 2.0, "folded": 1.25, "factored": 3.0})
     assert choice.name == "folded"
     assert "dft 2.0 ms, folded 1.2 ms, factored 3.0 ms" in choice.reason
-    unmeasured = choice_from_name("measure", target="onnx", sequence_length=LENGTH, config=tiny_config())
+    unmeasured = choice_from_name("measure", target="onnx", padding=Padding(LENGTH), config=tiny_config())
     assert (unmeasured.name, unmeasured.reason) == (
         "measure",
         "the fastest of dft, folded, factored in ONNX Runtime on the exporting host",
@@ -65,4 +82,4 @@ def test_measured_here():
 )
 def test_refused(name, target, message):
     with pytest.raises(OptionError, match=message):
-        choice_from_name(name, target=target, sequence_length=8, config=tiny_config())
+        choice_from_name(name, target=target, padding=Padding(8), config=tiny_config())

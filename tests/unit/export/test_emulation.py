@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from fnet_runtime.tokenizer.encoding import PADDINGS, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.checkpoints import LENGTH, VOCABULARY, tiny_config
 
@@ -26,19 +27,28 @@ def model_of(dtype=torch.float32, **changes):
     return model.to(dtype)
 
 
-def samples():
+def samples(contract="max_length"):
     texts = emails()[:3]
-    return parity_samples(TASK, Tokenizer.from_file(VOCABULARY), tiny_config(), texts, sequence_length=LENGTH, choices=1)
+    padding = Padding(LENGTH, contract)
+    return parity_samples(TASK, Tokenizer.from_file(VOCABULARY), tiny_config(), texts, padding=padding, choices=1)
 
 
+def logits_of(model, given):
+    """The logits of every input, those of one length in one batch."""
+    batches = given.batches(range(len(given.names)), len(given.names))
+    return np.concatenate([TorchSession(model).run(given.batch(batch))["logits"] for batch in batches])
+
+
+@pytest.mark.parametrize("contract", PADDINGS)
 @pytest.mark.parametrize("precision", BITS)
-def test_a_half_is_off_by_about_its_unit(precision):
-    model = model_of()
-    wanted = TorchSession(model_of(torch.float64)).run(samples().inputs)["logits"]
-    found = TorchSession(half_model(model, precision)).run(samples().inputs)["logits"]
+def test_a_half_is_off_by_about_its_unit(precision, contract):
+    model, given = model_of(), samples(contract)
+    assert (len({array["input_ids"].shape for array in given.inputs}) > 1) == (contract == "none")
+    wanted = logits_of(model_of(torch.float64), given)
+    found = logits_of(half_model(model, precision), given)
     error = np.abs(found - wanted).max() / np.abs(wanted).max()
     assert UNIT[precision] / 4 < error < 16 * UNIT[precision]
-    assert np.abs(TorchSession(model).run(samples().inputs)["logits"] - wanted).max() < 1e-6  # the model given is as it was
+    assert np.abs(logits_of(model, given) - wanted).max() < 1e-6  # the model given is as it was
 
 
 def test_fp32_is_the_model_itself():

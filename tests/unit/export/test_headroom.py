@@ -31,7 +31,7 @@ def samples_of(model, rows=6):
     draw = np.random.default_rng(7)
     inputs = {name: draw.integers(0, 2, [axes[str(axis)] for axis in shape]) for name, shape in model.task.inputs.items()}
     inputs["input_ids"] = draw.integers(0, model.config.vocab_size, inputs["input_ids"].shape)
-    return Samples(tuple(f"row {i}" for i in range(rows)), inputs)
+    return Samples.from_batch([f"row {i}" for i in range(rows)], inputs)
 
 
 @pytest.mark.parametrize("transform", ["dft", "folded", "factored"])
@@ -57,8 +57,9 @@ def test_figures_are_those_of_the_definition(transform, scaled):
     samples = samples_of(model)
     layers = headroom_from_model(lowered_from_model(model, transform, scaled=scaled), samples).layers
     scale = (LENGTH * model.config.hidden_size) ** -0.5 if scaled else 1.0
+    batch = samples.batch(range(len(samples.names)))
     with torch.no_grad():
-        x = model.encoder.embeddings(*(torch.from_numpy(samples.inputs[name]) for name in ("input_ids", "token_type_ids")))
+        x = model.encoder.embeddings(*(torch.from_numpy(batch[name]) for name in ("input_ids", "token_type_ids")))
         block = model.encoder.blocks[0]
         mixed = x + torch.fft.fft2(x).real
         normed = block.mixing_norm(mixed)

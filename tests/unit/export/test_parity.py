@@ -7,8 +7,10 @@ import pytest
 import torch
 from fnet_runtime.bundle.manifest import AxisProfile
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.tokenizer.tokenizer import Tokenizer
+from fnet_runtime.tokenizer.encoding import Padding
+from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from rich.console import Console
+from support import golden_tokenizer
 from support.checkpoints import LENGTH, VOCABULARY, tiny_config
 
 from fnet_core.fnet import FNet
@@ -26,7 +28,7 @@ from fnet_export.parity.tolerance import MULTIPLE, Tolerance
 from fnet_export.precision.headroom import Headroom
 from fnet_export.precision.proof import PrecisionProof
 from fnet_export.texts.emails import emails
-from fnet_export.texts.samples import EDGES, RANDOM, parity_samples
+from fnet_export.texts.samples import EDGES, RANDOM, Samples, parity_samples
 from fnet_export.texts.text_files import texts_from_file
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
@@ -35,7 +37,7 @@ ROWS = len(TEXTS) + len(EDGES) + RANDOM
 
 
 def samples(task="sequence-classification", choices=3, texts=TEXTS):
-    return parity_samples(TASKS[task], TOKENIZER, tiny_config(), texts, sequence_length=LENGTH, choices=choices)
+    return parity_samples(TASKS[task], TOKENIZER, tiny_config(), texts, padding=Padding(LENGTH), choices=choices)
 
 
 def model_of(dtype=torch.float64):
@@ -59,16 +61,109 @@ def test_samples_are_real_texts_the_edges_and_random_ids(task):
     assert (len(emails()), len(TEXTS)) == (200, 64)
     assert found.names[64:] == (*EDGES, *(f"random {i}" for i in range(RANDOM)))
     shape = (ROWS, 3, LENGTH) if task == "multiple-choice" else (ROWS, LENGTH)
-    assert {a.shape for a in found.inputs.values()} == {shape}
-    ids = dict(zip(found.names, found.inputs["input_ids"].reshape(shape[0], -1, LENGTH), strict=True))
+    assert {a.shape for inputs in found.inputs for a in inputs.values()} == {(1, *shape[1:])}
+    batch = found.batch(range(ROWS))
+    assert (list(batch), {a.shape for a in batch.values()}) == (list(TASKS[task].inputs), {shape})
+    ids = dict(zip(found.names, batch["input_ids"].reshape(shape[0], -1, LENGTH), strict=True))
     assert (ids["all padding"] == 3).all()
     assert (ids["highest ids"] == tiny_config().vocab_size - 1).all()
     assert 3 not in ids["longest text"]
     assert ((ids["text 0"] == TOKENIZER.mask_id).any()) == (task in ("masked-lm", "pretraining"))
-    types = dict(zip(found.names, found.inputs["token_type_ids"].reshape(shape[0], -1, LENGTH), strict=True))
+    types = dict(zip(found.names, batch["token_type_ids"].reshape(shape[0], -1, LENGTH), strict=True))
     assert (types["longest text"].max() == 1) == TASKS[task].paired
-    again = samples(task)
-    assert all(np.array_equal(array, again.inputs[name]) for name, array in found.inputs.items())
+    again = samples(task).batch(range(ROWS))
+    assert all(np.array_equal(array, again[name]) for name, array in batch.items())
+
+
+@pytest.mark.parametrize("multiple_of", [1, 4])
+@pytest.mark.parametrize("task", TASKS)
+def test_samples_of_texts_at_their_own_length(task, multiple_of):
+    padding = Padding(LENGTH, "none", multiple_of)
+    found = parity_samples(TASKS[task], TOKENIZER, tiny_config(), TEXTS, padding=padding, choices=3)
+    assert found.names == samples(task).names
+    inputs = dict(zip(found.names, found.inputs, strict=True))
+    lengths = {name: of_one["input_ids"].shape[-1] for name, of_one in inputs.items()}
+    prime = {1: 31, 4: 32}[multiple_of]
+    assert (LENGTH, lengths["longest text"], lengths["all padding"], lengths["highest ids"]) == (32, 32, prime, prime)
+    assert [lengths[f"random {i}"] for i in range(RANDOM)] == [*{1: (1, 2, 3), 4: (4, 4, 4)}[multiple_of], *[LENGTH] * (RANDOM - 3)]
+    for name, of_one in inputs.items():
+        shape = (1, 3, lengths[name]) if task == "multiple-choice" else (1, lengths[name])
+        assert {key: array.shape for key, array in of_one.items()} == dict.fromkeys(TASKS[task].inputs, shape)
+    if not TASKS[task].paired and task not in ("masked-lm", "pretraining"):
+        for number, text in enumerate(TEXTS):
+            wanted = TOKENIZER.encode(text, padding=padding)
+            assert np.array_equal(inputs[f"text {number}"]["input_ids"][0], wanted.input_ids)
+    if multiple_of == 1 and task != "multiple-choice":
+        tokens = [of_one["input_ids"] for name, of_one in inputs.items() if name != "all padding"]
+        assert lengths["empty text"] < lengths["one token"] < LENGTH
+        assert not any((ids == tiny_config().pad_token_id).any() for ids in tokens[: len(TEXTS) + 3])
+
+
+def test_samples_of_a_tokenizer_that_adds_no_tokens():
+    tokenizer = Tokenizer(golden_tokenizer.pipeline("bpe", "fnet-v5"), TokenizerOptions(flavour="fnet-v5"))
+    task, texts = TASKS["sequence-classification"], TEXTS[:3]
+
+    def names(contract):
+        return parity_samples(task, tokenizer, tiny_config(), texts, padding=Padding(LENGTH, contract), choices=1).names
+
+    assert [name for name in names("max_length") if name not in names("none")] == ["empty text"]
+
+
+def samples_of_lengths(*lengths):
+    inputs = tuple({"input_ids": np.full((1, length), number)} for number, length in enumerate(lengths))
+    return Samples(tuple(f"row {number}" for number in range(len(lengths))), inputs)
+
+
+def test_batches_are_of_one_length():
+    given = samples_of_lengths(5, 2, 5, 3, 2, 5, 5)
+    assert given.batches(range(7), 7) == [[0, 2, 5, 6], [1, 4], [3]]
+    assert given.batches(range(7), 3) == [[0, 2, 5], [6], [1, 4], [3]]
+    assert given.batches([6, 4, 3, 2], 1) == [[6], [2], [4], [3]]
+    assert given.batches([], 3) == []
+    assert given.batch([6, 2, 0])["input_ids"].tolist() == [[6] * 5, [2] * 5, [0] * 5]
+    some = given.of([3, 6])
+    assert (some.names, [array["input_ids"].shape for array in some.inputs]) == (("row 3", "row 6"), [(1, 3), (1, 5)])
+    batch = {"input_ids": np.arange(6).reshape(3, 2), "token_type_ids": np.zeros((3, 2), np.int64)}
+    rows = Samples.from_batch(["a", "b", "c"], batch)
+    assert (rows.names, [of_one["input_ids"].tolist() for of_one in rows.inputs]) == (
+        ("a", "b", "c"),
+        [[[0, 1]], [[2, 3]], [[4, 5]]],
+    )
+    assert all(np.array_equal(array, batch[name]) for name, array in rows.batch(range(3)).items())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "parts"),
+    [
+        ([5] * 3, [[0], [1], [2]]),
+        ([5] * 6, [[0], [1], [2], [3], [4, 5]]),
+        ([5, 2, 5, 3, 5, 2], [[0], [1], [3], [5], [2, 4]]),
+        ([2, 5, 3, 5], [[0], [2], [1, 3]]),
+        ([5, 2, 3, 1], [[0], [1], [2], [3]]),
+    ],
+)
+def test_inputs_of_one_length_run_together_and_no_input_is_left_out(lengths, parts):
+    assert parity.TOGETHER == 2
+    assert parity._parts(range(len(lengths)), samples_of_lengths(*lengths)) == parts
+
+
+def test_inputs_of_unlike_lengths_are_all_compared():
+    given = parity_samples(
+        TASKS["sequence-classification"], TOKENIZER, tiny_config(), TEXTS, padding=Padding(LENGTH, "none"), choices=1
+    )
+    counted = []
+
+    class Counting(TorchSession):
+        def run(self, inputs):
+            counted.append(inputs["input_ids"].shape)
+            return super().run(inputs)
+
+    candidates = [yardstick(), Candidate(name="counting", open=lambda: Counting(model_of(torch.float32)), shipped=True)]
+    report = parity_from_candidates(reference_from_model(model_of(), given), candidates, given, part=given.part(12))
+    assert [(row.status, row.inputs) for row in report.rows] == [("passed", 12), ("passed", ROWS)]
+    assert report.rows[1].answers.decisions == ROWS
+    assert sum(rows for rows, _ in counted) in range(ROWS, ROWS + parity.ROUNDS + 1)  # a round of one input alone warms up
+    assert {length for _, length in counted} == {of_one["input_ids"].shape[-1] for of_one in given.inputs}
 
 
 class DyingSession(TorchSession):
@@ -279,7 +374,7 @@ class Flipping(TorchSession):
 
 
 def test_what_int8_decides_otherwise_is_no_tie_and_may_be_held_to_a_limit():
-    some = samples().inputs["input_ids"][[0, 5, 64, 70]]
+    some = samples().batch([0, 5, 64, 70])["input_ids"]
     emulated = Candidate(name="emulated", open=lambda: Flipping(model_of(torch.float32), some), precision="int8", expected=True)
     shipped = dataclasses.replace(emulated, name="shipped", expected=False, shipped=True)
     report = checked([yardstick(), emulated, shipped], part=samples().part(12))

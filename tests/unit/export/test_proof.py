@@ -7,6 +7,7 @@ import pytest
 import torch
 from fnet_runtime.bundle.manifest import IR, MODEL, AxisProfile
 from fnet_runtime.sessions.openvino_session import OpenVinoSession, Operation
+from fnet_runtime.tokenizer.encoding import Padding
 from support.checkpoints import LENGTH, tiny_config
 from support.processor import needs_vnni
 
@@ -139,7 +140,7 @@ def test_a_product_that_onnxruntime_makes_float_is_found_out(tmp_path):
 def test_openvino_runs_them_in_int8(graph, bounds, tmp_path):
     path = written(int8_from_graph(graph, bounds, LAYERS, target="openvino"), tmp_path)
     ir_from_graph(path, tmp_path, library=openvino_library())
-    inputs, _ = tensors_from_task(TASK, tiny_config(), LENGTH)
+    inputs, _ = tensors_from_task(TASK, tiny_config(), Padding(LENGTH))
     operations = OpenVinoSession(tmp_path / IR, inputs, precision="int8").operations()
     products = products_from_file(path)
     assert precisions_from_openvino(operations, products) == {p.name: p.precision for p in products}

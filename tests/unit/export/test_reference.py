@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fnet_runtime.tokenizer.encoding import PADDINGS, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.checkpoints import LENGTH, VOCABULARY, tiny_config
 
@@ -24,9 +25,9 @@ def model_of(task="sequence-classification", seed=0, **changes):
     return FNet(tiny_config(**changes), TASKS[task]).eval().double()
 
 
-def samples(task="sequence-classification", texts=3):
-    tokenizer = Tokenizer.from_file(VOCABULARY)
-    return parity_samples(TASKS[task], tokenizer, tiny_config(), emails()[:texts], sequence_length=LENGTH, choices=2)
+def samples(task="sequence-classification", texts=3, contract="max_length"):
+    tokenizer, padding = Tokenizer.from_file(VOCABULARY), Padding(LENGTH, contract)
+    return parity_samples(TASKS[task], tokenizer, tiny_config(), emails()[:texts], padding=padding, choices=2)
 
 
 def computed(model, given, cache):
@@ -40,7 +41,7 @@ def computed(model, given, cache):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_outputs_are_the_models(task, tmp_path):
     model, given = model_of(task), samples(task)
-    wanted = TorchSession(model).run(given.rows(2, 5))
+    wanted = TorchSession(model).run(given.batch([2, 3, 4]))
     for _ in range(2):
         found = reference_from_model(model, given, cache=Remembered(tmp_path))
         outputs = found.outputs([2, 3, 4])
@@ -54,8 +55,27 @@ def test_the_outputs_are_the_models(task, tmp_path):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_outputs_may_be_asked_for_again(task):
-    assert_given_again(reference_from_model(model_of(task), samples(task)))
+def test_inputs_of_unlike_lengths_have_outputs_of_their_own(task, tmp_path):
+    model, given = model_of(task), samples(task, contract="none")
+    lengths = {inputs["input_ids"].shape[-1] for inputs in given.inputs}
+    assert {1, 2, 3, LENGTH - 1, LENGTH} <= lengths
+    wanted = [TorchSession(model).run(inputs) for inputs in given.inputs]
+    for count in (len(given.names), 0):  # then all is remembered
+        steps = []
+        found = reference_from_model(model, given, cache=Remembered(tmp_path), on_progress=steps.append)
+        assert (sum(steps), found.count) == (len(given.names), len(given.names))
+        assert (len(steps) > 1) == (count > 0)
+        for number, outputs in enumerate(wanted):
+            for name, array in found.outputs([number]).items():
+                assert array.shape == outputs[name].shape
+                assert np.abs(array - outputs[name]).max() < 1e-12
+        assert found.bytes_of_one == max(sum(array.nbytes for array in outputs.values()) for outputs in wanted)
+
+
+@pytest.mark.parametrize("contract", PADDINGS)
+@pytest.mark.parametrize("task", TASKS)
+def test_outputs_may_be_asked_for_again(task, contract):
+    assert_given_again(reference_from_model(model_of(task), samples(task, contract=contract)))
 
 
 def test_outputs_are_made_again_where_the_disk_is_full(monkeypatch):
@@ -107,8 +127,23 @@ def test_a_large_reference_is_kept_in_a_file(monkeypatch):
     wanted = reference_from_model(model_of(), samples()).outputs([1, 2])
     monkeypatch.setattr(reference, "IN_MEMORY_BYTES", 1)
     found = reference_from_model(model_of(), samples())
-    assert isinstance(found._kept["logits"], np.memmap)
+    store = found._outputs._store
+    assert (store._arrays, len(store._places)) == ({}, found.count)
     assert np.array_equal(found.outputs([1, 2])["logits"], wanted["logits"])
+
+
+def test_what_fits_of_a_reference_is_kept_in_memory(monkeypatch):
+    whole = reference_from_model(model_of("question-answering"), samples("question-answering"))
+    assert whole._outputs._store._places == {}
+    size = whole.outputs([0])["start_logits"].nbytes
+    monkeypatch.setattr(reference, "IN_MEMORY_BYTES", 3 * size)
+    found = reference_from_model(model_of("question-answering"), samples("question-answering"))
+    store = found._outputs._store
+    assert (len(store._arrays), len(store._places)) == (3, 2 * found.count - 3)
+    for number in range(found.count):
+        for name, array in found.outputs([number]).items():
+            assert array.dtype == np.float64
+            assert np.array_equal(array, whole.outputs([number])[name])
 
 
 def test_the_files_used_longest_ago_go_first(tmp_path):

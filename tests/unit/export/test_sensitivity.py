@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MODEL
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.tokenizer.encoding import Padding
 from support.exports import options_from
 
 from fnet_export.base.errors import EvaluationError, OptionError
@@ -41,7 +42,7 @@ def built_in(tmp_path_factory):
     write_graph(graph, folder / MODEL)
     manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
     pipeline = Pipeline(manifest=manifest, tokenizer=tokenizer, session=OrtSession(folder / MODEL, manifest.inputs), golden=folder)
-    samples = samples_from_texts(plan.trained.task, tokenizer, texts_from_file(None).texts[:16], sequence_length=64, choices=1)
+    samples = samples_from_texts(plan.trained.task, tokenizer, texts_from_file(None).texts[:16], padding=Padding(64), choices=1)
     products = products_from_graph(graph, layers)
     names = [str(product.activation.name) for product in products]
     bounds = bounds_from_graph(folder / MODEL, names, manifest.inputs, samples, MINMAX, cache=folder)

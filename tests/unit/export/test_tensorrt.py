@@ -40,6 +40,7 @@ def test_builds_an_engine(task, tmp_path):
     assert all(name and 0 <= done <= total for name, done, total in steps)
     assert struct.unpack_from("<Q", engine.data, 16) == (len(engine.data),)
     assert (engine.info.library, engine.info.version) == ("tensorrt_rtx", tensorrt_rtx.__version__)
+    assert (engine.info.batch_profile, engine.info.length_profiles) == (ranges, ())
     assert engine.info.compute_capabilities == ("8.0", "8.6", "8.9", "12.0", "12.1")
 
 

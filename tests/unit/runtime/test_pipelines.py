@@ -15,6 +15,7 @@ from fnet_runtime.pipeline.open import load
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.tasks import TASKS
 from fnet_runtime.sessions.session import ANY_BATCH
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
 from support import golden_tokenizer
 from support.bundles import replaced
@@ -42,8 +43,19 @@ class Scripted:
         return {name: np.asarray(array, np.float32) for name, array in self.answer(inputs["input_ids"]).items()}
 
 
-def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_type=None, tokenizer=TOKENIZER):
-    axes = ("batch_size", "num_choices", length) if task == "multiple-choice" else ("batch_size", length)
+def pipeline(
+    task,
+    answer,
+    *,
+    labels=("ham", "spam"),
+    length=LENGTH,
+    padding="max_length",
+    multiple_of=1,
+    problem_type=None,
+    tokenizer=TOKENIZER,
+):
+    tokens = length if padding == "max_length" else "sequence_length"
+    axes = ("batch_size", "num_choices", tokens) if task == "multiple-choice" else ("batch_size", tokens)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         task=task,
@@ -52,6 +64,8 @@ def pipeline(task, answer, *, labels=("ham", "spam"), length=LENGTH, problem_typ
         inputs=tuple(TensorInfo(name=name, dtype="int64", axes=axes) for name in ("input_ids", "token_type_ids")),
         outputs=(),
         sequence_length=length,
+        padding=padding,
+        pad_to_multiple_of=multiple_of,
         pad_token_id=3,
         tokenizer=tokenizer.options,
         transform="dft",
@@ -109,6 +123,7 @@ def test_scores_are_those_of_the_pipeline_of_transformers(problem_type, row):
 WORDS = "the quick fox and the lazy dog " * 9
 
 
+@pytest.mark.parametrize("padding", ["max_length", "none"])
 @pytest.mark.parametrize(
     ("task", "text", "second", "outputs"),
     [
@@ -127,12 +142,13 @@ WORDS = "the quick fox and the lazy dog " * 9
         ),
     ],
 )
-def test_an_answer_tells_whether_a_text_was_cut(task, text, second, outputs):
+def test_an_answer_tells_whether_a_text_was_cut(padding, task, text, second, outputs):
     def answer(ids):
-        rows = ids.shape[:-1]  # of choices two axes
-        return {name: np.zeros((*rows, *np.atleast_1d(size).astype(int))) for name, size in outputs.items()}
+        rows, tokens = ids.shape[:-1], ids.shape[-1]  # of choices two axes
+        sizes = {name: [tokens if n == LENGTH else n for n in np.atleast_1d(size).astype(int)] for name, size in outputs.items()}
+        return {name: np.zeros((*rows, *size)) for name, size in sizes.items()}
 
-    pipe = pipeline(task, answer)
+    pipe = pipeline(task, answer, padding=padding)
     filled = lambda words: [s.format(words) for s in second] if isinstance(second, list) else second and second.format(words)  # noqa: E731
     room = LENGTH - TOKENIZER.added(pair=second is not None)
     fits = [next(n for n in range(LENGTH, -1, -1) if _tokens(text, second, _words(n)) <= room), 1]
@@ -178,9 +194,97 @@ def test_long_lists_run_in_batches():
     assert [shape[0] for shape in pipe.session.shapes] == [8, 8, 3]
 
 
+def of_ids(ids):
+    """Logits that tell the tokens of a row, and how many they are."""
+    return {"logits": np.stack([ids.sum(axis=-1), np.full(ids.shape[:-1], ids.shape[-1])], axis=-1)}
+
+
+def tokens_of(text, second=None):
+    return TOKENIZER.encode(text, second, padding=Padding(LENGTH, "none")).input_ids
+
+
+TEXTS_OF_LENGTHS = [_words(n) for n in (5, 1, 5, 0, 40, 2, 5, 1)]
+
+
+@pytest.mark.parametrize("multiple_of", [1, 4, 32])
+def test_texts_run_at_their_own_length_and_answer_in_order(multiple_of):
+    pipe = pipeline("sequence-classification", of_ids, padding="none", multiple_of=multiple_of, problem_type="regression")
+    found = pipe(TEXTS_OF_LENGTHS)
+    for text, answer in zip(TEXTS_OF_LENGTHS, found, strict=True):
+        ids = tokens_of(text)
+        padded = -(-len(ids) // multiple_of) * multiple_of
+        wanted = {"spam": padded, "ham": ids.sum() + (padded - len(ids)) * TOKENIZER.pad_id}
+        assert {score.label: score.score for score in answer.scores} == wanted
+        assert answer == pipe(text)
+        (row,) = pipe.inputs(text)
+        assert {name: array.shape for name, array in row.items()} == dict.fromkeys(("input_ids", "token_type_ids"), (1, padded))
+    shapes = pipe.session.shapes[: -len(found)]  # those of one text each come last
+    assert sum(rows for rows, _ in shapes) == len(found)
+    assert len({length for _, length in shapes}) == len(shapes) == {1: 5, 4: 3, 32: 1}[multiple_of]
+
+
+def test_many_texts_of_unlike_lengths_fill_the_batches():
+    pipe = pipeline("sequence-classification", of_ids, padding="none", problem_type="regression")
+    assert (pipe.rows_at_once, pipeline("sequence-classification", of_ids).rows_at_once) == (8 * 16, 8)
+    texts = [_words(1 + i % 3) for i in range(150)]
+    alone = [pipe(text) for text in texts[:3]]
+    pipe.session.shapes.clear()
+    assert pipe(texts) == alone * 50
+    together, rest = pipe.session.shapes[:18], pipe.session.shapes[18:]
+    assert (sum(rows for rows, _ in together), sum(rows for rows, _ in rest)) == (128, 22)
+    assert sorted(rows for rows, _ in together) == [2, 3, 3, *[8] * 15]
+    assert [rows for rows, _ in rest] == [8, 7, 7]
+
+
+def test_choices_of_unlike_lengths_run_at_their_own():
+    pipe = pipeline("multiple-choice", letters, padding="none")
+    choices = ["fox fox x", "z", "y fox"]
+    first, second = pipe(["a", "a b"], [choices, choices[::-1]])
+    assert (first.index, first.text, second.index, second.text) == (1, "z", 1, "z")
+    assert first.scores == pytest.approx(np.exp([0, 2, 1]) / np.exp(range(3)).sum())
+    assert second.scores == first.scores[::-1]
+    rows = pipe.inputs("a", choices)
+    assert len({row["input_ids"].shape for row in rows}) > 1
+    for row, text in zip(rows, choices, strict=True):
+        np.testing.assert_array_equal(row["input_ids"], tokens_of("a", text)[None, None])
+    assert sum(shape[0] for shape in pipe.session.shapes) == 6
+
+
+def test_every_window_but_the_last_is_as_long_as_can_be():
+    context = "dog " * 60 + "the lazy fox " + "dog " * 5
+    pipe = pipeline("question-answering", spans("lazy", "fox", context), padding="none")
+    best = pipe.answer("dog", context)[0]
+    assert (best.text, context[best.start : best.end]) == ("lazy fox", "lazy fox")
+    lengths = [row["input_ids"].shape for row in pipe.inputs("dog", context)]
+    assert set(lengths[:-1]) == {(1, LENGTH)}
+    assert lengths[-1][1] < LENGTH
+    padded = pipeline("question-answering", spans("lazy", "fox", context))
+    assert padded.answer("dog", context)[0].text == best.text
+    (row,) = pipe.inputs("dog", "the fox")
+    np.testing.assert_array_equal(row["input_ids"][0], tokens_of("dog", "the fox"))
+
+
+def test_a_text_without_tokens_has_no_length_of_its_own():
+    tokenizer = Tokenizer(golden_tokenizer.pipeline("bpe", "fnet-v5"), TokenizerOptions(flavour="fnet-v5"))
+    pipe = pipeline("sequence-classification", of_ids, padding="none", tokenizer=tokenizer)
+    refused, answered = pipe.answer_each(["", "fox"])
+    assert str(refused) == "expected a text with at least one token, found none; this bundle does not pad texts"
+    assert (type(refused), type(answered)) == (InputError, Classification)
+    with pytest.raises(InputError, match="expected a text with at least one token, found none"):
+        pipe.inputs("")
+
+
+@pytest.mark.parametrize("multiple_of", [1, 8])
+def test_vectors_of_a_text_at_its_own_length(multiple_of):
+    answer = lambda ids: {"last_hidden_state": np.ones((*ids.shape, 4)), "pooler_output": np.zeros((len(ids), 4))}  # noqa: E731
+    found = pipeline("feature-extraction", answer, padding="none", multiple_of=multiple_of)(["fox", "the fox", ""])
+    assert [f.tokens.shape for f in found] == [(len(tokens_of(text)), 4) for text in ("fox", "the fox", "")]
+
+
 def test_token_classification_spans():
     text = "the quick fox"
-    (ids,) = pipeline("token-classification", logits([0.0])).inputs(text)["input_ids"]
+    (row,) = pipeline("token-classification", logits([0.0])).inputs(text)
+    (ids,) = row["input_ids"]
     answer = lambda ids: {"logits": np.stack([np.eye(2)[(ids == ids[0, 2]).astype(int)[0]]])}  # noqa: E731
     found = pipeline("token-classification", answer).classify_tokens(text).tokens
     assert len(found) == list(ids).index(5) - 1
@@ -261,7 +365,8 @@ def test_a_text_of_nothing_in_a_flavour_that_adds_nothing():
     pipe = pipeline("feature-extraction", answer, tokenizer=tokenizer)
     assert pipe("").tokens.shape == (0, 2)
     for text in ("fox<pad>", "<pad><pad>"):  # ends as padding does
-        assert pipe.inputs(text)["input_ids"][0, len(tokenizer.ids(text)) - 1] == tokenizer.pad_id
+        (row,) = pipe.inputs(text)
+        assert row["input_ids"][0, len(tokenizer.ids(text)) - 1] == tokenizer.pad_id
         assert pipe(text).tokens.shape == (len(tokenizer.ids(text)), 2)
 
 
@@ -279,14 +384,20 @@ def test_next_sentence_and_pretraining():
         pipeline("next-sentence-prediction", logits([0.0, 0.0]))("a", ["b"])
 
 
+def letters(ids):
+    """Choices of x, y and z, the last letter best."""
+    return {"logits": sum(n * (ids == TOKENIZER.ids(letter)[-1]).any(axis=-1) for n, letter in enumerate("xyz"))}
+
+
 def test_multiple_choice():
-    answer = lambda ids: {"logits": np.tile(np.arange(ids.shape[1], dtype=float), (len(ids), 1))}  # noqa: E731
-    pipe = pipeline("multiple-choice", answer)
+    pipe = pipeline("multiple-choice", letters)
     found = pipe(["a", "b", "c"], [["x", "y"], ["x", "y"], ["x", "y", "z"]])
     assert [type(f) for f in found] == [Choice] * 3
     assert [(f.index, f.text) for f in found] == [(1, "y"), (1, "y"), (2, "z")]
     assert sum(found[2].scores) == pytest.approx(1)
-    assert pipe.session.shapes == [(2, 2, LENGTH), (1, 3, LENGTH)]
+    assert found[2].scores == pytest.approx(np.exp(range(3)) / np.exp(range(3)).sum())
+    assert pipe.session.shapes == [(7, 1, LENGTH)]
+    assert [row["input_ids"].shape for row in pipe.inputs("a", ["x", "y", "z"])] == [(1, 1, LENGTH)] * 3
     for bad in (None, "x", [], [1], 5, {"x"}, (c for c in "xy")):
         with pytest.raises(InputError, match="expected a list of choices"):
             pipe("a", bad)

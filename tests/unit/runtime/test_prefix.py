@@ -5,6 +5,7 @@ import random
 import pytest
 from fnet_runtime.errors import BundleError
 from fnet_runtime.tokenizer import tokenizer as tokenizer_module
+from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.prefix import place_to_cut, sentencepiece_lookahead
 from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS, RAW, Tokenizer, TokenizerOptions
@@ -81,8 +82,8 @@ def test_texts_and_pairs_are_encoded_as_if_they_were_tokenised_whole(small_steps
     for text in texts:
         for second in (None, draw.choice(texts), text, text + " fox", text[:-4]):
             parts, length = [text] if second is None else [text, second], draw.randrange(4, 40)
-            whole = tokenizer.assembled(*map(tokenizer.tokens, parts), length=length)
-            found = tokenizer.encode(*parts, length=length)
+            whole = tokenizer.assembled(*map(tokenizer.tokens, parts), padding=Padding(length))
+            found = tokenizer.encode(*parts, padding=Padding(length))
             assert (found.input_ids.tolist(), found.spans) == (whole.input_ids.tolist(), whole.spans), parts
 
 
@@ -94,9 +95,9 @@ def test_of_a_huge_text_a_few_thousand_characters_are_read(monkeypatch, flavour,
         real = getattr(tokenizer._backend, name)
         monkeypatch.setattr(tokenizer._backend, name, lambda text, *rest, real=real: read.append(len(text)) or real(text, *rest))
     huge = HUGE[text] * 100_000
-    found = tokenizer.encode(huge, length=512)
+    found = tokenizer.encode(huge, padding=Padding(512))
     assert found.attention_mask.all()
-    assert tokenizer.encode(huge, huge[5:], length=513 if flavour == "fnet-fast" else 512).attention_mask.all()
+    assert tokenizer.encode(huge, huge[5:], padding=Padding(513 if flavour == "fnet-fast" else 512)).attention_mask.all()
     assert sum(read) < 50_000
 
 

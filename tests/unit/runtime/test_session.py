@@ -3,7 +3,7 @@ import pytest
 from fnet_runtime.bundle.manifest import MODEL, AxisProfile, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import InputError, SessionError
 from fnet_runtime.sessions.ort_session import OrtSession
-from fnet_runtime.sessions.session import ANY_BATCH, checked_inputs, run_in_batches
+from fnet_runtime.sessions.session import ANY_BATCH, checked_inputs, outputs_of_rows, run_in_batches
 
 EXPECTED = [TensorInfo(name=n, dtype="int64", axes=("batch_size", 4)) for n in ("input_ids", "token_type_ids")]
 
@@ -55,6 +55,37 @@ def test_batches_meet_the_profile(rows, profile, sizes):
     outputs = run_in_batches(Doubling(), {"x": np.arange(rows)[:, None]})
     assert seen == sizes
     np.testing.assert_array_equal(outputs["y"][:, 0], 2 * np.arange(rows))
+
+
+@pytest.mark.parametrize(
+    ("profile", "sizes"),
+    [
+        ((1, 8, 8), [(5, 3), (1, 1), (2, 2)]),
+        ((1, 2, 4), [(4, 3), (1, 3), (1, 1), (2, 2)]),
+        ((3, 3, 3), [(3, 3)] * 2 + [(3, 1), (3, 2)]),
+    ],
+)
+def test_rows_of_one_shape_run_together(profile, sizes):
+    seen = []
+    low, best, high = profile
+
+    class Adding:
+        batch = AxisProfile(min=low, opt=best, max=high)
+
+        def run(self, inputs):
+            seen.append(inputs["x"].shape)
+            return {"y": inputs["x"].astype(np.float32) + inputs["z"], "sum": inputs["x"].sum(axis=1).astype(np.float32)}
+
+    lengths = [3, 1, 3, 2, 3, 3, 2, 3]
+    rows = [{"x": np.full((1, length), number), "z": ids(1, length) + 100} for number, length in enumerate(lengths)]
+    found = outputs_of_rows(Adding(), rows)
+    assert seen == []  # a row runs when its outputs are asked for
+    outputs = dict(found)
+    assert seen == sizes
+    assert sorted(outputs) == list(range(len(lengths)))
+    for number, length in enumerate(lengths):
+        assert outputs[number]["y"].tolist() == [[number + 100] * length]
+        assert outputs[number]["sum"].tolist() == [number * length]
 
 
 def test_outputs_that_change_their_shape():

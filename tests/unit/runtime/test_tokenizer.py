@@ -1,7 +1,7 @@
 import pytest
 import sentencepiece
 from fnet_runtime.errors import BundleError, InputError, SessionError
-from fnet_runtime.tokenizer.encoding import truncated_lengths
+from fnet_runtime.tokenizer.encoding import Padding, truncated_lengths
 from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS, Tokenizer, TokenizerOptions
 from fnet_runtime.tokenizer.tokenizers_backend import TokenizersBackend
@@ -22,7 +22,7 @@ def test_ids_types_masks_and_spans_are_those_of_the_oracle(index):
         if wanted is None:
             continue
         tried += 1
-        found = tokenizer.encode(*line.texts, length=line.length)
+        found = tokenizer.encode(*line.texts, padding=Padding(line.length))
         arrays = (found.input_ids, found.token_type_ids, found.special_tokens_mask)
         if (*(a.tolist() for a in arrays), list(found.spans)) != wanted:
             different.append(line.texts)
@@ -79,7 +79,7 @@ def test_truncation_fills_the_room(first, second, room, odd_to_longer):
 
 
 def test_truncation_of_pairs_by_flavour():
-    kept = {flavour: EVERY[flavour].encode("fox " * 9, "dog " * 9, length=12).segments for flavour in FLAVOURS}
+    kept = {flavour: EVERY[flavour].encode("fox " * 9, "dog " * 9, padding=Padding(12)).segments for flavour in FLAVOURS}
     counts = {flavour: (segments.count(0), segments.count(1)) for flavour, segments in kept.items()}
     longest_first = {"sentencepiece": (5, 4), "fnet-slow": (5, 4), "fnet-fast": (4, 5), "fnet-v5": (6, 6)}
     assert counts == longest_first | {"f_net": (9, 1)}
@@ -87,30 +87,30 @@ def test_truncation_of_pairs_by_flavour():
 
 def test_f_net_cuts_what_is_too_long_at_its_end():
     f_net = EVERY["f_net"]
-    whole = f_net.encode("fox " * 9, "dog " * 9, length=21)
-    assert whole.input_ids.tolist() == EVERY["sentencepiece"].encode("fox " * 9, "dog " * 9, length=21).input_ids.tolist()
+    whole = f_net.encode("fox " * 9, "dog " * 9, padding=Padding(21))
+    assert whole.input_ids.tolist() == EVERY["sentencepiece"].encode("fox " * 9, "dog " * 9, padding=Padding(21)).input_ids.tolist()
     for length in range(3, 21):
-        cut = f_net.encode("fox " * 9, "dog " * 9, length=length)
+        cut = f_net.encode("fox " * 9, "dog " * 9, padding=Padding(length))
         assert cut.input_ids.tolist() == whole.input_ids.tolist()[:length]
         assert cut.token_type_ids.tolist() == whole.token_type_ids.tolist()[:length]
         assert (cut.spans, cut.segments) == (whole.spans[:length], whole.segments[:length])
         assert cut.attention_mask.tolist() == [1] * length
-    alone = f_net.encode("fox " * 9, length=10)
+    alone = f_net.encode("fox " * 9, padding=Padding(10))
     assert alone.segments == (-1, *[0] * 9)  # [CLS], and no [SEP]
 
 
 def test_long_and_empty_texts():
-    assert BPE.encode("fox " * 250_000, length=512).input_ids.shape == (512,)
-    assert BPE.encode("", length=4).input_ids.tolist() == [4, 5, 3, 3]
-    assert BPE.encode("", "", length=4).input_ids.tolist() == [4, 5, 5, 3]
-    assert BPE.encode("", length=3).special_tokens_mask.tolist() == [1, 1, 1]
-    assert EVERY["fnet-v5"].encode("", "", length=2).input_ids.tolist() == [3, 3]
+    assert BPE.encode("fox " * 250_000, padding=Padding(512)).input_ids.shape == (512,)
+    assert BPE.encode("", padding=Padding(4)).input_ids.tolist() == [4, 5, 3, 3]
+    assert BPE.encode("", "", padding=Padding(4)).input_ids.tolist() == [4, 5, 5, 3]
+    assert BPE.encode("", padding=Padding(3)).special_tokens_mask.tolist() == [1, 1, 1]
+    assert EVERY["fnet-v5"].encode("", "", padding=Padding(2)).input_ids.tolist() == [3, 3]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_decode(flavour):
     tokenizer = EVERY[flavour]
-    assert tokenizer.decode(tokenizer.encode("the quick fox", length=32).input_ids.tolist()) == "the quick fox"
+    assert tokenizer.decode(tokenizer.encode("the quick fox", padding=Padding(32)).input_ids.tolist()) == "the quick fox"
     with pytest.raises(InputError, match="outside the vocabulary"):
         tokenizer.decode([10**6])
 
@@ -121,7 +121,7 @@ def test_bad_texts_and_models(tmp_path):
     with pytest.raises(InputError, match="lone surrogate at character 1"):
         BPE.tokens("a\udc80")
     with pytest.raises(InputError, match=r"length 1 is too short: \[CLS\] and \[SEP\] alone take 2"):
-        BPE.encode("a", length=1)
+        BPE.encode("a", padding=Padding(1))
     with pytest.raises(BundleError, match="cannot be read"):
         Tokenizer.from_file(tmp_path / "spiece.model")
     for model in (b"", b"no model at all"):

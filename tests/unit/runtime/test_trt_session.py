@@ -23,6 +23,11 @@ INFO = EngineInfo(
     version="1.7",
     compute_capabilities=("8.9",),
     batch_profile={"batch_size": AxisProfile(min=1, opt=2, max=3)},
+    length_profiles=(),
+)
+OPEN = [TensorInfo(name="x", dtype="int64", axes=("batch_size", "sequence_length"))]
+LENGTHS = EngineInfo(
+    **vars(INFO) | {"length_profiles": (AxisProfile(min=2, opt=3, max=4), AxisProfile(min=3, opt=6, max=8))},
 )
 
 
@@ -44,6 +49,7 @@ class Cuda:
     def __init__(self, devices=(0, 2), malloc=0, streams=99):
         self.devices, self.malloc, self.streams_to_give = devices, malloc, streams
         self.blocks, self.freed, self.streams, self.used = {}, [], {}, set()
+        self.chosen = []
         self.current = threading.local()
 
     def cudaGetDeviceCount(self):
@@ -91,8 +97,8 @@ class Cuda:
         return (0,)
 
 
-def fake_trt(cuda, *, opens=True, contexts=99, accepts=True, executes=True):
-    """A library whose engine adds up the rows of x."""
+def fake_trt(cuda, *, opens=True, contexts=99, accepts=True, executes=True, changes=True):
+    """A library whose engine adds up the rows of x, and tells the number of each profile that it changes to."""
 
     class ILogger:
         ERROR, INTERNAL_ERROR, INFO = "E", "I", "N"
@@ -100,6 +106,10 @@ def fake_trt(cuda, *, opens=True, contexts=99, accepts=True, executes=True):
     class Context:
         def __init__(self):
             self.address, self.shape = {}, None
+
+        def set_optimization_profile_async(self, profile, stream):
+            cuda.chosen.append((profile, stream))
+            return changes
 
         def set_input_shape(self, name, shape):
             self.shape = shape
@@ -150,7 +160,7 @@ def summed(x, y, shape):
     np.ctypeslib.as_array((ctypes.c_float * shape[0]).from_address(y))[:] = rows.sum(axis=1)
 
 
-def opened(tmp_path, *, cuda=None, info=INFO, **behaviour):
+def opened(tmp_path, *, cuda=None, info=INFO, inputs=INPUTS, **behaviour):
     path = tmp_path / "model.engine"
     path.write_bytes(b"engine")
     cuda = cuda or Cuda()
@@ -161,7 +171,7 @@ def opened(tmp_path, *, cuda=None, info=INFO, **behaviour):
             raise ImportError(f"No module named {name!r}")
         return modules[name]
 
-    return TrtSession(path, info, INPUTS, importer=importer)
+    return TrtSession(path, info, inputs, importer=importer)
 
 
 def test_runs_batches_of_any_size_and_frees_what_it_took(tmp_path):
@@ -204,6 +214,42 @@ def test_a_run_that_fails_leaves_nothing_behind_for_the_next(tmp_path):
 def test_batches_outside_the_profile(tmp_path):
     with pytest.raises(InputError, match="x: expected a batch_size of 1 to 3, found 4"):
         opened(tmp_path).run({"x": np.zeros((4, 2), np.int64)})
+
+
+def test_a_text_runs_with_the_first_profile_of_its_length(tmp_path):
+    cuda = Cuda()
+    session = opened(tmp_path, cuda=cuda, info=LENGTHS, inputs=OPEN, contexts=1)
+    for length in (2, 4, 5, 8, 3, 6):
+        x = np.arange(2 * length, dtype=np.int64).reshape(2, length)
+        np.testing.assert_array_equal(session.run({"x": x})["y"], x.sum(axis=1))
+    (stream,) = cuda.streams
+    assert cuda.chosen == [(1, stream), (0, stream), (1, stream)]  # a context starts with the first
+
+
+@pytest.mark.parametrize("length", [1, 9])
+def test_lengths_outside_the_profiles(tmp_path, length):
+    with pytest.raises(
+        InputError,
+        match=f"expected a text of 2 to 4, 3 to 8 tokens, which the engine was built for; found {length}. Open the bundle with the "
+        "runtime onnxruntime, or export it with another --length-profile",
+    ):
+        opened(tmp_path, info=LENGTHS, inputs=OPEN).run({"x": np.zeros((1, length), np.int64)})
+
+
+def test_a_profile_that_is_refused_is_chosen_again(tmp_path):
+    cuda = Cuda()
+    session = opened(tmp_path, cuda=cuda, info=LENGTHS, inputs=OPEN, contexts=1, changes=False)
+    for _ in range(2):
+        with pytest.raises(SessionError, match="the engine refuses its optimisation profile 1: one; two"):
+            session.run({"x": np.zeros((1, 8), np.int64)})
+    assert [profile for profile, _ in cuda.chosen] == [1, 1]
+    assert session.run({"x": np.ones((1, 2), np.int64)})["y"].tolist() == [2]  # the first needs no change
+
+
+def test_an_engine_of_one_length_never_changes_its_profile(tmp_path):
+    cuda = Cuda()
+    opened(tmp_path, cuda=cuda).run({"x": np.zeros((1, 2), np.int64)})
+    assert cuda.chosen == []
 
 
 @pytest.mark.parametrize(

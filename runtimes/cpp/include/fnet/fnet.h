@@ -31,7 +31,7 @@ typedef struct fnet_config {
                             loader finds by its name */
   int device;            /* number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one */
   int contexts;          /* TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait; 0 is 2 */
-  int cuda_graph;        /* TensorRT: not 0: capture the run of each batch size as a CUDA graph, once, and launch that from then on */
+  int cuda_graph;        /* TensorRT: not 0: capture the run of each batch size and length as a CUDA graph, and launch that from then on */
   size_t max_text_bytes; /* longest text that is taken, in bytes of UTF-8; a longer one is an input error; 0 is 33554432 */
 } fnet_config;
 

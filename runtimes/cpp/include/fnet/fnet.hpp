@@ -37,7 +37,7 @@ struct Config {
                                  // else what the loader finds by its name
   int device = 0;                // number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one
   int contexts = 2;              // TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait
-  bool cuda_graph = false;       // TensorRT: capture the run of each batch size as a CUDA graph, once, and launch that from then on
+  bool cuda_graph = false;       // TensorRT: capture the run of each batch size and length as a CUDA graph, and launch that from then on
   std::size_t max_text_bytes = 33554432;  // longest text that is taken, in bytes of UTF-8, from 1; a longer one is an input error
 };
 
@@ -134,11 +134,12 @@ struct Request {
   std::variant<std::monostate, std::string, std::vector<std::string>> second = {};
 };
 
-// How one output compared with its float64 reference; an output of another shape, or with NaN or infinite values, has infinite errors.
+// How one output compared with its float64 references, of all lengths that golden.safetensors has: the worst of them. An output of another
+// shape, or with NaN or infinite values, has infinite errors.
 struct Check {
   std::string output;
   double max_abs;  // the largest absolute error, which `limit` bounds
-  double max_rel;  // that error over the reference's largest magnitude
+  double max_rel;  // that error over the references' largest magnitude
   double cosine;   // the smallest over the last axis
   double limit;
   bool passed;
@@ -155,10 +156,11 @@ class FNET_API Pipeline {
 
   // A Hugging Face task name, such as sequence-classification.
   const std::string& task() const;
-  // Tokens that every text is padded or cut to.
+  // The most tokens that a text has: a longer text is cut. A bundle for texts of one length pads every text to it.
   std::size_t sequence_length() const;
-  // Requests that are answered at once; a longer list is answered in such parts.
-  std::size_t batch_size() const;
+  // How many rows are answered together: a batch, or several batches where each text has its own length. A request is one row, or has a
+  // row for each choice, each window of its context or a few masks. A longer list is answered in such parts.
+  std::size_t rows_at_once() const;
   // Whether any number of labels may be right: each one whose score is above 0.5.
   bool multi_label() const;
 

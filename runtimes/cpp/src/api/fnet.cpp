@@ -71,7 +71,7 @@ Result<Pipeline> Pipeline::open(const std::string& bundle, const Config& config)
 
 const std::string& Pipeline::task() const { return parts_->model.manifest.task; }
 std::size_t Pipeline::sequence_length() const { return static_cast<std::size_t>(parts_->model.manifest.sequence_length); }
-std::size_t Pipeline::batch_size() const { return static_cast<std::size_t>(parts_->session->batch().max); }
+std::size_t Pipeline::rows_at_once() const { return parts_->rows_at_once(); }
 bool Pipeline::multi_label() const { return parts_->model.problem_type == MULTI_LABEL; }
 
 Result<std::vector<AnyAnswer>> Pipeline::answer_all(const std::vector<Request>& requests, int top_k) const {
@@ -134,9 +134,7 @@ Result<std::vector<Check>> Pipeline::self_test() const {
   return guarded([&]() -> Result<std::vector<Check>> {
     const auto golden = golden_from_file(parts_->golden);
     if (!golden) return golden.error();
-    const auto outputs = run_in_batches(*parts_->session, golden->inputs);
-    if (!outputs) return outputs.error();
-    return checks_from_outputs(*outputs, *golden);
+    return checks_from_session(*parts_->session, *golden);
   });
 }
 

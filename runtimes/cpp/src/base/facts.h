@@ -28,7 +28,7 @@ struct OutputAxes {
 };
 
 // A task and its outputs; the name of an output that it lacks is null. `labelled`: the manifest names the last axis of the logits.
-// `choices`: a request is one row of choices.
+// `choices`: the inputs have an axis of choices, of length 1, because each choice is a row of its own.
 struct TaskFacts {
   const char* name;
   OutputAxes outputs[2];

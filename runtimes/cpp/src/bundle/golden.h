@@ -11,10 +11,15 @@
 
 namespace fnet {
 
-struct Golden {
+// A batch of inputs of one length, and references by output. A reference may hold only the first part of an axis, such as its first tokens.
+struct Case {
   Inputs inputs;
-  std::vector<std::pair<std::string, Array<double>>> references;  // each may hold only the first part of an axis, such as its first tokens
-  std::map<std::string, double> limits;
+  std::map<std::string, Array<double>> references;
+};
+
+struct Golden {
+  std::vector<Case> cases;                             // one for each length, all with the same inputs and references
+  std::vector<std::pair<std::string, double>> limits;  // the largest absolute error that each output may have
 };
 
 // Reads the golden file strictly. Of bytes, the error's text is the reason alone.

@@ -150,8 +150,12 @@ AxisProfile profile(const Json& value, const Where& where) {
 
 EngineInfo engine(const Json& value, const Where& where) {
   const Object object(value, where, ENGINE_KEYS);
-  return {object.get("file", text), object.get("library", text), object.get("version", text), object.get_list("compute_capabilities", text),
-          object.get_mapping("batch_profile", profile)};
+  return {object.get("file", text),
+          object.get("library", text),
+          object.get("version", text),
+          object.get_list("compute_capabilities", text),
+          object.get_mapping("batch_profile", profile),
+          object.get_list("length_profiles", profile)};
 }
 
 FileInfo file(const Json& value, const Where& where) {
@@ -168,6 +172,8 @@ Manifest manifest(const Json& value, const Where& where) {
           object.get_list("inputs", tensor),
           object.get_list("outputs", tensor),
           object.get("sequence_length", integer),
+          object.get("padding", text),
+          object.get("pad_to_multiple_of", integer),
           object.get("pad_token_id", integer),
           object.get("tokenizer", tokenizer),
           object.get("transform", text),
@@ -231,6 +237,16 @@ void check_files(const Manifest& m, const Where& where, const std::vector<std::s
   where.check(missing.empty(), "expected the files " + joined(missing) + " as well");
 }
 
+void check_lengths(const Manifest& m, const EngineInfo& engine, const Where& where) {
+  const bool profiled = m.padding == NONE && engine.library != OPENVINO;
+  where.check(engine.length_profiles.empty() != profiled, std::string(profiled ? "expected at least one profile" : "expected []") +
+                                                              " for the library " + engine.library + " and the padding " + m.padding);
+  for (const AxisProfile& profile : engine.length_profiles) {
+    where.check(profile.max <= m.sequence_length, "expected at most " + std::to_string(m.sequence_length) +
+                                                      " tokens, the longest text; found " + std::to_string(profile.max));
+  }
+}
+
 void check_manifest(const Manifest& m, const Where& where) {
   const auto of_engine = engine_files(m, where);
   (where / "precision").check(has(PRECISIONS, m.precision), "expected one of " + joined(PRECISIONS) + ", found " + quoted(m.precision));
@@ -238,6 +254,8 @@ void check_manifest(const Manifest& m, const Where& where) {
       .check(m.quantization.has_value() == (m.precision == INT8),
              std::string(m.quantization ? "expected null" : "expected an object") + " for the precision " + m.precision);
   (where / "sequence_length").check(m.sequence_length >= 1, "expected a length from 1, found " + std::to_string(m.sequence_length));
+  if (const auto fault = m.text_padding().fault()) where.refuse(fault->text);
+  if (m.engine) check_lengths(m, *m.engine, where / "engine" / "length_profiles");
   (where / "pad_token_id").check(m.pad_token_id >= 0, "expected an id from 0, found " + std::to_string(m.pad_token_id));
   check_files(m, where / "files", of_engine);
 }

@@ -38,7 +38,8 @@ struct AxisProfile {
 struct EngineInfo {
   std::string file, library, version;
   std::vector<std::string> compute_capabilities;
-  Named<AxisProfile> batch_profile;
+  Named<AxisProfile> batch_profile;          // of the open axes but the length
+  std::vector<AxisProfile> length_profiles;  // of TensorRT, where each text has its own length; else empty
 };
 
 struct Quantization {
@@ -52,7 +53,9 @@ struct Manifest {
   std::string task, target;
   std::vector<std::string> labels;
   std::vector<TensorInfo> inputs, outputs;
-  int64_t sequence_length, pad_token_id;
+  int64_t sequence_length;
+  std::string padding;
+  int64_t pad_to_multiple_of, pad_token_id;
   TokenizerOptions tokenizer;
   std::string transform, transform_reason, precision;
   std::optional<Quantization> quantization;
@@ -60,6 +63,11 @@ struct Manifest {
   Named<std::string> tools;
   std::optional<EngineInfo> engine;
   Named<FileInfo> files;
+
+  // How texts are cut and padded.
+  Padding text_padding() const { return {sequence_length, padding, pad_to_multiple_of}; }
+  // The axis of the tokens of an input: the length of every text, or SEQUENCE where each text has its own.
+  Axis sequence_axis() const { return padding == MAX_LENGTH ? Axis(sequence_length) : Axis(SEQUENCE); }
 };
 
 // Reads manifest.json's text; `name` is what errors call it. A bundle error for anything that the format does not have.

@@ -18,6 +18,11 @@ std::string shown(const std::vector<Axis>& axes) {
   return "[" + joined(words) + "]";
 }
 
+// How many rows of so many run at once.
+std::size_t size_of_batch(const AxisProfile& batch, std::size_t rows) {
+  return static_cast<std::size_t>(rows <= static_cast<std::size_t>(batch.max) ? batch.max : batch.opt);
+}
+
 }  // namespace
 
 std::string shown(const std::vector<TensorInfo>& tensors) {
@@ -62,37 +67,58 @@ std::optional<Error> graph_fault(const std::string& model, std::vector<TensorInf
   return same ? std::nullopt : std::optional(session_error(what));
 }
 
+std::optional<Error> run_rows(const Session& session, const std::vector<Inputs>& rows, const TakeRow& take) {
+  std::map<std::vector<std::vector<std::size_t>>, std::vector<std::size_t>> numbers_by_shape;
+  for (std::size_t number = 0; number < rows.size(); ++number) {
+    std::vector<std::vector<std::size_t>> shapes;
+    for (const auto& [name, array] : rows[number]) shapes.push_back(array.shape);
+    numbers_by_shape[shapes].push_back(number);
+  }
+  for (const auto& [shapes, numbers] : numbers_by_shape) {
+    const auto size = static_cast<std::size_t>(session.batch().max);
+    for (std::size_t start = 0; start < numbers.size(); start += size) {
+      const std::size_t count = std::min(size, numbers.size() - start);
+      Inputs batch;
+      for (std::size_t i = start; i < start + count; ++i) {
+        for (const auto& [name, array] : rows[numbers[i]]) batch[name].append(array);
+      }
+      const auto outputs = run_in_batches(session, batch);
+      if (!outputs) return outputs.error();
+      for (std::size_t i = 0; i < count; ++i) {
+        Outputs of_row;
+        for (const auto& [name, array] : *outputs) of_row[name] = array.rows(i, 1);
+        if (auto fault = take(numbers[start + i], std::move(of_row))) return fault;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs) {
-  const AxisProfile batch = session.batch();
   const std::vector<std::size_t>& shape = inputs.begin()->second.shape;
   for (const auto& [name, array] : inputs) {
     if (array.shape.empty() || array.shape[0] != shape[0]) return session.run(inputs);  // which says what is wrong
   }
-  const std::size_t rows = shape[0];
-  const auto size = static_cast<std::size_t>(rows <= static_cast<std::size_t>(batch.max) ? batch.max : batch.opt);
+  const AxisProfile batch = session.batch();
+  const std::size_t rows = shape[0], size = size_of_batch(batch, rows);
   Outputs joined_outputs;
   for (std::size_t start = 0; start < rows; start += size) {
     const std::size_t count = std::min(size, rows - start), filled = std::max(count, static_cast<std::size_t>(batch.min));
     Inputs part;
     for (const auto& [name, array] : inputs) {
-      const std::size_t width = array.row_size();
-      const auto row = [&, &values = array.values](std::size_t i) { return values.begin() + static_cast<std::ptrdiff_t>(i * width); };
-      Ids& taken = part[name] = {array.shape, {row(start), row(start + count)}};
-      taken.shape[0] = filled;
-      while (taken.values.size() < filled * width) taken.values.insert(taken.values.end(), row(start + count - 1), row(start + count));
+      Ids& taken = part[name] = array.rows(start, count);
+      while (taken.shape[0] < filled) taken.append(array.rows(start + count - 1, 1));
     }
     auto outputs = session.run(part);
     if (!outputs) return outputs;
     for (auto& [name, array] : *outputs) {
       Floats& whole = joined_outputs[name];
-      const std::size_t width = array.row_size();
-      if (whole.shape.empty()) whole.shape = array.shape.empty() ? std::vector<std::size_t>(1) : array.shape, whole.shape[0] = 0;
-      auto wanted = whole.shape;
+      auto wanted = whole.shape.empty() ? array.shape : whole.shape;
+      wanted.resize(std::max<std::size_t>(1, wanted.size()));
       wanted[0] = filled;
       if (array.shape != wanted)
         return session_error(name + ": expected the shape " + shown(wanted) + "; the graph gave " + shown(array.shape));
-      whole.shape[0] += count;
-      whole.values.insert(whole.values.end(), array.values.begin(), array.values.begin() + static_cast<std::ptrdiff_t>(count * width));
+      whole.append(count < filled ? array.rows(0, count) : std::move(array));
     }
   }
   return joined_outputs;

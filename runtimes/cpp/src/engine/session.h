@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,13 @@ std::optional<Error> inputs_fault(const Inputs& inputs, const std::vector<Tensor
 std::string shown(const std::vector<TensorInfo>& tensors);
 // A session error unless an opened graph has just the inputs that the manifest says, in any order.
 std::optional<Error> graph_fault(const std::string& model, std::vector<TensorInfo> found, std::vector<TensorInfo> expected);
+
+// Takes the number of a row and its outputs, with a batch axis of 1. An error ends the run.
+using TakeRow = std::function<std::optional<Error>(std::size_t number, Outputs outputs)>;
+
+// Runs rows, each with a batch axis of 1, and gives away the outputs of each row as its batch is done. Rows of one shape run as batches, so
+// that no row is padded for the sake of another.
+std::optional<Error> run_rows(const Session& session, const std::vector<Inputs>& rows, const TakeRow& take);
 
 // Runs any number of rows: at once up to batch.max, else by batch.opt; a batch below batch.min is filled with copies.
 Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs);

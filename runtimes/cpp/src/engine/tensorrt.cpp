@@ -7,13 +7,11 @@
 
 #include "base/facts.h"
 #include "base/files.h"
-
 #include "base/words.h"
+#include "engine/lane.h"
 
 namespace fnet {
 namespace {
-
-using Shapes = std::map<std::string, std::vector<std::size_t>>;
 
 const AxisProfile* profile_of(const EngineInfo& info, const std::string& axis) {
   for (const auto& [name, profile] : info.batch_profile) {
@@ -21,133 +19,6 @@ const AxisProfile* profile_of(const EngineInfo& info, const std::string& axis) {
   }
   return nullptr;
 }
-
-// One execution context, and the stream and device buffers that it works with. For one caller at a time, on the session's GPU.
-class Lane {
- public:
-  Lane(const Cuda& cuda, const TrtEngine& engine, const std::vector<std::string>& outputs, bool cuda_graph)
-      : cuda_(cuda), engine_(engine), output_names_(outputs), cuda_graph_(cuda_graph) {}
-  Lane(const Lane&) = delete;
-  Lane& operator=(const Lane&) = delete;
-  ~Lane() {
-    context_.reset();
-    forget_graphs();
-    for (const auto& [name, buffer] : buffers_) cuda_.free(buffer.address);
-    if (stream_) cuda_.destroy_stream(stream_);
-  }
-
-  std::optional<Error> open() {
-    context_ = engine_.context();
-    if (!context_) return session_error("could not create an execution context; usually the GPU is out of memory: " + engine_.said());
-    auto made = cuda_.stream();
-    if (!made) return made.error();
-    stream_ = *made;
-    return std::nullopt;
-  }
-
-  Result<Outputs> run(const Inputs& inputs) {
-    Outputs outputs;
-    std::optional<Error> failed;
-    try {
-      failed = enqueue(inputs, outputs);
-    } catch (const std::bad_alloc&) {
-      failed = session_error("out of memory");
-    }
-    const auto unfinished = cuda_.wait(stream_);  // even then: the copies that were enqueued read and write host memory
-    if (failed) return *failed;
-    if (unfinished) return *unfinished;
-    return outputs;
-  }
-
- private:
-  struct Buffer {
-    void* address;
-    std::size_t size_bytes;
-  };
-
-  std::optional<Error> enqueue(const Inputs& inputs, Outputs& outputs) {
-    Shapes shapes;
-    for (const auto& [name, array] : inputs) {
-      if (!context_->set_shape(name, array.shape))
-        return session_error(name + ": the engine refuses the shape " + shown(array.shape) + ": " + engine_.said());
-      shapes[name] = array.shape;
-      const std::size_t size_bytes = array.values.size() * sizeof(int64_t);
-      auto address = bound(name, size_bytes);
-      if (!address) return address.error();
-      if (auto failed = cuda_.copy_to_device(*address, array.values.data(), size_bytes, stream_)) return failed;
-    }
-    for (const std::string& name : output_names_) {
-      Floats& array = outputs[name];
-      std::size_t count = 1;
-      for (const int64_t length : context_->shape(name)) {
-        if (length < 0) return session_error(name + ": the engine cannot tell the output's shape; export again");
-        array.shape.push_back(static_cast<std::size_t>(length));
-        count *= array.shape.back();
-      }
-      array.values.resize(count);
-      if (auto address = bound(name, count * sizeof(float)); !address) return address.error();
-    }
-    if (auto failed = cuda_graph_ ? execute_graph(shapes) : execute()) return failed;
-    for (auto& [name, array] : outputs) {
-      const auto failed = cuda_.copy_to_host(array.values.data(), buffers_.at(name).address, array.values.size() * sizeof(float), stream_);
-      if (failed) return failed;
-    }
-    return std::nullopt;
-  }
-
-  std::optional<Error> execute() {
-    return context_->enqueue(stream_) ? std::nullopt : std::optional(session_error("the engine failed: " + engine_.said()));
-  }
-
-  // The first run of a shape is an ordinary one, in which TensorRT does what a graph must not hold; the next is captured after it.
-  std::optional<Error> execute_graph(const Shapes& shapes) {
-    const auto known = graphs_.find(shapes);
-    if (known != graphs_.end()) return cuda_.launch(known->second, stream_);
-    if (auto failed = execute()) return failed;
-    if (auto failed = cuda_.begin_capture(stream_)) return failed;
-    const auto failed = execute();
-    auto graph = cuda_.end_capture(stream_);
-    if (failed) {
-      if (graph) cuda_.destroy_graph(*graph);
-      return failed;
-    }
-    if (!graph) return graph.error();
-    graphs_[shapes] = *graph;
-    return std::nullopt;
-  }
-
-  // Address of a tensor's device buffer, grown where needed.
-  Result<void*> bound(const std::string& name, std::size_t size_bytes) {
-    const auto found = buffers_.find(name);
-    if (found == buffers_.end() || found->second.size_bytes < size_bytes) {
-      if (found != buffers_.end()) {
-        forget_graphs();  // they have the old address
-        cuda_.free(found->second.address);
-        buffers_.erase(found);
-      }
-      auto address = cuda_.allocate(size_bytes);
-      if (!address) return address;
-      buffers_[name] = {*address, size_bytes};
-    }
-    void* const address = buffers_.at(name).address;
-    if (!context_->set_address(name, address)) return session_error(name + ": the engine refuses its buffer: " + engine_.said());
-    return address;
-  }
-
-  void forget_graphs() {
-    for (const auto& [shapes, graph] : graphs_) cuda_.destroy_graph(graph);
-    graphs_.clear();
-  }
-
-  const Cuda& cuda_;
-  const TrtEngine& engine_;
-  const std::vector<std::string>& output_names_;
-  const bool cuda_graph_;
-  std::unique_ptr<TrtContext> context_;
-  void* stream_ = nullptr;
-  std::map<std::string, Buffer> buffers_;
-  std::map<Shapes, void*> graphs_;
-};
 
 class TrtSession : public Session {
  public:
@@ -178,9 +49,11 @@ class TrtSession : public Session {
   Result<Outputs> run(const Inputs& inputs) const override {
     if (auto fault = inputs_fault(inputs, inputs_)) return *fault;
     if (auto fault = profile_fault(inputs)) return *fault;
+    const auto profile = profile_of_texts(inputs);
+    if (!profile) return profile.error();
     if (auto fault = cuda_->use(options_.device)) return *fault;
     const Lease lease(*this);
-    return lease.lane->run(inputs);
+    return lease.lane->run(inputs, *profile);
   }
 
  private:
@@ -206,6 +79,20 @@ class TrtSession : public Session {
       }
     }
     return std::nullopt;
+  }
+
+  // The number of the first profile that holds the length of the texts, 0 for an engine of one length.
+  Result<int> profile_of_texts(const Inputs& inputs) const {
+    if (info_.length_profiles.empty()) return 0;
+    const auto tokens = std::find_if(inputs_.begin(), inputs_.end(), [](const TensorInfo& tensor) { return tensor.name != POSITIONS; });
+    const auto length = static_cast<int64_t>(inputs.at(tokens->name).shape.back());
+    std::vector<std::string> ranges;
+    for (const AxisProfile& profile : info_.length_profiles) {
+      if (profile.min <= length && length <= profile.max) return static_cast<int>(ranges.size());
+      ranges.push_back(std::to_string(profile.min) + " to " + std::to_string(profile.max));
+    }
+    return input_error("expected a text of " + joined(ranges) + " tokens, which the engine was built for; found " + std::to_string(length) +
+                       ". Open the bundle with the runtime onnxruntime, or export it with another --length-profile");
   }
 
   Result<std::unique_ptr<Lane>> opened_lane() const {

@@ -1,4 +1,4 @@
-// A TensorRT engine on an NVIDIA GPU: a pool of execution contexts, each with a stream and device buffers of its own.
+// A TensorRT engine on an NVIDIA GPU: a pool of lanes, one for each caller at a time.
 #pragma once
 
 #include <functional>

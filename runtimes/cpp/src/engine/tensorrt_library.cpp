@@ -62,6 +62,9 @@ std::vector<int64_t> axes_from_dims(const nvinfer1::Dims& dims) { return {dims.d
 class Context : public TrtContext {
  public:
   explicit Context(nvinfer1::IExecutionContext* context) : context_(context) {}
+  bool choose_profile(int number, void* stream) override {
+    return context_->setOptimizationProfileAsync(number, static_cast<cudaStream_t>(stream));
+  }
   bool set_shape(const std::string& input, const std::vector<std::size_t>& shape) override {
     nvinfer1::Dims dims{};
     if (shape.size() > nvinfer1::Dims::MAX_DIMS) return false;

@@ -22,6 +22,8 @@ struct EngineTensor {
 class TrtContext {
  public:
   virtual ~TrtContext() = default;
+  // Changes the optimisation profile, by its number. A new context has the first. The shapes are to be set again.
+  virtual bool choose_profile(int number, void* stream) = 0;
   virtual bool set_shape(const std::string& input, const std::vector<std::size_t>& shape) = 0;
   // The shape of an output for the inputs' shapes; a negative length is one that the engine cannot tell.
   virtual std::vector<int64_t> shape(const std::string& output) const = 0;

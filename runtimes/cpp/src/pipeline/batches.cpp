@@ -47,37 +47,28 @@ const std::vector<int64_t>& values_of(const Encoding& encoding, const std::strin
   return name == "token_type_ids" ? encoding.token_type_ids : encoding.input_ids;
 }
 
-// The rows of several requests as one batch.
-Inputs inputs_from_asked(const TaskPipeline& task, const Model& model, const std::vector<Asked>& asked) {
-  Inputs inputs;
+// The row of model inputs of an encoding, with a batch axis of 1.
+Inputs row_from_encoding(const TaskPipeline& task, const Model& model, const Encoding& encoding) {
+  Inputs row;
   for (const TensorInfo& tensor : model.manifest.inputs) {
-    Ids& array = inputs[tensor.name];
-    std::size_t rows = 0, width = 0;
-    for (const Asked& one : asked) {
-      for (const Encoding& encoding : one.encodings) {
-        const auto& values = values_of(encoding, tensor.name);
-        array.values.insert(array.values.end(), values.begin(), values.end());
-        width = values.size(), ++rows;
-      }
-    }
-    array.shape = {rows, width};
-    if (task.facts.choices) array.shape = {asked.size(), rows / asked.size(), width};
+    const auto& values = values_of(encoding, tensor.name);
+    Ids& array = row[tensor.name] = {{1, values.size()}, values};
+    if (task.facts.choices) array.shape.insert(array.shape.begin(), 1);
   }
-  return inputs;
+  return row;
 }
 
 // A session error unless every output has the axes that its task reads.
-std::optional<Error> outputs_fault(const TaskPipeline& task, const Model& model, const Asked& asked, const Outputs& outputs) {
-  const auto& first = asked.encodings[0];
+std::optional<Error> outputs_fault(const TaskPipeline& task, const Model& model, const Encoding& encoding, const Outputs& outputs) {
   for (const auto& [name, axes] : task.outputs()) {
     const auto output = outputs.find(name);
     const auto* shape = output == outputs.end() ? nullptr : &output->second.shape;
     bool fits = shape && shape->size() == std::strlen(axes);
     for (std::size_t i = 0; fits && i < shape->size(); ++i) {
-      const std::size_t found = (*shape)[i], tokens = first.input_ids.size(), positions = first.masked_lm_positions.size();
+      const std::size_t found = (*shape)[i], tokens = encoding.input_ids.size(), positions = encoding.masked_lm_positions.size();
       fits = axes[i] == 's'   ? found == tokens
              : axes[i] == 'p' ? found == (positions ? positions : tokens)
-             : axes[i] == 'c' ? found == asked.encodings.size()
+             : axes[i] == 'c' ? found == 1
              : axes[i] == 'l' ? found == model.manifest.labels.size()
                               : found > 0;
     }
@@ -89,41 +80,53 @@ std::optional<Error> outputs_fault(const TaskPipeline& task, const Model& model,
 
 using EachAnswer = std::vector<Result<AnyAnswer>>;
 
-Result<EachAnswer> answers_of_batch(const TaskPipeline& task, const Model& model, const Session& session, const std::vector<Asked>& asked) {
-  const auto outputs = run_in_batches(session, inputs_from_asked(task, model, asked));
-  if (!outputs) return outputs.error();
-  if (const auto fault = outputs_fault(task, model, asked[0], *outputs)) return *fault;
-  EachAnswer answers;
-  std::size_t start = 0;
-  for (const Asked& one : asked) {
-    const std::size_t rows = task.facts.choices ? 1 : one.encodings.size();
-    Outputs own;
-    for (const auto& [name, array] : *outputs) {
-      const std::size_t width = array.row_size();
-      const auto at = [&, &values = array.values](std::size_t i) { return values.begin() + static_cast<std::ptrdiff_t>(i * width); };
-      Floats& part = own[name] = {array.shape, {at(start), at(start + rows)}};
-      part.shape[0] = rows;
+// A request whose rows are run, and its answer when the last of them is done.
+struct Running {
+  Rows outputs;
+  std::size_t done = 0;
+  std::optional<Result<AnyAnswer>> answer;
+};
+
+// Runs the rows of requests, and answers each request when its last row is done, so that few outputs are in memory.
+Result<EachAnswer> answers_of_rows(const Bundle& bundle, const std::vector<Asked>& asked) {
+  const auto& [model, task, session, golden] = bundle;
+  std::vector<Running> running(asked.size());
+  std::vector<std::pair<std::size_t, std::size_t>> places;  // the request of each row, and which of its rows this is
+  std::vector<Inputs> rows;
+  for (std::size_t request = 0; request < asked.size(); ++request) {
+    running[request].outputs.resize(asked[request].encodings.size());
+    for (std::size_t index = 0; index < asked[request].encodings.size(); ++index) {
+      places.emplace_back(request, index);
+      rows.push_back(row_from_encoding(*task, model, asked[request].encodings[index]));
     }
-    answers.push_back(task.answer(model, one, own));
-    start += rows;
   }
+  const auto take = [&, &m = model, t = task](std::size_t number, Outputs outputs) -> std::optional<Error> {
+    const auto [request, index] = places[number];
+    if (auto fault = outputs_fault(*t, m, asked[request].encodings[index], outputs)) return fault;
+    Running& one = running[request];
+    one.outputs[index] = std::move(outputs);
+    if (++one.done < one.outputs.size()) return std::nullopt;
+    one.answer = t->answer(m, asked[request], one.outputs);
+    one.outputs.clear();
+    return std::nullopt;
+  };
+  if (const auto fault = run_rows(*session, rows, take)) return *fault;
+  EachAnswer answers;
+  for (Running& one : running) answers.push_back(*std::move(one.answer));
   return answers;
 }
 
-// Answers requests, as many rows at once as the session takes. An input error may stand for an answer; with `first_error` it ends all.
+// Answers requests in their order, as many at once as fill a batch, and more where their lengths differ. An input error may stand for an
+// answer; with `first_error` it ends all.
 Result<EachAnswer> answers_from_asked(const Bundle& bundle, std::vector<Asked> asked, bool first_error) {
-  const auto& [model, task, session, golden] = bundle;
   EachAnswer answers;
   std::vector<Asked> waiting;
   for (std::size_t i = 0; i < asked.size();) {
-    std::size_t rows = 0;
-    for (; i < asked.size() && rows < static_cast<std::size_t>(session->batch().max); ++i) {
-      const std::size_t own = asked[i].encodings.size();
-      if (task->facts.choices && !waiting.empty() && waiting[0].encodings.size() != own) break;
-      rows += task->facts.choices ? 1 : own;
+    for (std::size_t rows = 0; i < asked.size() && rows < bundle.rows_at_once(); ++i) {
+      rows += asked[i].encodings.size();
       waiting.push_back(std::move(asked[i]));
     }
-    auto found = answers_of_batch(*task, model, *session, waiting);
+    auto found = answers_of_rows(bundle, waiting);
     if (!found) return found.error();
     for (auto& answer : *found) {
       if (first_error && !answer) return answer.error();
@@ -160,7 +163,7 @@ Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::ve
       asked.push_back(*std::move(one));
       continue;
     }
-    const auto without_text = asked_from_request(*bundle.task, bundle.model, {"", request.second}, top_k);
+    const auto without_text = asked_from_request(*bundle.task, bundle.model, {"a", request.second}, top_k);
     if (!without_text) return without_text.error();
   }
   auto found = answers_from_asked(bundle, std::move(asked), false);

@@ -6,14 +6,12 @@
 namespace fnet {
 namespace {
 
-std::size_t length_of(const Model& model) { return static_cast<std::size_t>(model.manifest.sequence_length); }
-
 Error question_fault(const std::string& taken) {
   return input_error("question-answering: the question takes " + taken + " tokens; too few are left for the context");
 }
 
 Result<std::vector<Encoding>> encoded(const Model& model, const std::u32string& text, const std::u32string* second) {
-  auto encoding = model.tokenizer.encode(text, second, length_of(model));
+  auto encoding = model.tokenizer.encode(text, second, model.manifest.text_padding());
   if (!encoding) return encoding.error();
   return std::vector<Encoding>{*std::move(encoding)};
 }
@@ -65,7 +63,7 @@ Result<std::vector<Encoding>> encode_choices(const Model& model, const Asked& as
     return input_error("multiple-choice: expected a list of choices, each a text; give it as pair (fnet-run: --pair for each)");
   std::vector<Encoding> encodings;
   for (const auto& choice : *choices) {
-    auto encoding = model.tokenizer.encode(asked.text, &choice, length_of(model));
+    auto encoding = model.tokenizer.encode(asked.text, &choice, model.manifest.text_padding());
     if (!encoding) return encoding.error();
     encodings.push_back(*std::move(encoding));
   }
@@ -78,7 +76,8 @@ Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& as
   if (std::holds_alternative<std::monostate>(asked.second))
     return input_error("question-answering: expected a context; give it as pair (fnet-run: --pair)");
   if (!second) return input_error("question-answering: expected the context (pair) as one text, found a list");
-  const std::size_t length = length_of(model);
+  const Padding padding = model.manifest.text_padding();
+  const auto length = static_cast<std::size_t>(padding.length);
   const auto question = model.tokenizer.first_tokens(asked.text, length);
   if (!question) return question.error();
   if (question->size() > length) return question_fault("more than " + std::to_string(length));
@@ -93,7 +92,7 @@ Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& as
   for (std::size_t start = 0;; start += step) {
     const auto at = [&](std::size_t i) { return context->begin() + static_cast<std::ptrdiff_t>(std::min(i, size)); };
     const std::vector<Token> window(at(start), at(start + room));
-    auto encoding = model.tokenizer.assembled(*question, &window, length);
+    auto encoding = model.tokenizer.assembled(*question, &window, padding);
     if (!encoding) return encoding.error();
     windows.push_back(*std::move(encoding));
     if (start + room >= size) return windows;

@@ -35,11 +35,12 @@ std::optional<Error> task_fault(const Manifest& manifest, const std::string& fol
     }
     if (tensor.name == ATTENTION_MASK && names.back() != ATTENTION_MASK) names.push_back(tensor.name);
     found.push_back(tensor.name);
-    fits = fits && !tensor.axes.empty() && tensor.axes.back() == Axis(manifest.sequence_length);
+    fits = fits && !tensor.axes.empty() && tensor.axes.back() == manifest.sequence_axis();
   }
   if (!fits || !std::is_permutation(found.begin(), found.end(), names.begin(), names.end())) {
-    return bundle_error(folder + ": expected the inputs " + joined(names) + ", each of " + std::to_string(manifest.sequence_length) +
-                        " tokens; found " + shown(manifest.inputs));
+    const std::string tokens = manifest.padding == MAX_LENGTH ? std::to_string(manifest.sequence_length) : SEQUENCE;
+    return bundle_error(folder + ": expected the inputs " + joined(names) + ", each of " + tokens + " tokens; found " +
+                        shown(manifest.inputs));
   }
   if (positions && manifest.task != MASKED_LM)
     return bundle_error(folder + ": " + POSITIONS + " is an input of masked-lm; found it in " + manifest.task);

@@ -15,6 +15,11 @@ struct Bundle {
   const TaskPipeline* task;
   std::unique_ptr<Session> session;
   std::string golden;  // path of golden.safetensors
+
+  // How many rows are answered together: a batch; or some batches, to find texts of one length among them.
+  std::size_t rows_at_once() const {
+    return static_cast<std::size_t>(session->batch().max) * (model.manifest.padding == MAX_LENGTH ? 1 : SORTED_BATCHES);
+  }
 };
 
 // Opens a folder, every file of it checked first.

@@ -13,9 +13,6 @@
 namespace fnet {
 namespace {
 
-// Values of one index of the first axis.
-const float* row(const Floats& array, std::size_t index) { return array.values.data() + index * array.row_size(); }
-
 // Indices of scores, best first, the first of equals first, NaN last; no more than `count`.
 std::vector<std::size_t> ranked(const std::vector<double>& scores, std::size_t count) {
   std::vector<std::size_t> order(scores.size());
@@ -59,15 +56,17 @@ std::string filled(const std::u32string& text, Span span, const std::string& pie
   return to_utf8(text.substr(0, span.begin)) + (spaced ? " " : "") + part_of(word, kept) + to_utf8(text.substr(span.end));
 }
 
-// Fillers of every mask; `logits`, float[row, token, vocab], has a row of every token or rows of the masks in order.
-std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked, const Floats& logits) {
+// Fillers of every mask. The logits of a row, float[1, token, vocab], are those of every token, or of the masks in their order.
+std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked, const Rows& rows, const char* output) {
   const Encoding& encoding = asked.encodings[0];
-  const std::size_t width = logits.shape.back(), vocabulary = static_cast<std::size_t>(model.tokenizer.vocab_size());
+  const auto& shape = rows[0].at(output).shape;
+  const std::size_t count = shape[1], width = shape[2], vocabulary = static_cast<std::size_t>(model.tokenizer.vocab_size());
   std::vector<std::vector<Filler>> found;
   const auto masks = masks_from_encoding(model, encoding);
   for (std::size_t i = 0; i < masks.size(); ++i) {
     const std::size_t place = encoding.masked_lm_positions.empty() ? masks[i] : i;
-    const auto scores = softmax(logits.values.data() + place * width, std::min(width, vocabulary));
+    const Floats& logits = rows[place / count].at(output);
+    const auto scores = softmax(logits.values.data() + place % count * width, std::min(width, vocabulary));
     const Span span = trimmed(asked.text, encoding.spans[masks[i]]);  // a [MASK] may cover the space before it
     auto& of_mask = found.emplace_back();
     for (const std::size_t token : ranked(scores, asked.top_k)) {
@@ -80,7 +79,7 @@ std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked,
 }
 
 NextSentence follows_from_logits(const Asked& asked, const Floats& logits) {
-  const double score = softmax(row(logits, 0), logits.row_size())[0];
+  const double score = softmax(logits.values.data(), logits.values.size())[0];
   return {score > 0.5, score, asked.truncated()};
 }
 
@@ -94,34 +93,34 @@ std::vector<double> scores_of_labels(const float* logits, std::size_t count, con
 
 }  // namespace
 
-Result<AnyAnswer> embedding(const Model&, const Asked& asked, const Outputs& outputs) {
+Result<AnyAnswer> embedding(const Model&, const Asked& asked, const Rows& rows) {
   const auto& mask = asked.encodings[0].attention_mask;
   const auto used = static_cast<std::size_t>(std::accumulate(mask.begin(), mask.end(), int64_t{0}));
-  const Floats &tokens = outputs.at("last_hidden_state"), &pooled = outputs.at("pooler_output");
+  const Floats& tokens = rows[0].at("last_hidden_state");
   const std::size_t hidden = tokens.shape.back();
-  return AnyAnswer(Embedding{
-      hidden, {row(tokens, 0), row(tokens, 0) + used * hidden}, {row(pooled, 0), row(pooled, 0) + pooled.row_size()}, asked.truncated()});
+  const auto end = tokens.values.begin() + static_cast<std::ptrdiff_t>(used * hidden);
+  return AnyAnswer(Embedding{hidden, {tokens.values.begin(), end}, rows[0].at("pooler_output").values, asked.truncated()});
 }
 
-Result<AnyAnswer> pretraining_answer(const Model& model, const Asked& asked, const Outputs& outputs) {
-  return AnyAnswer(Pretraining{fillers(model, asked, outputs.at("prediction_logits")),
-                               follows_from_logits(asked, outputs.at("seq_relationship_logits")), asked.truncated()});
+Result<AnyAnswer> pretraining_answer(const Model& model, const Asked& asked, const Rows& rows) {
+  return AnyAnswer(Pretraining{fillers(model, asked, rows, "prediction_logits"),
+                               follows_from_logits(asked, rows[0].at("seq_relationship_logits")), asked.truncated()});
 }
 
-Result<AnyAnswer> masked_lm(const Model& model, const Asked& asked, const Outputs& outputs) {
-  auto found = fillers(model, asked, outputs.at("logits"));
+Result<AnyAnswer> masked_lm(const Model& model, const Asked& asked, const Rows& rows) {
+  auto found = fillers(model, asked, rows, "logits");
   if (!found.empty()) return AnyAnswer(Fillers{std::move(found), asked.truncated()});
   return input_error(std::string("masked-lm: expected a ") + MASK + " in the first " + std::to_string(model.manifest.sequence_length) +
                      " tokens of the text; found none");
 }
 
-Result<AnyAnswer> follows(const Model&, const Asked& asked, const Outputs& outputs) {
-  return AnyAnswer(follows_from_logits(asked, outputs.at("logits")));
+Result<AnyAnswer> follows(const Model&, const Asked& asked, const Rows& rows) {
+  return AnyAnswer(follows_from_logits(asked, rows[0].at("logits")));
 }
 
-Result<AnyAnswer> classification(const Model& model, const Asked& asked, const Outputs& outputs) {
-  const Floats& logits = outputs.at("logits");
-  const auto scores = scores_of_labels(row(logits, 0), logits.row_size(), model.problem_type);
+Result<AnyAnswer> classification(const Model& model, const Asked& asked, const Rows& rows) {
+  const auto& logits = rows[0].at("logits").values;
+  const auto scores = scores_of_labels(logits.data(), logits.size(), model.problem_type);
   Classification found;
   for (const std::size_t i : ranked(scores, scores.size())) found.scores.push_back({model.manifest.labels[i], scores[i]});
   found.label = found.scores[0].label;
@@ -130,22 +129,23 @@ Result<AnyAnswer> classification(const Model& model, const Asked& asked, const O
   return AnyAnswer(std::move(found));
 }
 
-Result<AnyAnswer> choice(const Model&, const Asked& asked, const Outputs& outputs) {
-  const Floats& logits = outputs.at("logits");
-  auto scores = softmax(row(logits, 0), logits.row_size());
+Result<AnyAnswer> choice(const Model&, const Asked& asked, const Rows& rows) {
+  std::vector<float> logits;
+  for (const Outputs& of_choice : rows) logits.push_back(of_choice.at("logits").values[0]);
+  auto scores = softmax(logits.data(), logits.size());
   const std::size_t best = greatest(scores);
   const double score = scores[best];
   return AnyAnswer(Choice{best, to_utf8(std::get<Texts>(asked.second)[best]), score, std::move(scores), asked.truncated()});
 }
 
-Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Outputs& outputs) {
-  const Floats& logits = outputs.at("logits");
+Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Rows& rows) {
+  const auto& logits = rows[0].at("logits").values;
   const Encoding& encoding = asked.encodings[0];
   const std::size_t count = model.manifest.labels.size();
   TokenLabels labels{{}, asked.truncated()};
   for (std::size_t i = 0; i < encoding.spans.size(); ++i) {
     if (encoding.segments[i] != 0) continue;
-    const auto scores = softmax(row(logits, 0) + i * count, count);
+    const auto scores = softmax(logits.data() + i * count, count);
     const std::size_t best = greatest(scores);
     const Span span = trimmed(asked.text, encoding.spans[i]);
     labels.tokens.push_back({model.manifest.labels[best], scores[best], part_of(asked.text, span), span.begin, span.end});
@@ -154,14 +154,14 @@ Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Out
 }
 
 // Best spans of the context over all windows, best first, none twice; scores are a softmax over every allowed span.
-Result<AnyAnswer> answer_spans(const Model&, const Asked& asked, const Outputs& outputs) {
+Result<AnyAnswer> answer_spans(const Model&, const Asked& asked, const Rows& rows) {
   const auto& context = std::get<std::u32string>(asked.second);
   std::vector<Span> spans;
   std::vector<double> logits;
   std::map<std::pair<std::size_t, std::size_t>, std::size_t> places;
   for (std::size_t window = 0; window < asked.encodings.size(); ++window) {
     const Encoding& encoding = asked.encodings[window];
-    const float *starts = row(outputs.at("start_logits"), window), *ends = row(outputs.at("end_logits"), window);
+    const auto &starts = rows[window].at("start_logits").values, &ends = rows[window].at("end_logits").values;
     const auto first = std::find(encoding.segments.begin(), encoding.segments.end(), 1);
     const auto begin = static_cast<std::size_t>(first - encoding.segments.begin());
     std::size_t end = begin;

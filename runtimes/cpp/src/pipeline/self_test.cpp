@@ -11,9 +11,10 @@ namespace {
 
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
-// The leading part of `output` that `reference` has, or nothing when it is of another shape.
-std::vector<double> leading_part(const Floats& output, const Array<double>& reference) {
+// The part of an output that its reference holds, or nothing where the shape is another or a number is not finite.
+std::vector<double> kept(const Floats& output, const Array<double>& reference) {
   const std::size_t rank = reference.shape.size();
+  if (!std::all_of(output.values.begin(), output.values.end(), [](float value) { return std::isfinite(value); })) return {};
   if (output.shape.size() != rank || output.shape[0] != reference.shape[0]) return {};
   for (std::size_t axis = 0; axis < rank; ++axis) {
     if (output.shape[axis] < reference.shape[axis]) return {};
@@ -49,32 +50,36 @@ double smallest_cosine(const std::vector<double>& got, const Array<double>& want
   return smallest;
 }
 
-Check check(const std::string& name, const Floats& output, const Array<double>& reference, double limit) {
-  Check found{name, INFINITE, INFINITE, 0, limit, false};
-  const auto part = leading_part(output, reference);
-  const bool finite = std::all_of(output.values.begin(), output.values.end(), [](float value) { return std::isfinite(value); });
-  if (!part.empty() && finite) {
-    double scale = 0;
-    found.max_abs = 0;
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      scale = std::max(scale, std::abs(reference.values[i]));
-      found.max_abs = std::max(found.max_abs, std::abs(part[i] - reference.values[i]));
-    }
-    found.max_rel = scale > 0 ? found.max_abs / scale : found.max_abs > 0 ? INFINITE : 0;
-    found.cosine = smallest_cosine(part, reference);
+Check check(const std::string& name, double limit, const std::vector<Outputs>& outputs, const Golden& golden) {
+  double scale = 0, worst = 0, cosine = 1;
+  for (std::size_t i = 0; i < golden.cases.size(); ++i) {
+    const auto& reference = golden.cases[i].references.at(name);
+    for (const double value : reference.values) scale = std::max(scale, std::abs(value));
+    const auto output = outputs[i].find(name);
+    const auto part = output == outputs[i].end() ? std::vector<double>() : kept(output->second, reference);
+    for (std::size_t k = 0; k < part.size(); ++k) worst = std::max(worst, std::abs(part[k] - reference.values[k]));
+    if (part.empty()) worst = INFINITE;
+    cosine = std::min(cosine, part.empty() ? 0 : smallest_cosine(part, reference));
   }
-  found.passed = found.max_abs <= limit;
-  return found;
+  const double relative = scale > 0 ? worst / scale : worst > 0 ? INFINITE : 0;
+  return {name, worst, relative, cosine, limit, worst <= limit};
 }
 
 }  // namespace
 
-std::vector<Check> checks_from_outputs(const Outputs& outputs, const Golden& golden) {
-  std::vector<Check> checks;
-  for (const auto& [name, reference] : golden.references) {
-    const auto output = outputs.find(name);
-    checks.push_back(check(name, output == outputs.end() ? Floats{} : output->second, reference, golden.limits.at(name)));
+Result<std::vector<Check>> checks_from_session(const Session& session, const Golden& golden) {
+  std::vector<Outputs> outputs;
+  for (const Case& one : golden.cases) {
+    auto found = run_in_batches(session, one.inputs);
+    if (!found) return found.error();
+    outputs.push_back(*std::move(found));
   }
+  return checks_from_outputs(outputs, golden);
+}
+
+std::vector<Check> checks_from_outputs(const std::vector<Outputs>& outputs, const Golden& golden) {
+  std::vector<Check> checks;
+  for (const auto& [name, limit] : golden.limits) checks.push_back(check(name, limit, outputs, golden));
   return checks;
 }
 

@@ -38,13 +38,15 @@ struct Asked {
   }
 };
 
+using Rows = std::vector<Outputs>;  // the outputs of a request: those of each of its rows, with a batch axis of 1
+
 struct TaskPipeline {
   const TaskFacts& facts;
   // The outputs that the task reads.
   std::vector<OutputAxes> outputs() const { return {facts.outputs, facts.outputs + (facts.outputs[1].name ? 2 : 1)}; }
 
   Result<std::vector<Encoding>> (*encode)(const Model&, const Asked&);
-  Result<AnyAnswer> (*answer)(const Model&, const Asked&, const Outputs&);
+  Result<AnyAnswer> (*answer)(const Model&, const Asked&, const Rows&);
 };
 
 // Null for a task that is not known.
@@ -62,13 +64,13 @@ Result<std::vector<Encoding>> encode_windows(const Model&, const Asked&);
 std::vector<std::size_t> masks_from_encoding(const Model&, const Encoding&);
 
 // ---- how outputs are read (outputs.cpp)
-Result<AnyAnswer> embedding(const Model&, const Asked&, const Outputs&);
-Result<AnyAnswer> pretraining_answer(const Model&, const Asked&, const Outputs&);
-Result<AnyAnswer> masked_lm(const Model&, const Asked&, const Outputs&);
-Result<AnyAnswer> follows(const Model&, const Asked&, const Outputs&);
-Result<AnyAnswer> classification(const Model&, const Asked&, const Outputs&);
-Result<AnyAnswer> choice(const Model&, const Asked&, const Outputs&);
-Result<AnyAnswer> token_labels(const Model&, const Asked&, const Outputs&);
-Result<AnyAnswer> answer_spans(const Model&, const Asked&, const Outputs&);
+Result<AnyAnswer> embedding(const Model&, const Asked&, const Rows&);
+Result<AnyAnswer> pretraining_answer(const Model&, const Asked&, const Rows&);
+Result<AnyAnswer> masked_lm(const Model&, const Asked&, const Rows&);
+Result<AnyAnswer> follows(const Model&, const Asked&, const Rows&);
+Result<AnyAnswer> classification(const Model&, const Asked&, const Rows&);
+Result<AnyAnswer> choice(const Model&, const Asked&, const Rows&);
+Result<AnyAnswer> token_labels(const Model&, const Asked&, const Rows&);
+Result<AnyAnswer> answer_spans(const Model&, const Asked&, const Rows&);
 
 }  // namespace fnet

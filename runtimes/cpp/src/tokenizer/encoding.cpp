@@ -1,12 +1,34 @@
 #include "tokenizer/encoding.h"
 
 #include <algorithm>
-#include <string>
+#include <iterator>
+
+#include "base/words.h"
+#include "json/writer.h"
 
 namespace fnet {
 
+std::optional<Error> Padding::fault() const {
+  if (std::find(std::begin(PADDINGS), std::end(PADDINGS), contract) == std::end(PADDINGS))
+    return input_error("padding: expected " + joined(PADDINGS, " or ") + ", found " + quoted(contract));
+  const auto refused = [this](const std::string& expected) {
+    return input_error("pad_to_multiple_of: expected " + expected + "; found " + std::to_string(multiple_of));
+  };
+  if (contract == MAX_LENGTH && multiple_of != 1) return refused("1, because every text is padded to one length");
+  if (multiple_of < 1) return refused("an integer from 1");
+  if (length % multiple_of) return refused("a number that divides the sequence length " + std::to_string(length));
+  return std::nullopt;
+}
+
+std::size_t Padding::padded(std::size_t tokens) const {
+  if (contract == MAX_LENGTH) return static_cast<std::size_t>(length);
+  const auto multiple = static_cast<std::size_t>(multiple_of);
+  return (tokens + multiple - 1) / multiple * multiple;
+}
+
 Result<Encoding> encoding_from_tokens(const std::vector<Token>& first, const std::vector<Token>* second, const Frame& frame,
-                                      std::size_t length) {
+                                      const Padding& padding) {
+  const auto length = static_cast<std::size_t>(padding.length);
   const std::size_t added = frame.added(second != nullptr);
   if (length < 1 || length < added) {
     return input_error("sequence length " + std::to_string(length) + " is too short: [CLS] and [SEP] alone take " + std::to_string(added) +
@@ -34,12 +56,15 @@ Result<Encoding> encoding_from_tokens(const std::vector<Token>& first, const std
     encoding.input_ids.resize(length), encoding.token_type_ids.resize(length);
     encoding.spans.resize(length), encoding.segments.resize(length);
   }
+  if (encoding.input_ids.empty() && padding.contract == NONE)
+    return input_error("expected a text with at least one token, found none; this bundle does not pad texts");
   const auto of_a_text = [](int segment) { return segment != -1; };
   const auto kept = std::count_if(encoding.segments.begin(), encoding.segments.end(), of_a_text);
   encoding.truncated = static_cast<std::size_t>(kept) < first.size() + whole_second;
+  const std::size_t padded = padding.padded(encoding.input_ids.size());
   encoding.attention_mask.assign(encoding.input_ids.size(), 1);
-  encoding.attention_mask.resize(length, 0);
-  while (encoding.input_ids.size() < length) put(frame.pad, 0, {}, -1);
+  encoding.attention_mask.resize(padded, 0);
+  while (encoding.input_ids.size() < padded) put(frame.pad, 0, {}, -1);
   return encoding;
 }
 

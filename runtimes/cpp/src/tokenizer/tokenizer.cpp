@@ -73,12 +73,13 @@ Result<std::vector<Token>> Tokenizer::first_tokens(const std::u32string& text, s
   return found;
 }
 
-Result<Encoding> Tokenizer::encode(const std::u32string& text, const std::u32string* pair, std::size_t length) const {
+Result<Encoding> Tokenizer::encode(const std::u32string& text, const std::u32string* pair, const Padding& padding) const {
+  const auto length = static_cast<std::size_t>(padding.length);
   // of those cut at the end, [SEP] goes first
   std::size_t limit = frame_.cut_at_end ? length : length - std::min(length, added(pair != nullptr));
   auto first = first_tokens(text, limit);
   if (!first) return first.error();
-  if (!pair) return assembled(*first, nullptr, length);
+  if (!pair) return assembled(*first, nullptr, padding);
   auto second = first_tokens(*pair, limit);
   if (!second) return second.error();
   const bool longer_keeps_more = frame_.odd_to_longer && limit % 2 == 1;
@@ -88,11 +89,11 @@ Result<Encoding> Tokenizer::encode(const std::u32string& text, const std::u32str
     first = whole ? tokens(text) : first_tokens(text, limit), second = whole ? tokens(*pair) : first_tokens(*pair, limit);
     if (!first || !second) return first ? second.error() : first.error();
   }
-  return assembled(*first, &*second, length);
+  return assembled(*first, &*second, padding);
 }
 
-Result<Encoding> Tokenizer::assembled(const std::vector<Token>& first, const std::vector<Token>* second, std::size_t length) const {
-  return encoding_from_tokens(first, second, frame_, length);
+Result<Encoding> Tokenizer::assembled(const std::vector<Token>& first, const std::vector<Token>* second, const Padding& padding) const {
+  return encoding_from_tokens(first, second, frame_, padding);
 }
 
 Result<std::string> Tokenizer::decode(const std::vector<int32_t>& ids) const {

@@ -39,11 +39,10 @@ class Tokenizer {
   // The first tokens: all of them where there are at most `limit`, else `limit` and one more, so that it shows that there are more. Of a
   // long text, no more is read than decides on those.
   Result<std::vector<Token>> first_tokens(const std::u32string& text, std::size_t limit) const;
-  // Encodes [CLS] text [SEP] or [CLS] text [SEP] pair [SEP], truncated (`f_net`: at the end; others: longest first) and padded to
-  // `length`.
-  Result<Encoding> encode(const std::u32string& text, const std::u32string* pair, std::size_t length) const;
+  // Encodes [CLS] text [SEP] or [CLS] text [SEP] pair [SEP], truncated (`f_net`: at the end; others: longest first) and padded.
+  Result<Encoding> encode(const std::u32string& text, const std::u32string* pair, const Padding& padding) const;
   // Encodes tokens that are cut already.
-  Result<Encoding> assembled(const std::vector<Token>& first, const std::vector<Token>* second, std::size_t length) const;
+  Result<Encoding> assembled(const std::vector<Token>& first, const std::vector<Token>* second, const Padding& padding) const;
   // Text of token ids, without special tokens. An input error for an id outside the vocabulary.
   Result<std::string> decode(const std::vector<int32_t>& ids) const;
   // Piece of one id, as the vocabulary spells it; UTF-8.

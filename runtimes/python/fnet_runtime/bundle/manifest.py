@@ -8,6 +8,7 @@ from pathlib import Path
 from fnet_runtime.bundle.strict_json import json_from_bytes, json_from_values
 from fnet_runtime.bundle.typed_json import value_from_json
 from fnet_runtime.errors import BundleError, OptionError
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, Padding
 from fnet_runtime.tokenizer.tokenizer import TokenizerOptions
 
 FORMAT_VERSION = 1
@@ -37,8 +38,8 @@ ENGINE_FILES: Mapping[str, tuple[str, ...]] = {OPENVINO: (IR, IR_DATA), "tensorr
 """The file that each library opens, then the file that it reads next to it."""
 FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
 PRECISIONS = (FP32, FP16, BF16, INT8)
-BATCH = "batch_size"
-"""The name of the open axis of every input."""
+BATCH, SEQUENCE = "batch_size", "sequence_length"
+"""The names of open axes: the rows, and the tokens of each row where texts are not padded to one length."""
 ATTENTION_MASK = "attention_mask"
 """The input of models with attention: 1 for tokens, 0 for padding."""
 POSITIONS = "masked_lm_positions"
@@ -82,13 +83,18 @@ class AxisProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
-    """The file of an engine, the library that built it, and the GPUs and batches that it runs on."""
+    """The file of an engine, the library that built it, and the GPUs, batches and lengths that it runs on.
+
+    `batch_profile` has the open axes except the length. `length_profiles` has the ranges of lengths of a TensorRT engine, where
+    texts are not padded to one length; it is empty for other engines.
+    """
 
     file: str
     library: str
     version: str
     compute_capabilities: tuple[str, ...]
     batch_profile: Mapping[str, AxisProfile]
+    length_profiles: tuple[AxisProfile, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +127,8 @@ class Manifest:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     sequence_length: int
+    padding: str
+    pad_to_multiple_of: int
     pad_token_id: int
     tokenizer: TokenizerOptions
     transform: str
@@ -131,6 +139,16 @@ class Manifest:
     tools: Mapping[str, str]
     engine: EngineInfo | None
     files: Mapping[str, FileInfo]
+
+    @property
+    def text_padding(self) -> Padding:
+        """Return how texts are cut and padded. Raises OptionError for values that do not fit each other."""
+        return Padding(self.sequence_length, self.padding, self.pad_to_multiple_of)
+
+    @property
+    def sequence_axis(self) -> int | str:
+        """Return the axis of the tokens of an input: the length of every text, or SEQUENCE where each text has its own."""
+        return self.sequence_length if self.padding == MAX_LENGTH else SEQUENCE
 
     def to_json(self) -> str:
         """Return the text of manifest.json: keys in the order of the format, two spaces, a final newline."""
@@ -164,6 +182,8 @@ class Manifest:
         if self.engine and self.engine.library not in libraries:
             raise BundleError(f"{name}: engine: library: expected {' or '.join(libraries)}, found {self.engine.library!r}")
         engine_files = ENGINE_FILES[self.engine.library] if self.engine else ()
+        if self.engine:
+            self._check_lengths(self.engine, name)
         if self.engine and self.engine.file != engine_files[0]:
             raise BundleError(f"{name}: engine: file: expected {engine_files[0]}, found {self.engine.file!r}")
         if self.sequence_length < 1 or self.pad_token_id < 0:
@@ -171,12 +191,29 @@ class Manifest:
             raise BundleError(
                 f"{name}: sequence_length and pad_token_id: expected a length from 1 and an id from 0, found {values}"
             )
+        try:
+            self.text_padding  # noqa: B018  checks the keys
+        except OptionError as error:
+            raise BundleError(f"{name}: {error}") from error
         for file in self.files:
             if Path(file).name != file or "\\" in file or "\0" in file or file in ("", "..", MANIFEST):
                 raise BundleError(f"{name}: files: expected plain names of files in the bundle, found {file!r}")
         missing = {*ALWAYS, self.tokenizer.file, *engine_files} - set(self.files)
         if missing:
             raise BundleError(f"{name}: files: {', '.join(sorted(missing))} not listed; export the bundle again")
+
+    def _check_lengths(self, engine: EngineInfo, name: str) -> None:
+        profiled = self.padding == NONE and engine.library != OPENVINO
+        if bool(engine.length_profiles) != profiled:
+            expected = "at least one profile" if profiled else "[]"
+            of = f"the library {engine.library} and the padding {self.padding}"
+            raise BundleError(f"{name}: engine: length_profiles: expected {expected} for {of}")
+        longest = max((profile.max for profile in engine.length_profiles), default=0)
+        if longest > self.sequence_length:
+            raise BundleError(
+                f"{name}: engine: length_profiles: expected at most {self.sequence_length} tokens, the longest text; "
+                f"found {longest}"
+            )
 
 
 def manifest_from_folder(folder: Path, index: str = MANIFEST) -> Manifest:

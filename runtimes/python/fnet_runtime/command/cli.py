@@ -128,7 +128,7 @@ def _batches(
     texts: list[PlacedText], sources: list[tuple[BinaryIO, str]], pipeline: Pipeline, *, lines: bool
 ) -> Iterator[list[PlacedText]]:
     """Give the texts in their order: with `lines` some at a time, as they arrive, else all at once."""
-    size, bound = pipeline.session.batch.max, pipeline.max_text_bytes
+    size, bound = pipeline.rows_at_once, pipeline.max_text_bytes
     if not lines:
         yield texts + [whole_text(file, name, bound) for file, name in sources]
         return

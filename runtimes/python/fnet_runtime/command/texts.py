@@ -80,11 +80,13 @@ def whole_text(file: BinaryIO, source: str, bound: int) -> PlacedText:
 def batches_of_lines(file: BinaryIO, source: str, size: int, bound: int) -> Iterator[list[PlacedText]]:
     """Read the lines of a file in lists of `size`. A list is shorter at the end, and where no more lines have arrived yet.
 
+    It is also shorter where its lines have more than `bound` bytes together.
+
     A line ends at a line feed, with or without a carriage return before it. No more than `bound` bytes
     of a line are kept. Raises InputError when the file cannot be read.
     """
     waiting: list[PlacedText] = []
-    line, number, ended = _Line(bound), 0, False
+    line, number, ended, waiting_bytes = _Line(bound), 0, False, 0
     while not ended:
         try:
             data = file.read1(READ_BYTES)  # type: ignore[attr-defined]  # of a buffered file
@@ -96,16 +98,17 @@ def batches_of_lines(file: BinaryIO, source: str, size: int, bound: int) -> Iter
             line.add(part)
             number += 1
             waiting.append((Place(source, number), line.text()))
+            waiting_bytes += line.size
             line = _Line(bound)
-            if len(waiting) == size:
+            if len(waiting) == size or waiting_bytes > bound:
                 yield waiting
-                waiting = []
+                waiting, waiting_bytes = [], 0
         line.add(rest)
         if ended and line.size:
             waiting.append((Place(source, number + 1), line.text()))
         if waiting and (ended or not _has_more(file)):
             yield waiting
-            waiting = []
+            waiting, waiting_bytes = [], 0
 
 
 class _Line:

@@ -19,14 +19,14 @@ def encode_single(model: Model, text: str, second: Second) -> tuple[Encoding, ..
     """Encode one text. Raises InputError for a second text."""
     if second is not None:
         raise InputError(f"{model.manifest.task}: expected one text, found a pair")
-    return (model.tokenizer.encode(text, length=model.manifest.sequence_length),)
+    return (model.tokenizer.encode(text, padding=model.manifest.text_padding),)
 
 
 def encode_single_or_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
     """Encode one text or two. Raises InputError."""
     if second is not None and not isinstance(second, str):
         raise InputError(f"{model.manifest.task}: expected the second text (pair) as a text, found {type(second).__name__}")
-    return (model.tokenizer.encode(text, second, length=model.manifest.sequence_length),)
+    return (model.tokenizer.encode(text, second, padding=model.manifest.text_padding),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,8 @@ def encode_choices(model: Model, text: str, second: Second) -> tuple[Encoding, .
         raise InputError(
             "multiple-choice: expected a list of choices, each a text; pass it as pair (fnet-run: one --pair per choice)"
         )
-    length = model.manifest.sequence_length
-    return tuple(model.tokenizer.encode(text, choice, length=length) for choice in second)
+    padding = model.manifest.text_padding
+    return tuple(model.tokenizer.encode(text, choice, padding=padding) for choice in second)
 
 
 def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
@@ -80,7 +80,8 @@ def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, .
         raise InputError("question-answering: expected a context, found none; pass it as pair (fnet-run: --pair)")
     if not isinstance(second, str):
         raise InputError(f"question-answering: expected the context (pair) as a text, found {type(second).__name__}")
-    length = model.manifest.sequence_length
+    padding = model.manifest.text_padding
+    length = padding.length
     question = model.tokenizer.tokens(text, limit=length)
     context = [] if len(question) > length else model.tokenizer.tokens(second)
     room = length - model.tokenizer.added(pair=True) - len(question)
@@ -90,10 +91,10 @@ def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, .
             f"question-answering: the question takes {taken} tokens, which leaves too few for the context; shorten the question"
         )
     if len(context) <= room:
-        return (model.tokenizer.assembled(question, context, length=length),)
+        return (model.tokenizer.assembled(question, context, padding=padding),)
     step = room - min(WINDOW_OVERLAP, room // 2)
     starts = range(0, len(context) - room + step, step)
-    return tuple(model.tokenizer.assembled(question, context[s : s + room], length=length) for s in starts)
+    return tuple(model.tokenizer.assembled(question, context[s : s + room], padding=padding) for s in starts)
 
 
 def masks_from_encoding(model: Model, encoding: Encoding) -> list[int]:

@@ -31,8 +31,8 @@ def largest_magnitude(array: npt.NDArray[np.generic]) -> float:
 
 
 def root_mean_square(array: npt.NDArray[np.float64]) -> float:
-    """Return the root of the mean of the squares of an array."""
-    return float(np.sqrt(np.mean(np.square(array))))
+    """Return the root of the mean of the squares of an array, 0 for an empty one."""
+    return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
 
 
 def smallest_cosine(got: npt.NDArray[np.float64], want: npt.NDArray[np.float64]) -> float:

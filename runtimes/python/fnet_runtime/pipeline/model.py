@@ -32,6 +32,11 @@ class Request:
     top_k: int
 
     @property
+    def rows(self) -> int:
+        """Return how many rows of the model's inputs the request takes."""
+        return len(self.encodings)
+
+    @property
     def truncated(self) -> bool:
         """Return whether tokens of a text did not fit and were cut."""
         return any(encoding.truncated for encoding in self.encodings)

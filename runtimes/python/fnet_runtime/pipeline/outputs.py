@@ -1,6 +1,7 @@
 """Make answers of the model's outputs, one function per task."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,18 +28,20 @@ from fnet_runtime.sessions.session import Outputs
 from fnet_runtime.tokenizer.encoding import MASK
 
 MAX_ANSWER_TOKENS = 30
+Rows = Sequence[Outputs]
+"""The outputs of a request: those of each of its rows, with a batch axis of 1."""
 
 
-def classification(model: Model, request: Request, outputs: Outputs) -> Classification:
+def classification(model: Model, request: Request, outputs: Rows) -> Classification:
     """Score every label as the checkpoint's problem_type says."""
-    scores = scores_of_labels(outputs["logits"][0], model.problem_type)
+    scores = scores_of_labels(outputs[0]["logits"][0], model.problem_type)
     ranked = [LabelScore(model.manifest.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
     return Classification(ranked[0].label, ranked[0].score, tuple(ranked), request.truncated)
 
 
-def token_labels(model: Model, request: Request, outputs: Outputs) -> TokenLabels:
+def token_labels(model: Model, request: Request, outputs: Rows) -> TokenLabels:
     """Label every token of the text."""
-    scores = softmax(outputs["logits"][0])
+    scores = softmax(outputs[0]["logits"][0])
     (encoding,) = request.encodings
     labels = []
     for (start, end), segment, row in zip(encoding.spans, encoding.segments, scores, strict=True):
@@ -49,11 +52,12 @@ def token_labels(model: Model, request: Request, outputs: Outputs) -> TokenLabel
     return TokenLabels(tuple(labels), request.truncated)
 
 
-def answer_spans(model: Model, request: Request, outputs: Outputs) -> tuple[Answer, ...]:
+def answer_spans(model: Model, request: Request, outputs: Rows) -> tuple[Answer, ...]:
     """Find the best spans of the context in all windows, best first. A softmax over all allowed spans scores them."""
     assert isinstance(request.second, str)
     logits_by_span: dict[tuple[int, int], float] = {}
-    for encoding, starts, ends in zip(request.encodings, outputs["start_logits"], outputs["end_logits"], strict=True):
+    for encoding, row in zip(request.encodings, outputs, strict=True):
+        starts, ends = row["start_logits"][0], row["end_logits"][0]
         positions = [i for i, segment in enumerate(encoding.segments) if segment == 1]
         for i in positions:
             for j in range(i, min(i + MAX_ANSWER_TOKENS, positions[-1] + 1)):
@@ -77,11 +81,11 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _fillers(model: Model, request: Request, logits: npt.NDArray[Any]) -> tuple[tuple[Filler, ...], ...]:
-    """Fill every mask. `logits`, `float[row, token, vocab]`, has one row of every token, or rows of the masks in their order."""
+def _fillers(model: Model, request: Request, rows: Sequence[npt.NDArray[Any]]) -> tuple[tuple[Filler, ...], ...]:
+    """Fill every mask. `rows`, each `float[token, vocab]`, is one row of every token, or rows of the masks in their order."""
     encoding = request.encodings[0]
     masks = masks_from_encoding(model, encoding)
-    flat = logits.reshape(-1, logits.shape[-1])
+    flat = np.concatenate(rows)
     fillers_by_mask = []
     for index, position in enumerate(masks):
         scores = softmax(flat[index if isinstance(encoding, PositionedEncoding) else position][: model.tokenizer.vocab_size])
@@ -96,9 +100,9 @@ def _fillers(model: Model, request: Request, logits: npt.NDArray[Any]) -> tuple[
     return tuple(fillers_by_mask)
 
 
-def masked_lm(model: Model, request: Request, outputs: Outputs) -> Fillers:
+def masked_lm(model: Model, request: Request, outputs: Rows) -> Fillers:
     """Fill every [MASK]. Raises InputError for a text without one."""
-    fillers_by_mask = _fillers(model, request, outputs["logits"])
+    fillers_by_mask = _fillers(model, request, [row["logits"][0] for row in outputs])
     if not fillers_by_mask:
         raise InputError(
             f"masked-lm: found no {MASK} in the first {model.manifest.sequence_length} tokens of the text; add a {MASK}"
@@ -106,9 +110,9 @@ def masked_lm(model: Model, request: Request, outputs: Outputs) -> Fillers:
     return Fillers(fillers_by_mask, request.truncated)
 
 
-def next_sentence(model: Model, request: Request, outputs: Outputs) -> NextSentence:
+def next_sentence(model: Model, request: Request, outputs: Rows) -> NextSentence:
     """Decide whether the second text follows the first."""
-    return _follows(request, outputs["logits"][0])
+    return _follows(request, outputs[0]["logits"][0])
 
 
 def _follows(request: Request, logits: npt.NDArray[Any]) -> NextSentence:
@@ -116,22 +120,22 @@ def _follows(request: Request, logits: npt.NDArray[Any]) -> NextSentence:
     return NextSentence(score > 0.5, score, request.truncated)
 
 
-def choice(model: Model, request: Request, outputs: Outputs) -> Choice:
+def choice(model: Model, request: Request, outputs: Rows) -> Choice:
     """Choose one of the second texts."""
     assert request.second is not None
-    scores = softmax(outputs["logits"][0])
+    scores = softmax(np.concatenate([row["logits"][0] for row in outputs]))
     best = int(scores.argmax())
     return Choice(best, request.second[best], float(scores[best]), tuple(scores.tolist()), request.truncated)
 
 
-def embedding(model: Model, request: Request, outputs: Outputs) -> Embedding:
+def embedding(model: Model, request: Request, outputs: Rows) -> Embedding:
     """Take the vectors of the tokens and leave out those of padding."""
     (encoding,) = request.encodings
     used = int(encoding.attention_mask.sum())  # counting ids of padding would be wrong: a text may hold them
-    return Embedding(outputs["last_hidden_state"][0, :used], outputs["pooler_output"][0], request.truncated)
+    return Embedding(outputs[0]["last_hidden_state"][0, :used], outputs[0]["pooler_output"][0], request.truncated)
 
 
-def pretraining(model: Model, request: Request, outputs: Outputs) -> Pretraining:
+def pretraining(model: Model, request: Request, outputs: Rows) -> Pretraining:
     """Fill every [MASK] of the first text, and decide whether the second follows."""
-    fillers = _fillers(model, request, outputs["prediction_logits"])
-    return Pretraining(fillers, _follows(request, outputs["seq_relationship_logits"][0]), request.truncated)
+    fillers = _fillers(model, request, [outputs[0]["prediction_logits"][0]])
+    return Pretraining(fillers, _follows(request, outputs[0]["seq_relationship_logits"][0]), request.truncated)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast, overload
 
-import numpy as np
-
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.errors import InputError, OptionError, SessionError
 from fnet_runtime.pipeline import tasks
@@ -25,12 +23,14 @@ from fnet_runtime.pipeline.encodings import PositionedEncoding
 from fnet_runtime.pipeline.model import Model, Request, Second, Texts
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
 from fnet_runtime.pipeline.tasks import TASKS, Task
-from fnet_runtime.sessions.session import Ids, Outputs, Session, run_in_batches
-from fnet_runtime.tokenizer.encoding import Encoding
+from fnet_runtime.sessions.session import Ids, Outputs, Session, outputs_of_rows
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, Encoding
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, check_size
 
 TOKEN_TYPES = 4
 """The token types of a model whose config.json does not say: transformers' default."""
+SORTED_BATCHES = 16
+"""How many batches of texts are read to find texts of one length among them, where texts are not padded to one length."""
 A = TypeVar("A")
 
 
@@ -133,17 +133,25 @@ class Pipeline(Model):
         _check_top_k(top_k)
         requests = [self._request_or_error(text, pair, top_k) for text in texts]
         if any(isinstance(request, InputError) for request in requests):
-            self._encoded(self._task, "", pair)
+            self._encoded(self._task, "a", pair)  # the text is good, so an error is of the pair
         answers = self._answered(self._task, [request for request in requests if isinstance(request, Request)])
         return [next(answers) if isinstance(request, Request) else request for request in requests]
 
-    def inputs(self, text: str, pair: Second = None) -> dict[str, Ids]:
-        """Return the model's inputs for one request, with a leading batch axis. Raises InputError."""
-        return self._stacked(self._encoded(self._task, text, pair))
+    def inputs(self, text: str, pair: Second = None) -> list[dict[str, Ids]]:
+        """Return the model's inputs for one request: a row for each window, choice or few masks, with a batch axis of 1.
+
+        Raises InputError.
+        """
+        return [self._row(encoding) for encoding in self._encoded(self._task, text, pair)]
 
     def self_test(self) -> list[Check]:
         """Run golden.safetensors and compare the outputs with its float64 references."""
         return checks_from_session(self.session, golden_from_file(self.golden))
+
+    @property
+    def rows_at_once(self) -> int:
+        """Return how many rows are answered together: a batch; or some batches, to find texts of one length among them."""
+        return self.session.batch.max * (1 if self.manifest.padding == MAX_LENGTH else SORTED_BATCHES)
 
     @property
     def _task(self) -> Task[AnyAnswer]:
@@ -169,12 +177,11 @@ class Pipeline(Model):
             return error
 
     def _answered(self, task: Task[A], requests: list[Request]) -> Iterator[A | InputError]:
-        """Answer requests, as many rows at once as the session takes."""
+        """Answer requests in their order, as many at once as fill a batch; more where their lengths differ."""
+        rows = self.rows_at_once
         waiting: list[Request] = []
         for request in requests:
-            full = sum(self._rows(r) for r in waiting) >= self.session.batch.max
-            other_shape = task.choices and bool(waiting) and len(waiting[0].encodings) != len(request.encodings)
-            if full or other_shape:
+            if sum(r.rows for r in waiting) >= rows:
                 yield from self._run(task, waiting)
                 waiting = []
             waiting.append(request)
@@ -194,26 +201,30 @@ class Pipeline(Model):
         return encodings
 
     def _run(self, task: Task[A], requests: list[Request]) -> Iterator[A | InputError]:
-        inputs = [self._stacked(request.encodings) for request in requests]
-        joined = {name: np.concatenate([i[name] for i in inputs]) for name in inputs[0]}
-        outputs = run_in_batches(self.session, joined)
-        self._check_outputs(task.outputs, requests[0], outputs)
-        start = 0
-        for request in requests:
-            rows = slice(start, start + self._rows(request))
-            start = rows.stop
-            try:
-                yield task.answer(self, request, {name: array[rows] for name, array in outputs.items()})
-            except InputError as error:
-                yield error
+        """Run the rows of requests, and answer each request when its last row is done, so that few outputs are in memory."""
+        places = [(number, index) for number, request in enumerate(requests) for index in range(request.rows)]
+        rows = [self._row(requests[number].encodings[index]) for number, index in places]
+        outputs: list[dict[int, Outputs]] = [{} for _ in requests]
+        answers: dict[int, A | InputError] = {}
+        for row, of_row in outputs_of_rows(self.session, rows):
+            number, index = places[row]
+            request = requests[number]
+            self._check_outputs(task.outputs, request.encodings[index], of_row)
+            outputs[number][index] = of_row
+            if len(outputs[number]) == request.rows:
+                try:
+                    answers[number] = task.answer(self, request, [outputs[number][i] for i in range(request.rows)])
+                except InputError as error:
+                    answers[number] = error
+                outputs[number].clear()
+        yield from (answers[number] for number in range(len(requests)))
 
-    def _check_outputs(self, expected: Mapping[str, str], request: Request, outputs: Outputs) -> None:
+    def _check_outputs(self, expected: Mapping[str, str], encoding: Encoding, outputs: Outputs) -> None:
         """Raise SessionError unless every output has the axes that the task reads."""
-        first = request.encodings[0]
         lengths = {
-            "s": len(first.input_ids),
-            "p": len(first.masked_lm_positions if isinstance(first, PositionedEncoding) else first.input_ids),
-            "c": len(request.encodings),
+            "s": len(encoding.input_ids),
+            "p": len(encoding.masked_lm_positions if isinstance(encoding, PositionedEncoding) else encoding.input_ids),
+            "c": 1,
             "l": len(self.manifest.labels),
         }
         for name, axes in expected.items():
@@ -222,12 +233,10 @@ class Pipeline(Model):
             if len(shape) != len(axes) or list(shape) != expected_shape or 0 in shape:
                 raise SessionError(f"{name}: the graph's output has other axes than {self.manifest.task} has")
 
-    def _rows(self, request: Request) -> int:
-        return 1 if self._task.choices else len(request.encodings)
-
-    def _stacked(self, encodings: tuple[Encoding, ...]) -> dict[str, Ids]:
-        arrays = {t.name: np.stack([getattr(e, t.name) for e in encodings]) for t in self.manifest.inputs}
-        return {name: a[None] for name, a in arrays.items()} if self._task.choices else arrays
+    def _row(self, encoding: Encoding) -> dict[str, Ids]:
+        choices = self._task.choices
+        arrays = {tensor.name: getattr(encoding, tensor.name)[None] for tensor in self.manifest.inputs}
+        return {name: array[None] if choices else array for name, array in arrays.items()}
 
 
 def _check_top_k(top_k: int) -> None:

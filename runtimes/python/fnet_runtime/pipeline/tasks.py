@@ -27,6 +27,7 @@ from fnet_runtime.pipeline.encodings import (
 )
 from fnet_runtime.pipeline.model import Model, Request, Second
 from fnet_runtime.pipeline.outputs import (
+    Rows,
     answer_spans,
     choice,
     classification,
@@ -36,7 +37,6 @@ from fnet_runtime.pipeline.outputs import (
     pretraining,
     token_labels,
 )
-from fnet_runtime.sessions.session import Outputs
 from fnet_runtime.tokenizer.encoding import Encoding
 
 INPUTS = ("input_ids", "token_type_ids")
@@ -48,13 +48,14 @@ class Task(Generic[A]):
     """One task: its Hugging Face name, the function of Pipeline that answers it, and how it encodes and answers a request.
 
     `outputs` has a letter for each axis: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any length.
-    `labelled` says that the manifest names the last axis of the logits. `choices` says that one row of a batch holds all choices.
+    `labelled` says that the manifest names the last axis of the logits. `choices` says that the inputs have an axis of choices.
+    Each choice is a row of its own, because two choices may have different lengths.
     """
 
     name: str
     function: str
     encode: Callable[[Model, str, Second], tuple[Encoding, ...]]
-    answer: Callable[[Model, Request, Outputs], A]
+    answer: Callable[[Model, Request, Rows], A]
     outputs: Mapping[str, str]
     labelled: bool = False
     choices: bool = False
@@ -105,10 +106,10 @@ def task_of_manifest(manifest: Manifest, name: str) -> Task[AnyAnswer]:
     inputs = [tensor for tensor in manifest.inputs if tensor.name != POSITIONS]
     last_axes = {tensor.name: tensor.axes[-1:] for tensor in inputs}
     names = (*INPUTS, ATTENTION_MASK) if ATTENTION_MASK in last_axes else INPUTS
-    if last_axes != dict.fromkeys(names, (manifest.sequence_length,)) or len(inputs) != len(names):
+    if last_axes != dict.fromkeys(names, (manifest.sequence_axis,)) or len(inputs) != len(names):
         shown_axes = ", ".join(f"{tensor.name!r}: {tensor.axes[-1:]}" for tensor in inputs)
         raise BundleError(
-            f"{name}: expected the inputs {', '.join(names)}, each of {manifest.sequence_length} tokens; found {{{shown_axes}}}"
+            f"{name}: expected the inputs {', '.join(names)}, each of {manifest.sequence_axis} tokens; found {{{shown_axes}}}"
         )
     positions = [tensor.axes[-1:] for tensor in manifest.inputs if tensor.name == POSITIONS]
     if positions and task is not MASKED_LM:

@@ -1,6 +1,6 @@
 """An opened engine: arrays in, arrays out, and how it runs a batch of any size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +68,23 @@ def _name(tensor: TensorInfo) -> str:
 
 def _shown(tensors: Sequence[TensorInfo]) -> str:
     return ", ".join(f"{t.name} {t.dtype}{list(t.axes)}" for t in tensors)
+
+
+def outputs_of_rows(session: Session, rows: Sequence[Mapping[str, Ids]]) -> Iterator[tuple[int, Outputs]]:
+    """Run rows, each with a batch axis of 1, and return the number and the outputs of each row as its batch is done.
+
+    Rows of one shape run as batches, so no row is padded for the sake of another. Raises as `run_in_batches` does.
+    """
+    numbers_by_shape: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for number, row in enumerate(rows):
+        numbers_by_shape.setdefault(tuple(array.shape for array in row.values()), []).append(number)
+    for numbers in numbers_by_shape.values():
+        for start in range(0, len(numbers), session.batch.max):
+            batch = numbers[start : start + session.batch.max]
+            inputs = {name: np.concatenate([rows[number][name] for number in batch]) for name in rows[batch[0]]}
+            outputs = run_in_batches(session, inputs)
+            for index, number in enumerate(batch):
+                yield number, {name: array[index : index + 1] for name, array in outputs.items()}
 
 
 def run_in_batches(session: Session, inputs: Mapping[str, Ids]) -> Outputs:

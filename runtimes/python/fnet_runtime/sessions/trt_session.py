@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fnet_runtime.bundle.manifest import BATCH, EngineInfo, TensorInfo
+from fnet_runtime.bundle.manifest import BATCH, POSITIONS, EngineInfo, TensorInfo
 from fnet_runtime.errors import InputError, LibraryError, NoDeviceError, SessionError
 from fnet_runtime.install import install_line
 from fnet_runtime.sessions.pool import Pool
@@ -71,9 +71,24 @@ class TrtSession:
                 profile = self._info.batch_profile.get(str(axis))
                 if profile and not profile.min <= length <= profile.max:
                     raise InputError(f"{tensor.name}: expected a {axis} of {profile.min} to {profile.max}, found {length}")
+        number = self._profile(fed)
         self._cuda.use(self._device)  # every thread has its own current GPU
         with self._lanes.borrowed() as lane:
-            return lane.run(fed, self._outputs)
+            return lane.run(fed, self._outputs, number)
+
+    def _profile(self, fed: Mapping[str, Ids]) -> int:
+        """Return the number of the first profile that holds the length of the texts; 0 for an engine of one length."""
+        profiles = self._info.length_profiles
+        length = next(fed[tensor.name].shape[-1] for tensor in self._inputs if tensor.name != POSITIONS)
+        fitting = (number for number, profile in enumerate(profiles) if profile.min <= length <= profile.max)
+        number = next(fitting, None if profiles else 0)
+        if number is None:
+            ranges = ", ".join(f"{profile.min} to {profile.max}" for profile in profiles)
+            raise InputError(
+                f"expected a text of {ranges} tokens, which the engine was built for; found {length}. Open the bundle with the "
+                "runtime onnxruntime, or export it with another --length-profile"
+            )
+        return number
 
     def close(self) -> None:
         """Free the streams and device buffers when the last run has ended. A closed session cannot run."""
@@ -97,9 +112,11 @@ class _Lane:
         self._context, self._cuda, self._logger = context, cuda, logger
         self._stream = cuda.stream()
         self._buffers: dict[str, tuple[int, int]] = {}
+        self._profile = 0
 
-    def run(self, fed: Mapping[str, Ids], outputs: Sequence[str]) -> Outputs:
+    def run(self, fed: Mapping[str, Ids], outputs: Sequence[str], profile: int) -> Outputs:
         try:
+            self._choose(profile)
             results = self._enqueued(fed, outputs)
         except BaseException:
             with suppress(SessionError):  # the first failure is the one to report
@@ -107,6 +124,13 @@ class _Lane:
             raise
         self._cuda.wait(self._stream)
         return results
+
+    def _choose(self, profile: int) -> None:
+        """Change the optimisation profile, if this is another one than the last run's."""
+        if profile != self._profile:
+            if not self._context.set_optimization_profile_async(profile, self._stream):
+                raise SessionError(f"the engine refuses its optimisation profile {profile}: {self._logger.said()}")
+            self._profile = profile
 
     def _enqueued(self, fed: Mapping[str, Ids], outputs: Sequence[str]) -> Outputs:
         for name, array in fed.items():

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fnet_runtime.errors import InputError
+from fnet_runtime.errors import InputError, OptionError
 
 UNK, PAD, CLS, SEP, MASK = "<unk>", "<pad>", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (UNK, PAD, CLS, SEP, MASK)
+
+MAX_LENGTH, NONE = "max_length", "none"
+PADDINGS = (MAX_LENGTH, NONE)
+"""How texts are padded: all texts to one length, or each text not at all."""
 
 Ids = npt.NDArray[np.int64]
 Span = tuple[int, int]
@@ -24,11 +28,39 @@ class Token:
     span: Span
 
 
+@dataclass(frozen=True)
+class Padding:
+    """How texts are cut and padded. No text has more than `length` tokens.
+
+    With MAX_LENGTH, every text is padded to `length`. With NONE, a text is padded to the next multiple of `multiple_of` tokens,
+    which changes nothing where that is 1. Raises OptionError for another contract or for a multiple that does not fit `length`.
+    """
+
+    length: int
+    contract: str = MAX_LENGTH
+    multiple_of: int = 1
+
+    def __post_init__(self) -> None:
+        if self.contract not in PADDINGS:
+            raise OptionError(f"padding: expected {' or '.join(PADDINGS)}, found {self.contract!r}")
+        if self.multiple_of < 1 or (self.contract == MAX_LENGTH and self.multiple_of != 1):
+            expected = "1, because every text is padded to one length" if self.contract == MAX_LENGTH else "an integer from 1"
+            raise OptionError(f"pad_to_multiple_of: expected {expected}; found {self.multiple_of}")
+        if self.length % self.multiple_of:
+            raise OptionError(
+                f"pad_to_multiple_of: expected a number that divides the sequence length {self.length}; found {self.multiple_of}"
+            )
+
+    def padded(self, tokens: int) -> int:
+        """Return the length that a text of so many tokens, at most `length`, is padded to."""
+        return self.length if self.contract == MAX_LENGTH else -(-tokens // self.multiple_of) * self.multiple_of
+
+
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """One padded model input.
+    """One model input, padded as its Padding says.
 
-    `input_ids`, `token_type_ids` and `attention_mask` (0 for padding) are int64[sequence_length]. `spans` has one (start, end) per
+    `input_ids`, `token_type_ids` and `attention_mask` (0 for padding) are int64[length]. `spans` has one (start, end) per
     position, in characters of its text. `segments` names the text of each position, 0 for the first and 1 for the second.
     Added special tokens and padding have the segment -1 and the span (0, 0). `truncated` says that tokens did not fit and were cut.
     """
@@ -42,7 +74,7 @@ class Encoding:
 
     @property
     def special_tokens_mask(self) -> Ids:
-        """1 for added special tokens and for padding, 0 for the tokens of a text: int64[sequence_length]."""
+        """1 for added special tokens and for padding, 0 for the tokens of a text: int64[length]."""
         return np.array([segment == -1 for segment in self.segments], np.int64)
 
 
@@ -66,11 +98,12 @@ class Frame:
         return (self.cls is not None) + (self.sep is not None) * (2 if pair else 1)
 
 
-def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None, *, frame: Frame, length: int) -> Encoding:
-    """Put special tokens around cut tokens, truncate as the frame says and pad to `length`.
+def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None, *, frame: Frame, padding: Padding) -> Encoding:
+    """Put special tokens around cut tokens, truncate as the frame says, and pad.
 
-    Raises InputError when `length` is too short for the special tokens.
+    Raises InputError when the longest length is too short for the special tokens, and for texts without tokens that are not padded.
     """
+    length = padding.length
     room = length - frame.added(pair=second is not None)
     if length < 1 or room < 0:
         raise InputError(f"sequence length {length} is too short: [CLS] and [SEP] alone take {length - room} tokens")
@@ -82,6 +115,9 @@ def encoding_from_tokens(first: Sequence[Token], second: Sequence[Token] | None,
         positions += [(token.id, segment, token.span, segment) for token in tokens[:count]]
         positions += [] if frame.sep is None else [(frame.sep, segment, NO_SPAN, -1)]
     positions = positions[:length]
+    if not positions and padding.contract == NONE:
+        raise InputError("expected a text with at least one token, found none; this bundle does not pad texts")
+    length = padding.padded(len(positions))
     mask = (np.arange(length) < len(positions)).astype(np.int64)
     positions += [(frame.pad, 0, NO_SPAN, -1)] * (length - len(positions))
     ids, types, spans, segments = zip(*positions, strict=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fnet_runtime.errors import BundleError, InputError, OptionError
-from fnet_runtime.tokenizer.encoding import CLS, MASK, PAD, SEP, Encoding, Frame, Token, encoding_from_tokens
+from fnet_runtime.tokenizer.encoding import CLS, MASK, PAD, SEP, Encoding, Frame, Padding, Token, encoding_from_tokens
 from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend, TextRules
 from fnet_runtime.tokenizer.tokenizers_backend import FAST, V5, TokenizersBackend
 
@@ -156,30 +156,31 @@ class Tokenizer:
         """Return the token ids of a text, without [CLS] and [SEP]. Raises InputError as `tokens` does."""
         return [token.id for token in self.tokens(text)]
 
-    def encode(self, text: str, pair: str | None = None, *, length: int) -> Encoding:
-        """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncate the longer text first, and pad to `length`.
+    def encode(self, text: str, pair: str | None = None, *, padding: Padding) -> Encoding:
+        """Encode `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`, truncate the longer text first, and pad.
 
-        `fnet-v5` adds neither [CLS] nor [SEP]. `f_net` truncates at the end. Raises InputError for a text that `tokens` refuses, or
-        a `length` that is too short for the special tokens.
+        `fnet-v5` adds neither [CLS] nor [SEP]. `f_net` truncates at the end. Raises InputError as `tokens` and
+        `assembled` do.
         """
         added = 0 if self._frame.cut_at_end else self.added(pair=pair is not None)  # a cut at the end removes the last [SEP] first
-        limit = max(0, length - added)
+        limit = max(0, padding.length - added)
         first = self.tokens(text, limit=limit)
         if pair is None:
-            return self.assembled(first, length=length)
+            return self.assembled(first, padding=padding)
         second = self.tokens(pair, limit=limit)
         longer_keeps_more = self._frame.odd_to_longer and limit % 2 == 1
         for more in (LONGER * limit, None):
             if longer_keeps_more and min(len(first), len(second)) > limit:  # the longer text is not known yet
                 first, second, limit = self.tokens(text, limit=more), self.tokens(pair, limit=more), more or limit
-        return self.assembled(first, second, length=length)
+        return self.assembled(first, second, padding=padding)
 
-    def assembled(self, first: Sequence[Token], second: Sequence[Token] | None = None, *, length: int) -> Encoding:
+    def assembled(self, first: Sequence[Token], second: Sequence[Token] | None = None, *, padding: Padding) -> Encoding:
         """Encode tokens as `encode` does.
 
-        Raises InputError when `length` is too short for the special tokens.
+        Raises InputError when the longest length is too short for the special tokens, and for texts without tokens that are not
+        padded.
         """
-        return encoding_from_tokens(first, second, frame=self._frame, length=length)
+        return encoding_from_tokens(first, second, frame=self._frame, padding=padding)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, without special tokens. Raises InputError for an id outside the vocabulary."""
