@@ -6,6 +6,7 @@ How they are measured is said in turns.py.
 """
 
 import numpy as np
+from fnet_runtime.tokenizer.encoding import Padding
 from turns import Benchmark, Subject, main
 
 VOCAB, HIDDEN, LAYERS, INTERMEDIATE, LABELS = 32_000, 768, 12, 3072, 2
@@ -44,7 +45,7 @@ def build_ours(task_name="sequence-classification", transform="auto", positions=
         task = TASKS[task_name] if positions is None else task_at_positions(TASKS[task_name], positions)
         torch.manual_seed(0)
         model = FNet(config, TASKS[task_name], sequence_length=case.length).eval()
-        name = choice_from_name(transform, target="onnx", sequence_length=case.length, config=config).name
+        name = choice_from_name(transform, target="onnx", padding=Padding(case.length), config=config).name
         lowered = lowered_from_model(model, name, task, widen=widen)
         write_graph(optimized_from_graph(graph_from_model(lowered)), path)
 
@@ -129,17 +130,20 @@ def open_torch(kind, *, compiled):
     return opened
 
 
-def build_onnx(kind):
+def build_onnx(kind, *, open_axes=False):
     def build(path, case):
         import torch
 
         names = ["input_ids", "token_type_ids"]
+        axes = {0: torch.export.Dim("batch_size"), 1: torch.export.Dim("sequence_length", max=case.length)}
+        given = tuple(torch.zeros((2, 5), dtype=torch.int64) for _ in names) if open_axes else example(case)
         program = torch.onnx.export(
             logits_module(transformers_model(kind, case.length)),
-            example(case),
+            given,
             dynamo=True,
             input_names=names,
             output_names=["logits"],
+            dynamic_shapes=tuple(axes for _ in names) if open_axes else None,
         )
         program.save(str(path))
 

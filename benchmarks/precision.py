@@ -15,22 +15,27 @@ from peers import OPENVINO, OURS, TORCH, VOCAB, build_ours, chart, nothing, open
 from turns import Benchmark, Subject, main
 
 CALIBRATION_ROWS = 2
+LONGEST = 512
+"""Tokens of the longest text of a graph for any length."""
 
 
-def inputs_of(case):
+def inputs_of(case, axis=None):
     from fnet_runtime.bundle.manifest import TensorInfo
 
-    return [TensorInfo(name=name, dtype="int64", axes=("batch_size", case.length)) for name in ("input_ids", "token_type_ids")]
+    return [
+        TensorInfo(name=name, dtype="int64", axes=("batch_size", axis or case.length)) for name in ("input_ids", "token_type_ids")
+    ]
 
 
-def build_int8(target):
+def build_int8(target, *, any_length=False):
     def build(path, case):
         import torch
+        from fnet_runtime.bundle.manifest import SEQUENCE
 
         from fnet_core.fnet import FNet
         from fnet_core.tasks import TASKS
         from fnet_export.graph.file import write_graph
-        from fnet_export.graph.lower import lowered_from_model
+        from fnet_export.graph.lower import any_length_from_model, lowered_from_model
         from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
         from fnet_export.graph.trace import graph_from_model
         from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
@@ -38,16 +43,19 @@ def build_int8(target):
         from fnet_export.texts.samples import Samples
 
         torch.manual_seed(0)
-        model = FNet(our_config(case.length), TASKS["sequence-classification"], sequence_length=case.length).eval()
-        graph = optimized_from_graph(graph_from_model(lowered_from_model(model, "folded")), QUANTISABLE)
+        length = LONGEST if any_length else case.length
+        model = FNet(our_config(length), TASKS["sequence-classification"], sequence_length=length).eval()
+        lowered = any_length_from_model(model) if any_length else lowered_from_model(model, "folded")
+        graph = optimized_from_graph(graph_from_model(lowered), QUANTISABLE)
         layers = layers_from_model(model)
-        ids = np.random.default_rng(1).integers(7, VOCAB, (CALIBRATION_ROWS, case.length))
-        samples = Samples(("0", "1"), {"input_ids": ids, "token_type_ids": ids * 0})
+        ids = np.random.default_rng(1).integers(7, VOCAB, (CALIBRATION_ROWS, length))
+        samples = Samples.from_batch(("0", "1"), {"input_ids": ids, "token_type_ids": ids * 0})
         with tempfile.TemporaryDirectory() as scratch:
             float32 = Path(scratch) / "model.onnx"
             write_graph(graph, float32)
             names = [str(product.activation.name) for product in products_from_graph(graph, layers)]
-            bounds = bounds_from_graph(float32, names, inputs_of(case), samples, MINMAX, cache=Path(scratch))
+            inputs = inputs_of(case, SEQUENCE if any_length else None)
+            bounds = bounds_from_graph(float32, names, inputs, samples, MINMAX, cache=Path(scratch))
         write(int8_from_graph(graph, bounds, layers, target=target), path)
 
     def write(graph, path):

@@ -9,6 +9,7 @@ imported. Cases are added to those that were measured before on this host.
 import argparse
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import platform
@@ -18,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,12 +52,13 @@ class Case:
 class Subject:
     """`build` writes a file (or none) in a process of its own; `open` returns what takes int64[batch, length] ids.
 
-    `imports` are the modules that `open` needs.
+    `imports` are the modules that `open` needs. A file for `every_length` is built once.
     """
 
     build: Callable[[Path, Case], None]
     open: Callable[[Path, Case], Run]
     imports: tuple[str, ...]
+    every_length: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +71,27 @@ class Benchmark:
     batches: tuple[int, ...]
     threads: tuple[int, ...]
     chart: Callable[[Any, Path], None]
+    inputs: Callable[[Case], Sequence[np.ndarray]] = lambda case: [random_ids(case)]
+    """What one pass runs, one after the other."""
+
+
+def random_ids(case):
+    return np.random.default_rng(0).integers(7, HIGHEST_ID, (case.batch, case.length))
 
 
 # ---- processes
 
 
-def model_path(folder, name, case):
+def model_path(folder, name, subject, case):
     stem = "".join(c if c.isalnum() else "-" for c in name)
-    return Path(folder) / f"{stem}-{case.length}-{case.batch}" / ("model.xml" if "OpenVINO" in name else "model.onnx")
+    case_name = "every-length" if subject.every_length else f"{case.length}-{case.batch}"
+    return Path(folder) / f"{stem}-{case_name}" / ("model.xml" if "OpenVINO" in name else "model.onnx")
 
 
-def worker(subject, action, name, folder, case):
+def worker(benchmark, action, name, folder, case):
     """What a process of one subject does: build, or open and run once for every line it is sent."""
-    path = model_path(folder, name, case)
+    subject = benchmark.subjects[name]
+    path = model_path(folder, name, subject, case)
     path.parent.mkdir(parents=True, exist_ok=True)
     if action == "build":
         subject.build(path, case)
@@ -91,11 +101,12 @@ def worker(subject, action, name, folder, case):
         importlib.import_module(module)
     imported_bytes = peak_bytes()
     run = subject.open(path, case)
-    ids = np.random.default_rng(0).integers(7, HIGHEST_ID, (case.batch, case.length))
+    batches = benchmark.inputs(case)
 
     def passed_ms():
         start = time.perf_counter()
-        run(ids)
+        for ids in batches:
+            run(ids)
         return 1e3 * (time.perf_counter() - start)
 
     passed_ms()
@@ -122,14 +133,14 @@ def started(action, name, folder, case):
     return child_from_arguments(command, environment=environment, folder=Path(__file__).parents[1])
 
 
-def measured(case, names, rounds, folder):
+def measured(case, subjects, rounds, folder):
     """Build what is missing, open everything, take turns; one result by name, with a reason where there is no time."""
     from fnet_export.engine.sessions.timing import in_turns  # its imports are not to be in the workers' memory
 
     with contextlib.ExitStack() as stack:
         results, opened = {}, {}
-        for name in names:
-            doing, place = "built", model_path(folder, name, case).parent
+        for name, subject in subjects.items():
+            doing, place = "built", model_path(folder, name, subject, case).parent
             try:
                 if not place.exists():
                     with started("build", name, folder, case) as child:
@@ -142,7 +153,7 @@ def measured(case, names, rounds, folder):
                 results[name] = {"failed": f"cannot be {doing}: {error}"}
                 if doing == "built":
                     shutil.rmtree(place, ignore_errors=True)
-        for name in in_turns([name for name in names if "ms" in results[name]], rounds=rounds, pause_s=PAUSE_S):
+        for name in in_turns([name for name in subjects if "ms" in results[name]], rounds=rounds, pause_s=PAUSE_S):
             try:
                 if "ms" in results[name]:
                     results[name]["ms"].append(opened[name].ask()["ms"])
@@ -195,7 +206,8 @@ def add(report, case, results):
 def table(report, title):
     lines = [f"# {title.capitalize()}\n\n{', '.join(f'{k} {v}' for k, v in report['host'].items())}; fp32, interleaved.\n"]
     for case in report["cases"]:
-        lines.append(f"\n## {case['length']} tokens, batch {case['batch']}, {case['threads']} threads\n")
+        length = f"{case['length']} tokens" if case["length"] else "The built-in e-mails"
+        lines.append(f"\n## {length}, batch {case['batch']}, {case['threads']} threads\n")
         lines.append("| subject | median ms | quartiles | rounds | x ours | peak MB | files MB |\n|---|---|---|---|---|---|---|")
         ours = case["results"].get("ours", {}).get("median_ms")
         for name, r in case["results"].items():
@@ -212,7 +224,7 @@ def table(report, title):
 def main(benchmark):
     if len(sys.argv) > 1 and sys.argv[1] == "--worker":
         action, name, folder, *numbers = sys.argv[2:]
-        worker(benchmark.subjects[name], action, name, folder, Case(*map(int, numbers)))
+        worker(benchmark, action, name, folder, Case(*map(int, numbers)))
         return
     parser = argparse.ArgumentParser()
     parser.add_argument("--lengths", type=int, nargs="+", default=benchmark.lengths)
@@ -226,15 +238,17 @@ def main(benchmark):
         parser.error(f"--rounds: expected {MIN_ROUNDS} or more, for quartiles; found {options.rounds}")
     RESULTS.mkdir(exist_ok=True)
     report = report_from_file(RESULTS / f"{options.output}.json", host())
-    for length in options.lengths:
-        for batch in options.batches:
-            with tempfile.TemporaryDirectory() as folder:
-                for threads in options.threads:
-                    case = Case(length, batch, threads)
-                    print(case, file=sys.stderr)
-                    results = measured(case, options.subjects, options.rounds, folder)
-                    add(report, case, results)
-                    (RESULTS / f"{options.output}.json").write_text(json.dumps(report, indent=1) + "\n")
-                    (RESULTS / f"{options.output}.md").write_text(table(report, options.output))
+    subjects = {name: benchmark.subjects[name] for name in options.subjects}
+    with tempfile.TemporaryDirectory() as folder:
+        for length, batch in itertools.product(options.lengths, options.batches):
+            for threads in options.threads:
+                case = Case(length, batch, threads)
+                print(case, file=sys.stderr)
+                add(report, case, measured(case, subjects, options.rounds, folder))
+                (RESULTS / f"{options.output}.json").write_text(json.dumps(report, indent=1) + "\n")
+                (RESULTS / f"{options.output}.md").write_text(table(report, options.output))
+            for name, subject in subjects.items():
+                if not subject.every_length:
+                    shutil.rmtree(model_path(folder, name, subject, case).parent, ignore_errors=True)
     benchmark.chart(report, RESULTS / f"{options.output}.svg")
     print(table(report, options.output))

@@ -30,7 +30,13 @@ def dies(path, case):
     left = iter(range(3))  # two passes to warm up, and one of a turn
     return lambda ids: next(left)
 
+def build_once(path, case):
+    with (Path(__file__).parent / "built").open("a") as file:
+        print(case.length, file=file)
+    path.write_bytes(b"123")
+
 subjects = {{
+    "every": turns.Subject(build_once, opened, (), every_length=True),
     "ours": turns.Subject(build, opened, ()),
     "other": turns.Subject(build, opened, ("json",)),
     "unbuilt": turns.Subject(fail, opened, ()),
@@ -71,6 +77,12 @@ def test_subjects_take_turns_and_results_add_up(run, tmp_path):
     _, report = run("--rounds", "2", "--subjects", "ours", "--lengths", "8", "4")
     assert [c["length"] for c in report["cases"]] == [4, 8]
     assert [len(report["cases"][0]["results"][name]["ms"]) for name in ("ours", "other")] == [2, 3]
+
+
+def test_a_file_for_every_length_is_built_once(run, tmp_path):
+    _, report = run("--rounds", "2", "--subjects", "every", "--lengths", "8", "4")
+    assert [len(case["results"]["every"]["ms"]) for case in report["cases"]] == [2, 2]
+    assert (tmp_path / "built").read_text() == "8\n"
 
 
 def test_nothing_that_runs_is_a_report_too(run):
