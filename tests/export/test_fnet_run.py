@@ -226,9 +226,9 @@ def test_lines_are_batched_as_they_arrive(monkeypatch):
 
 def test_of_a_long_line_only_the_beginning_is_kept(monkeypatch):
     monkeypatch.setattr("fnet_runtime.command.texts._has_more", lambda file: True)
-    ((fits, long, next_one, last),) = batches_of_lines(
-        Arriving(b"ab\xc3", b"\xa9\r\n", b"abc", b"de\r", b"\nf\n", b"x" * 9), "-", 4, 4
-    )
+    batches = list(batches_of_lines(Arriving(b"ab\xc3", b"\xa9\r\n", b"abc", b"de\r", b"\nf\n", b"x" * 9), "-", 4, 4))
+    assert [len(batch) for batch in batches] == [1, 1, 2]  # no more bytes wait than a text may have
+    (fits,), (long,), (next_one, last) = batches
     assert (fits[1], next_one[1]) == ("abé", "f")
     refused = "expected a text of at most 4 bytes of UTF-8, found {}; max_text_bytes (fnet-run: --max-text-bytes) sets the bound"
     assert [str(text) for _, text in (long, last)] == [refused.format(5), refused.format(9)]

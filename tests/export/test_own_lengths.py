@@ -326,8 +326,8 @@ def test_profiles_hold_every_length_the_shortest_first(tmp_path, given, multiple
     [
         (((4, 16, 32),), "none", "expected ranges that hold every length from 1 to 32 tokens; no range holds 1"),
         (((1, 4, 8), (10, 16, 32)), "none", "no range holds 9. Widen a range, or add another"),
-        (((1, 16, 33),), "none", "expected at most 32 tokens, the longest text; found 33"),
-        (((1, 16, 32),), "max_length", "is for --padding none; texts are padded to 32 tokens"),
+        (((1, 16, 33),), "none", "expected at most the longest length, 32 tokens; found 33"),
+        (((1, 16, 32),), "max_length", "is for --padding none; all texts are padded to 32 tokens"),
     ],
 )
 def test_profiles_that_do_not_fit(tmp_path, given, padding, message):
