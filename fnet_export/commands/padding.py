@@ -9,25 +9,24 @@ import click
 import torch
 from fnet_runtime.bundle.manifest import Manifest, manifest_from_folder
 from fnet_runtime.command.exit_codes import list_of_exit_codes
-from fnet_runtime.tokenizer.encoding import NONE
+from fnet_runtime.tokenizer.encoding import NONE, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
 from rich.table import Table
 
 from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.tasks import task_named
-from fnet_export.base.errors import OptionError
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.commands.options import FILE, bundle_argument, checkpoint_of_bundle_option, output_options, samples_option
 from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown, write_text
-from fnet_export.evaluate.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, lengths_of_config
+from fnet_export.evaluate.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, paddings_of_config
 from fnet_export.evaluate.padding_chart import svg_from_drift
 from fnet_export.export.plan import READ
 from fnet_export.parity.report.wording import note_of_random_head
 from fnet_export.texts.samples import CHOICES_COUNT
 from fnet_export.texts.text_files import Texts, texts_from_file
-from fnet_export.texts.tokenizer.trained_length import trained_length_from_checkpoint
+from fnet_export.texts.tokenizer.trained_length import TrainedLength, trained_length_from_checkpoint
 
 
 @click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes({}))
@@ -39,8 +38,7 @@ from fnet_export.texts.tokenizer.trained_length import trained_length_from_check
     type=click.IntRange(min=1),
     multiple=True,
     metavar="N",
-    help="A padded length to compare; may be given several times.  "
-    f"[default: {', '.join(map(str, LENGTHS))} and the bundle's, other than the trained one]",
+    help=f"A padded length to compare; may be given several times.  [default: {', '.join(map(str, LENGTHS))} and the bundle's]",
 )
 @samples_option("64 at most")
 @click.option("--chart", type=FILE, metavar="FILE.svg", help="Write a chart as well.")
@@ -48,14 +46,12 @@ from fnet_export.texts.tokenizer.trained_length import trained_length_from_check
 def padding(
     bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool, quiet: bool
 ) -> None:
-    """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts to other lengths than the trained one."""
+    """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts otherwise than in its training.
+
+    A model whose training padded texts also runs each text at its own length.
+    """
     with progress_shown(quiet=quiet) as progress:
         manifest = manifest_from_folder(bundle)
-        if manifest.padding == NONE:
-            raise OptionError(
-                f"{bundle}: runs each text at its own length; expected a bundle that pads all texts to one length. To compare the "
-                "two paddings, export the checkpoint with --evaluation FILE"
-            )
         data = texts_from_file(samples)
         drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
     if chart is not None:
@@ -72,23 +68,30 @@ def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *,
     progress.stage(READ)
     checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
     trained_length = trained_length_from_checkpoint(checkpoint, manifest.sequence_length)
-    lengths = lengths_of_config(checkpoint.config, trained_length, asked, manifest.sequence_length)
+    baseline = baseline_from_manifest(manifest, trained_length)
+    paddings = paddings_of_config(checkpoint.config, baseline, trained_length, asked, manifest.sequence_length)
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
     model_as_trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
-    progress.stage(f"run {len(data.texts)} texts at {len(lengths) + 1} lengths")
+    progress.stage(f"run {len(data.texts)} texts with {len(paddings) + 1} paddings")
     return drift_from_model(
         model_as_trained,
         tokenizer,
         data.texts,
-        lengths,
+        paddings,
+        baseline=baseline,
         trained=trained_length,
         choices=CHOICES_COUNT,
         on_progress=progress.step,
     )
 
 
+def baseline_from_manifest(manifest: Manifest, trained: TrainedLength) -> Padding:
+    """Return the padding that others are compared with: what files state of the training, else what the bundle assumes."""
+    return trained.padding if trained.contract is not None or manifest.padding != NONE else Padding(trained.length, NONE)
+
+
 def table_from_drift(drift: Drift) -> Table:
-    """Return a table of a drift, one line per length and output: median and, in brackets, the worst text; means of the rest.
+    """Return a table of a drift, one line per padding and output: median and, in brackets, the worst text; means of the rest.
 
     Cells are so short that all columns fit a terminal of 80 characters, whatever the figures are.
     """
@@ -99,7 +102,7 @@ def table_from_drift(drift: Drift) -> Table:
     for name in ("cosine", "max rel", "KL", "agree", "of cut", "speed"):
         table.add_column(name, justify="right", no_wrap=True)
     for length in drift.lengths:
-        first = (str(length.sequence_length), str(length.cut))
+        first = ("own" if length.padding == NONE else str(length.sequence_length), str(length.cut))
         faster = drift.faster(length)
         speed = f"{faster:.1f}x" if faster < 100 else f"{faster:.0f}x"
         names = list(dict.fromkeys([*length.outputs, *length.cut_agreement]))
@@ -133,18 +136,30 @@ def _share(share: float | None) -> str:
 def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]:
     """Say what the table is of."""
     trained = drift.trained
-    which = f"the trained length ({trained.source})" if trained.stated else f"the trained length as {trained.source}"
     notes = [
-        f"{len(data.texts)} texts of {data.name}, against {trained.length} tokens, {which}; the bundle has "
-        f"{manifest.sequence_length}",
+        f"{len(data.texts)} texts of {data.name}, against {_baseline(drift)}; the bundle "
+        + (f"pads to {manifest.sequence_length}" if manifest.padding != NONE else "runs each text at its own length"),
         "cosine, max rel: the median of the texts that fit (and the worst); KL, agree: their mean; cut: how many lose words",
-        f"speed: {_timed()}; {drift.trained_ms:.1f} ms at {drift.trained_length} tokens",
+        f"speed: {_timed()}; {drift.baseline_ms:.1f} ms with the trained padding",
     ]
+    if any(length.padding == NONE for length in drift.lengths):
+        notes.append("own: each text at its own length")
     cautions = (trained.contradiction, trained.caution(manifest.text_padding))
     notes += [f"note: {caution}" for caution in cautions if caution is not None]
     if manifest.source.random_head:
         notes.append(note_of_random_head(manifest.task))
     return notes
+
+
+def _baseline(drift: Drift) -> str:
+    """Say what the paddings are compared with."""
+    trained, length = drift.trained, drift.baseline.length
+    if drift.baseline.contract == NONE:
+        stated = f"stated by {trained.contract_source}" if trained.contract == NONE else "assumed, as the bundle does"
+        return f"each text at its own length of at most {length} tokens, the trained padding ({stated})"
+    return f"{length} tokens, " + (
+        f"the trained length ({trained.source})" if trained.stated else f"the trained length as {trained.source}"
+    )
 
 
 def _timed() -> str:
@@ -159,11 +174,12 @@ def _values(manifest: Manifest, data: Texts, drift: Drift) -> dict[str, Any]:
         "sequence_length": manifest.sequence_length,
         "samples": {"name": data.name, "sha256": data.sha256, "texts": len(data.texts)},
         "trained": {
-            "sequence_length": drift.trained_length,
+            "sequence_length": drift.baseline.length,
+            "padding": drift.baseline.contract,
             "stated": drift.trained.stated,
             "source": drift.trained.source,
             "caution": drift.trained.caution(manifest.text_padding),
-            "median_ms": drift.trained_ms,
+            "median_ms": drift.baseline_ms,
         },
         "timed": _timed(),
         "lengths": [_values_of_length(drift, length) for length in drift.lengths],

@@ -1,4 +1,4 @@
-"""Padding sensitivity: what becomes of outputs and decisions when texts are padded to another length than the trained one.
+"""Padding sensitivity: what becomes of outputs and decisions when texts are padded otherwise than in training.
 
 FNet's Fourier layers have no mask, so that a model answers another question at another length. Texts that no longer fit lose words
 as well, and are counted apart.
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from fnet_runtime.pipeline.measures import is_finite, relative_error, smallest_cosine
-from fnet_runtime.sessions.session import Ids
-from fnet_runtime.tokenizer.encoding import Padding
+from fnet_runtime.sessions.session import Ids, Outputs
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from torch.nn import functional
 
@@ -27,14 +27,14 @@ from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.evaluate.decisions import HIGHEST, decision_of_task, decisions
 from fnet_export.graph.trained import TrainedModel
 from fnet_export.texts.emails import emails
-from fnet_export.texts.samples import CHOICES_COUNT, samples_from_texts, spread
+from fnet_export.texts.samples import CHOICES_COUNT, rows_from_text, spread
 from fnet_export.texts.tokenizer.trained_length import MIN_LENGTH, TrainedLength, possible_lengths
 
 Floats = npt.NDArray[np.floating]
 LENGTHS = (64, 128, 256, 384)
 """Compared unless others are named: those of them below the model's position embeddings."""
 DRIFT_TEXTS = 16
-"""E-mails that an export at another length is measured on."""
+"""E-mails that an export with another padding is measured on."""
 TIMED = "torch float32 with torch.fft, one row"
 
 
@@ -51,10 +51,10 @@ class Figures:
 class OutputDrift:
     """Measure how far an output moves, over the texts that fit.
 
-    Each text has four figures. cosine is the smallest over the last axis. max_rel is the largest error over the largest magnitude
-    at the trained length. decision_agreement is the share of equal decisions. kl is the Kullback-Leibler divergence of the softmax
-    from the softmax at the trained length, in nats, on average over tokens. The last two are None if nothing is decided. kl is also
-    None if labels are decided one by one.
+    Each text has four figures, which compare with the baseline. cosine is the smallest over the last axis. max_rel is the largest
+    error over the baseline's largest magnitude. decision_agreement is the share of equal decisions. kl is the Kullback-Leibler
+    divergence of the softmax from the baseline's, in nats, on average over tokens. The last two are None if nothing is decided. kl
+    is also None if labels are decided one by one.
     """
 
     cosine: Figures
@@ -65,13 +65,15 @@ class OutputDrift:
 
 @dataclass(frozen=True, kw_only=True)
 class LengthDrift:
-    """One length: how many texts fit and are cut, what becomes of each output, and the median time of a row in milliseconds.
+    """One padding: how many texts fit and are cut, what becomes of each output, and the median time of a text in milliseconds.
 
-    `outputs` is empty when no text fits. `cut_agreement` is the share of equal decisions of the texts that are cut, of outputs that
-    are not per token.
+    `padding` is its contract. `sequence_length` is the length that texts are padded to, or their own longest one. `outputs` is
+    empty when no text fits. `cut_agreement` is the share of equal decisions of the texts that are cut, of outputs that are not per
+    token.
     """
 
     sequence_length: int
+    padding: str
     fitting: int
     cut: int
     outputs: Mapping[str, OutputDrift]
@@ -81,20 +83,16 @@ class LengthDrift:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What padding to other lengths does to a model, against the length that it was trained at, or that is assumed."""
+    """What other paddings do to a model, against the `baseline`: the padding of its training, stated or assumed."""
 
     trained: TrainedLength
-    trained_ms: float
+    baseline: Padding
+    baseline_ms: float
     lengths: tuple[LengthDrift, ...]
 
-    @property
-    def trained_length(self) -> int:
-        """The trained length in tokens."""
-        return self.trained.length
-
     def faster(self, length: LengthDrift) -> float:
-        """Say how many times as fast a length is as the trained one."""
-        return self.trained_ms / length.median_ms
+        """Say how many times as fast a padding is as the trained one."""
+        return self.baseline_ms / length.median_ms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,93 +115,122 @@ def check_length(config: FNetConfig, length: int) -> None:
     raise GraphError(f"sequence length: expected {most}, the length of the matrices of the {config.mixing} mixing; found {length}")
 
 
-def lengths_of_config(config: FNetConfig, trained: TrainedLength, asked: Sequence[int], bundle_length: int) -> tuple[int, ...]:
-    """Return the lengths to compare with the trained length, ascending: the requested lengths, else LENGTHS and `bundle_length`.
+def paddings_of_config(
+    config: FNetConfig, baseline: Padding, trained: TrainedLength, asked: Sequence[int], bundle_length: int
+) -> tuple[Padding, ...]:
+    """Return the paddings to compare with the baseline, shortest first: the requested lengths, else LENGTHS and `bundle_length`.
 
-    Raises GraphError for a length at which the model cannot run, and if no length is left.
+    The last one is each text's own length, where the baseline pads and a model takes any length. Raises GraphError for a length at
+    which the model cannot run, and if no padding is left.
     """
     most = config.max_position_embeddings
-    chosen = {*(asked or (bundle_length, *(length for length in LENGTHS if length < most)))} - {trained.length}
-    if not chosen:
-        raise GraphError(
-            f"the lengths are compared with {trained.length} tokens ({trained.source}); expected others: name some from "
-            f"{MIN_LENGTH} to {most} with --length"
-        )
+    chosen = {*(asked or (bundle_length, *(length for length in LENGTHS if length < most)))}
+    if baseline.contract == MAX_LENGTH:
+        chosen -= {baseline.length}
     for length in chosen:
         check_length(config, length)
-    return tuple(sorted(chosen))
+    paddings = [Padding(length) for length in sorted(chosen)]
+    if baseline.contract == MAX_LENGTH and len(possible_lengths(config)) > 1:
+        paddings.append(Padding(baseline.length, NONE))
+    if not paddings:
+        raise GraphError(
+            f"the model is compared with itself at {baseline.length} tokens ({trained.source}), and it takes no other length. "
+            "Expected a model that does"
+        )
+    return tuple(paddings)
 
 
 def drift_from_model(
     model: FNet,
     tokenizer: Tokenizer,
     texts: Sequence[str],
-    lengths: Sequence[int],
+    paddings: Sequence[Padding],
     *,
+    baseline: Padding,
     trained: TrainedLength,
     choices: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Drift:
-    """Run texts one by one, padded to each length and to the trained one, and compare.
+    """Run texts one by one with each padding and with the baseline, and compare.
 
     `model` has `fft` mixing, which takes any length. Outputs per token are compared on the text's own tokens, vocabulary logits on
     its masked ones. Raises CompareError when an output is not finite.
     """
-    task, trained_tokens = model.task, trained.length
+    task = model.task
     decision = decision_of_task(task.name, model.config.problem_type, model.config.num_labels)
-    every = (trained_tokens, *lengths)
+    every = (baseline, *paddings)
     masked = replace(task, attends=True)  # the mask says which tokens there are, whether or not the model reads it
-    samples = {length: samples_from_texts(masked, tokenizer, texts, padding=Padding(length), choices=choices) for length in every}
+    longest_padding = max(every, key=lambda padding: padding.length)
     session = TorchSession(model)
-    times_ms: dict[int, list[float]] = {length: [] for length in every}
-    fitting: dict[int, list[Mapping[str, _Change]]] = {length: [] for length in lengths}
-    cut: dict[int, list[Mapping[str, _Change]]] = {length: [] for length in lengths}
-    for length in every:  # warms up
-        session.run(samples[length].inputs[0])
-    for row in range(len(texts)):
+    times_ms: dict[Padding, list[float]] = {padding: [] for padding in every}
+    fitting: dict[Padding, list[Mapping[str, _Change]]] = {padding: [] for padding in paddings}
+    cut: dict[Padding, list[Mapping[str, _Change]]] = {padding: [] for padding in paddings}
+    for number, text in enumerate(texts):
+        rows = {padding: rows_from_text(masked, tokenizer, text, padding=padding, choices=choices) for padding in every}
         outputs = {}
-        turn = row % len(every)
-        for length in (*every[turn:], *every[:turn]):
+        turn = number % len(every)
+        for padding in (*every[turn:], *every[:turn]):
+            if number == 0:  # warms up
+                _outputs_of_rows(session, rows[padding])
             start = time.perf_counter()
-            outputs[length] = session.run(samples[length].inputs[row])
-            times_ms[length].append(1e3 * (time.perf_counter() - start))
-        inputs = samples[trained_tokens].inputs[row]
-        longest = samples[max(every)].inputs[row][ATTENTION_MASK].sum(axis=-1).max()  # of several choices
-        for length in lengths:
-            fits = longest <= min(length, trained_tokens)
+            outputs[padding] = _outputs_of_rows(session, rows[padding])
+            times_ms[padding].append(1e3 * (time.perf_counter() - start))
+        longest = max(int(row[ATTENTION_MASK].sum(axis=-1).max()) for row in rows[longest_padding])  # of several choices
+        for padding in paddings:
+            fits = longest <= min(padding.length, baseline.length)
             changes = {}
             for name, axes in task.outputs.items():
-                pair = (outputs[length][name][0], outputs[trained_tokens][name][0])
+                pair = (outputs[padding][name][0], outputs[baseline][name][0])
                 if SEQUENCE in axes:
                     if not fits:
                         continue
-                    tokens = _compared_tokens(inputs, tokenizer.mask_id if VOCAB in axes else None)
+                    tokens = _compared_tokens(rows[baseline][0], tokenizer.mask_id if VOCAB in axes else None)
                     pair = (pair[0][tokens], pair[1][tokens])
                 changes[name] = _change(*pair, name=name, decision=decision)
-            (fitting if fits else cut)[length].append(changes)
-        on_progress(row + 1, len(texts))
+            (fitting if fits else cut)[padding].append(changes)
+        on_progress(number + 1, len(texts))
     return Drift(
         trained=trained,
-        trained_ms=statistics.median(times_ms[trained_tokens]),
-        lengths=tuple(_length_drift(length, fitting[length], cut[length], times_ms[length]) for length in lengths),
+        baseline=baseline,
+        baseline_ms=statistics.median(times_ms[baseline]),
+        lengths=tuple(_length_drift(padding, fitting[padding], cut[padding], times_ms[padding]) for padding in paddings),
     )
 
 
+def _outputs_of_rows(session: TorchSession, rows: Sequence[Mapping[str, Ids]]) -> Outputs:
+    """Run one text. Its choices may be rows of their own, whose outputs are joined."""
+    each = [session.run(row) for row in rows]
+    return each[0] if len(each) == 1 else {name: np.concatenate([outputs[name] for outputs in each], axis=1) for name in each[0]}
+
+
 def line_from_trained(trained: TrainedModel, tokenizer: Tokenizer, trained_length: TrainedLength) -> str:
-    """Measure a few built-in e-mails at a model's length, and say what `line_from_drift` says; at positions as at all tokens."""
+    """Measure a few built-in e-mails with a model's padding, and say what `line_from_drift` says; at positions as at all tokens."""
     model = model_from_checkpoint(trained.checkpoint, task_named(trained.task.name), random_head=trained.random_head)
     texts = spread(emails(), DRIFT_TEXTS)
-    drift = drift_from_model(model, tokenizer, texts, [trained.sequence_length], trained=trained_length, choices=CHOICES_COUNT)
+    drift = drift_from_model(
+        model,
+        tokenizer,
+        texts,
+        [trained.padding],
+        baseline=trained_length.padding,
+        trained=trained_length,
+        choices=CHOICES_COUNT,
+    )
     return line_from_drift(drift, drift.lengths[0])
 
 
 def line_from_drift(drift: Drift, length: LengthDrift) -> str:
-    """Say in one line what a length does."""
+    """Say in one line what a padding does."""
     total = length.fitting + length.cut
-    parts = [
-        f"sequence length {length.sequence_length} is not the checkpoint's {drift.trained_length} ({drift.trained.source}), and "
-        f"padding is part of FNet's meaning: {length.fitting} of {total} texts fit, {length.cut} are cut"
-    ]
+    if length.padding == NONE:
+        differs = f"texts run at their own length, and training padded them to {drift.baseline.length} ({drift.trained.source})"
+    elif drift.baseline.contract == NONE:
+        differs = f"texts are padded to {length.sequence_length}, and training padded none ({drift.trained.contract_source})"
+    else:
+        differs = (
+            f"sequence length {length.sequence_length} is not the checkpoint's {drift.baseline.length} ({drift.trained.source})"
+        )
+    parts = [f"{differs}; padding is part of FNet's meaning: {length.fitting} of {total} texts fit, {length.cut} are cut"]
     for name, output in length.outputs.items():
         figures = []
         if output.decision_agreement is not None:
@@ -244,7 +271,7 @@ def _divergence(got: Floats, want: Floats) -> float:
 
 
 def _length_drift(
-    length: int, fitting: Sequence[Mapping[str, _Change]], cut: Sequence[Mapping[str, _Change]], times_ms: Sequence[float]
+    padding: Padding, fitting: Sequence[Mapping[str, _Change]], cut: Sequence[Mapping[str, _Change]], times_ms: Sequence[float]
 ) -> LengthDrift:
     outputs = {}
     for name in fitting[0] if fitting else ():
@@ -257,7 +284,8 @@ def _length_drift(
         )
     agreements = {name: [changes[name].agreement for changes in cut] for name in (cut[0] if cut else ())}
     return LengthDrift(
-        sequence_length=length,
+        sequence_length=padding.length,
+        padding=padding.contract,
         fitting=len(fitting),
         cut=len(cut),
         outputs=outputs,

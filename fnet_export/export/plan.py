@@ -84,9 +84,8 @@ class Plan:
 
     @property
     def drifts(self) -> bool:
-        """Return whether the bundle pads to another length than the checkpoint was trained at."""
-        padding = self.trained.padding
-        return padding.contract == MAX_LENGTH and padding.length != self.trained_length.length
+        """Return whether the bundle pads otherwise than the checkpoint was trained, as far as files state it."""
+        return _drifts(self.trained.padding, self.trained_length)
 
     def stages(self) -> tuple[str, ...]:
         """Return the titles of the stages that this export has, in order."""
@@ -169,7 +168,8 @@ def _padding(asked: ModelOptions, checkpoint: Checkpoint, trained: TrainedLength
         did = "ran each text at its own length" if trained.contract == NONE else f"padded every text to {trained.length} tokens"
         raise OptionError(
             f"--padding: expected {trained.contract}, because training {did} ({trained.contract_source}); found {contract}. FNet "
-            "reads the padding, so another padding changes the outputs. Leave the option out, or add --accept-drift"
+            "reads the padding, so another padding changes the outputs. Leave the option out, or add --accept-drift: the export "
+            "then measures the change"
         )
     if contract == MAX_LENGTH and length != trained.length and not asked.accept_drift:
         raise OptionError(
@@ -234,6 +234,12 @@ def _length_profiles(engine: EngineOptions, padding: Padding) -> tuple[AxisProfi
     return profiles
 
 
+def _drifts(padding: Padding, trained: TrainedLength) -> bool:
+    if padding.contract == NONE:
+        return trained.contract == MAX_LENGTH
+    return trained.contract == NONE or padding.length != trained.length
+
+
 def _padding_is_open(asked: ModelOptions, config: FNetConfig, trained: TrainedLength) -> bool:
     """Return whether neither the user nor a file says how texts are padded, and a model takes both paddings."""
     both = FOURIER in config.mixings and not set(SIZED_MIXINGS) & set(config.mixings)
@@ -247,10 +253,12 @@ def _measurements(
     measurements = []
     if for_padding is not None:
         measurements.append(f"which padding the checkpoint answers {for_padding.name} better with: {' or '.join(PADDINGS)}")
-    if trained.padding.contract == MAX_LENGTH and trained.sequence_length != trained_length.length:
-        measurements.append(
-            f"what {trained.sequence_length} tokens instead of {trained_length.length} change, on {DRIFT_TEXTS} built-in e-mails"
+    if _drifts(trained.padding, trained_length):
+        one, other = (
+            "texts at their own length" if each.contract == NONE else f"{each.length} tokens"
+            for each in (trained.padding, trained_length.padding)
         )
+        measurements.append(f"what {one} instead of {other} change, on {DRIFT_TEXTS} built-in e-mails")
     if transform.name == MEASURE:
         measurements.append(f"how fast the transforms {', '.join(CANDIDATES)} are in ONNX Runtime on this host")
     return measurements

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 from fnet_runtime.sessions.session import Ids
-from fnet_runtime.tokenizer.encoding import NONE, Padding
+from fnet_runtime.tokenizer.encoding import NONE, Encoding, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_core.config import FNetConfig
@@ -108,17 +108,34 @@ def spread(texts: Sequence[T], count: int) -> list[T]:
     return [texts[i * len(texts) // count] for i in range(count)]
 
 
+def rows_from_text(task: Task, tokenizer: Tokenizer, text: str, *, padding: Padding, choices: int) -> list[dict[str, Ids]]:
+    """Make the inputs of a text as a bundle runs them: choices of different lengths are inputs of their own."""
+    encodings = _encodings(task, tokenizer, text, padding=padding, choices=choices)
+    alike = len({len(encoding.input_ids) for encoding in encodings}) == 1
+    return [_input_from_encodings(task, tokenizer, group) for group in ([encodings] if alike else [[each] for each in encodings])]
+
+
 def _input_from_text(task: Task, tokenizer: Tokenizer, text: str, *, padding: Padding, choices: int) -> dict[str, Ids]:
-    """Make the input of a text; some tokens of a masked-lm's are [MASK]. All choices of one input have the same length."""
+    """Make the input of a text. All choices of one input have the same length."""
+    encodings = _encodings(task, tokenizer, text, padding=padding, choices=choices)
+    shortest = min(len(encoding.input_ids) for encoding in encodings)
+    if any(len(encoding.input_ids) != shortest for encoding in encodings):
+        encodings = _encodings(task, tokenizer, text, padding=Padding(shortest), choices=choices)
+    return _input_from_encodings(task, tokenizer, encodings)
+
+
+def _encodings(task: Task, tokenizer: Tokenizer, text: str, *, padding: Padding, choices: int) -> list[Encoding]:
+    """Encode a text, or each of its choices."""
     parts: list[tuple[str, str | None]] = [(text, None)]
     if task.paired:
         subject, _, body = text.partition("\n\n")
         count = choices if CHOICES in task.input_axes else 1
         parts = [(subject, body[len(body) * choice // choices :] if count > 1 else body) for choice in range(count)]
-    encodings = [tokenizer.encode(*pair, padding=padding) for pair in parts]
-    shortest = min(len(encoding.input_ids) for encoding in encodings)
-    if any(len(encoding.input_ids) != shortest for encoding in encodings):
-        encodings = [tokenizer.encode(*pair, padding=Padding(shortest)) for pair in parts]
+    return [tokenizer.encode(*pair, padding=padding) for pair in parts]
+
+
+def _input_from_encodings(task: Task, tokenizer: Tokenizer, encodings: Sequence[Encoding]) -> dict[str, Ids]:
+    """Make one input; some tokens of a masked-lm's are [MASK]."""
     arrays = [np.stack([getattr(encoding, name) for encoding in encodings]) for name in (*INPUT_NAMES, ATTENTION_MASK)]
     if task.name in ("masked-lm", "pretraining"):
         ids = arrays[0]

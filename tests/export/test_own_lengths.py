@@ -348,5 +348,11 @@ def test_what_bisect_and_padding_make_of_it(bundle_of):
     folder = bundle_of("sequence-classification")
     walked = CliRunner().invoke(cli.main, ["bisect", str(folder / "bundle"), "--model", str(folder / "checkpoint")])
     assert (walked.exit_code, "nothing departs" in walked.stdout) == (0, True), walked.output
-    refused = CliRunner().invoke(cli.main, ["padding", str(folder / "bundle"), "--model", str(folder / "checkpoint")])
-    assert (refused.exit_code, "runs each text at its own length; expected a bundle that pads" in refused.stderr) == (2, True)
+    arguments = ["padding", str(folder / "bundle"), "--model", str(folder / "checkpoint"), "--length", "32"]
+    shown = CliRunner().invoke(cli.main, arguments)
+    said = "against each text at its own length of at most 32 tokens, the trained padding (assumed, as the bundle does); the bundle"
+    assert (shown.exit_code, f"{said} runs each text at its own length" in " ".join(shown.stdout.split())) == (0, True), (
+        shown.output
+    )
+    (found,) = json.loads(CliRunner().invoke(cli.main, [*arguments, "--json"]).stdout)["lengths"]
+    assert (found["sequence_length"], found["padding"]) == (32, "max_length")

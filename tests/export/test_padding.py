@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import manifest_from_folder
-from fnet_runtime.tokenizer.encoding import Padding
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich.console import Console
 from scipy.special import log_softmax
@@ -32,8 +32,8 @@ from fnet_export.evaluate.padding import (
     LengthDrift,
     OutputDrift,
     drift_from_model,
-    lengths_of_config,
     line_from_trained,
+    paddings_of_config,
 )
 from fnet_export.evaluate.padding_chart import svg_from_drift
 from fnet_export.export.plan import plan_from_options
@@ -51,12 +51,16 @@ def model_of(folder, task="sequence-classification", **changes):
 
 
 def drift_of(model, texts, lengths=(16,), **options):
-    return drift_from_model(model, TOKENIZER, texts, lengths, choices=2, **{"trained": ASSUMED} | options)
+    paddings = [length if isinstance(length, Padding) else Padding(length) for length in lengths]
+    trained = options.get("trained", ASSUMED)
+    return drift_from_model(
+        model, TOKENIZER, texts, paddings, choices=2, **{"trained": trained, "baseline": trained.padding} | options
+    )
 
 
 def outputs_at(model, length, text, pair=None, *, masked=False):
     """The first text's outputs by name, and how many tokens it has."""
-    encoding = TOKENIZER.encode(text, pair, padding=Padding(length))
+    encoding = TOKENIZER.encode(text, pair, padding=length if isinstance(length, Padding) else Padding(length))
     ids = encoding.input_ids.copy()
     if masked:
         ids[1::MASKED_EVERY] = np.where(ids[1::MASKED_EVERY] > TOKENIZER.mask_id, TOKENIZER.mask_id, ids[1::MASKED_EVERY])
@@ -99,7 +103,7 @@ def test_a_pooled_output_is_what_the_model_says_at_both_lengths(tmp_path, change
         check(found.outputs["logits"], got["logits"], want["logits"])
         assert (found.sequence_length, found.fitting, found.cut, found.cut_agreement) == (length, 1, 0, {})
         assert found.outputs["logits"].max_rel.worst > 1e-3
-        assert drift.faster(found) == drift.trained_ms / found.median_ms > 0
+        assert drift.faster(found) == drift.baseline_ms / found.median_ms > 0
 
 
 def test_only_attention_drifts_not(tmp_path):
@@ -178,8 +182,9 @@ def test_pairs_and_choices(tmp_path, task):
 def test_of_a_text_without_tokens_the_first_place_is_compared(tmp_path):
     tokenizer = Tokenizer.from_file(VOCABULARY)
     tokenizer._frame = dataclasses.replace(tokenizer._frame, cls=None, sep=None)  # as fnet-v5 has it
-    found = drift_from_model(model_of(tmp_path, "token-classification"), tokenizer, [""], [16], trained=ASSUMED, choices=2)
-    found = found.lengths[0]
+    model = model_of(tmp_path, "token-classification")
+    drift = drift_from_model(model, tokenizer, [""], [Padding(16)], baseline=ASSUMED.padding, trained=ASSUMED, choices=2)
+    found = drift.lengths[0]
     assert found.fitting == 1
     assert found.outputs["logits"].decision_agreement.mean in (0.0, 1.0)
 
@@ -191,21 +196,67 @@ def test_outputs_must_be_finite():
         drift_of(model, [SHORT])
 
 
-def test_lengths_are_those_below_the_trained_one_and_the_bundles_own():
+def test_a_text_at_its_own_length_is_what_the_model_says_of_it(tmp_path):
+    model, own = model_of(tmp_path), Padding(LENGTH, NONE)
+    drift = drift_of(model, [SHORT], (own,))
+    (got, ids, count), (want, *_) = outputs_at(model, own, SHORT), outputs_at(model, LENGTH, SHORT)
+    assert len(ids) == count < LENGTH
+    check(drift.lengths[0].outputs["logits"], got["logits"], want["logits"])
+    said = ElementTree.fromstring(svg_from_drift(drift)).attrib["aria-label"]
+    assert "padded otherwise than the assumed 32 tokens. Own lengths: 1 texts fit, 0 are cut; logits" in said
+
+
+@pytest.mark.parametrize("task", ["token-classification", "question-answering"])
+def test_a_model_that_was_never_padded_is_compared_with_own_lengths(tmp_path, task):
+    model, own = model_of(tmp_path, task), Padding(LENGTH, NONE)
+    drift = drift_of(model, [PAIR], (16, LENGTH), baseline=own, trained=TrainedLength(length=LENGTH, stated_padding=NONE))
+    text = PAIR.split("\n\n") if task == "question-answering" else [PAIR]
+    want, _, count = outputs_at(model, own, *text)
+    for length, found in zip((16, LENGTH), drift.lengths, strict=True):
+        got, *_ = outputs_at(model, length, *text)
+        for name, output in found.outputs.items():
+            check(output, got[name][:count], want[name])
+        assert (found.sequence_length, found.padding, found.fitting) == (length, MAX_LENGTH, 1)
+    assert "the trained own lengths. 16 tokens: 1 texts fit" in svg_from_drift(drift)
+
+
+def test_each_choice_has_its_own_length(tmp_path):
+    model, text = model_of(tmp_path, "multiple-choice"), "a dog\n\nthe fox jumps over the lazy dog"
+    found = drift_of(model, [text], (Padding(LENGTH, NONE),)).lengths[0]
+    subject, body = text.split("\n\n")
+    choices = [(subject, body), (subject, body[len(body) // 2 :])]
+    scores = []
+    for padding in (Padding(LENGTH, NONE), Padding(LENGTH)):
+        encoded = [TOKENIZER.encode(*choice, padding=padding) for choice in choices]
+        with torch.no_grad():
+            rows = [model(*(torch.from_numpy(ids)[None, None] for ids in (e.input_ids, e.token_type_ids)))[0] for e in encoded]
+        scores.append(torch.cat(rows, dim=1)[0].double().numpy())
+    assert len({len(TOKENIZER.encode(*choice, padding=Padding(LENGTH, NONE)).input_ids) for choice in choices}) == 2
+    check(found.outputs["logits"], *scores)
+
+
+def test_paddings_are_the_lengths_below_the_trained_one_the_bundles_own_and_no_padding():
     config, trained = tiny_config(max_position_embeddings=256), TrainedLength(length=256)
-    assert lengths_of_config(config, trained, (), 256) == (64, 128)
-    assert lengths_of_config(config, trained, (), 100) == (64, 100, 128)
-    assert lengths_of_config(config, trained, (200, 8, 256), 100) == (8, 200)
-    assert lengths_of_config(config, TrainedLength(length=64), (), 64) == (128,)
-    for asked in ((), (LENGTH,)):
-        with pytest.raises(
-            GraphError, match="compared with 32 tokens .assumed from config.json .*; expected others: name some from 4 to 32"
-        ):
-            lengths_of_config(tiny_config(), ASSUMED, asked, LENGTH)
+
+    def paddings(config, baseline, trained, asked, length):
+        return [
+            padding.length if padding.contract == MAX_LENGTH else padding
+            for padding in paddings_of_config(config, baseline, trained, asked, length)
+        ]
+
+    own = Padding(256, NONE)
+    assert paddings(config, trained.padding, trained, (), 256) == [64, 128, own]
+    assert paddings(config, trained.padding, trained, (), 100) == [64, 100, 128, own]
+    assert paddings(config, trained.padding, trained, (200, 8, 256), 100) == [8, 200, own]
+    assert paddings(config, Padding(64), TrainedLength(length=64), (), 64) == [128, Padding(64, NONE)]
+    assert paddings(config, own, trained, (), 256) == [64, 128, 256]
     with pytest.raises(GraphError, match="expected 4 to 256, the model's position embeddings; found 257"):
-        lengths_of_config(config, trained, (64, 257), 256)
+        paddings_of_config(config, own, trained, (64, 257), 256)
+    linear = dataclasses.replace(config, mixing="linear")
     with pytest.raises(GraphError, match="expected 256, the length of the matrices of the linear mixing; found 64"):
-        lengths_of_config(dataclasses.replace(config, mixing="linear"), trained, (), 256)
+        paddings_of_config(linear, trained.padding, trained, (), 256)
+    with pytest.raises(GraphError, match="compared with itself at 256 tokens .assumed .*, and it takes no other length"):
+        paddings_of_config(linear, trained.padding, trained, (256,), 256)
 
 
 def test_a_longer_padding_than_the_trained_one_is_compared_on_texts_that_fit_both(tmp_path):
@@ -224,7 +275,7 @@ def test_a_longer_padding_than_the_trained_one_is_compared_on_texts_that_fit_bot
 def test_the_chart_is_the_same_text_each_time_and_says_what_it_shows(tmp_path):
     model = model_of(tmp_path)
     drift = drift_of(model, [SHORT, LONG], (4, 16))
-    again = dataclasses.replace(drift, trained_ms=2 * drift.trained_ms)  # times are of the host, and not in it
+    again = dataclasses.replace(drift, baseline_ms=2 * drift.baseline_ms)  # times are of the host, and not in it
     assert svg_from_drift(drift) == svg_from_drift(again)
     said = ElementTree.fromstring(svg_from_drift(drift)).attrib["aria-label"]
     agree = drift.lengths[1].outputs["logits"].decision_agreement.mean
@@ -246,13 +297,14 @@ def widest_drift(*outputs):
     )
     length = LengthDrift(
         sequence_length=10_000,
+        padding=MAX_LENGTH,
         fitting=64,
         cut=64,
         outputs=dict.fromkeys(outputs, moved),
         cut_agreement={outputs[0]: 0.984},
         median_ms=8.0,
     )
-    return Drift(trained=TrainedLength(length=16_384), trained_ms=1_000.0, lengths=(length,))
+    return Drift(trained=TrainedLength(length=16_384), baseline=Padding(16_384), baseline_ms=1_000.0, lengths=(length,))
 
 
 def test_all_columns_fit_80_characters_whatever_the_figures_are():
@@ -280,7 +332,8 @@ def test_the_command(bundle, tmp_path):
     shown = run(*arguments, "--chart", tmp_path / "chart.svg")
     assert shown.exit_code == 0, shown.output
     said = "2 texts of mine.txt, against 32 tokens, the trained length as assumed from config.json (max_position_embeddings); "
-    assert f"{said}the bundle has 32" in shown.stdout
+    assert f"{said}the bundle pads to 32" in shown.stdout
+    assert " own    0 " in shown.stdout
     assert "note: no file states the length that training padded to" in shown.stdout
     assert "of cut" in shown.stdout
     assert all(len(line) <= 80 for line in shown.stdout.split("2 texts")[0].splitlines())
@@ -290,10 +343,12 @@ def test_the_command(bundle, tmp_path):
     assert value["samples"].pop("sha256")
     assert value["samples"] == {"name": "mine.txt", "texts": 2}
     assert set(value) == {"bundle", "task", "model", "sequence_length", "samples", "trained", "timed", "lengths"}
-    assert set(value["trained"]) == {"sequence_length", "stated", "source", "caution", "median_ms"}
-    assert [found["sequence_length"] for found in value["lengths"]] == [8, 16]
+    assert set(value["trained"]) == {"sequence_length", "padding", "stated", "source", "caution", "median_ms"}
+    assert [(found["sequence_length"], found["padding"]) for found in value["lengths"]] == [
+        *((8, "max_length"), (16, "max_length"), (32, "none"))
+    ]
     first = value["lengths"][0]
-    keys = {"sequence_length", "fitting", "cut", "outputs", "cut_agreement", "median_ms", "times_as_fast"}
+    keys = {"sequence_length", "padding", "fitting", "cut", "outputs", "cut_agreement", "median_ms", "times_as_fast"}
     assert set(first) == keys
     assert (first["fitting"], first["cut"]) == (1, 1)
     assert {name: set(found) for name, found in first["outputs"]["logits"].items()} == dict.fromkeys(
@@ -315,7 +370,6 @@ def test_a_random_head_is_said_to_be_one(tmp_path):
     ("arguments", "message"),
     [
         (["--length", 33], "sequence length: expected 4 to 32, the model's position embeddings; found 33"),
-        ([], "the lengths are compared with 32 tokens (assumed from config.json (max_position_embeddings)); expected others"),
         (["--length", 16, "--samples", "nowhere.txt"], "nowhere.txt: cannot be read"),
         (["--length", 16, "--model", "/nowhere"], "/nowhere cannot be opened ('/nowhere': neither a local folder"),
         (["--length", 16, "--chart", "/nowhere/chart.svg"], "/nowhere/chart.svg: cannot be written"),
@@ -372,14 +426,14 @@ def test_an_export_at_another_length_must_be_accepted(checkpoint, tmp_path):
     plan = plan_from_options(options_from(**options, sequence_length=16, accept_drift=True))
     (caution,) = plan.notes
     assert caution.startswith("no file states the length that training padded to")
-    assert plan.measurements == ("what 16 tokens instead of 32 change, on 16 built-in e-mails",)
+    assert plan.measurements == ("what 16 tokens instead of 32 tokens change, on 16 built-in e-mails",)
     assert plan_from_options(options_from(**options, accept_drift=True)).notes == (caution,)
     arguments = ["--task", "ner", "--random-head", "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "b")]
     done = CliRunner().invoke(main, [*arguments, "--sequence-length", "16"])
     assert (done.exit_code, "or add --accept-drift" in done.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
     done = CliRunner().invoke(main, [*arguments, "--sequence-length", "16", "--accept-drift", "--dry-run"])
-    assert "to be measured: what 16 tokens instead of 32 change, on 16 built-in e-mails" in done.stdout
+    assert "to be measured: what 16 tokens instead of 32 tokens change, on 16 built-in e-mails" in done.stdout
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -391,8 +445,34 @@ def test_the_line_says_what_the_drift_is(tmp_path, task):
         options["predict_positions"] = 3
     plan = plan_from_options(options_from(**options, sequence_length=256))
     note = line_from_trained(plan.trained, plan.tokenizer.tokenizer, plan.trained_length)
-    assert note.startswith("sequence length 256 is not the checkpoint's 512 (assumed from config.json (max_position_embeddings)), ")
+    assert note.startswith("sequence length 256 is not the checkpoint's 512 (assumed from config.json (max_position_embeddings)); ")
     assert note.endswith(" times as fast (torch float32 with torch.fft, one row)")
     assert "of 16 texts fit, " in note
     for name in TASKS[task].outputs:
         assert f"; {name}: " in note
+
+
+def test_the_line_of_an_export_with_the_other_padding(tmp_path):
+    checkpoint = save_tiny(tmp_path / "c", max_position_embeddings=512, num_hidden_layers=1)
+    options = {"task": "sequence-classification", "target": "onnx", "model": str(checkpoint), "accept_drift": True}
+    config = json.loads((checkpoint / "config.json").read_text())
+
+    def planned(key, value, padding):
+        (checkpoint / "config.json").write_text(json.dumps(config | {key: value}))
+        return plan_from_options(options_from(**options, output=tmp_path / "b", padding=padding))
+
+    for key, value, padding, measured, said in (
+        (
+            "trained_sequence_length",
+            512,
+            NONE,
+            "texts at their own length instead of 512 tokens",
+            "texts run at their own length, and ",
+        ),
+        ("trained_padding", NONE, MAX_LENGTH, "512 tokens instead of texts at their own length", "texts are padded to 512, and "),
+    ):
+        plan = planned(key, value, padding)
+        assert plan.measurements == (f"what {measured} change, on 16 built-in e-mails",)
+        note = line_from_trained(plan.trained, plan.tokenizer.tokenizer, plan.trained_length)
+        assert note.startswith(said)
+        assert f"(config.json ({key})); padding is part of FNet's meaning: " in note

@@ -193,7 +193,7 @@ def test_dry_run_runs_no_model(checkpoint, tmp_path, monkeypatch):
     options = ["--sequence-length", 16, "--accept-drift", "--transform", "measure", "--dry-run"]
     result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", *options)
     assert result.exit_code == 0, result.output
-    assert "to be measured: what 16 tokens instead of 32 change" in result.stdout
+    assert "to be measured: what 16 tokens instead of 32 tokens change" in result.stdout
     assert "to be measured: how fast the transforms dft, folded, factored are" in result.stdout
     shown = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "c", "--dry-run")
     assert "model.onnx  about" in shown.stdout

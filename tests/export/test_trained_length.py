@@ -376,7 +376,7 @@ def test_a_plan_takes_a_stated_length_for_its_own(tmp_path):
     ):
         plan_of(folder, sequence_length=32)
     drifting = plan_of(folder, sequence_length=32, accept_drift=True)
-    assert (drifting.notes, drifting.measurements) == ((), ("what 32 tokens instead of 16 change, on 16 built-in e-mails",))
+    assert (drifting.notes, drifting.measurements) == ((), ("what 32 tokens instead of 16 tokens change, on 16 built-in e-mails",))
     (folder / "tokenizer_config.json").write_text('{"model_max_length": 24}')
     for options in ({}, {"sequence_length": 8}, {"accept_drift": True}):
         with pytest.raises(CheckpointError, match="Choose the right one: --sequence-length 16 or 24"):
@@ -386,7 +386,7 @@ def test_a_plan_takes_a_stated_length_for_its_own(tmp_path):
     drifting = plan_of(folder, sequence_length=8, accept_drift=True)
     (contradiction,) = drifting.notes
     assert contradiction.startswith("the files state several lengths")
-    assert drifting.measurements == ("what 8 tokens instead of 16 change, on 16 built-in e-mails",)
+    assert drifting.measurements == ("what 8 tokens instead of 16 tokens change, on 16 built-in e-mails",)
 
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]

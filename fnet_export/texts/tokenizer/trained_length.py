@@ -80,6 +80,11 @@ class TrainedLength:
         return self.stated_padding or (MAX_LENGTH if self.padded else None)
 
     @property
+    def padding(self) -> Padding:
+        """Return how training padded texts, as far as files state it: else to this length."""
+        return Padding(self.length, self.contract or MAX_LENGTH)
+
+    @property
     def contract_source(self) -> str:
         """Name the files and keys that state the padding contract."""
         return self.source if self.stated_padding is None else f"{CONFIG} ({OWN_PADDING_KEY})"
