@@ -1,7 +1,7 @@
 """fnet-base sized classifiers on texts of several lengths: each at its own length, and padded to 512, on random weights.
 
-How they are measured is said in turns.py. Length 0 stands for 40 built-in e-mails at their own lengths, of at most 512 tokens. One
-pass answers all of them, in batches of one length.
+How they are measured is said in turns.py. Length 0 stands for built-in e-mails at their own lengths, of at most 512 tokens. One
+pass answers 40 of them, or all 200 where a batch has several. A batch holds e-mails of one length, so few batches are full.
 
     python benchmarks/lengths.py [--lengths 0 16 32 64 128 256 512] [--batches 1] [--threads 2] [--rounds 9] [--subjects NAME ...]
 """
@@ -9,10 +9,10 @@ pass answers all of them, in batches of one length.
 from dataclasses import replace
 
 import numpy as np
+from bert import build_bert, build_bert_int8
 from peers import (
     OURS,
     TORCH,
-    build_onnx,
     build_ours,
     nothing,
     open_onnxruntime,
@@ -23,7 +23,7 @@ from peers import (
 from precision import LONGEST, build_int8
 from turns import Benchmark, Subject, main, random_ids
 
-EMAILS = 40
+SOME_EMAILS = 40
 
 
 def build_any_length(path, case):
@@ -60,25 +60,26 @@ def padded(build, opened):
     return Subject(lambda path, case: build(path, replace(case, length=LONGEST)), open_padded, OURS, every_length=True)
 
 
-def at_any_length(kind, *, onnx=False):
-    """A model of transformers at each text's own length. In ONNX Runtime its graph has open axes."""
-    if not onnx:
-        return Subject(nothing, lambda path, case: open_torch(kind, compiled=False)(path, replace(case, length=LONGEST)), TORCH)
+def at_any_length(build):
+    """A graph with open axes in ONNX Runtime."""
     return Subject(
-        lambda path, case: build_onnx(kind, open_axes=True)(path, replace(case, length=LONGEST)),
-        open_onnxruntime,
-        ("onnxruntime",),
-        every_length=True,
+        lambda path, case: build(path, replace(case, length=LONGEST)), open_onnxruntime, ("onnxruntime",), every_length=True
     )
+
+
+def open_eager(path, case):
+    return open_torch("FNet", compiled=False)(path, replace(case, length=LONGEST))
 
 
 SUBJECTS = {
     "ours": Subject(build_any_length, open_any_length, OURS, every_length=True),
+    "ours, a graph of this length": Subject(build_ours(), open_ours(), OURS, one_length=True),
     "ours, padded to 512": padded(build_ours(), open_ours()),
     "ours, int8": Subject(build_int8("onnx", any_length=True), open_any_length, OURS, every_length=True),
     "ours, int8, padded to 512": padded(build_int8("onnx"), open_ours()),
-    "transformers FNet, eager": at_any_length("FNet"),
-    "transformers BERT, ONNX Runtime": at_any_length("Bert", onnx=True),
+    "transformers FNet, eager": Subject(nothing, open_eager, TORCH),
+    "transformers BERT, ONNX Runtime": at_any_length(build_bert(open_axes=True)),
+    "transformers BERT, ONNX Runtime, int8": at_any_length(build_bert_int8("onnx", open_axes=True)),
 }
 
 
@@ -94,7 +95,8 @@ def inputs(case):
     from fnet_export.texts.samples import spread
 
     tokenizer = Tokenizer.from_file(BUILT_IN / "spiece.model")
-    rows = [tokenizer.encode(text, padding=Padding(LONGEST, NONE)).input_ids for text in spread(emails(), EMAILS)]
+    texts = spread(emails(), SOME_EMAILS) if case.batch == 1 else emails()
+    rows = [tokenizer.encode(text, padding=Padding(LONGEST, NONE)).input_ids for text in texts]
     by_length = {}
     for row in rows:
         by_length.setdefault(len(row), []).append(row)

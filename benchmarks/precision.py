@@ -1,4 +1,4 @@
-"""One fnet-base in float32, bfloat16 and int8, in ONNX Runtime and OpenVINO, beside transformers.
+"""fnet-base and BERT of base size in float32, bfloat16 and int8, in ONNX Runtime and OpenVINO, next to transformers.
 
 Weights are random and int8 is calibrated on random ids: the numbers mean nothing, time and size are those of any weights.
 
@@ -11,7 +11,21 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from peers import OPENVINO, OURS, TORCH, VOCAB, build_ours, chart, nothing, open_ours, open_torch, our_config
+from bert import build_bert, build_bert_int8, build_bert_openvino, open_bert_openvino
+from peers import (
+    OPENVINO,
+    ORT,
+    OURS,
+    TORCH,
+    VOCAB,
+    build_ours,
+    chart,
+    nothing,
+    open_onnxruntime,
+    open_ours,
+    open_torch,
+    our_config,
+)
 from turns import Benchmark, Subject, main
 
 CALIBRATION_ROWS = 2
@@ -111,6 +125,11 @@ SUBJECTS = {
     "ours, OpenVINO, fp32": Subject(build_openvino("fp32"), open_openvino("fp32"), OPENVINO),
     "ours, OpenVINO, bf16": Subject(build_openvino("bf16"), open_openvino("bf16"), OPENVINO),
     "ours, OpenVINO, int8": Subject(build_int8("openvino"), open_openvino("int8"), OPENVINO),
+    "BERT, ONNX Runtime, fp32": Subject(build_bert(), open_onnxruntime, ORT),
+    "BERT, ONNX Runtime, int8": Subject(build_bert_int8("onnx"), open_onnxruntime, ORT),
+    "BERT, OpenVINO, fp32": Subject(build_bert_openvino, open_bert_openvino("f32"), OPENVINO),
+    "BERT, OpenVINO, bf16": Subject(build_bert_openvino, open_bert_openvino("bf16"), OPENVINO),
+    "BERT, OpenVINO, int8": Subject(build_bert_int8("openvino"), open_bert_openvino("f32"), OPENVINO),
 }
 
 if __name__ == "__main__":

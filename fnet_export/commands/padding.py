@@ -46,7 +46,7 @@ from fnet_export.texts.tokenizer.trained_length import TrainedLength, trained_le
 def padding(
     bundle: Path, model: str | None, asked: tuple[int, ...], samples: Path | None, chart: Path | None, as_json: bool, quiet: bool
 ) -> None:
-    """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts otherwise than in its training.
+    """Measure what becomes of outputs and decisions when the model of BUNDLE pads texts differently from its training.
 
     A model whose training padded texts also runs each text at its own length.
     """

@@ -1,4 +1,4 @@
-"""Padding sensitivity: what becomes of outputs and decisions when texts are padded otherwise than in training.
+"""Padding sensitivity: what becomes of outputs and decisions when texts are padded differently from training.
 
 FNet's Fourier layers have no mask, so that a model answers another question at another length. Texts that no longer fit lose words
 as well, and are counted apart.

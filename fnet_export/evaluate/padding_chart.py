@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from fnet_export.base.svg import STYLE, svg_from_figure
 from fnet_export.evaluate.padding import Drift, LengthDrift
 
-TITLE = "Padding otherwise than in training"
+TITLE = "Padding differently from training"
 
 
 def svg_from_drift(drift: Drift) -> str:
@@ -56,7 +56,7 @@ def description_from_drift(drift: Drift) -> str:
     """Say in words what the chart shows."""
     sentences = ". ".join(_sentence(length) for length in drift.lengths)
     baseline = f"{drift.baseline.length} tokens" if drift.baseline.contract == MAX_LENGTH else "own lengths"
-    return f"Texts that fit, padded otherwise than the {_trained(drift)} {baseline}. {sentences}."
+    return f"Texts that fit, padded differently from the {_trained(drift)} {baseline}. {sentences}."
 
 
 def _trained(drift: Drift) -> str:

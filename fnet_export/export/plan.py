@@ -84,7 +84,7 @@ class Plan:
 
     @property
     def drifts(self) -> bool:
-        """Return whether the bundle pads otherwise than the checkpoint was trained, as far as files state it."""
+        """Return whether the bundle does not pad as training did, as far as files state it."""
         return _drifts(self.trained.padding, self.trained_length)
 
     def stages(self) -> tuple[str, ...]:

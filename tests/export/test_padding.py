@@ -203,7 +203,7 @@ def test_a_text_at_its_own_length_is_what_the_model_says_of_it(tmp_path):
     assert len(ids) == count < LENGTH
     check(drift.lengths[0].outputs["logits"], got["logits"], want["logits"])
     said = ElementTree.fromstring(svg_from_drift(drift)).attrib["aria-label"]
-    assert "padded otherwise than the assumed 32 tokens. Own lengths: 1 texts fit, 0 are cut; logits" in said
+    assert "padded differently from the assumed 32 tokens. Own lengths: 1 texts fit, 0 are cut; logits" in said
 
 
 @pytest.mark.parametrize("task", ["token-classification", "question-answering"])

@@ -52,7 +52,7 @@ def test_a_model_trained_with_padding_is_exported_at_its_length(tmp_path, texts,
     assert (done.exit_code, "note:" in done.output) == (0, False), done.output
     assert "sequence length 64: tokenizer.json (padding.strategy.Fixed, truncation.max_length)" in done.stdout
     assert (
-        "Training probably padded its texts: a pipeline of transformers does not, and answers otherwise than the bundle."
+        "Training probably padded its texts: a pipeline of transformers does not, and answers differently from the bundle."
         in done.stdout
     )
     values = json.loads((tmp_path / "b" / "parity.json").read_text())

@@ -67,7 +67,7 @@ def _meaning(gap: Gap, checkpoint: Measurement, manifest: Manifest, trained: Tra
         probably = "" if gap.better else " not"
         return f"The bundle runs each text at its own length, which is probably{probably} how the checkpoint was trained."
     if gap.better and checkpoint.name == OWN_LENGTHS:
-        return "Training probably padded its texts: a pipeline of transformers does not, and answers otherwise than the bundle."
+        return "Training probably padded its texts: a pipeline of transformers does not, and answers differently from the bundle."
     if gap.better:
         return f"The checkpoint answers better at {length} tokens than at the stated length."
     if length == trained.length and (trained.padded or checkpoint.name != OWN_LENGTHS):

@@ -7,7 +7,6 @@ from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MODEL
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
-from fnet_runtime.tokenizer.encoding import Padding
 from support.exports import options_from
 
 from fnet_export.base.errors import EvaluationError, OptionError
@@ -32,7 +31,7 @@ SPOILT = "encoder.embeddings.projection"
 
 @pytest.fixture(scope="module")
 def built_in(tmp_path_factory):
-    """The built-in classifier's float32 graph at 64 tokens: its pipeline, bounds and samples."""
+    """The built-in classifier's float32 graph for at most 64 tokens: its pipeline, bounds and samples."""
     folder = tmp_path_factory.mktemp("float32")
     plan = plan_from_options(
         options_from(**CLASSIFY, precision="int8", sequence_length=64, accept_drift=True, output=folder / "none")
@@ -42,7 +41,9 @@ def built_in(tmp_path_factory):
     write_graph(graph, folder / MODEL)
     manifest, tokenizer = manifest_from_plan(plan), plan.tokenizer.tokenizer
     pipeline = Pipeline(manifest=manifest, tokenizer=tokenizer, session=OrtSession(folder / MODEL, manifest.inputs), golden=folder)
-    samples = samples_from_texts(plan.trained.task, tokenizer, texts_from_file(None).texts[:16], padding=Padding(64), choices=1)
+    samples = samples_from_texts(
+        plan.trained.task, tokenizer, texts_from_file(None).texts[:16], padding=plan.trained.padding, choices=1
+    )
     products = products_from_graph(graph, layers)
     names = [str(product.activation.name) for product in products]
     bounds = bounds_from_graph(folder / MODEL, names, manifest.inputs, samples, MINMAX, cache=folder)
@@ -63,7 +64,7 @@ def test_nothing_is_kept_where_nothing_is_lost(built_in, tmp_path):
 def test_what_spoils_the_answers_is_kept_first(built_in, tmp_path):
     graph, products, layers, pipeline, bounds, samples = built_in
     (spoilt,) = (product for product in products if product.module == SPOILT)
-    wrong = bounds | {str(spoilt.activation.name): 1e-3}  # every activation of it is cut off
+    wrong = bounds | {str(spoilt.activation.name): 1e4}  # every activation of it is rounded to 0
     records = records_of_pipeline(EMAILS, pipeline, limit=40)
     found = sensitivity_from_graph(graph, wrong, layers, pipeline, records, samples, max_accuracy_drop=0, scratch=tmp_path)
     assert next(iter(found.damages)) == SPOILT

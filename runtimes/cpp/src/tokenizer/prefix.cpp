@@ -3,11 +3,11 @@
 #include <iterator>
 
 #include "tokenizer/python_characters.h"
+#include "tokenizer/unicode.h"
 
 namespace fnet {
 namespace {
 
-constexpr char32_t UNDERLINE = U'\u2581';
 constexpr std::size_t STEPS_BACK = 4096;  // characters that are searched for a place to cut
 
 // Characters of combining class 0, two of which never are one grapheme cluster (but for CR LF).

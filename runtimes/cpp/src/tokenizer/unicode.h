@@ -4,6 +4,12 @@
 #include <cstddef>
 #include <string>
 
+namespace fnet {
+
+inline constexpr char32_t UNDERLINE = U'\u2581';  // stands for a space in the pieces of a vocabulary
+
+}  // namespace fnet
+
 namespace fnet::unicode {
 
 bool is_space(char32_t c);  // \s of its regular expressions

@@ -10,11 +10,11 @@
 #include "tokenizer/backend.h"
 #include "tokenizer/huggingface/parts.h"
 #include "tokenizer/huggingface/shape.h"
+#include "tokenizer/unicode.h"
 
 namespace fnet {
 namespace {
 
-constexpr char32_t UNDERLINE = U'\u2581';
 constexpr const char* UNDERLINE_BYTES = "\xE2\x96\x81";
 
 class TokenizersBackend final : public Backend {

@@ -15,11 +15,11 @@
 #include "tokenizer/sentencepiece/fnet_text.h"
 #include "tokenizer/sentencepiece/model.h"
 #include "tokenizer/sentencepiece/unigram.h"
+#include "tokenizer/unicode.h"
 
 namespace fnet {
 namespace {
 
-constexpr char32_t UNDERLINE = 0x2581;
 // Characters before the end of a text that more text can make part of a special token, before or after it is lower-cased.
 constexpr std::size_t SPECIAL_LOOKAHEAD = 2 * std::char_traits<char>::length("[MASK]");
 

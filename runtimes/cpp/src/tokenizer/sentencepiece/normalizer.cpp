@@ -3,11 +3,12 @@
 #include <string_view>
 
 #include "base/utf8.h"
+#include "tokenizer/unicode.h"
 
 namespace fnet {
 namespace {
 
-constexpr char32_t REPLACEMENT = U'\uFFFD', UNDERLINE = U'\u2581';
+constexpr char32_t REPLACEMENT = U'\uFFFD';
 
 }  // namespace
 
