@@ -65,7 +65,7 @@ def test_what_spoils_the_answers_is_kept_first(built_in, tmp_path):
     graph, products, layers, pipeline, bounds, samples = built_in
     (spoilt,) = (product for product in products if product.module == SPOILT)
     wrong = bounds | {str(spoilt.activation.name): 1e4}  # every activation of it is rounded to 0
-    records = records_of_pipeline(EMAILS, pipeline, limit=40)
+    records = records_of_pipeline(EMAILS, pipeline)
     found = sensitivity_from_graph(graph, wrong, layers, pipeline, records, samples, max_accuracy_drop=0, scratch=tmp_path)
     assert next(iter(found.damages)) == SPOILT
     assert found.kept[0] == SPOILT
