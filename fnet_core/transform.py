@@ -189,8 +189,8 @@ class AnyLengthMixing(Mixing):
     """Transform any number of tokens up to a longest one, folded along both axes. Only hidden units are in folded order.
 
     The matrices of the sequence are computed for each input from its length S: cosine and sine of `((i j) mod S) 2 pi / S`, for
-    i and j up to S/2. The product and the remainder are integers, so an angle is as exact as its dtype. Token j and its mirror
-    S - j are added and subtracted. A token that is its own mirror is added to itself, so its cosines are halved.
+    i and j up to S/2. Token j and its mirror S - j are added and subtracted. A token that is its own mirror is added to itself, so
+    its cosines are halved.
     """
 
     cos_hidden: Tensor
@@ -227,13 +227,20 @@ class AnyLengthMixing(Mixing):
         return _first(x, row, self._hidden, self.cos_hidden)
 
     def _matrices(self, index: Tensor, mirror: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Return the cosines and the sines, each `float[S/2 + 1, S/2 + 1]`."""
+        """Return the cosines and the sines, each `float[S/2 + 1, S/2 + 1]`.
+
+        In units of S to a quarter turn, an angle is the integer 4 (i j mod S). Both waves are sines of how far an angle is from
+        the crest: the error of a float angle counts least where the angle is large, near a quarter turn.
+        """
         whole = torch.full((1, 1), length)
-        turn = index[:, None] * index % whole
-        nearest = torch.where(2 * turn > whole, turn - whole, turn)  # within half a turn, where floats are denser
-        angle = nearest.to(self._dtype) * (2.0 * math.pi) / whole.to(self._dtype)
+        angle = 4 * (index[:, None] * index % whole)
         weight = torch.where(index == mirror, 0.5, 1.0).to(self._dtype) * self._scale
-        return torch.cos(angle) * weight, torch.sin(angle) * self._scale
+        return self._wave(angle, whole) * weight, self._wave((angle - whole).abs(), whole) * self._scale
+
+    def _wave(self, from_crest: Tensor, whole: Tensor) -> Tensor:
+        """Return the cosine of angles from 0 to a whole turn, in units of `whole` to a quarter turn."""
+        height = whole - torch.minimum(from_crest, 4 * whole - from_crest)
+        return torch.sin(height.to(self._dtype) / whole.to(self._dtype) * (0.5 * math.pi))
 
 
 class NaturalOrder(Mixing):

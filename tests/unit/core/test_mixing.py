@@ -88,3 +88,16 @@ def test_one_mixing_is_exact_at_every_length(hidden, scaled):
         ordered = x[..., mixing.hidden_order]
         for result, reference in ((mixing(ordered), expected), (mixing.first(ordered), expected[:, 0])):
             assert ((result[..., back] - reference).abs().max() / expected.abs().max()).item() < 1e-12
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 127, 128, 509, 512])
+def test_matrices_of_any_length_are_rounded_like_those_of_one_length(length):
+    """In float32 a wave errs by one unit at most. Half of it is the rounding of the wave itself."""
+    index = torch.arange(length // 2 + 1)
+    mirror = torch.where(index == 0, 0, length - index)
+    angles = (index[:, None] * index % length).double() * (2 * torch.pi / length)
+    wanted = torch.cos(angles) * torch.where(index == mirror, 0.5, 1.0), torch.sin(angles)
+    for dtype, bound in ((torch.float32, 2.0**-23), (torch.float64, 2.0**-48)):
+        mixing = AnyLengthMixing(512, 12, dtype)
+        for matrix, want in zip(mixing._matrices(index, mirror, length), wanted, strict=True):
+            assert (matrix.double() - want).abs().max() <= bound
