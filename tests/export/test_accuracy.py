@@ -291,7 +291,7 @@ def measured(name, right):
     ("bundle", "own", "padded", "options", "meanings"),
     [
         (39, 40, 39, {}, []),
-        (39, 20, 39, {}, ["Training probably padded its texts: a pipeline of transformers does not, and answers otherwise"]),
+        (39, 20, 39, {}, ["Training probably padded its texts: a pipeline of transformers does not, and answers differently"]),
         (
             20,
             10,

@@ -1,9 +1,9 @@
 """Runs every code block of the README and of docs/.
 
 The blocks of a page run in order, in a folder of its own. The folder holds `labelled.jsonl` and two small checkpoints: `my-model`,
-and `pretrained` without a classifier. The built-in model is a small one here. A page that opens the bundle `spam` without making it
-gets one. A block of text after a block of commands is what the commands print, and `...` stands for anything. `<!-- not run: REASON
--->` before a block of commands leaves the block to the parsers.
+which was padded in its training, and `pretrained` without a classifier. The built-in model is a small one here. A page that opens
+the bundle `spam` without making it gets one. A block of text after a block of commands is what the commands print, and `...` stands
+for anything. `<!-- not run: REASON -->` before a block of commands leaves the block to the parsers.
 """
 
 import json
@@ -19,12 +19,14 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from fnet_runtime.bundle.manifest import CONFIG
 from fnet_runtime.command.cli import main as fnet_run
 from safetensors.torch import load_file, save_file
 
 import fnet_core.checkpoint.open as checkpoints
 from fnet_export.commands.cli import main as fnet_export
 from fnet_export.texts.emails import EMAILS
+from fnet_export.texts.tokenizer.trained_length import OWN_KEY, OWN_PADDING_KEY
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples/embed_cpp/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,6 +96,9 @@ def spam(small_built_in, tmp_path_factory):
 def folder(small_built_in, spam, request, tmp_path, monkeypatch):
     for name in ("my-model", "pretrained"):
         shutil.copytree(small_built_in, tmp_path / name)
+    config = json.loads((tmp_path / "my-model" / CONFIG).read_text())
+    del config[OWN_PADDING_KEY]
+    (tmp_path / "my-model" / CONFIG).write_text(json.dumps(config | {OWN_KEY: SMALL[512]}))
     tensors = load_file(small_built_in / "model.safetensors")
     kept = {name: value for name, value in tensors.items() if not name.startswith("classifier.")}
     save_file(kept, tmp_path / "pretrained" / "model.safetensors")

@@ -132,7 +132,7 @@ def test_options_reach_the_bundle(tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert (
-        "note: sequence length 16 is not the checkpoint's 32 (assumed from config.json (max_position_embeddings)), and"
+        "note: sequence length 16 is not the checkpoint's 32 (assumed from config.json (max_position_embeddings)); "
         in result.stderr
     )
     assert "head is random" in result.stderr

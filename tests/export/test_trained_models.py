@@ -79,7 +79,8 @@ def test_a_model_trained_with_a_collator_is_seen_at_once(tmp_path, texts, data, 
     assert expected > 95 > 80 > padded
     caution = LONGEST.format(TRAINED)
     measured = [*SHORT, "--model", tmp_path / "c", "--samples", samples, "--evaluation", data]
-    assert "to be measured: which padding the checkpoint answers texts.jsonl better with" in run(*measured, "--dry-run").stdout
+    shown = run(*measured, "--output", tmp_path / "n", "--dry-run").stdout
+    assert "to be measured: which padding the checkpoint answers texts.jsonl better with" in shown
     done = run(*measured, "--output", tmp_path / "n", "--min-accuracy", 95)
     assert done.exit_code == 0, done.output
     figures = f"is {padded:.2f} padded to 64 tokens and {expected:.2f} at each text's own length, so the padding is none"

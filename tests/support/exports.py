@@ -1,7 +1,9 @@
 """Export as the command line does. No other file of the tests makes the options of an export."""
 
 import json
+import tempfile
 from importlib import resources
+from pathlib import Path
 
 import fnet_runtime.bundle
 import jsonschema
@@ -23,6 +25,7 @@ from fnet_export.export.pipeline import bundle_from_plan
 from fnet_export.export.plan import plan_from_options
 from fnet_export.parity.tolerance import tolerance_from_options
 
+NOWHERE = Path(tempfile.gettempdir()) / "bundle-that-no-test-writes"
 CPP_ROW = "C++ runtime, final graph"
 MANIFEST_SCHEMA = jsonschema.Draft202012Validator(
     json.loads(resources.files(fnet_runtime.bundle).joinpath("manifest.schema.json").read_text())
@@ -51,7 +54,11 @@ PARTS = {
 
 
 def options_from(*, atol=None, rtol=None, **flat):
-    """Return the options of an export, given flat as on the command line. Labelled data do not decide on the padding of a model."""
+    """Return the options of an export, given flat as on the command line. Labelled data do not decide on the padding of a model.
+
+    Without a folder to write to, the default is not `bundle` of the current folder, which may exist.
+    """
+    flat = {"output": NOWHERE} | flat
     if flat.get("evaluation") and flat.get("model"):
         flat = {"padding": "max_length"} | flat
     flat |= {"tolerance": tolerance_from_options(atol, rtol)}

@@ -17,6 +17,8 @@ namespace {
 using fnet::Error, fnet::Result, fnet::session_error;
 const std::string FILE_NAME = (std::filesystem::temp_directory_path() / "fnet_trt_session_test.engine").string();
 
+constexpr auto MEETING_TIME = std::chrono::seconds(20);
+
 // What the stand-ins do, and what they saw.
 struct Host {
   int devices = 1, contexts_to_give = 99;
@@ -25,6 +27,7 @@ struct Host {
   std::string dtype = "float32";
   std::vector<int64_t> input_axes{-1, 2};
   std::chrono::microseconds run_time{0};
+  int meeting = 0;  // runs that wait for each other, for as long as MEETING_TIME, before the first one ends
 
   mutable std::vector<int> profiles;  // those that were chosen
   mutable std::atomic<int> contexts{0}, allocated{0}, freed{0}, streams{0}, graphs{0}, launches{0}, running{0}, most_running{0};
@@ -120,6 +123,8 @@ class HostContext : public fnet::TrtContext {
     }
     const int running = ++host_.running;
     for (int most = host_.most_running; most < running && !host_.most_running.compare_exchange_weak(most, running);) {}
+    const auto end = std::chrono::steady_clock::now() + MEETING_TIME;
+    while (host_.most_running < host_.meeting && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     std::this_thread::sleep_for(host_.run_time);
     work_.run();
     --host_.running;
@@ -324,7 +329,8 @@ TEST_CASE("any number of callers share the contexts") {
   for (const int contexts : {1, 3}) {
     for (const bool cuda_graph : {false, true}) {
       Host host;
-      host.run_time = std::chrono::microseconds(50);  // so that callers meet, on a busy host too
+      host.run_time = std::chrono::microseconds(50);
+      host.meeting = contexts;  // on a busy host too
       const auto session = opened(host, {0, contexts, cuda_graph});
       std::atomic<int> wrong{0};
       std::vector<std::thread> callers;
