@@ -16,6 +16,8 @@ from support.traces import remembered, trace_folder
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
+from fnet_export.export import pipeline
+from fnet_export.parity.report import files
 
 TRACE = torch.onnx.export
 
@@ -77,6 +79,26 @@ def no_cpp_row():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(PROGRAM_VARIABLE, "")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_page():
+    """Exports write a short parity.html, because its charts take half the time of a tiny export, unless a test asks for `pages`."""
+
+    def write(folder, values):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "html_from_values", lambda values: "<!DOCTYPE html>\n")
+            files.write_evidence(folder, values)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "write_evidence", write)
+        yield
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    """For tests of the page of an export."""
+    monkeypatch.setattr(pipeline, "write_evidence", files.write_evidence)
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def test_any_number_of_threads_may_ask(program, whole_bundle):
 
 
 def test_without_it_the_row_says_what_to_do(tmp_path):
-    folder = export(save_tiny(tmp_path / "c"), tmp_path / "b").folder
+    folder = export(save_tiny(tmp_path / "c"), tmp_path / "b", quick=False).folder
     row = next(row for row in json.loads((folder / "parity.json").read_text())["rows"] if row["name"] == CPP_ROW)
     assert (row["status"], row["outputs"]) == ("not run", {})
     assert row["reason"] == "fnet-session is not built; make cpp builds it, or name its file in FNET_SESSION"

@@ -1,4 +1,7 @@
-"""Remember what torch.onnx makes of a model, for all tests and for the next run. A trace takes most of the time of an export."""
+"""Remember what torch.onnx makes of a model, for all tests and for the next run. A trace takes most of the time of an export.
+
+Models that differ in their weights only have one trace, because a graph's weights are views of the model's own.
+"""
 
 import contextlib
 import fcntl
@@ -42,43 +45,38 @@ def trace_folder(root=None):
 
 
 def remembered(export, folder):
-    """Return torch.onnx.export as `export` is, but a model of the same classes, options and weights is traced once."""
+    """Return torch.onnx.export as `export` is, but models of the same classes, options and shapes are traced once."""
 
     def traced(model, **options):
-        key = _key(model, options)
-        if key is None:
+        if sum(value.numel() for value in model.parameters()) > LARGEST:
             return export(model, **options)
-        path = folder / f"{key}.onnx"
+        path = folder / f"{_key(model, options)}.onnx"
         with path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # of two workers one traces
             if path.exists():
                 return SimpleNamespace(model=_read(path, model))
             program = export(model, **options)
-            _write(path, program.model, model)
+            views = _views(program.model, model)
+            if views is not None:
+                _write(path, program.model, views)
             return program
 
     return traced
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles tensors by their content: torch would write addresses."""
+    """Pickles of a tensor what a trace may depend on: its form, and whether it is of nothing but zeros."""
 
     def reducer_override(self, value):
         if not isinstance(value, torch.Tensor):
             return NotImplemented
-        content = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        return str, (f"{value.dtype} {tuple(value.shape)} {value.requires_grad} {hashlib.sha256(content).hexdigest()}",)
+        return str, (repr((value.dtype, tuple(value.shape), value.stride(), value.requires_grad, bool(value.detach().any()))),)
 
 
 def _key(model, options):
-    """Hash all that a trace depends on. Return nothing where a model is large, or has what cannot be pickled."""
-    if sum(value.numel() for value in model.parameters()) > LARGEST:
-        return None
+    """Hash all that a trace depends on."""
     data = io.BytesIO()
-    try:
-        _Pickler(data, protocol=5).dump(model)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return None
+    _Pickler(data, protocol=5).dump(model)
     data.write(repr(options).encode())
     return hashlib.sha256(data.getvalue()).hexdigest()
 
@@ -90,14 +88,21 @@ def _tensors(model):
     }
 
 
-def _write(path, graph, model):
-    """Write a graph, and which initializers are views of which tensors of the model."""
+def _views(graph, model):
+    """Say which initializers are views of which tensors of the model, or nothing if a weight is none."""
     views = {}
     for name, value in graph.graph.initializers.items():
         raw = value.const_value.raw
         view = torch.from_numpy(raw) if isinstance(raw, np.ndarray) and raw.flags.writeable else raw
-        if isinstance(view, torch.Tensor) and view.numel():
-            views |= _view(name, view, _tensors(model))
+        found = _view(name, view, _tensors(model)) if isinstance(view, torch.Tensor) and view.numel() else {}
+        if not found and value.const_value.dtype.is_floating_point() and value.const_value.size > 1:
+            return None
+        views |= found
+    return views
+
+
+def _write(path, graph, views):
+    """Write a graph, and which initializers are views of which tensors of the model."""
     path.with_suffix(".json").write_text(json.dumps(views))
     onnx.save(ir.to_proto(graph), path.with_suffix(".part"), format="protobuf")
     path.with_suffix(".part").rename(path)

@@ -15,10 +15,13 @@ from fnet_core.tasks import TASKS
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.trace import graph_from_model
 
+TRACE = torch.onnx.export
+
 
 def lowered(seed=0, **changes):
     torch.manual_seed(seed)
-    return lowered_from_model(FNet(tiny_config(**changes), TASKS["sequence-classification"]).eval(), "folded")
+    sizes = {"num_hidden_layers": 1} | changes
+    return lowered_from_model(FNet(tiny_config(**sizes), TASKS["sequence-classification"]).eval(), "dft")
 
 
 @pytest.fixture
@@ -34,12 +37,14 @@ def traces(tmp_path, traced_anew, monkeypatch):
     return models
 
 
-def test_a_remembered_trace_has_the_same_bytes_and_views_its_own_model(traces):
-    models = [lowered(), lowered()]
+def test_a_remembered_trace_has_the_same_bytes_and_views_its_own_model(traces, monkeypatch):
+    models = [lowered(), lowered(seed=1)]
     graphs = [graph_from_model(model) for model in models]
     assert traces == models[:1]
-    first, second = (ir.to_proto(graph).SerializeToString(deterministic=True) for graph in graphs)
-    assert first == second
+    monkeypatch.setattr(torch.onnx, "export", TRACE)
+    both = (graph_from_model(models[1]), graphs[1])
+    anew, remembered_one = (ir.to_proto(graph).SerializeToString(deterministic=True) for graph in both)
+    assert anew == remembered_one
     filled = []
     for graph, model in zip(graphs, models, strict=True):
         with torch.no_grad():
@@ -51,14 +56,24 @@ def test_a_remembered_trace_has_the_same_bytes_and_views_its_own_model(traces):
     assert "model.head.classifier.weight" in filled[0]
 
 
-def test_other_weights_options_and_large_models_are_traced(traces, monkeypatch):
+def test_other_options_shapes_zeros_and_large_models_are_traced(traces, monkeypatch):
     graph_from_model(lowered())
-    graph_from_model(lowered(seed=1))
     graph_from_model(lowered(layer_norm_eps=1e-5))
-    assert len(traces) == 3
+    graph_from_model(lowered(intermediate_size=12))
+    zeros = lowered()
+    torch.nn.init.zeros_(zeros.model.head.classifier.weight)
+    graph_from_model(zeros)
+    assert len(traces) == 4
     monkeypatch.setattr("support.traces.LARGEST", 10)
     graph_from_model(lowered())
-    assert len(traces) == 4
+    assert len(traces) == 5
+
+
+def test_a_trace_that_made_a_weight_of_its_own_is_not_remembered(traces, monkeypatch):
+    monkeypatch.setattr("support.traces._view", lambda *_: {})
+    graph_from_model(lowered())
+    graph_from_model(lowered())
+    assert len(traces) == 2
 
 
 def test_a_tier_that_cannot_run_is_named_once():

@@ -13,7 +13,6 @@ from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 
 LENGTH = 7
-pytestmark = pytest.mark.usefixtures("traced_anew")
 
 
 def small_model(task, *, transform="dft", dtype=torch.float32, labels=3):
@@ -63,6 +62,7 @@ def test_traced_and_optimized_graphs_agree_with_float64_fft(name, transform):
                 assert np.abs(output - wanted.numpy()).max() <= 1e-5 * wanted.abs().max().item()
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_same_model_same_bytes_and_no_paths():
     first, second = (
         ir.to_proto(optimized_from_graph(graph_from_model(lowered_from_model(small_model("masked-lm"), "folded"))))
@@ -73,6 +73,7 @@ def test_same_model_same_bytes_and_no_paths():
     assert b".py" not in data
 
 
+@pytest.mark.usefixtures("traced_anew")
 @pytest.mark.parametrize("opset", [18, 20, 25])
 def test_every_opset_that_is_accepted_is_traced(opset):
     graph = graph_from_model(small_model("masked-lm"), opset=opset)

@@ -72,7 +72,7 @@ def test_a_model_trained_with_padding_is_exported_at_its_length(tmp_path, texts,
     assert "note:" not in padding.stdout
 
 
-def test_a_model_trained_with_a_collator_is_seen_at_once(tmp_path, texts, data, samples):
+def test_a_model_trained_with_a_collator_is_seen_at_once(tmp_path, texts, data, samples, pages):
     model, tokenizer = trained(tmp_path / "c", padded=False)
     expected = accuracy_of_transformers(model, tokenizer, texts)
     padded = accuracy_of_transformers(model, tokenizer, texts, padding="max_length", truncation=True, max_length=TRAINED)
