@@ -55,7 +55,7 @@ def report_of(folder):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_head_in_int8(task, tmp_path):
     """Freshly made models: what int8 leaves out it would leave out here, where no bias shows where a linear layer ends."""
-    done = export(save_fresh(tmp_path / "c", task), tmp_path / "b", task=task, precision="int8")
+    done = export(save_fresh(tmp_path / "c", task), tmp_path / "b", task=task, precision="int8", quick=False)
     manifest = manifest_from_folder(done.folder)
     assert manifest.precision == "int8"
     assert manifest.quantization == Quantization(
