@@ -9,8 +9,9 @@ pass answers 40 of them, or all 200 where a batch has several. A batch holds e-m
 from dataclasses import replace
 
 import numpy as np
-from bert import build_bert, build_bert_int8
+from bert import build_bert, build_bert_int8, open_bert_int8
 from peers import (
+    ORT,
     OURS,
     TORCH,
     build_ours,
@@ -60,11 +61,9 @@ def padded(build, opened):
     return Subject(lambda path, case: build(path, replace(case, length=LONGEST)), open_padded, OURS, every_length=True)
 
 
-def at_any_length(build):
+def at_any_length(build, opened, imports):
     """A graph with open axes in ONNX Runtime."""
-    return Subject(
-        lambda path, case: build(path, replace(case, length=LONGEST)), open_onnxruntime, ("onnxruntime",), every_length=True
-    )
+    return Subject(lambda path, case: build(path, replace(case, length=LONGEST)), opened, imports, every_length=True)
 
 
 def open_eager(path, case):
@@ -78,8 +77,8 @@ SUBJECTS = {
     "ours, int8": Subject(build_int8("onnx", any_length=True), open_any_length, OURS, every_length=True),
     "ours, int8, padded to 512": padded(build_int8("onnx"), open_ours()),
     "transformers FNet, eager": Subject(nothing, open_eager, TORCH),
-    "transformers BERT, ONNX Runtime": at_any_length(build_bert(open_axes=True)),
-    "transformers BERT, ONNX Runtime, int8": at_any_length(build_bert_int8("onnx", open_axes=True)),
+    "transformers BERT, ONNX Runtime": at_any_length(build_bert(open_axes=True), open_onnxruntime, ORT),
+    "transformers BERT, ONNX Runtime, int8": at_any_length(build_bert_int8("onnx"), open_bert_int8, OURS),
 }
 
 

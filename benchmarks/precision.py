@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from bert import build_bert, build_bert_int8, build_bert_openvino, open_bert_openvino
+from bert import build_bert, build_bert_int8, build_bert_openvino, open_bert_int8, open_bert_openvino
 from peers import (
     OPENVINO,
     ORT,
@@ -126,7 +126,7 @@ SUBJECTS = {
     "ours, OpenVINO, bf16": Subject(build_openvino("bf16"), open_openvino("bf16"), OPENVINO),
     "ours, OpenVINO, int8": Subject(build_int8("openvino"), open_openvino("int8"), OPENVINO),
     "BERT, ONNX Runtime, fp32": Subject(build_bert(), open_onnxruntime, ORT),
-    "BERT, ONNX Runtime, int8": Subject(build_bert_int8("onnx"), open_onnxruntime, ORT),
+    "BERT, ONNX Runtime, int8": Subject(build_bert_int8("onnx"), open_bert_int8, OURS),
     "BERT, OpenVINO, fp32": Subject(build_bert_openvino, open_bert_openvino("f32"), OPENVINO),
     "BERT, OpenVINO, bf16": Subject(build_bert_openvino, open_bert_openvino("bf16"), OPENVINO),
     "BERT, OpenVINO, int8": Subject(build_bert_int8("openvino"), open_bert_openvino("f32"), OPENVINO),
