@@ -39,6 +39,8 @@ NO_FOURIER = "none"
 ON_CPU = {"onnx": "ONNX Runtime", OPENVINO: "OpenVINO"}
 """What a bundle for a CPU runs in, by target: they agree on the fastest transform."""
 FOLDED = "folded"
+ONE_FOR_ANY_LENGTH = "the only transform that takes texts of any length"
+"""No measurement: there is no second form to compare with, on any target."""
 CANDIDATES = ("dft", FOLDED, "factored")
 ROUNDS, LAYERS = 9, 3
 
@@ -64,7 +66,7 @@ def choice_from_name(name: str, *, target: str, padding: Padding, config: FNetCo
             raise OptionError(
                 f"--transform: expected {AUTO} or {FOLDED}, the transform of texts at their own length; found {name!r}"
             )
-        return TransformChoice(name=FOLDED, reason="the fastest of those that take any length, measured in ONNX Runtime")
+        return TransformChoice(name=FOLDED, reason=ONE_FOR_ANY_LENGTH)
     if name in TRANSFORMS:
         return TransformChoice(name=name, reason="asked for")
     if name == AUTO:

@@ -190,6 +190,7 @@ def test_the_bundle_says_it_and_carries_several_lengths(bundle_of):
     folder = bundle_of("sequence-classification")
     manifest = Manifest.from_json((folder / "bundle" / MANIFEST).read_text())
     assert (manifest.padding, manifest.sequence_length, manifest.transform) == ("none", LENGTH, "folded")
+    assert manifest.transform_reason == "the only transform that takes texts of any length"
     assert manifest.inputs[0].axes == ("batch_size", "sequence_length")
     golden = golden_from_file(folder / "bundle" / GOLDEN)
     lengths = [case.inputs["input_ids"].shape[1] for case in golden.cases]
