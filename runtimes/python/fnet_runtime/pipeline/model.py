@@ -11,6 +11,8 @@ Texts = list[str] | tuple[str, ...]
 """Several texts. A Sequence would not do, because one str is a Sequence of str too."""
 Second = str | Sequence[str] | None
 """What a request holds next to its text: nothing, a second text, or choices."""
+DEFAULT_TOP_K = 5
+"""How many fillers or spans an answer has at most, unless the caller says."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -20,6 +22,15 @@ class Model:
     manifest: Manifest
     tokenizer: Tokenizer
     problem_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """The texts of one request and how many answers are asked for, before any check."""
+
+    text: str
+    second: Second = None
+    top_k: int = DEFAULT_TOP_K
 
 
 @dataclass(frozen=True, eq=False)

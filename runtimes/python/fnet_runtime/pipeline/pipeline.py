@@ -20,7 +20,7 @@ from fnet_runtime.pipeline.answers import (
     TokenLabels,
 )
 from fnet_runtime.pipeline.encodings import PositionedEncoding
-from fnet_runtime.pipeline.model import Model, Request, Second, Texts
+from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
 from fnet_runtime.pipeline.tasks import TASKS, Task
 from fnet_runtime.sessions.session import Ids, Outputs, Session, outputs_of_rows
@@ -131,9 +131,17 @@ class Pipeline(Model):
         Raises OptionError for `top_k`, InputError for a pair that fits no text, SessionError when the engine fails.
         """
         _check_top_k(top_k)
-        requests = [self._request_or_error(text, pair, top_k) for text in texts]
-        if any(isinstance(request, InputError) for request in requests):
+        answers = self.answer_questions([Question(text, pair, top_k) for text in texts])
+        if any(isinstance(answer, InputError) for answer in answers):
             self._encoded(self._task, "a", pair)  # the text is good, so an error is of the pair
+        return answers
+
+    def answer_questions(self, questions: Sequence[Question]) -> list[AnyAnswer | InputError]:
+        """Answer texts, each with its own second text. An InputError takes the place of an answer that cannot be given.
+
+        Raises SessionError when the engine fails.
+        """
+        requests = [self._request_or_error(question) for question in questions]
         answers = self._answered(self._task, [request for request in requests if isinstance(request, Request)])
         return [next(answers) if isinstance(request, Request) else request for request in requests]
 
@@ -170,9 +178,11 @@ class Pipeline(Model):
             answers.append(answer)
         return answers[0] if isinstance(text, str) else answers
 
-    def _request_or_error(self, text: str, second: Second, top_k: int) -> Request | InputError:
+    def _request_or_error(self, question: Question) -> Request | InputError:
+        text, second = question.text, question.second
         try:
-            return Request(text, second, self._encoded(self._task, text, second), top_k)
+            _check_top_k(question.top_k)
+            return Request(text, second, self._encoded(self._task, text, second), question.top_k)
         except InputError as error:
             return error
 
