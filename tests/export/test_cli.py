@@ -95,6 +95,7 @@ def arguments_of(name, bundle, checkpoint, folder):
         "eval": [bundle, "--data", folder / "data.jsonl"],
         "padding": [bundle, "--length", 16],
         "bench": [bundle, "--rounds", 2],
+        "triton": [bundle, "--repository", folder / "models", "--force"],
     }.get(name, [bundle])
 
 

@@ -1,0 +1,69 @@
+"""Models of Triton repositories: write them, and run their model.py files with a stand-in for the server."""
+
+import importlib.util
+import sys
+
+import pytest
+from support.triton_backend import arguments, install, texts
+from support.triton_schema import config_of
+
+from fnet_export.bundle.triton.options import RepositoryOptions, ServingOptions
+from fnet_export.bundle.triton.repository import plan_from_options, repository_from_plan
+
+REQUESTS = {
+    "feature-extraction": {"text": ["the fox", "a dog"]},
+    "pretraining": {"text": ["the [MASK]", "a [MASK]"], "pair": ["dog", "fox jumps"]},
+    "masked-lm": {"text": ["the [MASK] fox", "a [MASK]"]},
+    "next-sentence-prediction": {"text": ["the fox", "a"], "pair": ["dog", "b"]},
+    "sequence-classification": {"text": ["the fox", "a dog"]},
+    "multiple-choice": {"text": ["the", "a"], "choices": [["fox", "quick dog"], ["b", "over"]]},
+    "token-classification": {"text": ["the fox", "a dog"]},
+    "question-answering": {"text": ["the fox", "a"], "pair": ["the quick dog", "jumps over"]},
+}
+"""A request of two rows for each task."""
+
+
+def write(bundle, repository, name="model", *, serving=None, **options):
+    """Write the model of a bundle, and return its folder."""
+    made = RepositoryOptions(bundles=(bundle,), repository=repository, name=name, serving=serving or ServingOptions(), **options)
+    repository_from_plan(plan_from_options(made), on_stage=lambda title: None)
+    return repository / name
+
+
+def opened(folder, monkeypatch, version=1):
+    """Run model.py as the server does, with the stand-in for its utilities."""
+    install(monkeypatch)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec = importlib.util.spec_from_file_location("model", folder / str(version) / "model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = module.TritonPythonModel()
+    parameters = {key: value.string_value for key, value in config_of(folder).parameters.items()}
+    model.initialize(arguments(folder, version, parameters))
+    return model
+
+
+def question_of(task, row):
+    """Return the text of a row of a request, and what is next to it."""
+    request = REQUESTS[task]
+    second = request.get("pair") or request.get("choices")
+    return request["text"][row], second and second[row]
+
+
+def columns_of(task):
+    """Return the rows of a request as lists: a text, or choices."""
+    return {name: [row if isinstance(row, list) else [row] for row in values] for name, values in REQUESTS[task].items()}
+
+
+def arrays_of(task):
+    """Return a request as the server passes it."""
+    return {name: texts(*rows) for name, rows in columns_of(task).items()}
+
+
+def near(values):
+    """Return values to compare with: a batch of another size may change the last digits of a float32."""
+    if isinstance(values, dict):
+        return {key: near(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [near(value) for value in values]
+    return pytest.approx(values, abs=1e-5) if isinstance(values, float) else values
