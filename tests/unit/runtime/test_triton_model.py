@@ -120,10 +120,13 @@ def test_a_model_whose_golden_inputs_fail_is_not_loaded(folder, monkeypatch):
 
 
 def test_settings(tmp_path, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     plain = settings_from_arguments(arguments(tmp_path, version=3))
     assert (plain.bundle, plain.runtime, plain.threads) == (tmp_path / "3" / "bundle", "auto", None)
     given = {"runtime": "onnxruntime", "threads": "2", "max_text_bytes": "9"}
     made = settings_from_arguments(arguments(tmp_path, parameters=given, model_instance_kind="GPU", model_instance_device_id="1"))
     assert (made.runtime, made.threads, made.max_text_bytes) == ("onnxruntime", 2, 9)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,9")
+    settings_from_arguments(arguments(tmp_path, model_instance_kind="GPU", model_instance_device_id="1"))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "9"

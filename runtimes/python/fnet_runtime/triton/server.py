@@ -36,9 +36,13 @@ class Settings:
 
 
 def settings_from_arguments(arguments: Mapping[str, str]) -> Settings:
-    """Read the arguments of `initialize`. An instance on a GPU sees no other GPU from now on."""
+    """Read the arguments of `initialize`. An instance on a GPU sees no other GPU from now on.
+
+    The server numbers the GPUs that are visible to it.
+    """
     if arguments.get("model_instance_kind") == GPU:
-        os.environ["CUDA_VISIBLE_DEVICES"] = arguments["model_instance_device_id"]
+        device, visible = arguments["model_instance_device_id"], os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(device)] if visible else device
     parameters = json.loads(arguments["model_config"]).get("parameters", {})
     values = {key: value["string_value"] for key, value in parameters.items()}
     return Settings(
