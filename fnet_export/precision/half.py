@@ -25,22 +25,24 @@ MASKED = float(np.finfo(np.float32).min)
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What differs between targets in int8, all of it about the table of word embeddings.
+    """What differs between targets in int8: the table of word embeddings, and activations that several products read.
 
     look_up_int8: rows are looked up in int8 and then scaled, which saves ONNX Runtime the 6 ms that 32,000 of them take; TensorRT
     takes an int8 constant before DequantizeLinear only. tied_columns: a table that a tied decoder reads is stored transposed, as
-    ONNX Runtime multiplies it.
+    ONNX Runtime multiplies it. shared_unsigned: an activation that several products read is uint8 with the zero point 128, whose
+    steps are the same. On CPUs without VNNI, ONNX Runtime 1.32 multiplies such an activation in float32 if it is int8.
     """
 
     look_up_int8: bool
     tied_columns: bool
+    shared_unsigned: bool
 
 
 FORMS: Mapping[str, Form] = {
-    "onnx": Form(look_up_int8=True, tied_columns=True),
-    "openvino": Form(look_up_int8=True, tied_columns=False),
-    "tensorrt": Form(look_up_int8=False, tied_columns=False),
-    "tensorrt-rtx": Form(look_up_int8=False, tied_columns=False),
+    "onnx": Form(look_up_int8=True, tied_columns=True, shared_unsigned=True),
+    "openvino": Form(look_up_int8=True, tied_columns=False, shared_unsigned=False),
+    "tensorrt": Form(look_up_int8=False, tied_columns=False, shared_unsigned=False),
+    "tensorrt-rtx": Form(look_up_int8=False, tied_columns=False, shared_unsigned=False),
 }
 
 

@@ -4,7 +4,8 @@ Every target gets symmetric int8, with a scale per output unit for weights and a
 normalisation and the small heads stay in float32 (TensorRT-RTX refuses an int32 bias). FORMS has the differences between targets.
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -112,10 +113,10 @@ def int8_from_graph(
     Raises GraphError for a layer that the graph has no product of, and when the result is not valid.
     """
     model = graph.clone()
-    quantiser = _Quantiser(model, bounds, FORMS[target])
-    for product in products_from_graph(model, layers):
-        if product.module not in keep:
-            quantiser.quantise(product)
+    products = [product for product in products_from_graph(model, layers) if product.module not in keep]
+    quantiser = _Quantiser(model, bounds, FORMS[target], products)
+    for product in products:
+        quantiser.quantise(product)
     if TABLE not in keep:
         for node in _look_ups(model):
             quantiser.quantise_table(node)
@@ -148,8 +149,9 @@ def _look_ups(graph: ir.Model) -> list[ir.Node]:
 class _Quantiser:
     """What one graph shares while it is quantised: a weight, and an activation, once each."""
 
-    def __init__(self, model: ir.Model, bounds: Mapping[str, float], form: Form) -> None:
+    def __init__(self, model: ir.Model, bounds: Mapping[str, float], form: Form, products: Sequence[Product]) -> None:
         self._graph, self._bounds, self._form = model.graph, bounds, form
+        self._readers = Counter(product.activation for product in products)
         self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value, ir.Value]] = {}
         self._activations: dict[ir.Value, ir.Value] = {}
         self._columns: dict[ir.Value, ir.Value] = {}
@@ -215,7 +217,8 @@ class _Quantiser:
         if value not in self._activations:
             bound = self._bounds[cast(str, value.name)] or 1.0  # of zeros alone
             scale = self._constant(f"{value.name}_scale", np.array(bound / LARGEST, np.float32))
-            zero = self._constant(f"{value.name}_zero", np.array(0, np.int8))
+            unsigned = self._form.shared_unsigned and self._readers[value] > 1
+            zero = self._constant(f"{value.name}_zero", np.array(128, np.uint8) if unsigned else np.array(0, np.int8))
             quantised = self._insert(product.node, "QuantizeLinear", (value, scale, zero))
             self._activations[value] = self._insert(product.node, "DequantizeLinear", (quantised, scale, zero))
         return self._activations[value]

@@ -251,6 +251,15 @@ def test_precisions(tmp_path):
         assert all(check.passed for check in fnet_runtime.load(done.folder).self_test())
 
 
+@pytest.mark.parametrize("padding", ["max_length", "none"])
+def test_every_linear_layer_of_a_hybrid_is_int8(padding, tmp_path):
+    save_tiny(tmp_path / "c", attention_layers=(1,), num_attention_heads=4)
+    done = export(tmp_path / "c", tmp_path / "b", padding=padding, precision="int8", quick=True)
+    assert all(check.passed for check in fnet_runtime.load(done.folder).self_test())
+    proof = json.loads((done.folder / "parity.json").read_text())["proof"]
+    assert (proof["share"], proof["stayed"]) == (1.0, [])
+
+
 # ---- options
 
 

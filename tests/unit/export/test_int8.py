@@ -11,11 +11,13 @@ from support.checkpoints import LENGTH, tiny_config
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS, task_at_positions, task_of_config
 from fnet_export.base.errors import GraphError
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision.half import FORMS
 from fnet_export.precision.int8 import LARGEST, TABLE, int8_from_graph, layers_from_model, products_from_graph
+from fnet_export.precision.proof import precisions_from_onnxruntime, products_from_file
 
 HYBRID = {"attention_layers": (1,), "num_attention_heads": 4}
 LAYERS = [
@@ -199,7 +201,20 @@ def test_products_that_read_one_activation_share_its_scale():
     bounds = {product.activation.name: 3.0 + i for i, product in enumerate(products(graph))}
     for activation in set(found.values()):
         assert scales[f"{activation.name}_scale"] == np.float32(bounds[activation.name] / LARGEST)
-        assert scales[f"{activation.name}_zero"].dtype == np.int8
+        zero = scales[f"{activation.name}_zero"]
+        assert (zero, zero.dtype) == ((128, np.uint8) if activation is query else (0, np.int8))
+        of_tensorrt = weights(int8(graph, "tensorrt"))[f"{activation.name}_zero"]
+        assert (of_tensorrt, of_tensorrt.dtype) == (0, np.int8)
+
+
+def test_onnx_runtime_makes_an_int8_product_of_every_layer(tmp_path):
+    """Without VNNI, it does so for query, key and value only if their activation is uint8."""
+    for name, hybrid in (("masked-lm", False), ("question-answering", True)):
+        graph = float_graph(name, hybrid=hybrid)
+        path = tmp_path / f"{name}.onnx"
+        write_graph(int8(graph), path)
+        found = precisions_from_onnxruntime(path, products_from_file(path))
+        assert {key.partition("/")[0] for key, precision in found.items() if precision == "int8"} == set(modules(graph))
 
 
 @pytest.mark.parametrize("target", FORMS)
@@ -210,7 +225,8 @@ def test_biases_stay_float_and_nothing_is_int32(target):
     for name, array in before.items():
         if array.ndim == 1 and array.dtype == np.float32:
             np.testing.assert_array_equal(after[name], array)
-    assert {array.dtype for array in after.values()} <= {np.dtype(kind) for kind in ("int8", "int64", "float32")}
+    eight_bits = ("int8", "uint8") if target == "onnx" else ("int8",)
+    assert {array.dtype for array in after.values()} <= {np.dtype(kind) for kind in (*eight_bits, "int64", "float32")}
     for node in nodes(quantised, "DequantizeLinear"):
         assert node.inputs[0].dtype in (ir.DataType.INT8, None)
 
