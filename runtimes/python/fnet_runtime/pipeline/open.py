@@ -1,5 +1,7 @@
 """Open a bundle: check every file, then read the tokenizer and open the engine."""
 
+import copyreg
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from fnet_runtime.bundle.typed_json import INT64
 from fnet_runtime.errors import BundleError, OptionError
 from fnet_runtime.pipeline.pipeline import TOKEN_TYPES, Pipeline
 from fnet_runtime.pipeline.tasks import task_of_manifest
-from fnet_runtime.sessions.runtimes import session_from_bundle
+from fnet_runtime.sessions.bundle_session import BundleSession
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, Tokenizer
 
 
@@ -21,6 +23,7 @@ def load(
     `runtime` is one of RUNTIME_CHOICES. `auto` takes the bundle's own engine, or ONNX Runtime when the bundle has no engine.
     An engine that cannot run here is an error; `load` never replaces it. `threads` limits the cores that ONNX Runtime and
     OpenVINO use. `max_text_bytes` limits the length of a text.
+    The pipeline pickles as its absolute path and its options, so another process opens the bundle itself.
     Raises BundleError for a folder that is not a whole, unaltered bundle, and OptionError for a bad option. Raises SessionError
     when the engine cannot be opened or a library is missing.
     """
@@ -40,7 +43,7 @@ def load(
     return Pipeline(
         manifest=manifest,
         tokenizer=tokenizer,
-        session=session_from_bundle(folder, manifest, runtime=runtime, threads=threads),
+        session=BundleSession(folder, manifest, runtime=runtime, threads=threads),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
         max_text_bytes=max_text_bytes,
@@ -57,3 +60,21 @@ def _config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: is not the config.json of an FNet ({error})") from error
     return config
+
+
+def _reduced(pipeline: Pipeline) -> str | tuple[Any, ...]:
+    """Pickle a pipeline of `load` as a call of `load`. A pipeline from parts pickles if its parts do."""
+    session = pipeline.session
+    if not isinstance(session, BundleSession):
+        return pipeline.__reduce_ex__(2)
+    again = partial(
+        load,
+        session.folder.absolute(),
+        runtime=session.runtime,
+        threads=session.threads,
+        max_text_bytes=pipeline.max_text_bytes,
+    )
+    return again, ()
+
+
+copyreg.pickle(Pipeline, _reduced)  # here and not in Pipeline, which does not know `load`

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast, overload
+from typing import Self, TypeVar, cast, overload
 
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.errors import InputError, OptionError, SessionError
@@ -23,6 +23,7 @@ from fnet_runtime.pipeline.encodings import PositionedEncoding
 from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
 from fnet_runtime.pipeline.tasks import TASKS, Task
+from fnet_runtime.sessions.bundle_session import Closing
 from fnet_runtime.sessions.session import Ids, Outputs, Session, outputs_of_rows
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, Encoding
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, check_size
@@ -37,6 +38,8 @@ A = TypeVar("A")
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pipeline(Model):
     """An opened bundle that answers; make it with `load`, or from parts with any Session. Any number of threads may call it.
+
+    `close`, or the end of a `with` block, frees the engine.
 
     Each function below answers one task. It takes one text and returns one answer, or takes a list and returns a list.
     Each raises InputError for a bundle of another task, for a request that the task does not take and for a text that is too long.
@@ -125,6 +128,21 @@ class Pipeline(Model):
         """
         return self._asked(self._task, text, pair, top_k)
 
+    @overload
+    async def ask_async(self, text: str, pair: Second = None, *, top_k: int = 5) -> AnyAnswer: ...
+    @overload
+    async def ask_async(self, text: Texts, pair: Sequence[Second] | None = None, *, top_k: int = 5) -> list[AnyAnswer]: ...
+    async def ask_async(
+        self, text: str | Texts, pair: Second | Sequence[Second] = None, *, top_k: int = 5
+    ) -> AnyAnswer | list[AnyAnswer]:
+        """Answer as a call of the pipeline does, in a thread of the event loop's executor, so that the loop goes on.
+
+        A call that is cancelled while it waits for a thread never runs. A call that runs already ends, and its answer is lost.
+        """
+        import asyncio  # most programs do not need it
+
+        return await asyncio.to_thread(self._asked, self._task, text, pair, top_k)
+
     def answer_each(self, texts: Sequence[str], pair: Second = None, *, top_k: int = 5) -> list[AnyAnswer | InputError]:
         """Answer texts, each with the same `pair`. An InputError takes the place of an answer that cannot be given.
 
@@ -155,6 +173,17 @@ class Pipeline(Model):
     def self_test(self) -> list[Check]:
         """Run golden.safetensors and compare the outputs with its float64 references."""
         return checks_from_session(self.session, golden_from_file(self.golden))
+
+    def close(self) -> None:
+        """Free the engine when the last call has ended. Later calls raise SessionError. Closing again does nothing."""
+        if isinstance(self.session, Closing):
+            self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def rows_at_once(self) -> int:

@@ -27,12 +27,16 @@ class SessionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """One way to run a bundle: its name, the library that it imports, the file that it opens and how."""
+    """One way to run a bundle: its name, the library that it imports, the file that it opens and how.
+
+    `survives_fork` says that a child process can open it again after its parent did. CUDA cannot.
+    """
 
     name: str
     library: str
     file: str
     open: Callable[[SessionOptions], Session]
+    survives_fork: bool = True
 
 
 def _onnxruntime(options: SessionOptions) -> Session:
@@ -53,8 +57,8 @@ def _tensorrt(options: SessionOptions) -> Session:
 _ALL = (
     Runtime(name="onnxruntime", library="onnxruntime", file=MODEL, open=_onnxruntime),
     Runtime(name="openvino", library="openvino", file=IR, open=_openvino),
-    Runtime(name="tensorrt", library="tensorrt", file=ENGINE, open=_tensorrt),
-    Runtime(name="tensorrt-rtx", library="tensorrt_rtx", file=ENGINE, open=_tensorrt),
+    Runtime(name="tensorrt", library="tensorrt", file=ENGINE, open=_tensorrt, survives_fork=False),
+    Runtime(name="tensorrt-rtx", library="tensorrt_rtx", file=ENGINE, open=_tensorrt, survives_fork=False),
 )
 RUNTIMES: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
 ONNXRUNTIME = "onnxruntime"
