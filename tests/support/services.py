@@ -1,0 +1,47 @@
+"""The environment of other programs that bundles run inside of (gunicorn, Ray), without the libraries of the exporter."""
+
+import os
+import subprocess
+from contextlib import contextmanager
+
+from support.environments import python_of
+from support.paths import ROOT
+
+SECONDS = 300
+"""Longer than any of this takes on a slow host: what waits for ever fails instead."""
+
+
+def python():
+    """The Python of the environment, installed unless it is there; PyPI is needed once."""
+    return python_of("services")
+
+
+def environment(**own):
+    """Variables that let this environment import fnet_runtime of this checkout, on every node of a cluster that it starts."""
+    return {**os.environ, "PYTHONPATH": str(ROOT / "runtimes" / "python"), "RAY_USAGE_STATS_ENABLED": "0", **own}
+
+
+def ran(*words, expected=0, **options):
+    """What a script of the environment prints."""
+    done = subprocess.run(
+        [python(), *map(str, words)], env=environment(), capture_output=True, text=True, timeout=SECONDS, check=False, **options
+    )
+    assert done.returncode == expected, done.stdout + done.stderr
+    return done.stdout + done.stderr if expected else done.stdout
+
+
+@contextmanager
+def started(*words, **options):
+    """A program of the environment, which is ended at the end."""
+    process = subprocess.Popen([python(), *map(str, words)], env=environment(), stdout=subprocess.PIPE, text=True, **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        process.stdout.close()
