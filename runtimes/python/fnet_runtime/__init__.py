@@ -10,6 +10,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads this wh
 
 from fnet_runtime.errors import (
     BundleError,
+    ClusterError,
     FNetRuntimeError,
     InputError,
     LibraryError,
@@ -42,6 +43,7 @@ __all__ = [
     "Check",
     "Choice",
     "Classification",
+    "ClusterError",
     "Embedding",
     "FNetRuntimeError",
     "Filler",

@@ -7,6 +7,7 @@ FNetRuntimeError
 ├── SessionError
 │   ├── LibraryError
 │   └── NoDeviceError
+├── ClusterError
 └── OutputError
 """
 
@@ -37,6 +38,10 @@ class LibraryError(SessionError):
 
 class NoDeviceError(SessionError):
     """Report that this host has no device that the engine can run on."""
+
+
+class ClusterError(FNetRuntimeError):
+    """Report a Ray cluster that lacks the CPUs or GPUs that a job needs."""
 
 
 class OutputError(FNetRuntimeError):

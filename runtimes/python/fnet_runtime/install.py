@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "openvino": ("openvino>=2026.0",),
+    "ray": ("ray[data,serve]>=2.60",),
     "tensorrt": ("tensorrt>=10.12", "cuda-bindings>=12.6"),
     "tensorrt_rtx": ("tensorrt-rtx-cu13>=1.7", "tensorrt-rtx>=1.7", "cuda-bindings>=12.6"),
     "tokenizers": ("tokenizers>=0.22",),
