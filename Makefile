@@ -5,7 +5,7 @@ BIN = .venv/bin
 MAILS = examples/emails
 PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: setup packages packages-all demo lint lint-cpp test test-all build build-all cpp cpp-aarch64 golden bench
+.PHONY: setup packages packages-all demo ray-batch ray-serve lint lint-cpp test test-all build build-all cpp cpp-aarch64 golden bench
 setup: .venv/installed
 
 # What the tests need from the system. Where make may not install it, it prints the line that does, and the tests say what they lack.
@@ -23,6 +23,19 @@ packages-all:
 demo: setup
 	$(BIN)/fnet-export --task sequence-classification --target tensorrt --output bundle --force
 	$(BIN)/fnet-run bundle --runtime onnxruntime --file $(MAILS)/ham.txt --file $(MAILS)/spam.txt
+
+# The examples of Ray (examples/ray_batch, examples/ray_serve), on this host.
+bundle-ray/installed: setup
+	$(BIN)/pip install --quiet -c constraints.txt -e 'runtimes/python[ray]'
+	mkdir -p $(@D)
+	test -d $(@D)/spam || $(BIN)/fnet-export --task sequence-classification --target onnx --output $(@D)/spam --quick
+	touch $@
+
+ray-batch: bundle-ray/installed
+	$(BIN)/python examples/ray_batch/answer.py --bundle bundle-ray/spam --input fnet_export/texts/emails.jsonl --output bundle-ray/answers
+
+ray-serve: bundle-ray/installed
+	$(BIN)/python examples/ray_serve/serve.py --bundle bundle-ray/spam
 
 lint: setup lint-cpp
 	$(BIN)/ruff check .
