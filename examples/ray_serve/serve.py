@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import ray
 from fnet_runtime.errors import FNetRuntimeError
-from fnet_runtime.ray import Actors, ServiceOptions, application
+from fnet_runtime.ray import Actors, ServiceOptions, application, check_cluster
 from ray import serve
 
 REQUEST_TIMEOUT_S = 30.0
@@ -39,13 +39,14 @@ def main(
 ) -> None:
     """Answer texts over HTTP."""
     ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
-    serve.start(http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S})
     try:
         options = ServiceOptions(
             replicas=Actors(count=replicas, cpus=cpus, gpus=gpus),
             max_replicas=max_replicas or replicas,
             max_text_bytes=max_text_bytes,
         )
+        check_cluster(options.replicas, reading_cpus=0)
+        serve.start(http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S})
         serve.run(application(bundle, options), name="fnet", route_prefix="/")
     except FNetRuntimeError as error:
         raise click.ClickException(str(error)) from error

@@ -11,7 +11,7 @@ from fnet_runtime.errors import BundleError, InputError, OptionError, SessionErr
 from fnet_runtime.pipeline.answers import AnyAnswer
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.ray.batches import answers_of_rows
-from fnet_runtime.ray.cluster import Actors, check_cluster, library
+from fnet_runtime.ray.cluster import Actors, library
 from fnet_runtime.sessions.runtimes import AUTO
 
 VERSION_HEADER = "fnet-bundle"
@@ -64,11 +64,10 @@ def application(bundle: Path | str, options: ServiceOptions | None = None, *, na
     """Return an application for `ray.serve.run`. The path of the bundle must exist on every node.
 
     The version of the bundle is an argument of the replicas. So another bundle at the same path replaces them when it is run.
-    Raises BundleError, and ClusterError unless the cluster has free CPUs for the replicas.
+    Ray Serve waits for ever for CPUs that the cluster lacks; `check_cluster` with the replicas says so. Raises BundleError.
     """
     chosen = options or ServiceOptions()
     version = version_of_bundle(bundle)
-    check_cluster(chosen.replicas, reading_cpus=0)
     deployment = library("ray.serve").deployment(
         BundleService,
         name=name,
