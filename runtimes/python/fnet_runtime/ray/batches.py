@@ -1,11 +1,12 @@
 """Answer the rows of a Ray dataset: one opened bundle per actor."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.errors import InputError, OptionError
+from fnet_runtime.errors import InputError, OptionError, SessionError
 from fnet_runtime.pipeline.answers import AnyAnswer
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.pipeline.pipeline import Pipeline
@@ -100,12 +101,14 @@ def answered(
     """Return a Ray dataset whose rows have answers. Like every step of a Ray dataset, it runs when the result is read.
 
     The path of the bundle must exist on every node. Raises ClusterError unless the cluster has free CPUs for the actors and for
-    reading. Raises the errors of `Answerer` here, where the bundle is opened once to check it.
+    reading. The bundle is opened here once, to raise the errors of `Answerer` early, except those of an engine that only the
+    nodes may be able to open.
     """
     chosen, options = actors or Actors(), options or BatchOptions()
     check_cluster(chosen)
     folder = Path(bundle).absolute()
-    Answerer(folder, options, threads=chosen.threads).pipeline.close()
+    with suppress(SessionError):
+        Answerer(folder, options, threads=chosen.threads).pipeline.close()
     return dataset.map_batches(
         Answerer,
         fn_constructor_args=(folder, options),
