@@ -4,12 +4,16 @@ import json
 
 import pytest
 from fnet_runtime.bundle.strict_json import json_from_values
+from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.pipeline.tasks import TASKS
+from fnet_runtime.ray.batches import answers_of_rows
 from support.services import ran
 
-TEXTS = ["the quick [MASK] fox", "a lazy dog " * 4, "", None]
+TEXTS = ["the quick [MASK] fox", "a lazy [MASK] dog " * 4, "[MASK]", None]
 SECONDS = {"multiple-choice": ["a first choice", "a second choice"]}
+WRONG = [5, 1.5, True, None, "", {}, {"a": "b"}, [], [5], [None], [["a"]], ["a", None]]
+"""What a sender may put in the place of a text or of a second text."""
 PAIRED = {"multiple-choice", "next-sentence-prediction", "pretraining", "question-answering"}
 SCRIPT = """
 import json, sys
@@ -52,3 +56,16 @@ def test_a_task_that_needs_a_second_text_says_so(cases):
     folder = dict(cases)["question-answering"]
     script = f"from fnet_runtime.ray import Answerer; Answerer({str(folder)!r})"
     assert "expected a context, found none; pass it as pair" in ran("-c", script, expected=1)
+
+
+def test_hostile_values_cost_only_their_own_rows(cases):
+    for task, folder in cases:
+        second = SECONDS.get(task, "the second text") if task in PAIRED else None
+        good = ("the quick [MASK] fox", second)
+        with load(folder, threads=1) as pipeline:
+            expected = pipeline(*good)
+            texts, seconds = zip(good, *((wrong, second) for wrong in WRONG), *((good[0], wrong) for wrong in WRONG), strict=True)
+            answers = answers_of_rows(pipeline, texts, seconds)
+        assert len(answers) == 1 + 2 * len(WRONG)
+        assert json_from_values(answers[0]) == json_from_values(expected), task
+        assert sum(isinstance(answer, InputError) for answer in answers) >= len(WRONG), task
