@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import click
 import parts
 import pyarrow as pa
 import ray
+from fnet_runtime.bundle.manifest import manifest_from_folder
 from fnet_runtime.errors import FNetRuntimeError, InputError
 from fnet_runtime.ray import Actors, check_cluster
+from fnet_runtime.ray.columns import ERROR, columns_of_task
 from fnet_runtime.ray.service import version_of_bundle
 from parts import Job, Part, PartWriter, parts_of_files, record_of_part
 
@@ -54,11 +56,10 @@ def run(inputs: tuple[Path, ...], output: Path, bundle: Path, address: str | Non
     job = Job(
         bundle=str(bundle.absolute()),
         version=version_of_bundle(bundle),
-        output=str(output.absolute()),
-        threads=actors.threads,
         **{name: options[name] for name in ("text", "pair", "keep", "rows_per_part", "bytes_per_part", "max_line_bytes")},
     )
-    taken = {"text", "pair", parts.SOURCE, parts.POSITION} & set(job.keep)
+    answers = [column.name for column in columns_of_task(manifest_from_folder(bundle).task)]
+    taken = {"text", "pair", parts.SOURCE, parts.POSITION, ERROR, *answers} & set(job.keep)
     if taken:
         raise InputError(f"--keep: the output has a column {', '.join(sorted(taken))} already; leave it out")
     files = list(_files(inputs))
@@ -70,7 +71,7 @@ def run(inputs: tuple[Path, ...], output: Path, bundle: Path, address: str | Non
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
         check_cluster(actors, reading_cpus=0)  # an actor reads its part itself
         progress = Progress(len(missing))
-        for record in answered(job, missing, actors):
+        for record in answered(job, output.absolute(), missing, actors):
             progress.add(record["rows"])
     write_manifest(output, job, planned)
 
@@ -79,7 +80,7 @@ def begin(output: Path, job: Job, files: list[Path]) -> None:
     """Make the folder of the output, or check that the job of its first run is this job. Raises InputError."""
     output.mkdir(parents=True, exist_ok=True)
     sizes = {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
-    expected = json.loads(json.dumps({"job": asdict(replace(job, threads=0)), "files": sizes}))
+    expected = json.loads(json.dumps({"job": asdict(job), "files": sizes}))
     known = output / JOB
     if known.exists():
         found = json.loads(known.read_text("utf-8"))
@@ -94,7 +95,7 @@ def begin(output: Path, job: Job, files: list[Path]) -> None:
         write_whole(known, expected)
 
 
-def answered(job: Job, missing: list[Part], actors: Actors) -> Iterator[dict[str, Any]]:
+def answered(job: Job, output: Path, missing: list[Part], actors: Actors) -> Iterator[dict[str, Any]]:
     """Answer parts on the cluster and give the record of each when it is written. Ray repeats parts whose worker or node died."""
     ray.cloudpickle.register_pickle_by_value(parts)  # so other nodes need not have this folder
     context = ray.data.DataContext.get_current()
@@ -102,7 +103,7 @@ def answered(job: Job, missing: list[Part], actors: Actors) -> Iterator[dict[str
     blocks = [pa.table({"part": [json.dumps(asdict(part))]}) for part in missing]
     dataset = ray.data.from_arrow(blocks).map_batches(
         PartWriter,
-        fn_constructor_args=(job,),
+        fn_constructor_args=(job, output, actors.threads),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=actors.count, max_tasks_in_flight_per_actor=2),
         num_cpus=actors.cpus,
@@ -147,8 +148,8 @@ class Progress:
 
 def _files(inputs: tuple[Path, ...]) -> Iterator[Path]:
     for path in inputs:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        known = [file.absolute() for file in files if file.suffix in (parts.PARQUET, *parts.LINES)]
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        known = [file.absolute() for file in files if file.is_file() and file.suffix in (parts.PARQUET, *parts.LINES)]
         if not known:
             raise InputError(f"{path}: expected files that end in {parts.PARQUET}, {' or '.join(parts.LINES)}; found none of them")
         yield from known

@@ -36,8 +36,6 @@ class Job:
     rows_per_part: int
     bytes_per_part: int
     max_line_bytes: int
-    threads: int
-    output: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +80,10 @@ def _spans(file: Path, job: Job) -> Iterator[tuple[int, int]]:
 class PartWriter:
     """The class of a Ray actor: it opens the bundle once, and answers parts."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.answerer = Answerer(job.bundle, BatchOptions(text="text", pair="pair" if job.pair else None), threads=job.threads)
+    def __init__(self, job: Job, output: Path, threads: int) -> None:
+        self.job, self.output = job, output
+        self.answerer = Answerer(job.bundle, BatchOptions(pair="pair" if job.pair else None), threads=threads)
+        self.columns = {"text": job.text} | ({"pair": job.pair} if job.pair else {}) | {name: name for name in job.keep}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Answer the parts of a batch. Returns a record for each; a part that is there already is only counted."""
@@ -92,7 +91,7 @@ class PartWriter:
         return {"record": [json.dumps(record) for record in records]}
 
     def write(self, part: Part) -> dict[str, Any]:
-        target = Path(self.job.output) / part.name
+        target = self.output / part.name
         if not target.exists():
             passing = target.with_name(f".{part.name}.{uuid.uuid4().hex}")
             try:
@@ -125,8 +124,6 @@ class PartWriter:
             yield from self._tables_of_lines(part)
 
     def _tables_of_parquet(self, part: Part) -> Iterator[pa.Table]:
-        job = self.job
-        columns = {"text": job.text} | ({"pair": job.pair} if job.pair else {}) | {name: name for name in job.keep}
         with pq.ParquetFile(part.file) as file:
             groups, first = [], 0
             for group in range(file.metadata.num_row_groups):
@@ -134,23 +131,26 @@ class PartWriter:
                     groups.append(group)
                 first += file.metadata.row_group(group).num_rows
             position = part.start
-            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=sorted(set(columns.values()))):
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=sorted(set(self.columns.values()))):
                 rows = batch.num_rows
-                table = pa.table({name: batch.column(column) for name, column in columns.items()})
+                table = pa.table({name: batch.column(column) for name, column in self.columns.items()})
                 yield _placed(table, part.file, list(range(position, position + rows)))
                 position += rows
 
     def _tables_of_lines(self, part: Part) -> Iterator[tuple[pa.Table, list[str | None]]]:
-        rows: list[tuple[int, dict[str, Any], str | None]] = []
+        rows: list[dict[str, Any]] = []
+        faults: list[str | None] = []
         for position, line in _lines(part, self.job.max_line_bytes):
             values, fault = self._values(line)
-            rows.append((position, values, fault))
+            rows.append(values | {POSITION: position})
+            faults.append(fault)
             if len(rows) == ROWS_AT_ONCE:
-                yield self._table(part, rows)
-                rows = []
-        yield self._table(part, rows)  # a part without a line has a file as well, so that it is known to be done
+                yield self._table(part, rows), faults
+                rows, faults = [], []
+        yield self._table(part, rows), faults  # a part without a line has a file as well, so that it is known to be done
 
     def _values(self, line: bytes | None) -> tuple[dict[str, Any], str | None]:
+        """Return the values of the columns, and why the line cannot be answered, if so. It has no text then."""
         if line is None:
             return {}, f"the line is longer than {self.job.max_line_bytes} bytes"
         try:
@@ -159,21 +159,29 @@ class PartWriter:
             return {}, f"the line is not JSON ({error})"
         if not isinstance(values, dict):
             return {}, f"expected an object, found {type(values).__name__}"
-        if not isinstance(values.get(self.job.text), str):
-            return values, f"{self.job.text}: expected a text, found {type(values.get(self.job.text)).__name__}"
-        return values, None
+        text, second = values.get(self.job.text), values.get(self.job.pair)
+        kept = {name: _kept(values.get(name)) for name in self.job.keep}
+        if not isinstance(text, str):
+            return kept, f"{self.job.text}: expected a text, found {type(text).__name__}"
+        if not self._is_second(second):
+            return kept, f"{self.job.pair}: expected {'texts' if self._choices else 'a text'}, found {type(second).__name__}"
+        return kept | {"text": text, "pair": second}, None
 
-    def _table(self, part: Part, rows: list[tuple[int, dict[str, Any], str | None]]) -> tuple[pa.Table, list[str | None]]:
-        job, kinds = self.job, {"text": pa.string(), "pair": pa.string()}
-        if self.answerer.task == "multiple-choice":
+    def _is_second(self, value: Any) -> bool:
+        if self._choices and isinstance(value, list):
+            return all(isinstance(choice, str) for choice in value)
+        return value is None or (isinstance(value, str) and not self._choices)
+
+    @property
+    def _choices(self) -> bool:
+        return self.answerer.task == "multiple-choice"
+
+    def _table(self, part: Part, rows: list[dict[str, Any]]) -> pa.Table:
+        kinds = dict.fromkeys(self.columns, pa.string())
+        if self.job.pair and self._choices:
             kinds["pair"] = pa.list_(pa.string())
-        columns = {"text": job.text} | ({"pair": job.pair} if job.pair else {}) | {name: name for name in job.keep}
-        arrays = {}
-        for name, column in columns.items():
-            kind = kinds.get(name, pa.string())
-            values = [_fitting(values.get(column), kind, kept=name not in kinds) for _, values, _ in rows]
-            arrays[name] = pa.array(values, kind)
-        return _placed(pa.table(arrays), part.file, [position for position, _, _ in rows]), [fault for _, _, fault in rows]
+        table = pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in kinds.items()})
+        return _placed(table, part.file, [row[POSITION] for row in rows])
 
 
 def _placed(table: pa.Table, file: str, positions: list[int]) -> pa.Table:
@@ -181,14 +189,9 @@ def _placed(table: pa.Table, file: str, positions: list[int]) -> pa.Table:
     return table.add_column(1, POSITION, pa.array(positions, pa.int64()))
 
 
-def _fitting(value: Any, kind: pa.DataType, *, kept: bool) -> Any:
-    """Return a value of JSON as a value of a column. A column that is kept has texts as they are and other values as JSON."""
-    if kept:
-        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    try:
-        return pa.array([value], kind)[0].as_py()
-    except (pa.ArrowException, TypeError):
-        return None
+def _kept(value: Any) -> str | None:
+    """Return a value of JSON as a value of a column: a text as it is, another value as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _lines(part: Part, longest: int) -> Iterator[tuple[int, bytes | None]]:
