@@ -1,6 +1,7 @@
 """A job on a cluster of several nodes: whatever dies in the middle, no row is lost, doubled or answered differently."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -9,7 +10,7 @@ import pytest
 from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.pipeline.open import load
 from support.paths import ROOT
-from support.services import SECONDS, environment, python, ran, started
+from support.services import SECONDS, environment, example, python, ran, started
 
 ANSWER = ROOT / "examples" / "ray_batch" / "answer.py"
 CLUSTER = ROOT / "tests" / "support" / "ray_cluster.py"
@@ -36,19 +37,9 @@ for file in sorted(Path(sys.argv[1]).glob("part-*.parquet")):
     for row in pq.read_table(file).to_pylist():
         print(json.dumps(row))
 """
-API = """
-import sys
-import ray, ray.data
-import fnet_runtime.ray as on_ray
-from fnet_runtime import ClusterError
-folder, bundle, output = sys.argv[1:]
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-dataset = ray.data.read_parquet(folder)
-try:
-    on_ray.answered(dataset, bundle, actors=on_ray.Actors(count=2))
-except ClusterError as error:
-    print(error)
-on_ray.answered(dataset, bundle, on_ray.BatchOptions(runtime="onnxruntime")).write_parquet(output)
+START = """
+import sys, ray
+ray.init(num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False)
 """
 
 
@@ -182,11 +173,15 @@ def test_the_driver_is_killed_and_started_again(whole_bundle, inputs, expected, 
     assert "the cluster has room for 5 actors of 1 CPU" in crowded
 
 
-def test_a_dataset_is_answered_by_the_library(whole_bundle, inputs, expected, tmp_path):
-    printed = ran("-c", API, inputs / "a.parquet", whole_bundle, tmp_path / "output")
-    assert "2 actors of 1 CPU need 3 CPUs, with 1 for reading and writing; the cluster has 2, and 2 are free" in printed
+def test_the_page_answers_a_dataset(whole_bundle, inputs, expected, tmp_path):
+    (tmp_path / "texts").mkdir()
+    shutil.copy(inputs / "a.parquet", tmp_path / "texts")
+    code = START + example("answered(", **{"/bundles/spam": whole_bundle, "body": "text"})
+    refused = ran("-c", code, 2, expected=1, cwd=tmp_path)
+    assert "2 actors of 1 CPU need 3 CPUs, with 1 for reading and writing; the cluster has 2, and 2 are free" in refused
+    ran("-c", code, 3, cwd=tmp_path)
     dump = READ.replace("part-*", "*")
-    rows = [json.loads(line) for line in ran("-c", dump, tmp_path / "output").splitlines()]
+    rows = [json.loads(line) for line in ran("-c", dump, tmp_path / "answers").splitlines()]
     assert sorted(int(row["id"]) for row in rows) == [*range(ROWS)]
     for row in rows:
         assert (row["error"] == "the text is null") if row["id"] == "11" else (row["label"] == expected[row["text"]].label)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import time
@@ -17,11 +18,25 @@ from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.ray.service import version_of_bundle
 from support.paths import ROOT
-from support.services import SECONDS, ran, started
+from support.services import SECONDS, example, ran, started
 
 EXAMPLE = ROOT / "examples" / "ray_serve"
 EMAILS = ROOT / "fnet_export" / "texts" / "emails.jsonl"
 LONGEST = 100_000
+REPLACE = """
+import shutil, sys, urllib.request
+
+def version():
+    return urllib.request.urlopen(sys.argv[3], timeout=60).headers["fnet-bundle"]
+
+print(version(), serve.get_app_handle("default").ask.remote("a text").result().label)
+shutil.rmtree(sys.argv[1])
+shutil.copytree(sys.argv[2], sys.argv[1])
+serve.run(on_ray.application(sys.argv[1], options))
+print(version(), serve.get_app_handle("default").ask.remote("a text").result().label)
+serve.shutdown()
+"""
+"""Serves another bundle from the same path, after the lines of the page."""
 
 
 def free_port():
@@ -151,3 +166,18 @@ def test_a_replica_that_is_killed_is_replaced(service):
             time.sleep(0.2)
     assert status == 200
     assert killed not in replicas()
+
+
+def test_the_page_serves_a_bundle_and_then_another(whole_bundle, bundles, tmp_path):
+    unpadded = bundles("sequence-classification", padding="none")
+    expected = [f"{version_of_bundle(one)} {load(one, threads=1).classify('a text').label}" for one in (unpadded, whole_bundle)]
+    folder, port = shutil.copytree(unpadded, tmp_path / "spam"), free_port()
+    start = "import ray; ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level='error')\n"
+    code = start + example("serve.run", **{"/bundles/spam": folder, "8000": port}) + REPLACE
+    printed = ran("-c", code, folder, whole_bundle, f"http://127.0.0.1:{port}/")
+    assert printed.splitlines()[:2] == expected, printed  # Ray itself may print more at its end
+
+
+def test_a_service_that_does_not_fit_says_so(whole_bundle):
+    refused = ran(EXAMPLE / "serve.py", "--bundle", whole_bundle, "--cpus", 1000, expected=1)
+    assert "the cluster has room for 0 actors of 1000 CPU" in refused

@@ -26,7 +26,8 @@ def workers():
 
 
 def main():
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": int(sys.argv[1]), "object_store_memory": 100 << 20})
+    cluster = Cluster()
+    cluster.add_node(num_cpus=int(sys.argv[1]), object_store_memory=100 << 20, include_dashboard=False)  # the head
     nodes = []
     print(cluster.address, flush=True)
     for line in sys.stdin:

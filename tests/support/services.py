@@ -1,6 +1,7 @@
 """The environment of other programs that bundles run inside of (gunicorn, Ray), without the libraries of the exporter."""
 
 import os
+import re
 import subprocess
 from contextlib import contextmanager
 
@@ -19,6 +20,16 @@ def python():
 def environment(**own):
     """Variables that let this environment import fnet_runtime of this checkout, on every node of a cluster that it starts."""
     return {**os.environ, "PYTHONPATH": str(ROOT / "runtimes" / "python"), "RAY_USAGE_STATS_ENABLED": "0", **own}
+
+
+def example(word, **values):
+    """The block of Python with this word in docs/scaling.md, with values in the place of its own."""
+    page = (ROOT / "docs" / "scaling.md").read_text("utf-8")
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if word in code]
+    for name, value in values.items():
+        assert name in code
+        code = code.replace(name, str(value))
+    return code
 
 
 def ran(*words, expected=0, **options):
