@@ -130,7 +130,7 @@ def page(report):
         f"{report['rounds']} turns of {report['seconds']} seconds each.",
         "",
         f"The model takes {model['sequence_length']} tokens at most, with padding `{model['padding']}`, in {model['precision']}.",
-        f"Other programs ran on the host: its load average was {report['load_before']} before the first turn.",
+        f"The host's load average was {report['load_before']} before the first turn.",
         "",
         "![Texts per second by the number of clients](serving.svg)",
         "",
