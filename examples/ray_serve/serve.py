@@ -1,5 +1,6 @@
 """Serve a bundle with Ray Serve until Ctrl-C: POST {"text": ...} to http://127.0.0.1:8000/."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -12,6 +13,8 @@ from ray import serve
 
 REQUEST_TIMEOUT_S = 30.0
 """A request that takes longer, such as a body that never ends, is ended by the proxy."""
+PROXY_READY_S = "60"
+"""Ray kills a proxy that has not started after 5 s and starts another, which may take as long on a busy host."""
 
 
 @click.command()
@@ -38,6 +41,7 @@ def main(
     address: str | None,
 ) -> None:
     """Answer texts over HTTP."""
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", PROXY_READY_S)  # a cluster started here inherits it
     ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
         options = ServiceOptions(

@@ -18,11 +18,12 @@ from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.ray.service import version_of_bundle
 from support.paths import ROOT
-from support.services import SECONDS, example, ran, started
+from support.services import SECONDS, example, ran, ray_processes, started
 
 EXAMPLE = ROOT / "examples" / "ray_serve"
 EMAILS = ROOT / "fnet_export" / "texts" / "emails.jsonl"
 LONGEST = 100_000
+REPLICA = b"ray::ServeReplica:fnet:"
 REPLACE = """
 import shutil, sys, urllib.request
 
@@ -71,15 +72,6 @@ def asked(port, body, method="POST"):
         return error.code, json.load(error), error.headers["fnet-bundle"]
 
 
-def replicas():
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "cmdline").read_bytes().startswith(b"ray::ServeReplica:fnet:"):
-                yield int(folder.name)
-        except OSError:
-            continue
-
-
 def test_the_load_script_gets_the_answers_of_one_process(service, whole_bundle, tmp_path):
     answers = tmp_path / "answers.jsonl"
     words = ["--url", f"http://127.0.0.1:{service}/", "--data", EMAILS, "--requests", 400, "--callers", 16, "--answers", answers]
@@ -119,10 +111,8 @@ def test_a_bad_request_costs_its_sender_an_error(service, body, status, error):
 
 def memory_of_proxy():
     """The bytes of memory of the proxy, which reads what senders send."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        if (folder / "cmdline").read_bytes().startswith(b"ray::ProxyActor"):
-            return int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    raise AssertionError("there is no proxy")
+    (proxy,) = ray_processes(b"ray::ProxyActor")
+    return int(Path(f"/proc/{proxy}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_body_that_never_ends_gets_an_error_and_no_memory(service):
@@ -156,7 +146,7 @@ def test_senders_that_stop_in_the_middle(service):
 
 
 def test_a_replica_that_is_killed_is_replaced(service):
-    (killed,) = replicas()
+    (killed,) = ray_processes(REPLICA)
     os.kill(killed, signal.SIGKILL)
     deadline, status = time.monotonic() + SECONDS, 0
     while status != 200 and time.monotonic() < deadline:
@@ -165,7 +155,7 @@ def test_a_replica_that_is_killed_is_replaced(service):
         except (OSError, ValueError):  # a response of Ray's own is not JSON
             time.sleep(0.2)
     assert status == 200
-    assert killed not in replicas()
+    assert killed not in ray_processes(REPLICA)
 
 
 def test_the_page_serves_a_bundle_and_then_another(whole_bundle, bundles, tmp_path):

@@ -16,12 +16,13 @@ ACTOR = b"PartWriter"
 
 
 def workers():
+    own = f"RAY_TMPDIR={os.environ['RAY_TMPDIR']}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes()
+            command, variables = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # it has ended
-        if command.startswith(b"ray::") and ACTOR in command:
+        if command.startswith(b"ray::") and ACTOR in command and own in variables:
             yield int(folder.name)
 
 

@@ -1,9 +1,14 @@
 """The environment of other programs that bundles run inside of (gunicorn, Ray), without the libraries of the exporter."""
 
+import atexit
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 from support.environments import python_of
 from support.paths import ROOT
@@ -17,9 +22,33 @@ def python():
     return python_of("services")
 
 
+@cache
+def ray_folder():
+    """Where Ray keeps the files of this process: it would join a cluster of another. The paths of its sockets must be short."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def environment(**own):
     """Variables that let this environment import fnet_runtime of this checkout, on every node of a cluster that it starts."""
-    return {**os.environ, "PYTHONPATH": str(ROOT / "runtimes" / "python"), "RAY_USAGE_STATS_ENABLED": "0", **own}
+    ray = {
+        "RAY_TMPDIR": str(ray_folder()),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # for busy hosts, whose proxies Ray would kill too soon
+    }
+    return {**os.environ, "PYTHONPATH": str(ROOT / "runtimes" / "python"), **ray, **own}
+
+
+def ray_processes(name):
+    """Processes of this one's clusters whose command starts with this name: their numbers."""
+    own = f"RAY_TMPDIR={ray_folder()}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_bytes().startswith(name) and own in (folder / "environ").read_bytes().split(b"\0"):
+                yield int(folder.name)
+        except OSError:
+            continue  # it has ended
 
 
 def example(word, **values):
