@@ -14,6 +14,7 @@ ROWS = 2
 def built_engine(path, rows, folder, capabilities=None):
     """Build an engine of a graph for 1 to `rows` rows; write it to `folder` and return it. Raises EngineError."""
     from fnet_runtime.bundle.manifest import ENGINE, AxisProfile
+    from fnet_runtime.engine.options import BuildOptions
 
     from fnet_core.tasks import BATCH
     from fnet_export.engine.library import library_from_name
@@ -23,7 +24,7 @@ def built_engine(path, rows, folder, capabilities=None):
         path,
         library=library_from_name("tensorrt_rtx"),
         ranges={BATCH: AxisProfile(min=1, opt=rows, max=rows)},
-        compute_capabilities=capabilities,
+        build=BuildOptions(compute_capabilities=tuple(capabilities or ())),
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ENGINE).write_bytes(engine.data)

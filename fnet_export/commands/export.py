@@ -6,8 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-from fnet_runtime.bundle.manifest import FP32, PARITY_PAGE, PRECISIONS, TARGETS, AxisProfile
+from fnet_runtime.bundle.manifest import (
+    FP32,
+    HARDWARE_COMPATIBILITIES,
+    MODEL,
+    NO_COMPATIBILITY,
+    PARITY_PAGE,
+    PRECISIONS,
+    TARGETS,
+    AxisProfile,
+)
 from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
+from fnet_runtime.engine.options import MAX_OPTIMIZATION_LEVEL, BuildOptions
+from fnet_runtime.engine.products import RTX_COMPUTE_CAPABILITIES
 from fnet_runtime.errors import InputError
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, PADDINGS
 from rich.console import Console
@@ -15,6 +26,7 @@ from rich.filesize import decimal
 
 from fnet_core.checkpoint.open import BUILT_IN_ID
 from fnet_core.tasks import TASKS
+from fnet_export.base.errors import OptionError
 from fnet_export.commands.options import (
     FILE,
     POINTS,
@@ -76,6 +88,14 @@ def _calibration_options(calibration: Path | None, calibration_method: str, max_
 
 def _proof_options(samples: Path | None, atol: float | None, rtol: float | None, **values: Any) -> ProofOptions:
     return ProofOptions(texts=samples, tolerance=tolerance_from_options(atol, rtol), **values)
+
+
+def _engine_options(target: str, batch_size: AxisProfile, length_profiles: tuple[AxisProfile, ...], **build: Any) -> EngineOptions:
+    try:
+        options = BuildOptions(**build)
+    except InputError as error:
+        raise OptionError(str(error)) from error
+    return EngineOptions(target=target, batch_size=batch_size, length_profiles=length_profiles, build=options)
 
 
 model_options = group(
@@ -170,7 +190,7 @@ proof_options = group(
 )
 engine_options = group(
     "engine",
-    EngineOptions,
+    _engine_options,
     click.option("--target", required=True, type=click.Choice(TARGETS), help="What opens the bundle."),
     click.option(
         "--batch-size",
@@ -191,6 +211,43 @@ engine_options = group(
         metavar="MIN OPT MAX",
         help="--padding none, TensorRT: lengths in tokens to optimise for; may be given several times.  "
         "[default: one range for all lengths]",
+    ),
+    click.option(
+        "--workspace-mib",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="TensorRT: memory that one operation may use for intermediate values.  [default: all]",
+    ),
+    click.option(
+        "--optimization-level",
+        type=click.IntRange(0, MAX_OPTIMIZATION_LEVEL),
+        help="TensorRT: how long the build looks for a fast engine.  [default: the library's]",
+    ),
+    click.option(
+        "--timing-cache",
+        type=FILE,
+        metavar="FILE",
+        help="TensorRT: measured times, which the build reads and completes. A build with the same times is the same and faster.",
+    ),
+    click.option("--version-compatible", is_flag=True, help="TensorRT: let newer versions of TensorRT open the engine."),
+    click.option(
+        "--hardware-compatibility",
+        type=click.Choice(HARDWARE_COMPATIBILITIES),
+        default=NO_COMPATIBILITY,
+        help="TensorRT: let other GPUs than the one that builds the engine run it.",
+    ),
+    click.option(
+        "--compute-capability",
+        "compute_capabilities",
+        multiple=True,
+        metavar="X.Y",
+        help="TensorRT-RTX: a GPU to build for, such as 8.6; may be given several times.  "
+        f"[default: {', '.join(RTX_COMPUTE_CAPABILITIES)}]",
+    ),
+    click.option(
+        "--weight-stripped",
+        is_flag=True,
+        help=f"TensorRT: build an engine without weights, which takes them from {MODEL} when it is opened.",
     ),
 )
 folder_options = group(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.bundle.manifest import MODEL, NO_COMPATIBILITY, EngineBuild, Manifest
 from fnet_runtime.command.answer_text import escaped
 from fnet_runtime.command.exit_codes import list_of_exit_codes
 from fnet_runtime.sessions.runtimes import runtimes_from_manifest
@@ -96,9 +96,29 @@ def _engine(manifest: Manifest) -> str:
     parts = [f"{engine.file}, {engine.library} {engine.version}"]
     if engine.compute_capabilities:
         parts.append(f"compute capabilities {', '.join(engine.compute_capabilities)}")
+    if engine.build is not None:
+        parts += _build(engine.build)
     parts += [f"{axis} {p.min} to {p.max}, tuned for {p.opt}" for axis, p in engine.batch_profile.items()]
     parts += [f"texts of {p.min} to {p.max} tokens, tuned for {p.opt}" for p in engine.length_profiles]
     return "; ".join(parts)
+
+
+def _build(build: EngineBuild) -> Iterator[str]:
+    """Say how an engine was built, where that is not the library's own choice."""
+    if build.gpu is not None:
+        yield f"built on {build.gpu}"
+    if build.workspace_mib is not None:
+        yield f"workspace of at most {build.workspace_mib} MiB"
+    if build.optimization_level is not None:
+        yield f"optimization level {build.optimization_level}"
+    if build.timing_cache_sha256 is not None:
+        yield f"timing cache sha256 {build.timing_cache_sha256[:HASH_SHOWN]}"
+    if build.version_compatible:
+        yield "runs with newer versions"
+    if build.hardware_compatibility != NO_COMPATIBILITY:
+        yield f"hardware compatibility {build.hardware_compatibility}"
+    if build.weight_stripped:
+        yield f"weights come from {MODEL}"
 
 
 def _tokenizer(options: TokenizerOptions) -> str:

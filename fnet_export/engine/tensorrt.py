@@ -1,27 +1,30 @@
-"""Build a TensorRT engine from an ONNX graph. Only this file imports `tensorrt` or `tensorrt_rtx`.
+"""From an ONNX graph to a TensorRT engine, with the precisions of its products.
 
-Both packages share one API, and some versions lack parts. The code looks for a part by name, never by version. Networks are
-strongly typed: the graph decides the precision.
+The builder is the runtime's (`fnet_runtime/engine`), which rebuilds engines on the GPU. `products.py` there has the table of what
+differs between the libraries.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, LIBRARIES, SEQUENCE, AxisProfile, EngineInfo
-from fnet_runtime.sessions.trt_session import error_logger
+from fnet_runtime.engine.build import Built, OnProgress, engine_from_file
+from fnet_runtime.engine.cuda import Gpu, gpu_of_host
+from fnet_runtime.engine.logger import error_logger
+from fnet_runtime.engine.options import BuildOptions
+from fnet_runtime.engine.products import check_options
+from fnet_runtime.errors import BuildError, SessionError
+from fnet_runtime.errors import OptionError as RuntimeOptionError
 
-from fnet_export.base.errors import EngineError, ProfileError
+from fnet_export.base.errors import EngineError, OptionError, ProfileError
 from fnet_export.engine.library import Importer, Library, library_from_name
 
-RTX_COMPUTE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
-"""What TensorRT-RTX builds for by default: Ampere and later. It is set by name, so that a manifest need not assume it."""
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with the name of a phase of the build, the steps done and the number of steps."""
+DEFAULTS = BuildOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,65 +62,79 @@ def library_for_target(target: str, *, importer: Importer = importlib.import_mod
     raise EngineError("; ".join(reasons))
 
 
+def gpu_of_library(library: Library, *, importer: Importer = importlib.import_module) -> Gpu | None:
+    """Describe the GPU that a build of TensorRT would use; None without a GPU, or if nothing can ask it."""
+    try:
+        return gpu_of_host(library.name, importer=importer)
+    except SessionError:
+        return None
+
+
+def check_build_options(options: BuildOptions, library: Library, *, importer: Importer = importlib.import_module) -> None:
+    """Raise OptionError for options that the library does not have, or cannot use on this host."""
+    with _as_export_errors():
+        check_options(options, library.module, library.name, gpu=gpu_of_library(library, importer=importer) is not None)
+
+
 def engine_from_graph(
     graph: Path,
     *,
     library: Library,
     ranges: Mapping[str, AxisProfile],
     length_profiles: Sequence[AxisProfile] = (),
-    compute_capabilities: tuple[str, ...] | None = None,
+    build: BuildOptions = DEFAULTS,
     on_progress: OnProgress | None = None,
 ) -> Engine:
     """Build an engine from an ONNX file (with its external data next to it) for the given ranges of its dynamic axes.
 
     Where the texts have their own lengths, the engine gets an optimisation profile for each range of `length_profiles`.
-    `compute_capabilities`, such as "8.6", are the GPUs to build for, by default TensorRT-RTX's own set. TensorRT itself builds for
-    the GPU that is present. `on_progress` gets the steps that the library reports. Raises ProfileError before the build if a
-    dynamic axis has no range, or a range has no axis. Raises EngineError with the library's own words if it refuses the graph.
+    `on_progress` gets the steps that the library reports. Raises ProfileError before the build if a dynamic axis has no range, or a
+    range has no axis. Raises OptionError for options that the library does not have, and EngineError with the library's own words
+    if it refuses the graph.
     """
     header = onnx.load(graph, load_external_data=False)
     lengths = [{SEQUENCE: profile} for profile in length_profiles] or [{}]
-    profiles = [profile_shapes(header, {**ranges, **length}) for length in lengths]
-    trt = library.module
-    logger = error_logger(trt)
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(graph)):
-        refused = [parser.get_error(i) for i in range(parser.num_errors)]
-        reasons = "; ".join(f"{e.node_operator()} node {e.node_name()}: {e.desc()}" for e in refused) or logger.said()
-        hint = ". TensorRT's parser has no DFT: export with --transform dft" if "DFT" in reasons else ""
-        raise EngineError(f"{graph.name}: {library.name} {library.version} cannot parse the graph: {reasons}{hint}")
-    precisions = precisions_from_network(trt, network)
-    config = builder.create_builder_config()
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the engine can say what its layers run in
-    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, it rounds factors of float32 products to 10 bits
-    built_for = _set_compute_capabilities(trt, config, library, compute_capabilities)
-    if on_progress is not None and hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, on_progress)
-    for shapes in profiles:
-        profile = builder.create_optimization_profile()
-        for name, (low, best, high) in shapes.items():
-            profile.set_shape(name, low, best, high)
-        if config.add_optimization_profile(profile) < 0:
-            raise EngineError(f"{graph.name}: {library.name} refuses the profile {shapes}: {logger.said()}")
-    data = builder.build_serialized_network(network, config)
-    if data is None:
-        raise EngineError(f"{graph.name}: {library.name} {library.version} built no engine: {logger.said()}")
+    precisions: dict[str, str] = {}
+    with _as_export_errors():
+        built = engine_from_file(
+            graph,
+            trt=library.module,
+            library=library.name,
+            profiles=[profile_shapes(header, {**ranges, **length}) for length in lengths],
+            options=build,
+            gpu=gpu_of_library(library),
+            on_network=lambda network: precisions.update(precisions_from_network(library.module, network)),
+            on_progress=on_progress,
+        )
     info = EngineInfo(
         file=ENGINE,
         library=library.name,
-        version=library.version,
-        compute_capabilities=built_for,
+        version=built.version,
+        compute_capabilities=built.compute_capabilities,
         batch_profile=dict(ranges),
         length_profiles=tuple(length_profiles),
+        build=built.build,
     )
-    return Engine(data=bytes(data), info=info, precisions=precisions, inspected=_inspected(trt, logger, data))
+    return Engine(data=built.data, info=info, precisions=precisions, inspected=_inspected(library.module, built))
 
 
-def _inspected(trt: Any, logger: Any, data: Any) -> str | None:
+@contextmanager
+def _as_export_errors() -> Iterator[None]:
+    """Raise the runtime's errors of a build as the exporter's, which have its exit codes."""
+    try:
+        yield
+    except RuntimeOptionError as error:
+        raise OptionError(str(error)) from error
+    except BuildError as error:
+        raise EngineError(str(error)) from error
+
+
+def _inspected(trt: Any, built: Built) -> str | None:
     """Ask the engine itself, where it can be opened: on a GPU that it was built for."""
-    engine = trt.Runtime(logger).deserialize_cuda_engine(data)
+    runtime = trt.Runtime(error_logger(trt))
+    if built.build.version_compatible:
+        runtime.engine_host_code_allowed = True
+    engine = runtime.deserialize_cuda_engine(built.data)
     return None if engine is None else str(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
 
 
@@ -157,40 +174,3 @@ def profile_shapes(graph: onnx.ModelProto, ranges: Mapping[str, AxisProfile]) ->
         name: tuple(tuple(getattr(ranges[a], bound) if isinstance(a, str) else a for a in shape) for bound in bounds)
         for name, shape in axes.items()
     }
-
-
-def _set_compute_capabilities(trt: Any, config: Any, library: Library, requested: tuple[str, ...] | None) -> tuple[str, ...]:
-    if not hasattr(trt, "ComputeCapability"):
-        if requested:
-            raise EngineError(f"{library.name} builds for the GPU that is present only; leave {', '.join(requested)} out")
-        return ()
-    chosen = requested or RTX_COMPUTE_CAPABILITIES
-    config.num_compute_capabilities = len(chosen)
-    for index, capability in enumerate(chosen):
-        member = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)
-        if member is None or not config.set_compute_capability(member, index):
-            raise EngineError(f"{library.name} {library.version} cannot build for compute capability {capability}")
-    return chosen
-
-
-def _monitor(trt: Any, on_progress: OnProgress) -> Any:
-    """Make a progress monitor of the library's own base class; it reports whole phases, not phases within them."""
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self.steps: dict[str, int] = {}
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            if parent_phase is None:
-                self.steps[phase_name] = num_steps
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            if phase_name in self.steps:
-                on_progress(phase_name, step, self.steps[phase_name])
-            return True
-
-        def phase_finish(self, phase_name: str) -> None:
-            self.steps.pop(phase_name, None)
-
-    return Monitor()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 from fnet_runtime.bundle.manifest import BATCH, Manifest
+from fnet_runtime.engine.options import options_from_engine
 
 from fnet_core.checkpoint.open import BUILT_IN_ID
 from fnet_core.transform import TRANSFORMS
@@ -44,6 +45,7 @@ def options_from_manifest(
             target=manifest.target,
             batch_size=profile.get(BATCH, DEFAULT_BATCH),
             length_profiles=() if manifest.engine is None else manifest.engine.length_profiles,
+            build=options_from_engine(manifest.engine),
         ),
         output=OutputOptions(folder=output),
     )

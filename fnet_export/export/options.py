@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fnet_runtime.bundle.manifest import FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
+from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.tokenizer.encoding import PADDINGS
 
 from fnet_core.errors import TaskError
@@ -26,6 +27,7 @@ TARGET_PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "tensorrt-rtx": PRECISIONS,
 }
 """ONNX Runtime has no products in half precision on x86-64 CPUs: it would compute in float32."""
+BUILD_OPTION_NAMES: Mapping[str, str] = {"compute_capabilities": "--compute-capability"}
 DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 
 
@@ -125,18 +127,28 @@ class ProofOptions:
 class EngineOptions:
     """What opens the bundle, a target of TARGETS, and the batch sizes and lengths that an engine takes. Raises OptionError.
 
-    `length_profiles` are ranges of lengths that TensorRT optimises for, where texts keep their own length.
+    `length_profiles` are ranges of lengths that TensorRT optimises for, where texts keep their own length. `build` has the options
+    of TensorRT's builder.
     """
 
     target: str
     batch_size: AxisProfile = DEFAULT_BATCH
     length_profiles: tuple[AxisProfile, ...] = ()
+    build: BuildOptions = field(default_factory=BuildOptions)
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise OptionError(f"--target: expected one of {', '.join(TARGETS)}; found {self.target!r}")
         if self.length_profiles and self.target in ("onnx", OPENVINO):
             raise OptionError(f"--length-profile: is for engines of TensorRT; the target {self.target} takes any length")
+        if self.build.given() and self.target in ("onnx", OPENVINO):
+            names = ", ".join(option_shown(name) for name in self.build.given())
+            raise OptionError(f"{names}: expected a target of TensorRT, found {self.target}. Leave the option out")
+
+
+def option_shown(name: str) -> str:
+    """Return a field of BuildOptions as the command line has it."""
+    return BUILD_OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -247,6 +247,7 @@ def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[Engin
         library=plan.library,
         ranges=plan.ranges,
         length_profiles=plan.length_profiles,
+        build=plan.options.engine.build,
         on_progress=lambda phase, done, total: progress.step(done, total, phase),
     )
     (folder / ENGINE).write_bytes(engine.data)

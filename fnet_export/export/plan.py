@@ -16,7 +16,7 @@ from fnet_export.base.errors import OptionError, PrecisionError
 from fnet_export.bundle.folder import check_output
 from fnet_export.engine.library import Library
 from fnet_export.engine.openvino import openvino_library
-from fnet_export.engine.tensorrt import library_for_target
+from fnet_export.engine.tensorrt import check_build_options, library_for_target
 from fnet_export.evaluate.decisions import decision_of_task
 from fnet_export.evaluate.labelled import LabelledData, records_from_file
 from fnet_export.evaluate.padding import DRIFT_TEXTS, check_length
@@ -110,7 +110,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     if asked.predict_positions is not None:
         task = task_at_positions(task, asked.predict_positions)
     check_output(options.output.folder, force=options.output.force)
-    library = _library(target, precision)
+    library = _library(options.engine, precision)
     checkpoint = checkpoint_from_name(asked.checkpoint, revision=asked.revision)
     config = checkpoint.config
     task = task_of_config(task, config)
@@ -310,12 +310,17 @@ def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> Label
     return LabelledData(name=file.name, sha256=file_info(file).sha256, records=records)
 
 
-def _library(target: str, precision: str) -> Library | None:
-    """Import what makes the engine of a target. Raises EngineError, and PrecisionError where this CPU lacks the precision."""
-    if target == "onnx":
+def _library(engine: EngineOptions, precision: str) -> Library | None:
+    """Import what makes the engine of a target.
+
+    Raises EngineError, OptionError for build options that the library lacks, and PrecisionError where this CPU lacks the precision.
+    """
+    if engine.target == "onnx":
         return None
-    if target != OPENVINO:
-        return library_for_target(target)
+    if engine.target != OPENVINO:
+        tensorrt = library_for_target(engine.target)
+        check_build_options(engine.build, tensorrt)
+        return tensorrt
     library = openvino_library()
     if precision == INT8 and saturates_int8():
         raise PrecisionError(f"--precision int8: {NO_VNNI}. Export with another --precision, or on a CPU with VNNI")

@@ -96,7 +96,13 @@ def _rival(plan: Plan, float32: Path, precision: str, scratch: Path, engine: Eng
 def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:
     """Build an engine of a graph, next to it."""
     assert plan.library is not None
-    built = engine_from_graph(graph, library=plan.library, ranges=plan.ranges, length_profiles=plan.length_profiles)
+    built = engine_from_graph(
+        graph,
+        library=plan.library,
+        ranges=plan.ranges,
+        length_profiles=plan.length_profiles,
+        build=plan.options.engine.build,
+    )
     path = graph.with_name(ENGINE)
     path.write_bytes(built.data)
     return path, built.info

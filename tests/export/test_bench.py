@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST, Manifest
 from fnet_runtime.errors import InputError
 from support.bundles import replaced
+from support.engines import BUILD
 
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import BenchError, OptionError
@@ -30,6 +31,7 @@ ENGINE = {
     "compute_capabilities": ["1.0"],
     "batch_profile": {"batch_size": {"min": 2, "opt": 2, "max": 4}},
     "length_profiles": [],
+    "build": BUILD,
 }
 
 

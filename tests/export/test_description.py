@@ -10,6 +10,7 @@ from fnet_runtime.bundle.manifest import MANIFEST, manifest_from_folder
 from fnet_runtime.errors import BundleError
 from support.bundles import replaced
 from support.checkpoints import save_tiny
+from support.engines import BUILD
 from support.exports import export
 
 from fnet_export.bundle.description import description_from_bundle
@@ -22,6 +23,16 @@ ENGINE = {
     "compute_capabilities": ["8.6", "8.9"],
     "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 8}},
     "length_profiles": [],
+    "build": BUILD
+    | {
+        "gpu": "NVIDIA L4",
+        "workspace_mib": 512,
+        "optimization_level": 1,
+        "timing_cache_sha256": "ab" * 32,
+        "version_compatible": True,
+        "hardware_compatibility": "ampere-plus",
+        "weight_stripped": True,
+    },
 }
 QUANTIZATION = {"method": "minmax", "data": "mails.jsonl", "sha256": "ab" * 32, "texts": 64, "kept": ["block 0 dense"]}
 
@@ -93,7 +104,11 @@ def test_engine_quantization_and_a_drawn_head(bundle):
         in said
     )
     assert "opens with tensorrt-rtx, onnxruntime" in said
-    assert "model.engine, tensorrt_rtx 1.7; compute capabilities 8.6, 8.9; batch_size 1 to 8, tuned for 2" in said
+    built = (
+        "built on NVIDIA L4; workspace of at most 512 MiB; optimization level 1; timing cache sha256 abababababab; runs with newer "
+        "versions; hardware compatibility ampere-plus; weights come from model.onnx"
+    )
+    assert f"tensorrt_rtx 1.7; compute capabilities 8.6, 8.9; {built}; batch_size 1 to 8, tuned for 2" in said
     assert "quantization minmax ranges of 64 texts of mails.jsonl, sha256 abababababab" in said
     assert "kept in fp32 block 0 dense" in said
 

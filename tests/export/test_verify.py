@@ -16,6 +16,7 @@ from fnet_runtime.sessions.session import ANY_BATCH
 from rich.console import Console
 from support.bundles import replaced
 from support.checkpoints import save_tiny
+from support.engines import BUILD
 from support.exports import export
 
 from fnet_export.base.errors import OptionError
@@ -32,6 +33,7 @@ ENGINE = {
     "compute_capabilities": ["1.0"],
     "batch_profile": {},
     "length_profiles": [],
+    "build": BUILD,
 }
 
 

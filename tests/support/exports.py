@@ -47,7 +47,7 @@ PARTS = {
         ProofOptions,
         {"samples": "texts"} | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "min_accuracy")},
     ),
-    "engine": (EngineOptions, {name: name for name in ("target", "batch_size", "length_profiles")}),
+    "engine": (EngineOptions, {name: name for name in ("target", "batch_size", "length_profiles", "build")}),
     "output": (OutputOptions, {"output": "folder", "force": "force"}),
 }
 """The parts of an export's options: what makes each, and the fields of the flat options that it takes."""

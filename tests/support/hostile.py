@@ -13,6 +13,7 @@ import safetensors.numpy
 from fnet_runtime.bundle.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, TOKENIZER_CONFIG, file_info
 from fnet_runtime.errors import BundleError, FNetRuntimeError, InputError, SessionError
 from support.bundles import replaced
+from support.engines import BUILD
 from support.golden_tokenizer import pipeline
 
 Damage = Callable[[Path], object]
@@ -24,6 +25,7 @@ ENGINE = {
     "compute_capabilities": ["8.7"],
     "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}},
     "length_profiles": [],
+    "build": BUILD,
 }
 LENGTHS = {"min": 1, "opt": 16, "max": 32}
 IR_ENGINE = {
@@ -33,6 +35,7 @@ IR_ENGINE = {
     "compute_capabilities": [],
     "batch_profile": {},
     "length_profiles": [],
+    "build": None,
 }
 TOKENIZER = {"flavour": "fnet-slow", "do_lower_case": False, "keep_accents": True, "remove_space": True}
 QUANTIZATION = {"method": "minmax", "data": "built-in e-mails", "sha256": "ab", "texts": 64, "kept": ["head.dense"]}
@@ -135,6 +138,14 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
     (
         {"engine": ENGINE | {"batch_profile": {"batch_size": {"min": 5, "opt": 0, "max": 1}}}},
         "batch_size: expected 1 <= MIN .* 5 0 1",
+    ),
+    ({"engine": ENGINE | {"build": BUILD | {"gpu": 1}}}, "engine: build: gpu: expected a string or null, found 1"),
+    ({"engine": ENGINE | {"build": {}}}, "engine: build: expected an object with the keys gpu, workspace_mib, .*found "),
+    ({"target": "tensorrt", "engine": ENGINE | {"build": None}}, "engine: build: expected an object for the library tensorrt"),
+    ({"target": "openvino", "engine": IR_ENGINE | {"build": BUILD}}, "engine: build: expected null for the library openvino"),
+    (
+        {"target": "tensorrt", "engine": ENGINE | {"build": BUILD | {"hardware_compatibility": "all"}}},
+        "engine: build: hardware_compatibility: expected one of none, ampere-plus, same-compute-capability, found 'all'",
     ),
     ({"engine": 3}, "engine: expected an object or null, found 3"),
     ({"tokenizer": {"do_lower_case": True}}, "tokenizer: expected an object with the keys flavour, do_lower_case, keep_accents"),

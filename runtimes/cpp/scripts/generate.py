@@ -45,8 +45,9 @@ def facts() -> str:
     }
     names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BF16", "INT8")
     tensors = ("BATCH", "SEQUENCE", "ATTENTION_MASK", "POSITIONS", "OPENVINO")
+    compatibilities = ("NO_COMPATIBILITY", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY")
     texts = {
-        **{name: getattr(m, name) for name in (*names, *tensors)},
+        **{name: getattr(m, name) for name in (*names, *tensors, *compatibilities)},
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
@@ -58,6 +59,7 @@ def facts() -> str:
         "INPUTS": tasks.INPUTS,
         "PRECISIONS": m.PRECISIONS,
         "ALWAYS": m.ALWAYS,
+        "HARDWARE_COMPATIBILITIES": m.HARDWARE_COMPATIBILITIES,
         "RUNTIMES": [name for name in runtimes.RUNTIME_CHOICES if name not in OF_PYTHON_ALONE],
         **{f"{name}_KEYS": [field.name for field in dataclasses.fields(kind)] for name, kind in KINDS.items()},
     }
@@ -85,6 +87,7 @@ KINDS: Mapping[str, type[Any]] = {
     "QUANTIZATION": manifest.Quantization,
     "SOURCE": manifest.Source,
     "ENGINE": manifest.EngineInfo,
+    "BUILD": manifest.EngineBuild,
     "PROFILE": manifest.AxisProfile,
     "FILE": manifest.FileInfo,
 }

@@ -20,7 +20,9 @@ const Json WHOLE = Json::parse(R"({
             "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1},
             "tokenizer_config.json": {"sha256": "", "size_bytes": 1}}})");
 const Json ENGINE = Json::parse(R"({"file": "model.engine", "library": "tensorrt", "version": "10.13.0",
-  "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}, "length_profiles": []})");
+  "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}, "length_profiles": [],
+  "build": {"gpu": null, "workspace_mib": 512, "optimization_level": null, "timing_cache_sha256": null,
+            "version_compatible": false, "hardware_compatibility": "none", "weight_stripped": false}})");
 
 // A manifest for texts at their own length, or at a multiple of so many tokens, and an engine for two ranges of lengths.
 Json unpadded(int64_t multiple_of) {
@@ -64,6 +66,8 @@ TEST_CASE("a whole manifest is read") {
   const auto with_engine = fnet::manifest_from_json(engine.dump());
   REQUIRE(with_engine);
   CHECK(with_engine->engine->batch_profile[0].second.max == 4);
+  CHECK(with_engine->engine->build->workspace_mib == 512);
+  CHECK_FALSE(with_engine->engine->build->gpu);
 }
 
 TEST_CASE("the padding of a manifest is read, or refused") {
@@ -135,6 +139,13 @@ TEST_CASE("what the format does not have is refused by its place, with what was 
   engine["target"] = "tensorrt";
   engine["engine"] = ENGINE;
   CHECK(text_fault(engine.dump()) == "manifest.json: /files: expected the files model.engine as well");
+  Json unsaid = engine;
+  unsaid["engine"]["build"] = nullptr;
+  CHECK(text_fault(unsaid.dump()) == "manifest.json: /engine/build: expected an object for the library tensorrt");
+  Json level = engine;
+  level["engine"]["build"]["hardware_compatibility"] = "all";
+  CHECK(text_fault(level.dump()) == "manifest.json: /engine/build/hardware_compatibility: expected one of none, ampere-plus, " +
+                                        std::string("same-compute-capability, found \"all\""));
   engine["engine"]["library"] = "openvino";
   CHECK(text_fault(engine.dump()) == "manifest.json: /engine/library: expected tensorrt or tensorrt_rtx, found \"openvino\"");
   engine["engine"]["batch_profile"]["batch_size"]["min"] = 3;

@@ -9,6 +9,7 @@ import os
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads this when it is imported; else it would send usage data
 
 from fnet_runtime.errors import (
+    BuildError,
     BundleError,
     ClusterError,
     FNetRuntimeError,
@@ -39,6 +40,7 @@ from fnet_runtime.pipeline.self_test import Check
 __all__ = [
     "Answer",
     "AnyAnswer",
+    "BuildError",
     "BundleError",
     "Check",
     "Choice",

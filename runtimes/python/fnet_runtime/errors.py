@@ -5,6 +5,7 @@ FNetRuntimeError
 ├── InputError
 │   └── OptionError
 ├── SessionError
+│   ├── BuildError
 │   ├── LibraryError
 │   └── NoDeviceError
 ├── ClusterError
@@ -30,6 +31,10 @@ class OptionError(InputError):
 
 class SessionError(FNetRuntimeError):
     """Report an engine that cannot be opened or run on this host."""
+
+
+class BuildError(SessionError):
+    """Report an engine that cannot be built on this host."""
 
 
 class LibraryError(SessionError):

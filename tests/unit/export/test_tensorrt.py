@@ -5,14 +5,18 @@ import onnx
 import pytest
 import tensorrt_rtx
 import torch
-from fnet_runtime.bundle.manifest import AxisProfile
+from click.testing import CliRunner
+from fnet_runtime.bundle.manifest import AxisProfile, EngineBuild
+from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.errors import InputError
 
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.base.errors import EngineError, ProfileError
-from fnet_export.engine.tensorrt import engine_from_graph, library_for_target, profile_shapes
+from fnet_export.base.errors import EngineError, OptionError, ProfileError
+from fnet_export.commands.cli import main
+from fnet_export.engine.tensorrt import check_build_options, engine_from_graph, library_for_target, profile_shapes
+from fnet_export.export.options import EngineOptions
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.simplify import simplified_from_graph
 from fnet_export.graph.trace import graph_from_model
@@ -49,10 +53,16 @@ def test_dft_nodes_are_refused_with_the_way_out(tmp_path):
         engine_from_graph(saved_graph("masked-lm", tmp_path, transform="fft"), library=RTX, ranges={"batch_size": BATCH})
 
 
-def test_unknown_compute_capability(tmp_path):
+def test_build_options_of_tensorrt_rtx(tmp_path):
     path = saved_graph("sequence-classification", tmp_path)
-    with pytest.raises(EngineError, match=r"cannot build for compute capability 9\.0"):
-        engine_from_graph(path, library=RTX, ranges={"batch_size": BATCH}, compute_capabilities=("9.0",))
+    build = BuildOptions(workspace_mib=64, optimization_level=1, compute_capabilities=("8.9", "12.1"))
+    engine = engine_from_graph(path, library=RTX, ranges={"batch_size": BATCH}, build=build)
+    assert engine.info.compute_capabilities == ("8.9", "12.1")
+    assert engine.info.build == EngineBuild(workspace_mib=64, optimization_level=1)
+    with pytest.raises(OptionError, match=r"cannot build for compute capability 9\.0; it builds for 7\.5, 8\.0"):
+        engine_from_graph(path, library=RTX, ranges={"batch_size": BATCH}, build=BuildOptions(compute_capabilities=("9.0",)))
+    with pytest.raises(OptionError, match="--version-compatible: an engine of TensorRT-RTX opens with its own release only"):
+        check_build_options(BuildOptions(version_compatible=True), RTX)
 
 
 def test_ranges_must_fit_the_graph(tmp_path):
@@ -86,3 +96,20 @@ def test_the_library_of_a_target():
         library_for_target(
             "tensorrt", importer=lambda _: SimpleNamespace(__version__="8", NetworkDefinitionCreationFlag=SimpleNamespace())
         )
+
+
+def test_build_options_on_the_command_line():
+    with pytest.raises(OptionError, match="--workspace-mib, --compute-capability: expected a target of TensorRT, found onnx"):
+        EngineOptions(target="onnx", build=BuildOptions(workspace_mib=1, compute_capabilities=("8.6",)))
+    words = ["--task", "sequence-classification", "--target", "tensorrt-rtx", "--dry-run"]
+    for more, message in (
+        (["--compute-capability", "sm86"], "--compute-capability: expected a number such as 8.6, found 'sm86'"),
+        (["--hardware-compatibility", "ampere-plus"], "--hardware-compatibility: TensorRT-RTX builds one engine for several GPUs"),
+        (
+            ["--weight-stripped"],
+            "--weight-stripped: TensorRT-RTX builds an engine without weights only where it finds",
+        ),
+    ):
+        done = CliRunner().invoke(main, [*words, *more])
+        assert done.exit_code == 2
+        assert message in done.stderr

@@ -53,6 +53,17 @@ AxisProfile profile(const Json& value, const Where& where) {
   return found;
 }
 
+EngineBuild build(const Json& value, const Where& where) {
+  const Object object(value, where, BUILD_KEYS);
+  return {object.get_optional("gpu", "a string", &Json::is_string, text),
+          object.get_optional("workspace_mib", "an integer", &Json::is_number_integer, integer),
+          object.get_optional("optimization_level", "an integer", &Json::is_number_integer, integer),
+          object.get_optional("timing_cache_sha256", "a string", &Json::is_string, text),
+          object.get("version_compatible", boolean),
+          object.get("hardware_compatibility", text),
+          object.get("weight_stripped", boolean)};
+}
+
 EngineInfo engine(const Json& value, const Where& where) {
   const Object object(value, where, ENGINE_KEYS);
   return {object.get("file", text),
@@ -60,7 +71,8 @@ EngineInfo engine(const Json& value, const Where& where) {
           object.get("version", text),
           object.get_list("compute_capabilities", text),
           object.get_mapping("batch_profile", profile),
-          object.get_list("length_profiles", profile)};
+          object.get_list("length_profiles", profile),
+          object.get_optional("build", "an object", &Json::is_object, build)};
 }
 
 FileInfo file(const Json& value, const Where& where) {
@@ -152,6 +164,15 @@ void check_lengths(const Manifest& m, const EngineInfo& engine, const Where& whe
   }
 }
 
+void check_build(const EngineInfo& engine, const Where& where) {
+  where.check(engine.build.has_value() == (engine.library != OPENVINO),
+              std::string(engine.build ? "expected null" : "expected an object") + " for the library " + engine.library);
+  if (!engine.build) return;
+  const std::string& level = engine.build->hardware_compatibility;
+  (where / "hardware_compatibility")
+      .check(has(HARDWARE_COMPATIBILITIES, level), "expected one of " + joined(HARDWARE_COMPATIBILITIES) + ", found " + quoted(level));
+}
+
 void check_manifest(const Manifest& m, const Where& where) {
   const auto of_engine = engine_files(m, where);
   (where / "precision").check(has(PRECISIONS, m.precision), "expected one of " + joined(PRECISIONS) + ", found " + quoted(m.precision));
@@ -161,6 +182,7 @@ void check_manifest(const Manifest& m, const Where& where) {
   (where / "sequence_length").check(m.sequence_length >= 1, "expected a length from 1, found " + std::to_string(m.sequence_length));
   if (const auto fault = m.text_padding().fault()) where.refuse(fault->text);
   if (m.engine) check_lengths(m, *m.engine, where / "engine" / "length_profiles");
+  if (m.engine) check_build(*m.engine, where / "engine" / "build");
   (where / "pad_token_id").check(m.pad_token_id >= 0, "expected an id from 0, found " + std::to_string(m.pad_token_id));
   check_files(m, where / "files", of_engine);
 }

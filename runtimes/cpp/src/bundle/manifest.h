@@ -35,11 +35,22 @@ struct AxisProfile {
   int64_t min, opt, max;
 };
 
+// How TensorRT built an engine; what is missing was the library's choice.
+struct EngineBuild {
+  std::optional<std::string> gpu;  // that built it; missing where none was needed
+  std::optional<int64_t> workspace_mib, optimization_level;
+  std::optional<std::string> timing_cache_sha256;
+  bool version_compatible = false;
+  std::string hardware_compatibility = NO_COMPATIBILITY;
+  bool weight_stripped = false;
+};
+
 struct EngineInfo {
   std::string file, library, version;
   std::vector<std::string> compute_capabilities;
-  Named<AxisProfile> batch_profile;          // of the open axes but the length
-  std::vector<AxisProfile> length_profiles;  // of TensorRT, where each text has its own length; else empty
+  Named<AxisProfile> batch_profile;                 // of the open axes but the length
+  std::vector<AxisProfile> length_profiles;         // of TensorRT, where each text has its own length; else empty
+  std::optional<EngineBuild> build = std::nullopt;  // missing for OpenVINO
 };
 
 struct Quantization {

@@ -38,6 +38,9 @@ ENGINE_FILES: Mapping[str, tuple[str, ...]] = {OPENVINO: (IR, IR_DATA), "tensorr
 """The file that each library opens, then the file that it reads next to it."""
 FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
 PRECISIONS = (FP32, FP16, BF16, INT8)
+NO_COMPATIBILITY, AMPERE_PLUS, SAME_COMPUTE_CAPABILITY = "none", "ampere-plus", "same-compute-capability"
+HARDWARE_COMPATIBILITIES = (NO_COMPATIBILITY, AMPERE_PLUS, SAME_COMPUTE_CAPABILITY)
+"""The GPUs that an engine of TensorRT runs on: one kind, any from Ampere on, or all of one compute capability."""
 BATCH, SEQUENCE = "batch_size", "sequence_length"
 """The names of open axes: the rows, and the tokens of each row where texts are not padded to one length."""
 ATTENTION_MASK = "attention_mask"
@@ -82,11 +85,27 @@ class AxisProfile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineBuild:
+    """How TensorRT built an engine: the GPU that built it, None if no GPU was needed, and the options of the build.
+
+    `timing_cache_sha256` is the hash of the timing cache after the build. None is a choice of the library.
+    """
+
+    gpu: str | None = None
+    workspace_mib: int | None = None
+    optimization_level: int | None = None
+    timing_cache_sha256: str | None = None
+    version_compatible: bool = False
+    hardware_compatibility: str = NO_COMPATIBILITY
+    weight_stripped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class EngineInfo:
     """The file of an engine, the library that built it, and the GPUs, batches and lengths that it runs on.
 
     `batch_profile` has the open axes except the length. `length_profiles` has the ranges of lengths of a TensorRT engine, where
-    texts are not padded to one length; it is empty for other engines.
+    texts are not padded to one length; it is empty for other engines. `build` is None for OpenVINO, which builds nothing.
     """
 
     file: str
@@ -95,6 +114,7 @@ class EngineInfo:
     compute_capabilities: tuple[str, ...]
     batch_profile: Mapping[str, AxisProfile]
     length_profiles: tuple[AxisProfile, ...]
+    build: EngineBuild | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +206,8 @@ class Manifest:
             self._check_lengths(self.engine, name)
         if self.engine and self.engine.file != engine_files[0]:
             raise BundleError(f"{name}: engine: file: expected {engine_files[0]}, found {self.engine.file!r}")
+        if self.engine:
+            self._check_build(self.engine, name)
         if self.sequence_length < 1 or self.pad_token_id < 0:
             values = f"{self.sequence_length} and {self.pad_token_id}"
             raise BundleError(
@@ -201,6 +223,16 @@ class Manifest:
         missing = {*ALWAYS, self.tokenizer.file, *engine_files} - set(self.files)
         if missing:
             raise BundleError(f"{name}: files: {', '.join(sorted(missing))} not listed; export the bundle again")
+
+    def _check_build(self, engine: EngineInfo, name: str) -> None:
+        if (engine.build is None) != (engine.library == OPENVINO):
+            expected = "null" if engine.build else "an object"
+            raise BundleError(f"{name}: engine: build: expected {expected} for the library {engine.library}")
+        if engine.build and engine.build.hardware_compatibility not in HARDWARE_COMPATIBILITIES:
+            raise BundleError(
+                f"{name}: engine: build: hardware_compatibility: expected one of {', '.join(HARDWARE_COMPATIBILITIES)}, "
+                f"found {engine.build.hardware_compatibility!r}"
+            )
 
     def _check_lengths(self, engine: EngineInfo, name: str) -> None:
         profiled = self.padding == NONE and engine.library != OPENVINO

@@ -1,29 +1,22 @@
 """TensorRT or TensorRT-RTX on an NVIDIA GPU."""
 
 import importlib
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from fnet_runtime.bundle.manifest import BATCH, POSITIONS, EngineInfo, TensorInfo
-from fnet_runtime.errors import InputError, LibraryError, NoDeviceError, SessionError
-from fnet_runtime.install import install_line
+from fnet_runtime.bundle.manifest import BATCH, MODEL, POSITIONS, EngineInfo, TensorInfo
+from fnet_runtime.engine.cuda import BINDINGS, Cuda, Importer, imported
+from fnet_runtime.engine.logger import error_logger
+from fnet_runtime.errors import InputError, NoDeviceError, SessionError
 from fnet_runtime.sessions.pool import Pool
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, checked_inputs
 
-DRIVER_NOISE = "cudaError 35"
-"""The line that TensorRT-RTX logs after every other error on a host without a driver."""
-NO_GPU = "no NVIDIA GPU on this host"
 CONTEXTS = 2
 """The number of callers that TensorRT runs at once, as in C++."""
-KEPT_ERRORS = 3
-Importer = Callable[[str], ModuleType]
 
 
 class TrtSession:
@@ -38,13 +31,13 @@ class TrtSession:
     ) -> None:
         """Open an engine file.
 
-        Raises LibraryError when a library is missing, NoDeviceError when this host has no GPU that the engine was built for, and
-        SessionError when the library refuses the engine.
+        Raises LibraryError when a library is missing, and NoDeviceError when this host has no GPU that the engine was built for.
+        Raises SessionError when the library has another version, or refuses the engine.
         """
         self._info, self._inputs, self._file = info, tuple(inputs), engine
         self.batch = info.batch_profile.get(BATCH, ANY_BATCH)
-        self._cuda = _Cuda(_imported(importer, "cuda.bindings.runtime", info.library))
-        trt = _imported(importer, info.library, info.library)
+        self._cuda = Cuda(imported(importer, BINDINGS, info.library))
+        trt = imported(importer, info.library, info.library)
         self._device = self._cuda.device()
         capability = self._cuda.compute_capability(self._device)
         if info.compute_capabilities and capability not in info.compute_capabilities:
@@ -54,14 +47,24 @@ class TrtSession:
             )
         self._logger = error_logger(trt)
         self._runtime = trt.Runtime(self._logger)
+        if info.build is not None and info.build.version_compatible:
+            self._runtime.engine_host_code_allowed = True  # the engine holds code, which the bundle's hash vouches for
         self._engine = self._runtime.deserialize_cuda_engine(engine.read_bytes())
         if self._engine is None:
             raise SessionError(
                 f"{engine}: {info.library} {trt.__version__} cannot open it (built with {info.version}): {self._logger.said()}"
             )
+        if info.build is not None and info.build.weight_stripped:
+            self._fill_in_weights(trt, engine.with_name(MODEL))
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         self._outputs = [n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.OUTPUT]
         self._lanes = Pool(self._lane, size=CONTEXTS)
+
+    def _fill_in_weights(self, trt: Any, graph: Path) -> None:
+        """Give an engine without weights those of the graph that it was built from."""
+        refitter = trt.Refitter(self._engine, self._logger)
+        if not trt.OnnxParserRefitter(refitter, self._logger).refit_from_file(str(graph)) or not refitter.refit_cuda_engine():
+            raise SessionError(f"{self._file}: the weights of {graph.name} cannot be filled in: {self._logger.said()}")
 
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the engine; see `Session.run`. The length of an open axis must be within the profile of the engine."""
@@ -108,7 +111,7 @@ class TrtSession:
 class _Lane:
     """An execution context with its stream and device buffers, for one caller at a time."""
 
-    def __init__(self, context: Any, cuda: "_Cuda", logger: Any) -> None:
+    def __init__(self, context: Any, cuda: Cuda, logger: Any) -> None:
         self._context, self._cuda, self._logger = context, cuda, logger
         self._stream = cuda.stream()
         self._buffers: dict[str, tuple[int, int]] = {}
@@ -163,91 +166,3 @@ class _Lane:
             self._buffers[name] = (address, size_bytes)
         self._context.set_tensor_address(name, address)
         return address
-
-
-def _imported(importer: Importer, name: str, library: str) -> Any:
-    try:
-        return importer(name)
-    except (ImportError, OSError, RuntimeError) as error:  # a package without its libraries raises any of these
-        raise LibraryError(f"{name} cannot be imported ({error}); {install_line(library)}") from error
-
-
-class _Cuda:
-    """The few calls of the CUDA runtime that a session needs. Each raises its errors."""
-
-    def __init__(self, runtime: Any) -> None:
-        self._rt = runtime
-        if self._call("cudaGetDeviceCount") < 1:
-            raise NoDeviceError(NO_GPU)
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        try:
-            code, *values = getattr(self._rt, name)(*arguments)
-        except RuntimeError as error:  # the bindings cannot load a library
-            raise self._failed(name, str(error)) from error
-        if int(code) != 0:
-            raise self._failed(name, getattr(code, "name", code))
-        return values[0] if values else None
-
-    def _failed(self, name: str, reason: object) -> SessionError:
-        """Return the error of a call. Only a failed count of devices means that there is no device."""
-        if name == "cudaGetDeviceCount":
-            return NoDeviceError(f"{NO_GPU} ({name}: {reason})")
-        return SessionError(f"CUDA failed ({name}: {reason})")
-
-    def device(self) -> int:
-        """Return the current device of the calling thread."""
-        return int(self._call("cudaGetDevice"))
-
-    def use(self, device: int) -> None:
-        """Make a device the current one of the calling thread."""
-        self._call("cudaSetDevice", device)
-
-    def compute_capability(self, device: int) -> str:
-        attributes = self._rt.cudaDeviceAttr
-        major = self._call("cudaDeviceGetAttribute", attributes.cudaDevAttrComputeCapabilityMajor, device)
-        return f"{major}.{self._call('cudaDeviceGetAttribute', attributes.cudaDevAttrComputeCapabilityMinor, device)}"
-
-    def stream(self) -> int:
-        return int(self._call("cudaStreamCreate"))
-
-    def destroy(self, stream: int) -> None:
-        self._call("cudaStreamDestroy", stream)
-
-    def wait(self, stream: int) -> None:
-        self._call("cudaStreamSynchronize", stream)
-
-    def allocate(self, size_bytes: int) -> int:
-        return int(self._call("cudaMalloc", size_bytes))
-
-    def free(self, address: int) -> None:
-        self._call("cudaFree", address)
-
-    def to_device(self, address: int, array: Ids, stream: int) -> None:
-        kind = self._rt.cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, stream)
-
-    def to_host(self, array: Any, address: int, stream: int) -> None:
-        kind = self._rt.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        self._call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, stream)
-
-
-def error_logger(trt: Any) -> Any:
-    """Make a logger, of the library's own base class, that keeps the last errors: failures have no other text."""
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
-            self._lock = Lock()  # the library logs from the running thread and from its own threads
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) and DRIVER_NOISE not in message:
-                with self._lock:
-                    self._errors.append(message.strip())
-
-        def said(self) -> str:
-            with self._lock:
-                return "; ".join(self._errors) or "it gave no reason"
-
-    return Logger()
