@@ -16,6 +16,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrComputeCapabilityMajor ? 8 : 9;
   return cudaSuccess;
 }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  std::strcpy(properties->name, "NVIDIA L4");
+  return cudaSuccess;
+}
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
   *stream = static_cast<cudaStream_t>(std::malloc(1));
   return cudaSuccess;

@@ -54,6 +54,12 @@ class Built:
     library: str
     includes: list[str]
 
+    @property
+    def version(self):
+        """The version of the headers, which a stand-in has too."""
+        header = next(Path(i) / "NvInferVersion.h" for i in self.includes if (Path(i) / "NvInferVersion.h").exists())
+        return ".".join(re.findall(r"^#define TRT_(?:MAJOR|MINOR|PATCH)_\w+ (\d+)", header.read_text(), re.MULTILINE))
+
     def run(self, bundle, *words, **environment):
         command = [self.fnet_run, bundle, *words]
         return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
@@ -116,6 +122,7 @@ def bundle(built, tmp_path):
     folder = export(save_tiny(tmp_path / "checkpoint", task), tmp_path / "bundle", task=task, target="tensorrt-rtx").folder
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["engine"] |= {"library": built.library, "batch_profile": {"batch_size": {"min": 2, "opt": 2, "max": 3}}}
+    manifest["engine"]["version"] = built.version
     manifest["target"] = built.library.replace("_", "-")
     (folder / "manifest.json").write_text(json.dumps(manifest))
     replaced(folder, "model.engine", f"{manifest['sequence_length']} {len(manifest['labels'])}".encode())
@@ -146,6 +153,24 @@ def test_what_the_library_refuses(built, stand_ins, bundle):
     done = built.run(bundle, "--text", "a", **stand_ins)
     assert done.returncode == 4
     assert 'the graph has input_ids int64["batch_size", 9]' in done.stderr
+
+
+def test_an_engine_of_another_gpu_or_version_is_refused_before_it_is_opened(built, stand_ins, bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    changes = {
+        "compute_capabilities": (
+            ["7.5"],
+            r"expected a GPU of compute capability 7\.5, found 8\.9 \(NVIDIA L4\)\. Build the engine",
+        ),
+        "version": ("9.9.9.9", rf"expected {built.library} 9\.9\.9\.9, found {re.escape(built.version)}\.0\. Build the engine"),
+        "build": (manifest["engine"]["build"] | {"gpu": "NVIDIA A2"}, "expected the GPU NVIDIA A2, found NVIDIA L4"),
+    }
+    for key, (value, message) in changes.items():
+        changed = manifest | {"engine": manifest["engine"] | {key: value}}
+        (bundle / "manifest.json").write_text(json.dumps(changed))
+        done = built.run(bundle, "--text", "a", **stand_ins)
+        assert done.returncode == 4
+        assert re.search(message, done.stderr), done.stderr
 
 
 def test_libraries_that_are_missing_or_of_another_version(built, stand_ins, bundle, tmp_path):

@@ -56,6 +56,7 @@ class HostCuda : public fnet::Cuda {
   }
   std::optional<Error> use(int) const override { return fault("cudaSetDevice"); }
   Result<std::string> compute_capability(int) const override { return std::string("8.9"); }
+  Result<std::string> name(int) const override { return std::string("NVIDIA L4"); }
   Result<void*> stream() const override {
     if (auto failed = fault("cudaStreamCreate")) return *failed;
     ++host_.streams;
@@ -165,7 +166,7 @@ Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fnet::TrtO
       FILE_NAME, info, inputs, options, [&] { return Result<std::shared_ptr<const fnet::Cuda>>(std::make_shared<HostCuda>(host)); },
       [&] {
         return Result<fnet::TrtLibrary>(
-            fnet::TrtLibrary{"1.7.1", [&](const std::string& found) -> Result<std::unique_ptr<fnet::TrtEngine>> {
+            fnet::TrtLibrary{"1.7.1", [&](const std::string& found, bool) -> Result<std::unique_ptr<fnet::TrtEngine>> {
                                if (found != "engine") return session_error("a tag does not match");
                                return std::unique_ptr<fnet::TrtEngine>(std::make_unique<HostEngine>(host));
                              }});
@@ -389,7 +390,7 @@ TEST_CASE("failures are told, and hold nothing") {
   CHECK(fault_of(Host(), {3, 1, false}) == "device: expected 0 to 0, found 3");
   auto other = INFO;
   other.compute_capabilities = {"12.0"};
-  CHECK(fault_of(Host(), {}, other).find("built for compute capabilities 12.0; this GPU has 8.9") != std::string::npos);
+  CHECK(fault_of(Host(), {}, other).find("expected a GPU of compute capability 12.0, found 8.9 (NVIDIA L4). ") != std::string::npos);
   CHECK(opened(Host(), {}, other).error().code == fnet::Code::no_device);
   const auto none = with([](Host& h) { h.devices = 0; });
   CHECK(opened(*none).error().code == fnet::Code::no_device);

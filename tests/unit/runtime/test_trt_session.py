@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorrt_rtx
-from fnet_runtime.bundle.manifest import AxisProfile, EngineInfo, TensorInfo
+from fnet_runtime.bundle.manifest import AxisProfile, EngineBuild, EngineInfo, TensorInfo
 from fnet_runtime.errors import InputError, LibraryError, NoDeviceError, SessionError
 from fnet_runtime.sessions.trt_session import CONTEXTS, TrtSession
 from support.threads import differing
@@ -49,7 +49,7 @@ class Cuda:
     def __init__(self, devices=(0, 2), malloc=0, streams=99):
         self.devices, self.malloc, self.streams_to_give = devices, malloc, streams
         self.blocks, self.freed, self.streams, self.used = {}, [], {}, set()
-        self.chosen = []
+        self.chosen, self.host_code, self.refitted = [], [], []
         self.current = threading.local()
 
     def cudaGetDeviceCount(self):
@@ -64,6 +64,12 @@ class Cuda:
 
     def cudaDeviceGetAttribute(self, attribute, device):
         return 0, {75: 8, 76: 9}[attribute]
+
+    def cudaGetDeviceProperties(self, device):
+        return 0, SimpleNamespace(name=b"NVIDIA L4")
+
+    def cudaDriverGetVersion(self):
+        return 0, 13010
 
     def cudaStreamCreate(self):
         if len(self.streams) == self.streams_to_give:
@@ -97,7 +103,7 @@ class Cuda:
         return (0,)
 
 
-def fake_trt(cuda, *, opens=True, contexts=99, accepts=True, executes=True, changes=True):
+def fake_trt(cuda, *, opens=True, contexts=99, accepts=True, executes=True, changes=True, refits=True):
     """A library whose engine adds up the rows of x, and tells the number of each profile that it changes to."""
 
     class ILogger:
@@ -149,10 +155,36 @@ def fake_trt(cuda, *, opens=True, contexts=99, accepts=True, executes=True, chan
             for text in ("too old to be told", "one", "two", "a tag does not match"):
                 logger.log(ILogger.ERROR, text)
 
+        engine_host_code_allowed = False
+
         def deserialize_cuda_engine(self, data):
+            cuda.host_code.append(self.engine_host_code_allowed)
             return Engine() if opens and data == b"engine" else None
 
-    return SimpleNamespace(ILogger=ILogger, Runtime=Runtime, TensorIOMode=SimpleNamespace(OUTPUT="out"), __version__="1.7")
+    class Refitter:
+        def __init__(self, engine, logger):
+            self.graph = None
+
+        def refit_cuda_engine(self):
+            cuda.refitted.append(self.graph)
+            return refits
+
+    class OnnxParserRefitter:
+        def __init__(self, refitter, logger):
+            self.refitter = refitter
+
+        def refit_from_file(self, model):
+            self.refitter.graph = model
+            return True
+
+    return SimpleNamespace(
+        ILogger=ILogger,
+        Runtime=Runtime,
+        Refitter=Refitter,
+        OnnxParserRefitter=OnnxParserRefitter,
+        TensorIOMode=SimpleNamespace(OUTPUT="out"),
+        __version__="1.7",
+    )
 
 
 def summed(x, y, shape):
@@ -201,6 +233,25 @@ def test_any_number_of_threads_share_the_contexts(tmp_path, limits, lanes):
     assert (cuda.blocks, set(cuda.streams.values())) == ({}, {None})
     with pytest.raises(SessionError, match="the session is closed; open the bundle again"):
         session.run(requests[0])
+
+
+def test_an_engine_without_weights_takes_those_of_the_graph(tmp_path):
+    stripped = EngineInfo(**vars(INFO) | {"build": EngineBuild(weight_stripped=True)})
+    cuda = Cuda()
+    opened(tmp_path, cuda=cuda, info=stripped)
+    assert cuda.refitted == [str(tmp_path / "model.onnx")]
+    with pytest.raises(SessionError, match=r"model\.engine: the weights of model\.onnx cannot be filled in: one; two"):
+        opened(tmp_path, info=stripped, refits=False)
+    opened(tmp_path, cuda=cuda)
+    assert len(cuda.refitted) == 1
+
+
+def test_only_an_engine_for_newer_versions_may_run_code(tmp_path):
+    cuda = Cuda()
+    for compatible in (False, True):
+        info = EngineInfo(**vars(INFO) | {"build": EngineBuild(version_compatible=compatible)})
+        opened(tmp_path, cuda=cuda, info=info)
+    assert cuda.host_code == [False, True]
 
 
 def test_a_run_that_fails_leaves_nothing_behind_for_the_next(tmp_path):

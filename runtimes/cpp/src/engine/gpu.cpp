@@ -1,6 +1,8 @@
 // The CUDA runtime, opened at run time; only its headers are needed to build. What is used here is the same in CUDA 12 and 13.
 #include <cuda_runtime_api.h>
 
+#include <vector>
+
 #include "base/library.h"
 #include "engine/gpu.h"
 
@@ -15,6 +17,8 @@ namespace fnet {
 namespace {
 
 constexpr const char* NO_GPU = "no NVIDIA GPU on this host";
+constexpr std::size_t PROPERTIES_BYTES = 16384;  // more than the struct of any version
+static_assert(sizeof(cudaDeviceProp) < PROPERTIES_BYTES);
 constexpr const char* LIBRARY_VARIABLE = "FNET_CUDART";
 
 class CudaRuntime : public Cuda {
@@ -22,7 +26,10 @@ class CudaRuntime : public Cuda {
   // Whether the library has every function that is used.
   bool bind(void* library) {
 #define FNET_BIND(name) &&(name##_ = reinterpret_cast<decltype(&::name)>(function_of(library, #name)))
-    return true FNET_CUDA_FUNCTIONS(FNET_BIND);
+    for (const char* name : {"cudaGetDeviceProperties_v2", "cudaGetDeviceProperties"}) {  // of CUDA 12, then of 13
+      if (!properties_) properties_ = reinterpret_cast<Properties>(function_of(library, name));
+    }
+    return properties_ FNET_CUDA_FUNCTIONS(FNET_BIND);
 #undef FNET_BIND
   }
 
@@ -42,6 +49,14 @@ class CudaRuntime : public Cuda {
     if (!failed) failed = fault("cudaDeviceGetAttribute", cudaDeviceGetAttribute_(&minor, cudaDevAttrComputeCapabilityMinor, device));
     if (failed) return *failed;
     return std::to_string(major) + "." + std::to_string(minor);
+  }
+
+  // The structs of CUDA 12 and 13 differ, but both begin with the name.
+  Result<std::string> name(int device) const override {
+    std::vector<char> properties(PROPERTIES_BYTES);
+    if (const auto failed = fault("cudaGetDeviceProperties", properties_(properties.data(), device))) return *failed;
+    properties.back() = 0;
+    return std::string(properties.data());
   }
 
   Result<void*> stream() const override {
@@ -93,6 +108,8 @@ class CudaRuntime : public Cuda {
     return fault("cudaMemcpyAsync", cudaMemcpyAsync_(to, from, size_bytes, kind, static_cast<cudaStream_t>(stream)));
   }
 
+  using Properties = cudaError_t (*)(void*, int);
+  Properties properties_ = nullptr;
 #define FNET_DECLARE(name) decltype(&::name) name##_ = nullptr;
   FNET_CUDA_FUNCTIONS(FNET_DECLARE)
 #undef FNET_DECLARE

@@ -19,6 +19,8 @@ class Cuda {
   virtual std::optional<Error> use(int device) const = 0;
   // Such as 8.9.
   virtual Result<std::string> compute_capability(int device) const = 0;
+  // Such as NVIDIA L4.
+  virtual Result<std::string> name(int device) const = 0;
 
   virtual Result<void*> stream() const = 0;
   virtual std::optional<Error> wait(void* stream) const = 0;

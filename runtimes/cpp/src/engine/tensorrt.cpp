@@ -8,6 +8,7 @@
 #include "base/facts.h"
 #include "base/files.h"
 #include "base/words.h"
+#include "engine/fit.h"
 #include "engine/lane.h"
 
 namespace fnet {
@@ -169,15 +170,13 @@ Result<std::unique_ptr<Session>> trt_session(const std::string& engine, const En
   if (!product) return product.error();
   const auto capability = (*gpu)->compute_capability(options.device);
   if (!capability) return capability.error();
-  const auto& built_for = info.compute_capabilities;
-  if (!built_for.empty() && std::find(built_for.begin(), built_for.end(), *capability) == built_for.end()) {
-    return Error{Code::no_device, engine + ": built for compute capabilities " + joined(built_for) + "; this GPU has " + *capability +
-                                      ". Export again for this GPU, or open model.onnx with the runtime onnxruntime"};
-  }
+  const auto name = (*gpu)->name(options.device);
+  if (!name) return name.error();
+  if (const auto fault = fit_fault(engine, info, {*name, *capability}, product->version)) return *fault;
   if (const auto fault = (*gpu)->use(options.device)) return *fault;
   const auto bytes = bytes_from_file(engine);
   if (const auto* fault = std::get_if<SystemFault>(&bytes)) return session_error(engine + ": cannot be read (" + fault->text() + ")");
-  auto opened = product->engine_from_bytes(std::get<std::string>(bytes));
+  auto opened = product->engine_from_bytes(std::get<std::string>(bytes), info.build && info.build->version_compatible);
   if (!opened) {
     return session_error(engine + ": " + info.library + " " + product->version + " cannot open it (built with " + info.version +
                          "): " + opened.error().text);

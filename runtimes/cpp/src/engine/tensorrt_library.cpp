@@ -82,8 +82,9 @@ class Context : public TrtContext {
 
 class Engine : public TrtEngine {
  public:
-  bool open(nvinfer1::IRuntime* runtime, const std::string& bytes) {
+  bool open(nvinfer1::IRuntime* runtime, const std::string& bytes, bool host_code) {
     runtime_.reset(runtime);
+    if (runtime_ && host_code) runtime_->setEngineHostCodeAllowed(true);
     if (runtime_) engine_.reset(runtime_->deserializeCudaEngine(bytes.data(), bytes.size()));
     return engine_ != nullptr;
   }
@@ -130,10 +131,10 @@ Result<TrtLibrary> opened(const std::string& file) {
     return session_error(std::string(PRODUCT) + " " + joined(words, ".") + ": this build of fnet_runtime was compiled for " + wanted +
                          "; name the file of such a library in " + LIBRARY_VARIABLE + ", or build with the headers of this one");
   }
-  return TrtLibrary{joined(words, "."), [create](const std::string& bytes) -> Result<std::unique_ptr<TrtEngine>> {
+  return TrtLibrary{joined(words, "."), [create](const std::string& bytes, bool host_code) -> Result<std::unique_ptr<TrtEngine>> {
                       auto engine = std::make_unique<Engine>();
                       auto* runtime = static_cast<nvinfer1::IRuntime*>(create(&engine->log(), NV_TENSORRT_VERSION));
-                      if (!engine->open(runtime, bytes)) return session_error(engine->said());
+                      if (!engine->open(runtime, bytes, host_code)) return session_error(engine->said());
                       return std::unique_ptr<TrtEngine>(std::move(engine));
                     }};
 }

@@ -45,8 +45,9 @@ class TrtEngine {
 // A product's library, opened at run time.
 struct TrtLibrary {
   std::string version;
-  // The error's text is what the library says against the bytes, alone.
-  std::function<Result<std::unique_ptr<TrtEngine>>(const std::string& bytes)> engine_from_bytes;
+  // The error's text is what the library says against the bytes, alone. An engine for newer versions holds code, which runs if
+  // `host_code` allows it.
+  std::function<Result<std::unique_ptr<TrtEngine>>(const std::string& bytes, bool host_code)> engine_from_bytes;
 };
 
 // Opens a product's library: `file`, else the file that FNET_TENSORRT or FNET_TENSORRT_RTX names, else what the loader finds. A session

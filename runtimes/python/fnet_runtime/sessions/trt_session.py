@@ -10,8 +10,9 @@ import numpy as np
 
 from fnet_runtime.bundle.manifest import BATCH, MODEL, POSITIONS, EngineInfo, TensorInfo
 from fnet_runtime.engine.cuda import BINDINGS, Cuda, Importer, imported
+from fnet_runtime.engine.fit import check_fits
 from fnet_runtime.engine.logger import error_logger
-from fnet_runtime.errors import InputError, NoDeviceError, SessionError
+from fnet_runtime.errors import InputError, SessionError
 from fnet_runtime.sessions.pool import Pool
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, checked_inputs
 
@@ -39,12 +40,7 @@ class TrtSession:
         self._cuda = Cuda(imported(importer, BINDINGS, info.library))
         trt = imported(importer, info.library, info.library)
         self._device = self._cuda.device()
-        capability = self._cuda.compute_capability(self._device)
-        if info.compute_capabilities and capability not in info.compute_capabilities:
-            raise NoDeviceError(
-                f"{engine}: expected a GPU of compute capability {' or '.join(info.compute_capabilities)}, found {capability}. "
-                "Export the bundle again on this GPU, or open model.onnx with the runtime onnxruntime"
-            )
+        check_fits(engine, info, gpu=self._cuda.gpu(self._device), version=str(trt.__version__))
         self._logger = error_logger(trt)
         self._runtime = trt.Runtime(self._logger)
         if info.build is not None and info.build.version_compatible:
