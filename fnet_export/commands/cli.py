@@ -34,6 +34,7 @@ COMMANDS = {
     "padding": Entry(module="padding", summary="Compare padded lengths of a bundle's model."),
     "verify": Entry(module="verify", summary="Check a bundle again on this host."),
     "inspect": Entry(module="inspect", summary="Show the model, tensors, tokenizer and files of a bundle."),
+    "rebuild": Entry(module="rebuild", summary="Build a bundle's TensorRT engine again for this GPU."),
     "triton": Entry(module="triton", summary="Make a model repository of a Triton Inference Server."),
     "bench": Entry(module="bench", summary="Time bundles on this host."),
     "bisect": Entry(module="bisect", summary="Find where a bundle's graph departs from its model."),

@@ -59,6 +59,7 @@ class Program(click.Command):
     show_default=True,
     help="Refuse longer texts; in bytes of UTF-8.",
 )
+@click.option("--rebuild", is_flag=True, help="Build the TensorRT engine for this GPU, and keep it in the user's cache.")
 @click.option("--quiet", is_flag=True, help="Do not say which texts were cut.")
 @click.version_option(package_name="fnet-runtime")
 @ended_in_words()
@@ -75,6 +76,7 @@ def main(
     runtime: str,
     threads: int | None,
     max_text_bytes: int,
+    rebuild: bool,
     quiet: bool,
 ) -> None:
     """Answer texts with BUNDLE, the folder that fnet-export wrote. With - the text comes from standard input."""
@@ -84,7 +86,7 @@ def main(
         raise click.UsageError("--self-test runs alone")
     prepare_standard_output(utf8=as_json)
     try:
-        pipeline = load(bundle, runtime=runtime, threads=threads, max_text_bytes=max_text_bytes)
+        pipeline = load(bundle, runtime=runtime, threads=threads, max_text_bytes=max_text_bytes, rebuild=rebuild)
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else CHECK_FAILED)
         second = _second(pairs, pipeline.manifest.task)

@@ -16,13 +16,19 @@ from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, Tokenizer
 
 
 def load(
-    bundle: Path | str, *, runtime: str = "auto", threads: int | None = None, max_text_bytes: int = MAX_TEXT_BYTES
+    bundle: Path | str,
+    *,
+    runtime: str = "auto",
+    threads: int | None = None,
+    max_text_bytes: int = MAX_TEXT_BYTES,
+    rebuild: bool = False,
 ) -> Pipeline:
     """Open a bundle after checking every file of it.
 
     `runtime` is one of RUNTIME_CHOICES. `auto` takes the bundle's own engine, or ONNX Runtime when the bundle has no engine.
     An engine that cannot run here is an error; `load` never replaces it. `threads` limits the cores that ONNX Runtime and
-    OpenVINO use. `max_text_bytes` limits the length of a text.
+    OpenVINO use. `max_text_bytes` limits the length of a text. `rebuild` opens a TensorRT engine that is built from the bundle's
+    graph for this GPU and kept in a cache (docs/engines.md).
     The pipeline pickles as its absolute path and its options, so another process opens the bundle itself.
     Raises BundleError for a folder that is not a whole, unaltered bundle, and OptionError for a bad option. Raises SessionError
     when the engine cannot be opened or a library is missing.
@@ -43,7 +49,7 @@ def load(
     return Pipeline(
         manifest=manifest,
         tokenizer=tokenizer,
-        session=BundleSession(folder, manifest, runtime=runtime, threads=threads),
+        session=BundleSession(folder, manifest, runtime=runtime, threads=threads, rebuild=rebuild),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
         max_text_bytes=max_text_bytes,
@@ -73,6 +79,7 @@ def _reduced(pipeline: Pipeline) -> str | tuple[Any, ...]:
         runtime=session.runtime,
         threads=session.threads,
         max_text_bytes=pipeline.max_text_bytes,
+        rebuild=session.rebuild,
     )
     return again, ()
 

@@ -40,11 +40,13 @@ class BundleSession:
     The engine's threads do not exist in a child process after a fork. So the child opens the engine again at its first run.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, *, runtime: str = AUTO, threads: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, *, runtime: str = AUTO, threads: int | None = None, rebuild: bool = False
+    ) -> None:
         """Open the engine. Raises what `session_from_bundle` raises."""
-        self.folder, self.runtime, self.threads = folder, runtime, threads
+        self.folder, self.runtime, self.threads, self.rebuild = folder, runtime, threads, rebuild
         self._manifest = manifest
-        self._session: Session | None = session_from_bundle(folder, manifest, runtime=runtime, threads=threads)
+        self._session: Session | None = self._opened()
         self.batch: AxisProfile = self._session.batch
         self._refusal, self._running, self._changed = "", 0, Condition()
         _OPENED.add(self)
@@ -69,7 +71,7 @@ class BundleSession:
             if self._refusal:
                 raise SessionError(self._refusal)
             if self._session is None:
-                self._session = session_from_bundle(self.folder, self._manifest, runtime=self.runtime, threads=self.threads)
+                self._session = self._opened()
             session = self._session
             self._running += 1
         try:
@@ -78,6 +80,9 @@ class BundleSession:
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
+
+    def _opened(self) -> Session:
+        return session_from_bundle(self.folder, self._manifest, runtime=self.runtime, threads=self.threads, rebuild=self.rebuild)
 
     def forked(self) -> None:
         """Give up the engine of the parent process. It is never freed here, because that would wait for threads of the parent."""

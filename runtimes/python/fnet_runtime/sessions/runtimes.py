@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fnet_runtime.bundle.manifest import BF16, ENGINE, FP32, IR, MODEL, EngineInfo, Manifest, TensorInfo
+from fnet_runtime.engine.rebuild import rebuilt_engine
 from fnet_runtime.errors import OptionError, SessionError
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
@@ -88,14 +89,25 @@ def runtime_from_name(name: str, manifest: Manifest, folder: Path) -> str:
     return chosen
 
 
-def session_from_bundle(folder: Path, manifest: Manifest, *, runtime: str = AUTO, threads: int | None = None) -> Session:
+def session_from_bundle(
+    folder: Path, manifest: Manifest, *, runtime: str = AUTO, threads: int | None = None, rebuild: bool = False
+) -> Session:
     """Open the session of a bundle whose files were checked.
 
-    Raises OptionError for a bad number of threads or a runtime that the bundle has no file for, SessionError when opening fails.
+    `rebuild` opens an engine of TensorRT that was built from the bundle's graph on this host, and builds it at the first call.
+    Raises OptionError for a bad number of threads, a runtime that the bundle has no file for, or a runtime that rebuilds nothing.
+    Raises SessionError when opening or building fails.
     """
     if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
         raise OptionError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
     chosen = RUNTIMES[runtime_from_name(runtime, manifest, folder)]
+    if rebuild and chosen.file != ENGINE:
+        raise OptionError(
+            f"rebuild: is for engines of TensorRT; {folder} opens with {chosen.name}, which builds none. Leave it out"
+        )
+    if rebuild:
+        rebuilt = rebuilt_engine(folder, manifest)
+        return TrtSession(rebuilt.file, rebuilt.info, manifest.inputs)
     return chosen.open(
         SessionOptions(
             file=folder / chosen.file,

@@ -1,0 +1,206 @@
+"""Build the engine of a bundle again, for the GPU of this host, and keep it in a cache.
+
+An entry of the cache is a folder with the engine and its description. The name of the folder is a hash of everything that the
+engine depends on: GPU, driver, library, options, shapes and graph. A process that builds an entry holds its lock, so two processes
+build it once.
+"""
+
+import hashlib
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes may build the same engine, and one of the two stays
+    fcntl = None  # type: ignore[assignment]
+
+from fnet_runtime.bundle.manifest import (
+    ENGINE,
+    LIBRARIES,
+    MODEL,
+    MODEL_DATA,
+    OPENVINO,
+    SEQUENCE,
+    AxisProfile,
+    EngineInfo,
+    FileInfo,
+    Manifest,
+    TensorInfo,
+    file_info,
+)
+from fnet_runtime.bundle.strict_json import json_from_bytes, json_from_values
+from fnet_runtime.bundle.typed_json import value_from_json
+from fnet_runtime.engine.build import OnProgress, Shapes, engine_from_file
+from fnet_runtime.engine.cuda import Gpu, Importer, gpu_of_host, imported
+from fnet_runtime.engine.options import BuildOptions, options_from_engine
+from fnet_runtime.engine.products import RTX, compute_capabilities_of
+from fnet_runtime.errors import BuildError, BundleError, LibraryError, OptionError
+
+DESCRIPTION = "engine.json"
+CACHE_VARIABLE = "FNET_RUNTIME_CACHE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """The description of an engine in the cache: what a manifest would say of it, and the hash and size of its file."""
+
+    engine: EngineInfo
+    file: FileInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rebuilt:
+    """An engine for the GPU of this host: its file, what a manifest would say of it, and whether it was built just now."""
+
+    file: Path
+    info: EngineInfo
+    gpu: Gpu
+    built: bool
+
+
+def engine_cache() -> Path:
+    """Return the folder of rebuilt engines: the one that FNET_RUNTIME_CACHE names, or one in the user's cache."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(chosen) if chosen else Path(base) / "fnet-runtime") / "engines"
+
+
+def rebuilt_engine(
+    folder: Path, manifest: Manifest, *, importer: Importer = importlib.import_module, on_progress: OnProgress | None = None
+) -> Rebuilt:
+    """Return the engine of a bundle whose files were checked, built for the GPU of this host from the bundle's graph.
+
+    An engine that is in the cache is not built again. Raises OptionError for a bundle without an engine of TensorRT. Raises
+    LibraryError if no library of the target is installed, NoDeviceError without a GPU, and BuildError if the build fails.
+    """
+    if manifest.engine is None or manifest.engine.library == OPENVINO:
+        raise OptionError(f"{folder}: the target {manifest.target} has no engine of TensorRT, so there is nothing to rebuild")
+    library, trt = _library(manifest.target, importer)
+    gpu = gpu_of_host(library, importer=importer)
+    offered = compute_capabilities_of(trt)
+    if offered and gpu.compute_capability not in offered:
+        raise BuildError(
+            f"{library} {trt.__version__} builds for the compute capabilities {', '.join(offered)}; found {gpu.name} with "
+            f"{gpu.compute_capability}. Install another library of the target {manifest.target}, or open model.onnx with the "
+            "runtime onnxruntime"
+        )
+    options, profiles = _options(manifest.engine, library, gpu), profiles_from_manifest(manifest)
+    depends = {
+        "gpu": asdict(gpu),
+        "library": [library, str(trt.__version__)],
+        "options": [options.workspace_mib, options.optimization_level],
+        "profiles": profiles,
+        "graph": [manifest.files[name].sha256 for name in (MODEL, MODEL_DATA) if name in manifest.files],
+    }
+    key = hashlib.sha256(json_from_values(depends).encode()).hexdigest()
+    cache = engine_cache()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with _locked(cache / f".{key}.lock"):
+            entry = _kept(cache / key)
+            if entry is not None:
+                return Rebuilt(file=cache / key / ENGINE, info=entry.engine, gpu=gpu, built=False)
+            built = engine_from_file(
+                folder / MODEL, trt=trt, library=library, profiles=profiles, options=options, gpu=gpu, on_progress=on_progress
+            )
+            info = EngineInfo(
+                file=ENGINE,
+                library=library,
+                version=built.version,
+                compute_capabilities=built.compute_capabilities,
+                batch_profile=manifest.engine.batch_profile,
+                length_profiles=manifest.engine.length_profiles,
+                build=built.build,
+            )
+            _keep(cache / key, built.data, info)
+    except OSError as error:
+        raise BuildError(
+            f"{cache}: cannot be written ({error.strerror or error}); expected a folder for rebuilt engines. Name another folder "
+            f"in {CACHE_VARIABLE}"
+        ) from error
+    return Rebuilt(file=cache / key / ENGINE, info=info, gpu=gpu, built=True)
+
+
+def _library(target: str, importer: Importer) -> tuple[str, Any]:
+    """Import the first library of a target that is installed."""
+    reasons = []
+    for name in LIBRARIES[target]:
+        try:
+            return name, imported(importer, name, name)
+        except LibraryError as error:
+            reasons.append(str(error))
+    raise LibraryError("; ".join(reasons))
+
+
+def _options(engine: EngineInfo, library: str, gpu: Gpu) -> BuildOptions:
+    """Return the options of a bundle's engine that hold on every host. What lets other hosts open an engine is left out."""
+    options = options_from_engine(engine)
+    return BuildOptions(
+        workspace_mib=options.workspace_mib,
+        optimization_level=options.optimization_level,
+        compute_capabilities=(gpu.compute_capability,) if library == RTX else (),
+    )
+
+
+def profiles_from_manifest(manifest: Manifest) -> list[Shapes]:
+    """Return the shapes of the inputs for each optimisation profile of a bundle's engine. Raises BuildError for an unknown axis."""
+    assert manifest.engine is not None
+    lengths: Sequence[Mapping[str, AxisProfile]] = [{SEQUENCE: profile} for profile in manifest.engine.length_profiles] or [{}]
+    return [_shapes(manifest.inputs, {**manifest.engine.batch_profile, **length}) for length in lengths]
+
+
+def _shapes(inputs: Sequence[TensorInfo], ranges: Mapping[str, AxisProfile]) -> Shapes:
+    unknown = sorted({axis for tensor in inputs for axis in tensor.axes if isinstance(axis, str)} - set(ranges))
+    if unknown:
+        raise BuildError(f"the manifest has no range for the open axes {', '.join(unknown)}; export the bundle again")
+    return {
+        tensor.name: tuple(
+            tuple(getattr(ranges[axis], bound) if isinstance(axis, str) else axis for axis in tensor.axes)
+            for bound in ("min", "opt", "max")
+        )
+        for tensor in inputs
+    }
+
+
+@contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds a lock, and hold it. The system releases the lock of a process that dies."""
+    with lock.open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _kept(folder: Path) -> Entry | None:
+    """Return the description of an engine in the cache; None if there is no whole one."""
+    try:
+        entry: Entry = value_from_json(Entry, json_from_bytes((folder / DESCRIPTION).read_bytes()), DESCRIPTION)
+        return entry if file_info(folder / ENGINE) == entry.file else None
+    except (OSError, ValueError, RecursionError, BundleError):
+        return None
+
+
+def _keep(folder: Path, data: bytes, info: EngineInfo) -> None:
+    """Write an entry of the cache next to its place, and rename it. Raises OSError."""
+    prefix = f".{folder.name}.partial-"
+    if fcntl is not None:
+        for left in folder.parent.glob(f"{prefix}*"):  # this process holds the lock, so the one that made it is dead
+            shutil.rmtree(left, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
+    try:
+        (part / ENGINE).write_bytes(data)
+        (part / DESCRIPTION).write_text(
+            json_from_values(Entry(engine=info, file=file_info(part / ENGINE)), indent=2) + "\n", "utf-8"
+        )
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged entry
+        with suppress(FileExistsError):  # without locks, another process may have made it
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
