@@ -28,7 +28,7 @@ def test_every_task_becomes_a_bundle_that_answers(task, attends, tmp_path):
     folder = export(checkpoint, tmp_path / "bundle", task=task, target="openvino", quick=False).folder
     assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, *EVIDENCE, IR, IR_DATA, "spiece.model", MANIFEST])
     pipe = fnet_runtime.load(folder, threads=1)
-    assert isinstance(pipe.session, OpenVinoSession)
+    assert isinstance(pipe.session._session, OpenVinoSession)
     assert ("attention_mask" in {tensor.name for tensor in pipe.manifest.inputs}) == attends
     assert all(check.passed for check in pipe.self_test())
     rows = json.loads((folder / "parity.json").read_text())["rows"]

@@ -48,7 +48,7 @@ def test_a_bundle_of_every_precision_that_this_cpu_has(precision, changes, tmp_p
     row = json.loads((folder / PARITY).read_text())["rows"][-1]
     assert (row["name"], row["status"], row["precision"]) == ("OpenVINO, model.xml", "passed", precision)
     pipe = fnet_runtime.load(folder, threads=1)
-    assert isinstance(pipe.session, OpenVinoSession)
+    assert isinstance(pipe.session._session, OpenVinoSession)
     assert pipe.session.precision == precision
     assert all(check.passed for check in pipe.self_test())
     together = pipe(["fox", "the quick fox jumps", "fox"])

@@ -94,7 +94,7 @@ def test_results_outlive_the_next_run(folder, inputs):
 def test_choices_are_open_too(tmp_path):
     folder = export(save_tiny(tmp_path / "c", "multiple-choice"), tmp_path / "b", task="multiple-choice", target="openvino").folder
     pipe = load(folder)
-    assert isinstance(pipe.session, OpenVinoSession)
+    assert isinstance(pipe.session._session, OpenVinoSession)
     assert [len(answer.scores) for answer in pipe(["a fox"] * 3, [["x", "y"], ["x", "y", "z"], ["x", "y"]])] == [2, 3, 2]
 
 
