@@ -13,6 +13,7 @@ from support.exports import stored
 from support.paths import CPP
 from support.tiers import tiers_not_run
 from support.traces import remembered, trace_folder
+from torch._export.utils import _materialize_cpp_cia_ops
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
@@ -36,9 +37,13 @@ def one_thread():
 
 @pytest.fixture(scope="session", autouse=True)
 def one_registry():
-    """torch.onnx reads its own operators again for every export, half a second each time; tests read them once."""
+    """Tests read the operators of torch once.
+
+    For every trace, torch.onnx reads them again, which takes half a second. torch.export does so 54 times, in a fifth of a second.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+        patch.setattr(torch._export.utils, "_materialize_cpp_cia_ops", functools.cache(_materialize_cpp_cia_ops))
         yield
 
 
