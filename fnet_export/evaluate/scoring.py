@@ -46,7 +46,7 @@ class Score:
 
 def asked(pipeline: Pipeline, records: Sequence[Record]) -> list[Any]:
     """Answer records with the shipped pipeline."""
-    answers: list[Any] = pipeline([record.text for record in records], [record.second for record in records], top_k=1)
+    answers: list[Any] = pipeline([record.text for record in records], [record.second for record in records])
     return answers
 
 

@@ -20,6 +20,7 @@ from support.bundles import replaced
 from support.cpp_build import CPP, LIBRARY
 from support.hostile import HOSTILE
 from support.network import Network
+from support.same_answers import assert_same_code, assert_same_json, python_run
 
 from fnet_core.tasks import TASKS
 
@@ -27,26 +28,6 @@ HARD = "My [MASK] costs 10,000 euros, isn't it ``fine''? Ünïcödé 😀 [MASK]
 LONG = HARD * 6
 TEXTS = [HARD, "", 'a  b\t"q"\\ \x7f \x01', LONG, *(f"line {i} is [MASK] here" for i in range(13))]
 CONTEXT = "the second text, 1,000 times."
-
-
-def python_run(*words, input=None):
-    """Run the Python program in this process: it answers as if it were started, which would take a second."""
-    done = CliRunner().invoke(main, [str(word) for word in words], input=input, prog_name="fnet-run", terminal_width=78)
-    return done.exit_code, done.stdout_bytes, done.stderr_bytes
-
-
-def assert_same_json(built, *words, **options):
-    ours = built.run(*words, "--json", **options)
-    assert (ours.returncode, ours.stdout) == python_run(*words, "--json", **options)[:2]
-    return ours
-
-
-def assert_same_code(built, *words, **options):
-    """Both refuse before they print an answer."""
-    ours = built.run(*words, **options)
-    assert (ours.returncode, ours.stdout) == python_run(*words, **options)[:2]
-    assert ours.stderr.startswith(b"error: ")
-    return ours
 
 
 def quoted(text):
@@ -385,6 +366,7 @@ class Request(ctypes.Structure):
         ("seconds", ctypes.POINTER(ctypes.c_char_p)),
         ("second_count", ctypes.c_size_t),
         ("top_k", ctypes.c_int),
+        ("options", ctypes.c_void_p),
     )
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fnet_runtime.bundle import manifest
-from fnet_runtime.command import cli, exit_codes
-from fnet_runtime.pipeline import encodings, outputs, pipeline, tasks
+from fnet_runtime.command import exit_codes
+from fnet_runtime.pipeline import encodings, options, outputs, pipeline, tasks
 from fnet_runtime.sessions import runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
 
@@ -34,7 +34,7 @@ def facts() -> str:
         "FORMAT_VERSION": m.FORMAT_VERSION,
         "MAX_THREADS": runtimes.MAX_THREADS,
         "TOKEN_TYPES": pipeline.TOKEN_TYPES,
-        "DEFAULT_TOP_K": next(p.default for p in cli.main.params if p.name == "top_k"),
+        "DEFAULT_TOP_K": options.DEFAULT_TOP_K,
     }
     sizes = {
         "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,
@@ -43,6 +43,7 @@ def facts() -> str:
         "SORTED_BATCHES": pipeline.SORTED_BATCHES,
         **{name: getattr(t, name) for name in ("FIRST_CHARACTERS", "CHARACTERS_PER_TOKEN", "GROWTH", "WHOLE", "LONGER")},
     }
+    numbers = {"DEFAULT_THRESHOLD": options.DEFAULT_THRESHOLD}
     names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BF16", "INT8")
     tensors = ("BATCH", "SEQUENCE", "ATTENTION_MASK", "POSITIONS", "OPENVINO")
     compatibilities = ("NO_COMPATIBILITY", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY")
@@ -51,6 +52,7 @@ def facts() -> str:
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
+        **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION")},
         **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
     }
     lists = {
@@ -58,6 +60,7 @@ def facts() -> str:
         "PADDINGS": encoding.PADDINGS,
         "INPUTS": tasks.INPUTS,
         "PRECISIONS": m.PRECISIONS,
+        "FUNCTIONS_TO_APPLY": options.FUNCTIONS_TO_APPLY,
         "ALWAYS": m.ALWAYS,
         "HARDWARE_COMPATIBILITIES": m.HARDWARE_COMPATIBILITIES,
         "RUNTIMES": [name for name in runtimes.RUNTIME_CHOICES if name not in OF_PYTHON_ALONE],
@@ -68,12 +71,14 @@ def facts() -> str:
         "EngineFacts ENGINES": [[library, list(files)] for library, files in m.ENGINE_FILES.items()],
         "FlavourFacts FLAVOURS": [[name, *dataclasses.astuple(flavour)] for name, flavour in t.FLAVOURS.items()],
         "TaskFacts TASK_FACTS": [
-            [name, [list(axes) for axes in task.outputs.items()], task.labelled, task.choices] for name, task in tasks.TASKS.items()
+            [name, [list(axes) for axes in task.outputs.items()], list(task.options), task.labelled, task.choices]
+            for name, task in tasks.TASKS.items()
         ],
     }
     lines = ["// Written by scripts/generate.py from the Python runtime: do not edit."]
     lines += [f"inline constexpr int {name} = {value};" for name, value in integers.items()]
     lines += [f"inline constexpr std::size_t {name} = {value};" for name, value in sizes.items()]
+    lines += [f"inline constexpr double {name} = {value};" for name, value in numbers.items()]
     lines += [f"inline constexpr const char* {name} = {json.dumps(value)};" for name, value in texts.items()]
     lines += [f"inline constexpr const char* {name}[] = {_braced(values)};" for name, values in lists.items()]
     lines += [f"inline constexpr {name}[] = {_braced(rows)};" for name, rows in tables.items()]

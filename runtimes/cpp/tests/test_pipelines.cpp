@@ -67,7 +67,7 @@ Answered answered(const char* task, int64_t length, const char* padding, const s
         return outputs(inputs);
       },
       padding);
-  const auto answers = fnet::answers_from_requests(opened, requests, 5);
+  const auto answers = fnet::answers_from_requests(opened, requests, {5});
   REQUIRE(answers);
   for (const auto& answer : *answers) found.answers.push_back(fnet::json_from_answer(answer));
   return found;
@@ -112,7 +112,7 @@ TEST_CASE("a graph whose answers change their shape is refused") {
     const std::size_t labels = rows(inputs) > 1 ? 2 : 1;
     return fnet::Outputs{{"logits", {{rows(inputs), labels}, std::vector<float>(rows(inputs) * labels)}}};
   });
-  const auto one = fnet::answers_from_requests(shrinking, {{"a"}}, 5);
+  const auto one = fnet::answers_from_requests(shrinking, {{"a"}}, {5});
   CHECK(one.error().text == "logits: expected the axes of sequence-classification; the graph's output has other axes");
   fnet::Ids ids{{9, 1}, std::vector<int64_t>(9)};
   const auto nine = fnet::run_in_batches(*shrinking.session, {{"input_ids", ids}});
@@ -122,7 +122,7 @@ TEST_CASE("a graph whose answers change their shape is refused") {
 
 TEST_CASE("a question that leaves no room for its context is refused") {
   const auto none = bundle("question-answering", 3, [](const fnet::Inputs&) { return fnet::Outputs{}; });
-  const auto found = fnet::answers_from_requests(none, {{"", std::string("context")}}, 5);
+  const auto found = fnet::answers_from_requests(none, {{"", std::string("context")}}, {5});
   REQUIRE_FALSE(found);
   CHECK(found.error().text == "question-answering: the question takes 0 of 3 tokens; too few are left for the context");
 }
@@ -191,7 +191,7 @@ TEST_CASE("a text with more masks than the graph predicts has several rows") {
     };
     auto opened = bundle(fnet::MASKED_LM, LENGTH, best_is_position, padding);
     opened.model.manifest.inputs.push_back({fnet::POSITIONS, "int64", {"batch_size", int64_t{2}}});
-    const auto answers = fnet::answers_from_requests(opened, {{"[MASK][MASK][MASK]"}, {"[MASK]"}}, 1);
+    const auto answers = fnet::answers_from_requests(opened, {{"[MASK][MASK][MASK]"}, {"[MASK]"}}, {1});
     REQUIRE(answers);
     std::vector<std::vector<int32_t>> best;
     for (const auto& answer : *answers) {
@@ -206,7 +206,7 @@ TEST_CASE("any number of threads may ask at once") {
   const auto opened = bundle("sequence-classification", LENGTH, logits_of_ids);
   const std::vector<fnet::Request> requests{{"the quick fox"}, {"Ünïcödé ``10,000'' [MASK] 😀"}, {"\xff"}, {"a", std::string("pair")}};
   const auto asked = [&](const fnet::Request& request) {
-    const auto answers = fnet::answers_from_requests(opened, {request}, 5);
+    const auto answers = fnet::answers_from_requests(opened, {request}, {5});
     return answers ? fnet::json_from_answer(answers->front()) : answers.error().text;
   };
   std::vector<std::string> expected;

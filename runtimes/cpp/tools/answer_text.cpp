@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/facts.h"
 #include "base/words.h"
 #include "json/writer.h"
 
@@ -23,13 +24,15 @@ std::string place(const std::string& text, std::size_t start, std::size_t end) {
 // The rows of an answer, each a text of its columns.
 struct ToRows {
   bool multi_label;
+  const fnet::AnswerOptions& options;
 
   using Rows = std::vector<std::string>;
   Rows operator()(const fnet::Classification& v) const {
-    if (!multi_label) return {escaped(v.label) + "\t" + score(v.score)};
+    const bool all = options.threshold || (options.top_k && !multi_label);
     std::vector<std::string> decided;
     for (const fnet::LabelScore& one : v.scores) {
-      if (one.score > 0.5) decided.push_back(escaped(one.label) + "\t" + score(one.score));
+      if (all || (multi_label ? one.score > fnet::DEFAULT_THRESHOLD : decided.empty()))
+        decided.push_back(escaped(one.label) + "\t" + score(one.score));
     }
     return {decided.empty() ? NOTHING : fnet::joined(decided, "\t")};
   }
@@ -69,8 +72,8 @@ struct ToRows {
 
 }  // namespace
 
-std::string text_from_answer(const fnet::AnyAnswer& answer, bool multi_label) {
-  const auto rows = std::visit(ToRows{multi_label}, answer);
+std::string text_from_answer(const fnet::AnyAnswer& answer, bool multi_label, const fnet::AnswerOptions& options) {
+  const auto rows = std::visit(ToRows{multi_label, options}, answer);
   return rows.empty() ? NOTHING : fnet::joined(rows, "\n");
 }
 

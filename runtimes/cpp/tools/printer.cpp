@@ -39,7 +39,7 @@ void Printer::answer(const Batch& batch) {
   for (const Asked& asked : batch) {
     if (!asked.fault) requests.push_back({asked.text, second_});
   }
-  const auto answers = pipeline_.answer_each(requests, options_.top_k);
+  const auto answers = pipeline_.answer_each(requests, options_.answers);
   if (!answers) fail(answers.error());
   std::vector<Found> found;
   auto next = answers->begin();
@@ -72,8 +72,8 @@ std::string Printer::json(const Place& place, const Found& answer) const {
 }
 
 std::string Printer::text(const Place& place, const Found& answer) const {
-  const std::string rows =
-      answer ? text_from_answer(*answer, pipeline_.multi_label()) : "(error)\t" + escaped(place.text() + ": " + answer.error().text);
+  const std::string rows = answer ? text_from_answer(*answer, pipeline_.multi_label(), options_.answers)
+                                  : "(error)\t" + escaped(place.text() + ": " + answer.error().text);
   const bool many = std::count(std::begin(TASKS_OF_ROWS), std::end(TASKS_OF_ROWS), pipeline_.task()) > 0;
   return texts_ && many ? "\n" + rows : rows;
 }

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <limits>
 
+#include "base/facts.h"
 #include "base/files.h"
 #include "ending.h"
 #include "json/writer.h"
@@ -57,10 +58,13 @@ Options options_from_line(int count, char** words) {
   const auto* files = repeated(app, "--file", "PATH", "A UTF-8 file that holds one text");
   const auto* pairs = repeated(app, "--pair", "TEXT", "The second text, the context, or one of several choices, for every text");
   app.add_flag("--lines", options.lines, "Take each line of the file or of - as one text, and answer it as it comes");
-  app.add_option("--top-k", options.top_k, "How many fillers or answers to return")
+  fnet::AnswerOptions& answers = options.answers;
+  app.add_option("--top-k", answers.top_k, "How many fillers, answers or labels; 5 by default, and every label")
       ->type_name("NUMBER")
-      ->capture_default_str()
       ->check(integer(1));
+  app.add_option("--function-to-apply", answers.function_to_apply, "What makes scores of labels; as trained by default")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::FUNCTIONS_TO_APPLY), std::end(fnet::FUNCTIONS_TO_APPLY))));
+  app.add_option("--threshold", answers.threshold, "Print only labels whose score is above this")->type_name("NUMBER");
   app.add_flag("--json", options.as_json, "Print one JSON value per line");
   app.add_flag("--self-test", options.self_test, "Run golden.safetensors and compare the outputs with its float64 references");
   app.add_option("--runtime", config.runtime, "Which engine to open; auto is the bundle's own")

@@ -34,11 +34,13 @@ from fnet_runtime.pipeline.answers import (
     TokenLabels,
 )
 from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.self_test import Check
 
 __all__ = [
     "Answer",
+    "AnswerOptions",
     "AnyAnswer",
     "BuildError",
     "BundleError",

@@ -42,13 +42,20 @@ typedef struct fnet_pipeline fnet_pipeline;
    with fnet_close; else it is null. */
 FNET_C_API fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline** pipeline);
 
+/* What is asked of an answer. All zero is the default. An option of another task than the bundle's is an input error. */
+typedef struct fnet_options {
+  const char* function_to_apply; /* sequence-classification: softmax, sigmoid or none; null: as the checkpoint was trained */
+  const double* threshold;       /* sequence-classification: `scores` lists only labels whose score is above this; null: no bound */
+} fnet_options;
+
 /* One request. The strings are read during fnet_run only. */
 typedef struct fnet_request {
   const char* text;
   size_t text_bytes;          /* length of the text, which may hold zeros */
   const char* const* seconds; /* zero-terminated: the second text, the context of a question, or the choices; null for none */
   size_t second_count;
-  int top_k; /* how many fillers or answers, from 1; 0 is 5 */
+  int top_k;                   /* how many fillers, answers or labels, from 1; 0 is 5 fillers or answers, and every label */
+  const fnet_options* options; /* null: the defaults */
 } fnet_request;
 
 /* Answers one request. On success *json is the line that `fnet-run --json` prints (docs/run.md), zero-terminated and without line

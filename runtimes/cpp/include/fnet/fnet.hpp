@@ -41,6 +41,13 @@ struct Config {
   std::size_t max_text_bytes = 33554432;  // longest text that is taken, in bytes of UTF-8, from 1; a longer one is an input error
 };
 
+// What is asked of answers. Every task takes `top_k`; an option of another task than the bundle's is an input error.
+struct AnswerOptions {
+  std::optional<int> top_k = {};         // how many fillers, spans or labels, from 1; none: 5 fillers or spans, and every label
+  std::string function_to_apply = {};    // sequence-classification: softmax, sigmoid or none; empty: as the checkpoint was trained
+  std::optional<double> threshold = {};  // sequence-classification: `scores` lists only labels whose score is above this
+};
+
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.
 struct LabelScore {
   std::string label;
@@ -49,7 +56,7 @@ struct LabelScore {
 
 // In the answers below `truncated` tells that tokens of a text of the request did not fit and were cut.
 
-// The best label of a text, its score, and all labels, best first.
+// The best label of a text, its score, and all labels or those that are asked for, best first.
 struct Classification {
   std::string label;
   double score;
@@ -164,26 +171,27 @@ class FNET_API Pipeline {
   // Whether any number of labels may be right: each one whose score is above 0.5.
   bool multi_label() const;
 
-  // Answers requests of the bundle's own task; `top_k` (from 1) bounds the fillers and answers.
-  Result<std::vector<AnyAnswer>> answer_all(const std::vector<Request>& requests, int top_k = 5) const;
+  // Answers requests of the bundle's own task.
+  Result<std::vector<AnyAnswer>> answer_all(const std::vector<Request>& requests, const AnswerOptions& options = {}) const;
   // The same, but an input error stands in place of an answer that cannot be given; one of all where no text could be answered with
   // what stands beside it.
-  Result<std::vector<Result<AnyAnswer>>> answer_each(const std::vector<Request>& requests, int top_k = 5) const;
+  Result<std::vector<Result<AnyAnswer>>> answer_each(const std::vector<Request>& requests, const AnswerOptions& options = {}) const;
 
   // One request each; an input error when the bundle is for another task.
-  Result<Classification> classify(const std::string& text, const std::optional<std::string>& pair = {}) const;
+  Result<Classification> classify(const std::string& text, const std::optional<std::string>& pair = {},
+                                  const AnswerOptions& options = {}) const;
   Result<TokenLabels> classify_tokens(const std::string& text) const;
-  Result<Answers> answer(const std::string& question, const std::string& context, int top_k = 5) const;
-  Result<Fillers> fill_mask(const std::string& text, int top_k = 5) const;
+  Result<Answers> answer(const std::string& question, const std::string& context, const AnswerOptions& options = {}) const;
+  Result<Fillers> fill_mask(const std::string& text, const AnswerOptions& options = {}) const;
   Result<Embedding> embed(const std::string& text, const std::optional<std::string>& pair = {}) const;
   Result<NextSentence> next_sentence(const std::string& text, const std::string& second) const;
   Result<Choice> choose(const std::string& text, const std::vector<std::string>& choices) const;
-  Result<Pretraining> pretraining(const std::string& text, const std::string& second, int top_k = 5) const;
+  Result<Pretraining> pretraining(const std::string& text, const std::string& second, const AnswerOptions& options = {}) const;
 
   // Lists of texts at once, which is faster; an input error stands for all of them.
-  Result<std::vector<Classification>> classify_all(const std::vector<std::string>& texts) const;
+  Result<std::vector<Classification>> classify_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
   Result<std::vector<TokenLabels>> classify_tokens_all(const std::vector<std::string>& texts) const;
-  Result<std::vector<Fillers>> fill_mask_all(const std::vector<std::string>& texts, int top_k = 5) const;
+  Result<std::vector<Fillers>> fill_mask_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
   Result<std::vector<Embedding>> embed_all(const std::vector<std::string>& texts) const;
 
   // Runs golden.safetensors and compares with its float64 references.
@@ -192,7 +200,8 @@ class FNET_API Pipeline {
  private:
   struct Parts;
   explicit Pipeline(std::unique_ptr<const Parts> parts);
-  Result<std::vector<AnyAnswer>> answered(const char* wanted, const std::vector<Request>& requests, int top_k = 5) const;
+  Result<std::vector<AnyAnswer>> answered(const char* wanted, const std::vector<Request>& requests,
+                                          const AnswerOptions& options = {}) const;
 
   std::unique_ptr<const Parts> parts_;
 };

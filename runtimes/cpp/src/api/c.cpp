@@ -4,7 +4,6 @@
 #include <new>
 
 #include "base/error.h"
-#include "base/facts.h"
 #include "fnet/fnet.h"
 #include "fnet/fnet.hpp"
 #include "pipeline/tasks.h"
@@ -36,6 +35,16 @@ fnet_code guarded(Work work) {
     last_error_text = OUT_OF_MEMORY;
     return FNET_SESSION;
   }
+}
+
+fnet::AnswerOptions options_from_request(const fnet_request& request) {
+  fnet::AnswerOptions options;
+  if (request.top_k) options.top_k = request.top_k;
+  if (!request.options) return options;
+  const fnet_options& given = *request.options;
+  if (given.function_to_apply) options.function_to_apply = given.function_to_apply;
+  if (given.threshold) options.threshold = *given.threshold;
+  return options;
 }
 
 }  // namespace
@@ -77,7 +86,7 @@ fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, c
       else if (seconds.size() == 1) asked.second = std::move(seconds[0]);
       else return kept(fnet::input_error("fnet_run: expected one second text; several are choices, of multiple-choice only"));
     }
-    const auto answers = pipeline->pipeline.answer_all({asked}, request->top_k ? request->top_k : fnet::DEFAULT_TOP_K);
+    const auto answers = pipeline->pipeline.answer_all({asked}, options_from_request(*request));
     if (!answers) return kept(answers.error());
     const std::string text = fnet::json_from_answer(answers->front());
     *json = static_cast<char*>(std::malloc(text.size() + 1));

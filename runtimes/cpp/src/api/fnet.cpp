@@ -35,11 +35,6 @@ std::vector<Request> requests(const std::vector<std::string>& texts) {
   return made;
 }
 
-std::optional<Error> top_k_fault(int top_k) {
-  if (top_k >= 1) return std::nullopt;
-  return input_error("top_k: expected an integer from 1, found " + std::to_string(top_k));
-}
-
 template <class T>
 Result<std::vector<T>> all_of(Result<std::vector<AnyAnswer>> answers) {
   if (!answers) return answers.error();
@@ -74,36 +69,32 @@ std::size_t Pipeline::sequence_length() const { return static_cast<std::size_t>(
 std::size_t Pipeline::rows_at_once() const { return parts_->rows_at_once(); }
 bool Pipeline::multi_label() const { return parts_->model.problem_type == MULTI_LABEL; }
 
-Result<std::vector<AnyAnswer>> Pipeline::answer_all(const std::vector<Request>& requests, int top_k) const {
-  return guarded([&]() -> Result<std::vector<AnyAnswer>> {
-    if (const auto fault = top_k_fault(top_k)) return *fault;
-    return answers_from_requests(*parts_, requests, static_cast<std::size_t>(top_k));
-  });
+Result<std::vector<AnyAnswer>> Pipeline::answer_all(const std::vector<Request>& requests, const AnswerOptions& options) const {
+  return guarded([&] { return answers_from_requests(*parts_, requests, options); });
 }
 
-Result<std::vector<Result<AnyAnswer>>> Pipeline::answer_each(const std::vector<Request>& requests, int top_k) const {
-  return guarded([&]() -> Result<std::vector<Result<AnyAnswer>>> {
-    if (const auto fault = top_k_fault(top_k)) return *fault;
-    return each_answer_from_requests(*parts_, requests, static_cast<std::size_t>(top_k));
-  });
+Result<std::vector<Result<AnyAnswer>>> Pipeline::answer_each(const std::vector<Request>& requests, const AnswerOptions& options) const {
+  return guarded([&] { return each_answer_from_requests(*parts_, requests, options); });
 }
 
-Result<std::vector<AnyAnswer>> Pipeline::answered(const char* wanted, const std::vector<Request>& requests, int top_k) const {
+Result<std::vector<AnyAnswer>> Pipeline::answered(const char* wanted, const std::vector<Request>& requests,
+                                                  const AnswerOptions& options) const {
   if (task() != wanted) return input_error(std::string("expected a bundle for ") + wanted + "; found a bundle for " + task());
-  return answer_all(requests, top_k);
+  return answer_all(requests, options);
 }
 
-Result<Classification> Pipeline::classify(const std::string& text, const std::optional<std::string>& pair) const {
-  return guarded([&] { return one_of<Classification>(answered(SEQUENCE_CLASSIFICATION, {request(text, pair)})); });
+Result<Classification> Pipeline::classify(const std::string& text, const std::optional<std::string>& pair,
+                                          const AnswerOptions& options) const {
+  return guarded([&] { return one_of<Classification>(answered(SEQUENCE_CLASSIFICATION, {request(text, pair)}, options)); });
 }
 Result<TokenLabels> Pipeline::classify_tokens(const std::string& text) const {
   return guarded([&] { return one_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, {{text}})); });
 }
-Result<Answers> Pipeline::answer(const std::string& question, const std::string& context, int top_k) const {
-  return guarded([&] { return one_of<Answers>(answered(QUESTION_ANSWERING, {{question, context}}, top_k)); });
+Result<Answers> Pipeline::answer(const std::string& question, const std::string& context, const AnswerOptions& options) const {
+  return guarded([&] { return one_of<Answers>(answered(QUESTION_ANSWERING, {{question, context}}, options)); });
 }
-Result<Fillers> Pipeline::fill_mask(const std::string& text, int top_k) const {
-  return guarded([&] { return one_of<Fillers>(answered(MASKED_LM, {{text}}, top_k)); });
+Result<Fillers> Pipeline::fill_mask(const std::string& text, const AnswerOptions& options) const {
+  return guarded([&] { return one_of<Fillers>(answered(MASKED_LM, {{text}}, options)); });
 }
 Result<Embedding> Pipeline::embed(const std::string& text, const std::optional<std::string>& pair) const {
   return guarded([&] { return one_of<Embedding>(answered(FEATURE_EXTRACTION, {request(text, pair)})); });
@@ -114,17 +105,17 @@ Result<NextSentence> Pipeline::next_sentence(const std::string& text, const std:
 Result<Choice> Pipeline::choose(const std::string& text, const std::vector<std::string>& choices) const {
   return guarded([&] { return one_of<Choice>(answered(MULTIPLE_CHOICE, {{text, choices}})); });
 }
-Result<Pretraining> Pipeline::pretraining(const std::string& text, const std::string& second, int top_k) const {
-  return guarded([&] { return one_of<Pretraining>(answered(PRETRAINING, {{text, second}}, top_k)); });
+Result<Pretraining> Pipeline::pretraining(const std::string& text, const std::string& second, const AnswerOptions& options) const {
+  return guarded([&] { return one_of<Pretraining>(answered(PRETRAINING, {{text, second}}, options)); });
 }
-Result<std::vector<Classification>> Pipeline::classify_all(const std::vector<std::string>& texts) const {
-  return guarded([&] { return all_of<Classification>(answered(SEQUENCE_CLASSIFICATION, requests(texts))); });
+Result<std::vector<Classification>> Pipeline::classify_all(const std::vector<std::string>& texts, const AnswerOptions& options) const {
+  return guarded([&] { return all_of<Classification>(answered(SEQUENCE_CLASSIFICATION, requests(texts), options)); });
 }
 Result<std::vector<TokenLabels>> Pipeline::classify_tokens_all(const std::vector<std::string>& texts) const {
   return guarded([&] { return all_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, requests(texts))); });
 }
-Result<std::vector<Fillers>> Pipeline::fill_mask_all(const std::vector<std::string>& texts, int top_k) const {
-  return guarded([&] { return all_of<Fillers>(answered(MASKED_LM, requests(texts), top_k)); });
+Result<std::vector<Fillers>> Pipeline::fill_mask_all(const std::vector<std::string>& texts, const AnswerOptions& options) const {
+  return guarded([&] { return all_of<Fillers>(answered(MASKED_LM, requests(texts), options)); });
 }
 Result<std::vector<Embedding>> Pipeline::embed_all(const std::vector<std::string>& texts) const {
   return guarded([&] { return all_of<Embedding>(answered(FEATURE_EXTRACTION, requests(texts))); });

@@ -27,11 +27,12 @@ struct OutputAxes {
   const char *name, *axes;
 };
 
-// A task and its outputs; the name of an output that it lacks is null. `labelled`: the manifest names the last axis of the logits.
-// `choices`: the inputs have an axis of choices, of length 1, because each choice is a row of its own.
+// A task, its outputs, and the options of answers that not every task takes; a name that it lacks is null. `labelled`: the manifest names
+// the last axis of the logits. `choices`: the inputs have an axis of choices, of length 1, because each choice is a row of its own.
 struct TaskFacts {
   const char* name;
   OutputAxes outputs[2];
+  const char* options[4];
   bool labelled, choices;
 };
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "pipeline/open.h"
+#include "pipeline/options.h"
 
 namespace fnet {
 namespace {
@@ -14,10 +15,10 @@ Result<std::u32string> text_from_caller(const Model& model, const std::string& b
                      std::to_string(bytes.size()) + "; max_text_bytes (fnet-run: --max-text-bytes) sets the bound");
 }
 
-Result<Asked> asked_from_request(const TaskPipeline& task, const Model& model, const Request& request, std::size_t top_k) {
+Result<Asked> asked_from_request(const TaskPipeline& task, const Model& model, const Request& request, const AnswerOptions& options) {
   auto text = text_from_caller(model, request.text);
   if (!text) return text.error();
-  Asked asked{*std::move(text), {}, {}, top_k};
+  Asked asked{*std::move(text), {}, {}, &options};
   if (const auto* second = std::get_if<std::string>(&request.second)) {
     auto decoded = text_from_caller(model, *second);
     if (!decoded) return decoded.error();
@@ -139,10 +140,12 @@ Result<EachAnswer> answers_from_asked(const Bundle& bundle, std::vector<Asked> a
 
 }  // namespace
 
-Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests, std::size_t top_k) {
+Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests,
+                                                     const AnswerOptions& options) {
+  if (const auto fault = options_fault(options, bundle.task->facts)) return *fault;
   std::vector<Asked> asked;
   for (const Request& request : requests) {
-    auto one = asked_from_request(*bundle.task, bundle.model, request, top_k);
+    auto one = asked_from_request(*bundle.task, bundle.model, request, options);
     if (!one) return one.error();
     asked.push_back(*std::move(one));
   }
@@ -153,17 +156,18 @@ Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const
   return answers;
 }
 
-Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::vector<Request>& requests, std::size_t top_k) {
+Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::vector<Request>& requests, const AnswerOptions& options) {
+  if (const auto fault = options_fault(options, bundle.task->facts)) return *fault;
   std::vector<Asked> asked;
   std::vector<std::optional<Error>> faults;
   for (const Request& request : requests) {
-    auto one = asked_from_request(*bundle.task, bundle.model, request, top_k);
+    auto one = asked_from_request(*bundle.task, bundle.model, request, options);
     faults.push_back(one ? std::nullopt : std::make_optional(one.error()));
     if (one) {
       asked.push_back(*std::move(one));
       continue;
     }
-    const auto without_text = asked_from_request(*bundle.task, bundle.model, {"a", request.second}, top_k);
+    const auto without_text = asked_from_request(*bundle.task, bundle.model, {"a", request.second}, options);
     if (!without_text) return without_text.error();
   }
   auto found = answers_from_asked(bundle, std::move(asked), false);

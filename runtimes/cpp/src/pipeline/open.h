@@ -26,10 +26,11 @@ struct Bundle {
 Result<Bundle> bundle_from_folder(const std::string& folder, const Config& config);
 
 // Answers any number of requests, batched as the Python runtime batches them: the same rows at once give the same last digits.
-Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests, std::size_t top_k);
+Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests,
+                                                     const AnswerOptions& options);
 // The same, but an input error stands in place of an answer that cannot be given; one of all where no text could be answered with what
 // stands beside it.
 Result<std::vector<Result<AnyAnswer>>> each_answer_from_requests(const Bundle& bundle, const std::vector<Request>& requests,
-                                                                 std::size_t top_k);
+                                                                 const AnswerOptions& options);
 
 }  // namespace fnet

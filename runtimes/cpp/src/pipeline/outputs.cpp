@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/utf8.h"
+#include "pipeline/options.h"
 #include "pipeline/scores.h"
 #include "pipeline/tasks.h"
 #include "tokenizer/python_characters.h"
@@ -69,7 +70,7 @@ std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked,
     const auto scores = softmax(logits.values.data() + place % count * width, std::min(width, vocabulary));
     const Span span = trimmed(asked.text, encoding.spans[masks[i]]);  // a [MASK] may cover the space before it
     auto& of_mask = found.emplace_back();
-    for (const std::size_t token : ranked(scores, asked.top_k)) {
+    for (const std::size_t token : ranked(scores, count_from_options(*asked.options))) {
       const auto id = static_cast<int32_t>(token);
       const std::string piece = model.tokenizer.piece(id);
       of_mask.push_back({piece, id, scores[token], filled(asked.text, span, piece)});
@@ -83,11 +84,16 @@ NextSentence follows_from_logits(const Asked& asked, const Floats& logits) {
   return {score > 0.5, score, asked.truncated()};
 }
 
-// Scores of labels, by the rule of fnet_runtime/pipeline/scores.py: plain, a sigmoid of each, or a softmax.
-std::vector<double> scores_of_labels(const float* logits, std::size_t count, const std::string& problem_type) {
-  if (problem_type != REGRESSION && problem_type != MULTI_LABEL && count > 1) return softmax(logits, count);
+// The function that makes scores of labels, unless the caller names one, by the rule of fnet_runtime/pipeline/scores.py.
+std::string function_of_labels(const std::string& problem_type, std::size_t count) {
+  if (problem_type == REGRESSION) return NO_FUNCTION;
+  return problem_type == MULTI_LABEL || count == 1 ? SIGMOID : SOFTMAX;
+}
+
+std::vector<double> scores_of_labels(const float* logits, std::size_t count, const std::string& function) {
+  if (function == SOFTMAX) return softmax(logits, count);
   std::vector<double> scores(logits, logits + count);
-  if (problem_type != REGRESSION) std::transform(scores.begin(), scores.end(), scores.begin(), sigmoid);
+  if (function == SIGMOID) std::transform(scores.begin(), scores.end(), scores.begin(), sigmoid);
   return scores;
 }
 
@@ -120,12 +126,17 @@ Result<AnyAnswer> follows(const Model&, const Asked& asked, const Rows& rows) {
 
 Result<AnyAnswer> classification(const Model& model, const Asked& asked, const Rows& rows) {
   const auto& logits = rows[0].at("logits").values;
-  const auto scores = scores_of_labels(logits.data(), logits.size(), model.problem_type);
-  Classification found;
-  for (const std::size_t i : ranked(scores, scores.size())) found.scores.push_back({model.manifest.labels[i], scores[i]});
-  found.label = found.scores[0].label;
-  found.score = found.scores[0].score;
-  found.truncated = asked.truncated();
+  const AnswerOptions& options = *asked.options;
+  const std::string& function = options.function_to_apply;
+  const auto scores =
+      scores_of_labels(logits.data(), logits.size(), function.empty() ? function_of_labels(model.problem_type, logits.size()) : function);
+  const auto order = ranked(scores, scores.size());
+  Classification found{model.manifest.labels[order[0]], scores[order[0]], {}, asked.truncated()};
+  const std::size_t count = options.top_k ? count_from_options(options) : order.size();
+  for (std::size_t i = 0; i < order.size() && found.scores.size() < count; ++i) {
+    if (!options.threshold || scores[order[i]] > *options.threshold)
+      found.scores.push_back({model.manifest.labels[order[i]], scores[order[i]]});
+  }
   return AnyAnswer(std::move(found));
 }
 
@@ -183,7 +194,7 @@ Result<AnyAnswer> answer_spans(const Model&, const Asked& asked, const Rows& row
   std::iota(order.begin(), order.end(), 0);
   const auto key = [&](std::size_t i) { return std::make_tuple(std::isnan(scores[i]) ? 0 : -scores[i], spans[i].begin, spans[i].end); };
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
-  order.resize(std::min(order.size(), asked.top_k));
+  order.resize(std::min(order.size(), count_from_options(*asked.options)));
   Answers answers;
   for (const std::size_t i : order) answers.push_back({part_of(context, spans[i]), scores[i], spans[i].begin, spans[i].end});
   return AnyAnswer(std::move(answers));

@@ -25,12 +25,12 @@ struct Model {
 
 using Texts = std::vector<std::u32string>;
 
-// One request on its way: the texts, the model inputs made of them, and how many answers are wanted.
+// One request on its way: the texts, the model inputs made of them, and what is asked of the answer (which outlives it).
 struct Asked {
   std::u32string text;
   std::variant<std::monostate, std::u32string, Texts> second;
   std::vector<Encoding> encodings;
-  std::size_t top_k;
+  const AnswerOptions* options;
 
   // Whether tokens of a text did not fit and were cut.
   bool truncated() const {

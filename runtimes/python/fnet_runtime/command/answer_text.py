@@ -13,6 +13,7 @@ from fnet_runtime.pipeline.answers import (
     TokenLabel,
     TokenLabels,
 )
+from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, DEFAULT_THRESHOLD, AnswerOptions
 
 TASKS_OF_ROWS = ("pretraining", "masked-lm", "token-classification", "question-answering")
 """The tasks whose answer is any number of rows. The answer of every other task is one row."""
@@ -20,9 +21,9 @@ NOTHING = "(nothing)"
 Row = list[str]
 
 
-def text_from_answer(answer: AnyAnswer, *, multi_label: bool) -> str:
-    """Return an answer as rows. With `multi_label` a text has every label whose score is above 0.5."""
-    return "\n".join("\t".join(row) for row in _rows(answer, multi_label)) or NOTHING
+def text_from_answer(answer: AnyAnswer, *, multi_label: bool, options: AnswerOptions = DEFAULT_OPTIONS) -> str:
+    """Return an answer as rows. With `multi_label` a text has every label whose score is above the threshold, or 0.5."""
+    return "\n".join("\t".join(row) for row in _rows(answer, multi_label, options)) or NOTHING
 
 
 def escaped(text: str) -> str:
@@ -30,10 +31,10 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() and c != "\\" else repr(c)[1:-1] for c in text)
 
 
-def _rows(answer: AnyAnswer, multi_label: bool) -> list[Row]:
+def _rows(answer: AnyAnswer, multi_label: bool, options: AnswerOptions) -> list[Row]:
     match answer:
         case Classification():
-            return [_labels(answer, multi_label)]
+            return [_labels(answer, multi_label, options)]
         case NextSentence():
             return [_follows(answer)]
         case Choice():
@@ -50,9 +51,13 @@ def _rows(answer: AnyAnswer, multi_label: bool) -> list[Row]:
             return [_span(span) for span in answer]
 
 
-def _labels(answer: Classification, multi_label: bool) -> Row:
-    """Return the decided labels, each with its score."""
-    decided = [s for s in answer.scores if s.score > 0.5] if multi_label else answer.scores[:1]
+def _labels(answer: Classification, multi_label: bool, options: AnswerOptions) -> Row:
+    """Return the decided labels, each with its score: all that the options ask for, or the best."""
+    decided = answer.scores
+    if multi_label and options.threshold is None:
+        decided = tuple(s for s in decided if s.score > DEFAULT_THRESHOLD)
+    elif options.threshold is None and options.top_k is None:
+        decided = decided[:1]
     return [column for s in decided for column in (escaped(s.label), _score(s.score))] or [NOTHING]
 
 

@@ -24,6 +24,7 @@ from fnet_runtime.command.texts import (
 from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
 from fnet_runtime.pipeline.model import Second
 from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.options import FUNCTIONS_TO_APPLY, AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
@@ -47,7 +48,9 @@ class Program(click.Command):
 @click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="Answer the text in this UTF-8 file.")
 @click.option("--pair", "pairs", multiple=True, help="Second text, context, or (several times) choices, for every text.")
 @click.option("--lines", is_flag=True, help="Take each line of --file or - as one text; answer lines as they come.")
-@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Fillers or answers to print.")
+@click.option("--top-k", type=click.IntRange(min=1), help="Fillers, answers or labels.  [default: 5, and every label]")
+@click.option("--function-to-apply", type=click.Choice(FUNCTIONS_TO_APPLY), help="Makes scores of labels.  [default: as trained]")
+@click.option("--threshold", type=float, help="Print only labels whose score is above this.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default=AUTO, show_default=True, help="auto: the bundle's own.")
@@ -70,7 +73,9 @@ def main(
     files: tuple[Path, ...],
     pairs: tuple[str, ...],
     lines: bool,
-    top_k: int,
+    top_k: int | None,
+    function_to_apply: str | None,
+    threshold: float | None,
     as_json: bool,
     self_test: bool,
     runtime: str,
@@ -90,7 +95,8 @@ def main(
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else CHECK_FAILED)
         second = _second(pairs, pipeline.manifest.task)
-        printer = Printer(pipeline, second, top_k=top_k, as_json=as_json, lines=lines)
+        options = AnswerOptions(top_k=top_k, function_to_apply=function_to_apply, threshold=threshold)
+        printer = Printer(pipeline, second, options, as_json=as_json, lines=lines)
         with contextlib.ExitStack() as stack:
             sources = [(stack.enter_context(opened(file)), str(file)) for file in files]
             if source:

@@ -10,6 +10,7 @@ from fnet_runtime.command.texts import Place, PlacedText
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.answers import AnyAnswer
 from fnet_runtime.pipeline.model import Second
+from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.scores import MULTI_LABEL
 
@@ -20,7 +21,7 @@ class Printer:
 
     pipeline: Pipeline
     second: Second
-    top_k: int
+    options: AnswerOptions
     as_json: bool
     lines: bool
     texts: int = 0
@@ -31,7 +32,7 @@ class Printer:
 
     def answer(self, batch: list[PlacedText]) -> None:
         """Answer texts and print the answers. Raises SessionError, and without `lines` the InputError of a text."""
-        answers = iter(self.pipeline.answer_each([t for _, t in batch if isinstance(t, str)], self.second, top_k=self.top_k))
+        answers = iter(self.pipeline.answer_each([t for _, t in batch if isinstance(t, str)], self.second, options=self.options))
         answered = [(place, next(answers) if isinstance(text, str) else text) for place, text in batch]
         for place, answer in answered:
             if isinstance(answer, InputError) and not self.lines:
@@ -65,7 +66,7 @@ class Printer:
         if isinstance(answer, InputError):
             rows = f"(error)\t{escaped(f'{place}: {answer}')}"
         else:
-            rows = text_from_answer(answer, multi_label=self.pipeline.problem_type == MULTI_LABEL)
+            rows = text_from_answer(answer, multi_label=self.pipeline.problem_type == MULTI_LABEL, options=self.options)
         return f"\n{rows}" if self.texts and self.pipeline.manifest.task in TASKS_OF_ROWS else rows
 
     def _count(self, place: Place, answer: AnyAnswer | InputError) -> None:

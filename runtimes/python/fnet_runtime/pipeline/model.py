@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
 from fnet_runtime.tokenizer.encoding import Encoding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
@@ -11,8 +12,6 @@ Texts = list[str] | tuple[str, ...]
 """Several texts. A Sequence would not do, because one str is a Sequence of str too."""
 Second = str | Sequence[str] | None
 """What a request holds next to its text: nothing, a second text, or choices."""
-DEFAULT_TOP_K = 5
-"""How many fillers or spans an answer has at most, unless the caller says."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,21 +25,21 @@ class Model:
 
 @dataclass(frozen=True)
 class Question:
-    """The texts of one request and how many answers are asked for, before any check."""
+    """The texts of one request and how many answers are asked for, before any check. None leaves the number to the options."""
 
     text: str
     second: Second = None
-    top_k: int = DEFAULT_TOP_K
+    top_k: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """The texts of one request, the model inputs made of them, and how many answers are asked for."""
+    """The texts of one request, the model inputs made of them, and what is asked of the answer."""
 
     text: str
     second: Second
     encodings: tuple[Encoding, ...]
-    top_k: int
+    options: AnswerOptions = DEFAULT_OPTIONS
 
     @property
     def rows(self) -> int:

@@ -33,10 +33,12 @@ Rows = Sequence[Outputs]
 
 
 def classification(model: Model, request: Request, outputs: Rows) -> Classification:
-    """Score every label as the checkpoint's problem_type says."""
-    scores = scores_of_labels(outputs[0]["logits"][0], model.problem_type)
+    """Score every label as the options or the checkpoint's problem_type say, and list those that are asked for."""
+    options = request.options
+    scores = scores_of_labels(outputs[0]["logits"][0], model.problem_type, options.function_to_apply)
     ranked = [LabelScore(model.manifest.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
-    return Classification(ranked[0].label, ranked[0].score, tuple(ranked), request.truncated)
+    above = [s for s in ranked if options.threshold is None or s.score > options.threshold]
+    return Classification(ranked[0].label, ranked[0].score, tuple(above[: options.top_k]), request.truncated)
 
 
 def token_labels(model: Model, request: Request, outputs: Rows) -> TokenLabels:
@@ -69,7 +71,7 @@ def answer_spans(model: Model, request: Request, outputs: Rows) -> tuple[Answer,
         return ()
     scores = softmax(np.array(list(logits_by_span.values())))
     ranked = sorted(zip(logits_by_span, scores.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
-    return tuple(Answer(request.second[s:e], score, s, e) for (s, e), score in ranked[: request.top_k])
+    return tuple(Answer(request.second[s:e], score, s, e) for (s, e), score in ranked[: request.options.count])
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
@@ -91,7 +93,7 @@ def _fillers(model: Model, request: Request, rows: Sequence[npt.NDArray[Any]]) -
         scores = softmax(flat[index if isinstance(encoding, PositionedEncoding) else position][: model.tokenizer.vocab_size])
         start, end = _trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
         fillers = []
-        for token in np.argsort(-scores, kind="stable")[: request.top_k].tolist():
+        for token in np.argsort(-scores, kind="stable")[: request.options.count].tolist():
             piece = model.tokenizer.piece(token)
             spaced = piece.startswith("▁") and start > 0 and not request.text[start - 1].isspace()
             filled = request.text[:start] + " " * spaced + piece.replace("▁", " ").strip() + request.text[end:]

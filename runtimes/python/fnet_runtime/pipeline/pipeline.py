@@ -1,12 +1,12 @@
 """An opened bundle that answers texts: one typed function per task."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar, cast, overload
 
 from fnet_runtime.bundle.golden import golden_from_file
-from fnet_runtime.errors import InputError, OptionError, SessionError
+from fnet_runtime.errors import InputError, SessionError
 from fnet_runtime.pipeline import tasks
 from fnet_runtime.pipeline.answers import (
     Answer,
@@ -21,8 +21,9 @@ from fnet_runtime.pipeline.answers import (
 )
 from fnet_runtime.pipeline.encodings import PositionedEncoding
 from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
+from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
-from fnet_runtime.pipeline.tasks import TASKS, Task
+from fnet_runtime.pipeline.tasks import TASKS, Task, check_options
 from fnet_runtime.sessions.bundle_session import Closing
 from fnet_runtime.sessions.session import Ids, Outputs, Session, outputs_of_rows
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, Encoding
@@ -52,12 +53,40 @@ class Pipeline(Model):
     token_types: int = TOKEN_TYPES
 
     @overload
-    def classify(self, text: str, pair: str | None = None) -> Classification: ...
+    def classify(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        top_k: int | None = None,
+        function_to_apply: str | None = None,
+        threshold: float | None = None,
+    ) -> Classification: ...
     @overload
-    def classify(self, text: Texts, pair: Sequence[str | None] | None = None) -> list[Classification]: ...
-    def classify(self, text: str | Texts, pair: str | Sequence[str | None] | None = None) -> Classification | list[Classification]:
-        """Label a text, or a pair of texts."""
-        return self._asked(tasks.SEQUENCE_CLASSIFICATION, text, pair)
+    def classify(
+        self,
+        text: Texts,
+        pair: Sequence[str | None] | None = None,
+        *,
+        top_k: int | None = None,
+        function_to_apply: str | None = None,
+        threshold: float | None = None,
+    ) -> list[Classification]: ...
+    def classify(
+        self,
+        text: str | Texts,
+        pair: str | Sequence[str | None] | None = None,
+        *,
+        top_k: int | None = None,
+        function_to_apply: str | None = None,
+        threshold: float | None = None,
+    ) -> Classification | list[Classification]:
+        """Label a text, or a pair of texts.
+
+        `scores` lists the best `top_k` labels above `threshold`, or all labels. `function_to_apply` is softmax, sigmoid or none.
+        """
+        options = AnswerOptions(top_k=top_k, function_to_apply=function_to_apply, threshold=threshold)
+        return self._asked(tasks.SEQUENCE_CLASSIFICATION, text, pair, options)
 
     @overload
     def classify_tokens(self, text: str) -> TokenLabels: ...
@@ -75,7 +104,7 @@ class Pipeline(Model):
         self, question: str | Texts, context: str | Sequence[str], *, top_k: int = 5
     ) -> tuple[Answer, ...] | list[tuple[Answer, ...]]:
         """Find up to `top_k` spans of a context that answer a question, best first."""
-        return self._asked(tasks.QUESTION_ANSWERING, question, context, top_k)
+        return self._asked(tasks.QUESTION_ANSWERING, question, context, AnswerOptions(top_k=top_k))
 
     @overload
     def fill_mask(self, text: str, *, top_k: int = 5) -> Fillers: ...
@@ -83,7 +112,7 @@ class Pipeline(Model):
     def fill_mask(self, text: Texts, *, top_k: int = 5) -> list[Fillers]: ...
     def fill_mask(self, text: str | Texts, *, top_k: int = 5) -> Fillers | list[Fillers]:
         """Find up to `top_k` tokens for every [MASK] of a text, best first."""
-        return self._asked(tasks.MASKED_LM, text, None, top_k)
+        return self._asked(tasks.MASKED_LM, text, None, AnswerOptions(top_k=top_k))
 
     @overload
     def embed(self, text: str, pair: str | None = None) -> Embedding: ...
@@ -115,25 +144,56 @@ class Pipeline(Model):
     def pretraining(self, text: Texts, second: Sequence[str], *, top_k: int = 5) -> list[Pretraining]: ...
     def pretraining(self, text: str | Texts, second: str | Sequence[str], *, top_k: int = 5) -> Pretraining | list[Pretraining]:
         """Fill every [MASK] of a first text, and decide whether a second text follows it."""
-        return self._asked(tasks.PRETRAINING, text, second, top_k)
+        return self._asked(tasks.PRETRAINING, text, second, AnswerOptions(top_k=top_k))
 
     @overload
-    def __call__(self, text: str, pair: Second = None, *, top_k: int = 5) -> AnyAnswer: ...
+    def __call__(
+        self, text: str, pair: Second = None, *, top_k: int | None = None, options: AnswerOptions = DEFAULT_OPTIONS
+    ) -> AnyAnswer: ...
     @overload
-    def __call__(self, text: Texts, pair: Sequence[Second] | None = None, *, top_k: int = 5) -> list[AnyAnswer]: ...
-    def __call__(self, text: str | Texts, pair: Second | Sequence[Second] = None, *, top_k: int = 5) -> AnyAnswer | list[AnyAnswer]:
+    def __call__(
+        self,
+        text: Texts,
+        pair: Sequence[Second] | None = None,
+        *,
+        top_k: int | None = None,
+        options: AnswerOptions = DEFAULT_OPTIONS,
+    ) -> list[AnyAnswer]: ...
+    def __call__(
+        self,
+        text: str | Texts,
+        pair: Second | Sequence[Second] = None,
+        *,
+        top_k: int | None = None,
+        options: AnswerOptions = DEFAULT_OPTIONS,
+    ) -> AnyAnswer | list[AnyAnswer]:
         """Answer one text, or a list of texts, as the function of the bundle's own task does.
 
         `pair` is the second text, the context of a question or the choices; for a list of texts, a list of as many.
+        `top_k` replaces that of `options`.
         """
-        return self._asked(self._task, text, pair, top_k)
+        return self._asked(self._task, text, pair, _with_top_k(options, top_k))
 
     @overload
-    async def ask_async(self, text: str, pair: Second = None, *, top_k: int = 5) -> AnyAnswer: ...
-    @overload
-    async def ask_async(self, text: Texts, pair: Sequence[Second] | None = None, *, top_k: int = 5) -> list[AnyAnswer]: ...
     async def ask_async(
-        self, text: str | Texts, pair: Second | Sequence[Second] = None, *, top_k: int = 5
+        self, text: str, pair: Second = None, *, top_k: int | None = None, options: AnswerOptions = DEFAULT_OPTIONS
+    ) -> AnyAnswer: ...
+    @overload
+    async def ask_async(
+        self,
+        text: Texts,
+        pair: Sequence[Second] | None = None,
+        *,
+        top_k: int | None = None,
+        options: AnswerOptions = DEFAULT_OPTIONS,
+    ) -> list[AnyAnswer]: ...
+    async def ask_async(
+        self,
+        text: str | Texts,
+        pair: Second | Sequence[Second] = None,
+        *,
+        top_k: int | None = None,
+        options: AnswerOptions = DEFAULT_OPTIONS,
     ) -> AnyAnswer | list[AnyAnswer]:
         """Answer as a call of the pipeline does, in a thread of the event loop's executor, so that the loop goes on.
 
@@ -141,25 +201,34 @@ class Pipeline(Model):
         """
         import asyncio  # most programs do not need it
 
-        return await asyncio.to_thread(self._asked, self._task, text, pair, top_k)
+        return await asyncio.to_thread(self._asked, self._task, text, pair, _with_top_k(options, top_k))
 
-    def answer_each(self, texts: Sequence[str], pair: Second = None, *, top_k: int = 5) -> list[AnyAnswer | InputError]:
+    def answer_each(
+        self,
+        texts: Sequence[str],
+        pair: Second = None,
+        *,
+        top_k: int | None = None,
+        options: AnswerOptions = DEFAULT_OPTIONS,
+    ) -> list[AnyAnswer | InputError]:
         """Answer texts, each with the same `pair`. An InputError takes the place of an answer that cannot be given.
 
-        Raises OptionError for `top_k`, InputError for a pair that fits no text, SessionError when the engine fails.
+        Raises OptionError for an option, InputError for a pair that fits no text, SessionError when the engine fails.
         """
-        _check_top_k(top_k)
-        answers = self.answer_questions([Question(text, pair, top_k) for text in texts])
+        answers = self.answer_questions([Question(text, pair) for text in texts], _with_top_k(options, top_k))
         if any(isinstance(answer, InputError) for answer in answers):
             self._encoded(self._task, "a", pair)  # the text is good, so an error is of the pair
         return answers
 
-    def answer_questions(self, questions: Sequence[Question]) -> list[AnyAnswer | InputError]:
+    def answer_questions(
+        self, questions: Sequence[Question], options: AnswerOptions = DEFAULT_OPTIONS
+    ) -> list[AnyAnswer | InputError]:
         """Answer texts, each with its own second text. An InputError takes the place of an answer that cannot be given.
 
-        Raises SessionError when the engine fails.
+        Raises OptionError for an option of other tasks, SessionError when the engine fails.
         """
-        requests = [self._request_or_error(question) for question in questions]
+        check_options(self._task, options)
+        requests = [self._request_or_error(question, options) for question in questions]
         answers = self._answered(self._task, [request for request in requests if isinstance(request, Request)])
         return [next(answers) if isinstance(request, Request) else request for request in requests]
 
@@ -194,12 +263,14 @@ class Pipeline(Model):
     def _task(self) -> Task[AnyAnswer]:
         return TASKS[self.manifest.task]
 
-    def _asked(self, task: Task[A], text: str | Texts, second: Second | Sequence[Second], top_k: int = 5) -> A | list[A]:
+    def _asked(
+        self, task: Task[A], text: str | Texts, second: Second | Sequence[Second], options: AnswerOptions = DEFAULT_OPTIONS
+    ) -> A | list[A]:
         own_task = self._task
         if task.name != own_task.name:
             raise InputError(f"{task.function}: expected a bundle of {task.name}, found {own_task.name}; call {own_task.function}")
-        _check_top_k(top_k)
-        requests = [Request(t, s, self._encoded(task, t, s), top_k) for t, s in _pairs(text, second)]
+        check_options(task, options)
+        requests = [Request(t, s, self._encoded(task, t, s), options) for t, s in _pairs(text, second)]
         answers: list[A] = []
         for answer in self._answered(task, requests):
             if isinstance(answer, InputError):
@@ -207,11 +278,11 @@ class Pipeline(Model):
             answers.append(answer)
         return answers[0] if isinstance(text, str) else answers
 
-    def _request_or_error(self, question: Question) -> Request | InputError:
+    def _request_or_error(self, question: Question, options: AnswerOptions) -> Request | InputError:
         text, second = question.text, question.second
         try:
-            _check_top_k(question.top_k)
-            return Request(text, second, self._encoded(self._task, text, second), question.top_k)
+            options = _with_top_k(options, question.top_k)
+            return Request(text, second, self._encoded(self._task, text, second), options)
         except InputError as error:
             return error
 
@@ -278,9 +349,8 @@ class Pipeline(Model):
         return {name: array[None] if choices else array for name, array in arrays.items()}
 
 
-def _check_top_k(top_k: int) -> None:
-    if type(top_k) is not int or top_k < 1:
-        raise OptionError(f"top_k: expected an integer from 1, found {top_k!r}")
+def _with_top_k(options: AnswerOptions, top_k: int | None) -> AnswerOptions:
+    return options if top_k is None else replace(options, top_k=top_k)
 
 
 def _pairs(text: str | Texts, second: Second | Sequence[Second]) -> Iterable[tuple[str, Second]]:

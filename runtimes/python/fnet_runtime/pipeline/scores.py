@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fnet_runtime.pipeline.exponential import exponential
+from fnet_runtime.pipeline.options import NO_FUNCTION, SIGMOID, SOFTMAX
 
 MULTI_LABEL, REGRESSION = "multi_label_classification", "regression"
 BINARY = "binary_classification"
@@ -37,9 +38,17 @@ def problem_of_labels(problem_type: str | None, labels: int) -> str | None:
     return BINARY if labels == 1 else None
 
 
-def scores_of_labels(logits: npt.NDArray[Any], problem_type: str | None) -> Floats:
-    """Return the score of each label of a text from its logits, `float[label]`."""
-    problem = problem_of_labels(problem_type, len(logits))
+def function_of_labels(problem_type: str | None, labels: int) -> str:
+    """Return the function that makes scores of logits, unless the caller names one."""
+    problem = problem_of_labels(problem_type, labels)
     if problem == REGRESSION:
+        return NO_FUNCTION
+    return SOFTMAX if problem is None else SIGMOID
+
+
+def scores_of_labels(logits: npt.NDArray[Any], problem_type: str | None, function: str | None = None) -> Floats:
+    """Return the score of each label of a text from its logits, `float[label]`."""
+    function = function or function_of_labels(problem_type, len(logits))
+    if function == NO_FUNCTION:
         return np.asarray(logits, np.float64)
-    return softmax(logits) if problem is None else sigmoid(logits)
+    return softmax(logits) if function == SOFTMAX else sigmoid(logits)

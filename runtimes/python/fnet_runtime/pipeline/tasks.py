@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from fnet_runtime.bundle.manifest import ATTENTION_MASK, POSITIONS, Manifest
-from fnet_runtime.errors import BundleError
+from fnet_runtime.errors import BundleError, OptionError
 from fnet_runtime.pipeline.answers import (
     Answer,
     AnyAnswer,
@@ -26,6 +26,7 @@ from fnet_runtime.pipeline.encodings import (
     encode_windows,
 )
 from fnet_runtime.pipeline.model import Model, Request, Second
+from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.outputs import (
     Rows,
     answer_spans,
@@ -48,6 +49,7 @@ class Task(Generic[A]):
     """One task: its Hugging Face name, the function of Pipeline that answers it, and how it encodes and answers a request.
 
     `outputs` has a letter for each axis: b rows, s tokens, p tokens or the positions to predict, c choices, l labels, n any length.
+    `options` names the options of answers that not every task takes (AnswerOptions).
     `labelled` says that the manifest names the last axis of the logits. `choices` says that the inputs have an axis of choices.
     Each choice is a row of its own, because two choices may have different lengths.
     """
@@ -57,6 +59,7 @@ class Task(Generic[A]):
     encode: Callable[[Model, str, Second], tuple[Encoding, ...]]
     answer: Callable[[Model, Request, Rows], A]
     outputs: Mapping[str, str]
+    options: tuple[str, ...] = ()
     labelled: bool = False
     choices: bool = False
 
@@ -70,7 +73,13 @@ PRETRAINING: Task[Pretraining] = Task(
 MASKED_LM: Task[Fillers] = Task("masked-lm", "fill_mask", encode_masked, masked_lm, {"logits": "bpn"})
 NEXT_SENTENCE: Task[NextSentence] = Task("next-sentence-prediction", "next_sentence", encode_pair, next_sentence, {"logits": "bn"})
 SEQUENCE_CLASSIFICATION: Task[Classification] = Task(
-    "sequence-classification", "classify", encode_single_or_pair, classification, {"logits": "bl"}, labelled=True
+    "sequence-classification",
+    "classify",
+    encode_single_or_pair,
+    classification,
+    {"logits": "bl"},
+    options=("function_to_apply", "threshold"),
+    labelled=True,
 )
 MULTIPLE_CHOICE: Task[Choice] = Task("multiple-choice", "choose", encode_choices, choice, {"logits": "bc"}, choices=True)
 TOKEN_CLASSIFICATION: Task[TokenLabels] = Task(
@@ -90,6 +99,14 @@ _ALL: tuple[Task[AnyAnswer], ...] = (
     QUESTION_ANSWERING,
 )
 TASKS: Mapping[str, Task[AnyAnswer]] = {task.name: task for task in _ALL}
+
+
+def check_options(task: Task[object], options: AnswerOptions) -> None:
+    """Raise OptionError for an option of other tasks."""
+    for name in options.given():
+        if name not in task.options:
+            owners = ", ".join(owner.name for owner in _ALL if name in owner.options)
+            raise OptionError(f"{name}: expected a bundle of {owners}, found {task.name}")
 
 
 def task_of_manifest(manifest: Manifest, name: str) -> Task[AnyAnswer]:

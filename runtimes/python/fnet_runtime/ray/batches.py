@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.errors import InputError, OptionError, SessionError
+from fnet_runtime.errors import InputError, SessionError
 from fnet_runtime.pipeline.answers import AnyAnswer
 from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.ray.cluster import Actors, check_cluster, library
 from fnet_runtime.ray.columns import ERROR, columns_of_task, with_answers
@@ -25,13 +26,12 @@ class BatchOptions:
 
     text: str = "text"
     pair: str | None = None
-    top_k: int = 5
+    top_k: int | None = None
     runtime: str = AUTO
     max_text_bytes: int = MAX_TEXT_BYTES
 
     def __post_init__(self) -> None:
-        if type(self.top_k) is not int or self.top_k < 1:
-            raise OptionError(f"top_k: expected an integer from 1, found {self.top_k!r}")
+        AnswerOptions(top_k=self.top_k)  # checks it
 
 
 class Answerer:
@@ -71,7 +71,7 @@ class Answerer:
 
 
 def answers_of_rows(
-    pipeline: Pipeline, texts: Sequence[Any], pairs: Sequence[Any] | None = None, *, top_k: int = 5
+    pipeline: Pipeline, texts: Sequence[Any], pairs: Sequence[Any] | None = None, *, top_k: int | None = None
 ) -> list[AnyAnswer | InputError]:
     """Answer texts, each with its own pair. An InputError takes the place of an answer that cannot be given."""
     seconds = [None] * len(texts) if pairs is None else list(pairs)
@@ -81,7 +81,7 @@ def answers_of_rows(
         return [_answer_or_error(pipeline, text, second, top_k) for text, second in zip(texts, seconds, strict=True)]
 
 
-def _answer_or_error(pipeline: Pipeline, text: Any, second: Any, top_k: int) -> AnyAnswer | InputError:
+def _answer_or_error(pipeline: Pipeline, text: Any, second: Any, top_k: int | None) -> AnyAnswer | InputError:
     try:
         if not isinstance(text, str):
             raise InputError("the text is null" if text is None else f"expected a text, found {type(text).__name__}")

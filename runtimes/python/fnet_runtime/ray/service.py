@@ -28,7 +28,7 @@ class ServiceOptions:
     that senders who stop in the middle do not hold the places of others.
     """
 
-    top_k: int = 5
+    top_k: int | None = None
     runtime: str = AUTO
     max_text_bytes: int = 100_000
     replicas: Actors = field(default_factory=Actors)

@@ -52,7 +52,7 @@ class AnswersModel:
                 choices = isinstance(values["second"], list)
                 seconds = strings(values["second"] if choices else [values["second"]])
                 tensors[(CHOICES if choices else PAIR).name] = seconds.reshape(1, -1)
-            if TOP_K in INPUTS[self._pipeline.manifest.task]:
+            if TOP_K in INPUTS[self._pipeline.manifest.task] and values["top_k"] is not None:
                 tensors[TOP_K.name] = np.array([[values["top_k"]]], np.int32)
             (question,) = questions_from_tensors(tensors, max_text_bytes=self._pipeline.max_text_bytes)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.encodings import masks_from_encoding
-from fnet_runtime.pipeline.model import DEFAULT_TOP_K, Model, Question, Second
+from fnet_runtime.pipeline.model import Model, Question, Second
+from fnet_runtime.pipeline.options import DEFAULT_TOP_K
 from fnet_runtime.pipeline.tasks import MASKED_LM, PRETRAINING
 from fnet_runtime.triton.tensors import CHOICES, PAIR, TEXT, TOP_K
 
@@ -57,9 +58,9 @@ def _text(value: object, where: str, max_text_bytes: int) -> str:
         raise InputError(f"{where}: expected bytes of UTF-8; byte {error.start} is wrong ({error.reason})") from error
 
 
-def _top_ks(tensors: Tensors, rows: int) -> list[int]:
+def _top_ks(tensors: Tensors, rows: int) -> list[int | None]:
     if TOP_K.name not in tensors:
-        return [DEFAULT_TOP_K] * rows
+        return [None] * rows
     values = tensors[TOP_K.name].reshape(-1)
     outside = values[(values < 1) | (values > MAX_TOP_K)]
     if len(outside):
@@ -71,13 +72,14 @@ def check_question(model: Model, question: Question) -> None:
     """Raise InputError if the fillers of the masks of a text would be larger than MAX_ANSWER_BYTES."""
     if model.manifest.task not in (MASKED_LM.name, PRETRAINING.name):
         return
-    filler_bytes = question.top_k * len(question.text.encode("utf-8"))
+    top_k = question.top_k or DEFAULT_TOP_K
+    filler_bytes = top_k * len(question.text.encode("utf-8"))
     if model.manifest.sequence_length * filler_bytes <= MAX_ANSWER_BYTES:
         return
     second = question.second if isinstance(question.second, str) else None
     masks = len(masks_from_encoding(model, model.tokenizer.encode(question.text, second, padding=model.manifest.text_padding)))
     if masks * filler_bytes > MAX_ANSWER_BYTES:
         raise InputError(
-            f"the answer would repeat a text of {len(question.text)} characters for {masks} masks with {question.top_k} fillers "
+            f"the answer would repeat a text of {len(question.text)} characters for {masks} masks with {top_k} fillers "
             f"each, which is more than {MAX_ANSWER_BYTES} bytes. Send a shorter text, fewer masks or a smaller {TOP_K.name}"
         )

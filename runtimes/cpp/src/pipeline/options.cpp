@@ -1,0 +1,55 @@
+#include "pipeline/options.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <iterator>
+
+#include "base/words.h"
+#include "json/writer.h"
+
+namespace fnet {
+namespace {
+
+// The names of the options that only some tasks take and that a caller has given.
+std::vector<std::string> given(const AnswerOptions& options) {
+  std::vector<std::string> names;
+  const auto add = [&](const char* name, bool is_given) {
+    if (is_given) names.emplace_back(name);
+  };
+  add("function_to_apply", !options.function_to_apply.empty());
+  add("threshold", options.threshold.has_value());
+  return names;
+}
+
+bool takes(const TaskFacts& task, const std::string& name) {
+  return std::any_of(std::begin(task.options), std::end(task.options), [&](const char* one) { return one && name == one; });
+}
+
+template <std::size_t N>
+std::optional<Error> word_fault(const char* name, const std::string& value, const char* const (&allowed)[N]) {
+  if (value.empty() || std::find(std::begin(allowed), std::end(allowed), value) != std::end(allowed)) return std::nullopt;
+  const std::vector<std::string> words(std::begin(allowed), std::end(allowed));
+  return input_error(std::string(name) + ": expected one of " + joined(words) + "; found " + quoted(value));
+}
+
+}  // namespace
+
+std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task) {
+  if (options.top_k && *options.top_k < 1) return input_error("top_k: expected an integer from 1, found " + std::to_string(*options.top_k));
+  if (auto fault = word_fault("function_to_apply", options.function_to_apply, FUNCTIONS_TO_APPLY)) return fault;
+  if (options.threshold && !std::isfinite(*options.threshold)) return input_error("threshold: expected a finite number, found another");
+  for (const std::string& name : given(options)) {
+    if (takes(task, name)) continue;
+    std::vector<std::string> owners;
+    for (const TaskFacts& owner : TASK_FACTS) {
+      if (takes(owner, name)) owners.emplace_back(owner.name);
+    }
+    return input_error(name + ": expected a bundle of " + joined(owners) + ", found " + task.name);
+  }
+  return std::nullopt;
+}
+
+std::size_t count_from_options(const AnswerOptions& options) { return static_cast<std::size_t>(options.top_k.value_or(DEFAULT_TOP_K)); }
+
+}  // namespace fnet

@@ -1,0 +1,57 @@
+"""What a caller may ask of answers: how many, with which scores, and what happens to a text that does not fit."""
+
+import math
+from dataclasses import dataclass, fields
+
+from fnet_runtime.errors import OptionError
+
+DEFAULT_TOP_K = 5
+"""How many fillers or spans an answer has at most, unless the caller says."""
+DEFAULT_THRESHOLD = 0.5
+"""A text has a label of a multi-label classifier if the score is above this number, unless the caller says."""
+SOFTMAX, SIGMOID, NO_FUNCTION = "softmax", "sigmoid", "none"
+FUNCTIONS_TO_APPLY = (SOFTMAX, SIGMOID, NO_FUNCTION)
+"""What makes scores of the outputs of a classifier of texts."""
+OF_EVERY_TASK = ("top_k",)
+"""The options that every task takes. A task without a list to shorten ignores `top_k`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerOptions:
+    """The options of answers. `Task.options` says which task takes which of them; another task refuses them.
+
+    top_k: how many fillers, spans or labels an answer lists. None lists 5 fillers or spans, and every label.
+    function_to_apply: one of FUNCTIONS_TO_APPLY. None applies what the checkpoint's problem_type says.
+    threshold: `scores` lists only labels whose score is above this number.
+
+    Raises OptionError for a value that is not allowed.
+    """
+
+    top_k: int | None = None
+    function_to_apply: str | None = None
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
+            raise OptionError(f"top_k: expected an integer from 1, found {self.top_k!r}")
+        if self.function_to_apply is not None:
+            _check_word("function_to_apply", self.function_to_apply, FUNCTIONS_TO_APPLY)
+        if self.threshold is not None and (type(self.threshold) not in (int, float) or not math.isfinite(self.threshold)):
+            raise OptionError(f"threshold: expected a finite number, found {self.threshold!r}")
+
+    @property
+    def count(self) -> int:
+        """Return how many fillers or spans an answer lists."""
+        return DEFAULT_TOP_K if self.top_k is None else self.top_k
+
+    def given(self) -> list[str]:
+        """Return the names of the options that only some tasks take and that have another value than the default."""
+        return [f.name for f in fields(self) if f.name not in OF_EVERY_TASK and getattr(self, f.name) != f.default]
+
+
+DEFAULT_OPTIONS = AnswerOptions()
+
+
+def _check_word(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise OptionError(f"{name}: expected {', '.join(allowed[:-1])} or {allowed[-1]}, found {value!r}")

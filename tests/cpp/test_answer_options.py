@@ -1,0 +1,120 @@
+"""The options of answers in C++: the same JSON as in Python, the same refusals, and the C interface."""
+
+import ctypes
+import json
+import os
+import shutil
+
+import pytest
+from fnet_runtime.pipeline.open import load
+from support.bundles import replaced
+from support.same_answers import assert_same_code, assert_same_json
+
+TEXTS = ("--text", "the quick fox", "--text", "Ünïcödé 😀 10,000", "--text", "")
+
+
+@pytest.fixture(scope="module")
+def bundle_of_problem(bundles, tmp_path_factory):
+    """A function from a problem_type and labels to a bundle of a classifier of texts."""
+
+    def bundle(problem_type, *labels):
+        folder = tmp_path_factory.mktemp("problem") / "bundle"
+        shutil.copytree(bundles("sequence-classification", labels=labels), folder)
+        config = json.loads((folder / "config.json").read_text()) | {"problem_type": problem_type}
+        replaced(folder, "config.json", json.dumps(config).encode())
+        return folder
+
+    return bundle
+
+
+@pytest.mark.parametrize("labels", [("A", "B", "C"), ("spam",)])
+@pytest.mark.parametrize("problem_type", [None, "multi_label_classification", "regression"])
+def test_text_classification(built, bundle_of_problem, problem_type, labels):
+    bundle = bundle_of_problem(problem_type, *labels)
+    for words in (
+        [],
+        ["--top-k", "2"],
+        ["--threshold", "0.3"],
+        ["--threshold", "-1e3", "--top-k", "1"],
+        *(["--function-to-apply", name] for name in ("softmax", "sigmoid", "none")),
+    ):
+        answers = [json.loads(line) for line in assert_same_json(built, bundle, *TEXTS, *words).stdout.splitlines()]
+        decided = "threshold" not in "".join(words) and problem_type == "multi_label_classification"
+        rows = []
+        for answer in answers:
+            scores = [s for s in answer["scores"] if not decided or s["score"] > 0.5]
+            scores = scores if decided or "--top-k" in words or "--threshold" in words else scores[:1]
+            rows.append("\t".join(f"{s['label']}\t{s['score']:.4f}" for s in scores) or "(nothing)")
+        assert built.run(bundle, *TEXTS, *words).stdout.decode() == "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "code"),
+    [
+        ("masked-lm", ["--threshold", "0.5"], 1),
+        ("token-classification", ["--function-to-apply", "sigmoid"], 1),
+        ("sequence-classification", ["--function-to-apply", "tanh"], 2),
+        ("sequence-classification", ["--threshold", "nan"], 1),
+        ("sequence-classification", ["--threshold", "z"], 2),
+    ],
+)
+def test_options_that_are_refused(built, bundles, task, words, code):
+    done = built.run(bundles(task), "--text", "a [MASK]", *words)
+    assert (done.returncode, done.stdout) == (code, b"")
+    if code == 1:
+        assert_same_code(built, bundles(task), "--text", "a [MASK]", *words)
+
+
+# ---- the C interface
+
+
+class Options(ctypes.Structure):
+    """fnet_options."""
+
+    _fields_ = (("function_to_apply", ctypes.c_char_p), ("threshold", ctypes.POINTER(ctypes.c_double)))
+
+
+class Request(ctypes.Structure):
+    """fnet_request."""
+
+    _fields_ = (
+        ("text", ctypes.c_char_p),
+        ("text_bytes", ctypes.c_size_t),
+        ("seconds", ctypes.POINTER(ctypes.c_char_p)),
+        ("second_count", ctypes.c_size_t),
+        ("top_k", ctypes.c_int),
+        ("options", ctypes.POINTER(Options)),
+    )
+
+
+@pytest.fixture
+def ask(built, monkeypatch):
+    """A function from a bundle, a text and options to the answer of the C interface, or its error."""
+    monkeypatch.setenv("FNET_ONNXRUNTIME", built.environment["FNET_ONNXRUNTIME"])
+    library = ctypes.CDLL(str(built.folder / "libfnet_runtime.so"))
+    library.fnet_last_error.restype = ctypes.c_char_p
+    library.fnet_close.argtypes = library.fnet_free.argtypes = [ctypes.c_void_p]
+
+    def answer(bundle, text, options, top_k=0):
+        pipeline, found = ctypes.c_void_p(), ctypes.c_void_p()
+        assert library.fnet_open(os.fsencode(bundle), None, ctypes.byref(pipeline)) == 0
+        request = Request(text.encode(), len(text.encode()), None, 0, top_k, ctypes.pointer(options) if options else None)
+        code = library.fnet_run(pipeline, ctypes.byref(request), ctypes.byref(found))
+        told = library.fnet_last_error().decode() if code else json.loads(ctypes.string_at(found))
+        library.fnet_free(found)
+        library.fnet_close(pipeline)
+        return told
+
+    return answer
+
+
+def test_options_of_the_c_interface(ask, bundles):
+    bundle = bundles("sequence-classification")
+    pipeline = load(bundle)
+    threshold = ctypes.pointer(ctypes.c_double(0.25))
+    found = ask(bundle, "the fox", Options(b"sigmoid", threshold))
+    answer = pipeline.classify("the fox", function_to_apply="sigmoid", threshold=0.25)
+    assert found["scores"] == [vars(score) for score in answer.scores]
+    assert len(ask(bundle, "the fox", Options(), top_k=2)["scores"]) == 2
+    assert len(ask(bundle, "the fox", None)["scores"]) == 3
+    assert ask(bundle, "a", Options(b"tanh")) == 'function_to_apply: expected one of softmax, sigmoid, none; found "tanh"'

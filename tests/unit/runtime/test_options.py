@@ -1,0 +1,86 @@
+"""The options of answers: what they do to an answer, and which values and tasks they refuse."""
+
+import math
+
+import pytest
+from fnet_runtime.command.answer_text import text_from_answer
+from fnet_runtime.errors import OptionError
+from fnet_runtime.pipeline.answers import Classification, LabelScore
+from fnet_runtime.pipeline.options import AnswerOptions
+from fnet_runtime.pipeline.tasks import TASKS, check_options
+from support.transformers_pipelines import both
+
+SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 0.5625), ("c", 0.25)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "top_k: expected an integer from 1, found 0"),
+        ({"top_k": True}, "top_k: expected an integer from 1, found True"),
+        ({"function_to_apply": "tanh"}, "function_to_apply: expected softmax, sigmoid or none, found 'tanh'"),
+        ({"function_to_apply": 1}, "function_to_apply: expected softmax, sigmoid or none, found 1"),
+        ({"threshold": math.nan}, "threshold: expected a finite number, found nan"),
+        ({"threshold": "0.5"}, "threshold: expected a finite number, found '0.5'"),
+        ({"threshold": True}, "threshold: expected a finite number, found True"),
+    ],
+)
+def test_values_that_are_refused(options, message):
+    with pytest.raises(OptionError, match=f"^{message}$"):
+        AnswerOptions(**options)
+
+
+GIVEN = {"function_to_apply": "softmax", "threshold": 0.5}
+"""Each option that some tasks only take, with a value."""
+
+
+def test_an_option_of_another_task_is_refused():
+    assert set(GIVEN) == {name for task in TASKS.values() for name in task.options}
+    for task in TASKS.values():
+        check_options(task, AnswerOptions(top_k=3))
+        for name, value in GIVEN.items():
+            options = AnswerOptions(**{name: value})
+            if name in task.options:
+                check_options(task, options)
+                continue
+            with pytest.raises(OptionError, match=f"^{name}: expected a bundle of .*, found {task.name}$"):
+                check_options(task, options)
+
+
+def test_a_pipeline_checks_the_options(tmp_path):
+    ours, _, _ = both("masked-lm", tmp_path)
+    for ask in (ours, ours.answer_each):
+        with pytest.raises(OptionError, match="^threshold: expected a bundle of sequence-classification, found masked-lm$"):
+            ask(["a [MASK]"], options=AnswerOptions(threshold=0.5))
+    assert len(ours("a [MASK]", options=AnswerOptions(top_k=2)).masks[0]) == 2
+    assert len(ours("a [MASK]", top_k=3, options=AnswerOptions(top_k=2)).masks[0]) == 3
+    assert len(ours("a [MASK]").masks[0]) == 5
+
+
+def test_labels_above_a_threshold(tmp_path):
+    labels = tuple("ABCDEFGH")
+    ours, _, _ = both("sequence-classification", tmp_path, labels=labels, problem_type="multi_label_classification")
+    everything = ours.classify("the quick fox")
+    assert len(everything.scores) == len(labels)
+    for threshold in (-1, 0.5, everything.scores[2].score, 1):
+        some = ours.classify("the quick fox", threshold=threshold)
+        assert some.scores == tuple(s for s in everything.scores if s.score > threshold)
+        assert (some.label, some.score) == (everything.label, everything.score)
+    assert ours.classify("the quick fox", threshold=-1, top_k=2).scores == everything.scores[:2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "multi_label", "options", "row"),
+    [
+        (SCORES, True, {}, "a\t0.7500\tb\t0.5625"),
+        (SCORES, True, {"top_k": 2}, "a\t0.7500\tb\t0.5625"),
+        (SCORES, True, {"threshold": 0.25}, "a\t0.7500\tb\t0.5625\tc\t0.2500"),
+        (SCORES, False, {}, "a\t0.7500"),
+        (SCORES[:2], False, {"top_k": 2}, "a\t0.7500\tb\t0.5625"),
+        (SCORES, False, {"threshold": 0.1}, "a\t0.7500\tb\t0.5625\tc\t0.2500"),
+        ((), False, {"threshold": 0.9}, "(nothing)"),
+    ],
+)
+def test_rows_of_labels(scores, multi_label, options, row):
+    answer = Classification("a", 0.75, scores)
+    assert text_from_answer(answer, multi_label=multi_label, options=AnswerOptions(**options)) == row
