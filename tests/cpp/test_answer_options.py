@@ -8,7 +8,7 @@ import shutil
 import pytest
 from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
-from support.same_answers import assert_same_code, assert_same_json
+from support.same_answers import assert_same_code, assert_same_json, python_run
 
 TEXTS = ("--text", "the quick fox", "--text", "Ünïcödé 😀 10,000", "--text", "")
 
@@ -54,6 +54,7 @@ def test_text_classification(built, bundle_of_problem, problem_type, labels):
         ("masked-lm", ["--threshold", "0.5"], 1),
         ("token-classification", ["--function-to-apply", "sigmoid"], 1),
         ("sequence-classification", ["--function-to-apply", "tanh"], 2),
+        ("sequence-classification", ["--truncation", "longest_first"], 2),
         ("sequence-classification", ["--threshold", "nan"], 1),
         ("sequence-classification", ["--threshold", "z"], 2),
     ],
@@ -65,13 +66,41 @@ def test_options_that_are_refused(built, bundles, task, words, code):
         assert_same_code(built, bundles(task), "--text", "a [MASK]", *words)
 
 
+LONG = "the quick fox " * 20
+
+
+@pytest.mark.parametrize("task", ["sequence-classification", "masked-lm", "token-classification", "question-answering"])
+def test_a_text_that_does_not_fit_is_an_error_for_those_who_ask(built, bundles, task):
+    pair = ["--pair", LONG] if task == "question-answering" else []
+    words = [bundles(task), "--truncation", "error", *pair]
+    assert assert_same_json(built, *words, "--text", "[MASK] fox").returncode == 0
+    if not pair:
+        refused = assert_same_code(built, *words, "--text", "a [MASK]", "--text", f"[MASK] {LONG}")
+        assert (refused.returncode, b"--text 2: expected a text of at most 32 tokens" in refused.stderr) == (1, True)
+    lines = [*words, "--lines", "-", "--json"]
+    fed = f"[MASK] fox\n[MASK] {LONG}\n[MASK] dog\n".encode()
+    done, (code, theirs, notes) = built.run(*lines, input=fed), python_run(*lines, input=fed)
+    assert (done.returncode, done.stdout) == (code, theirs)
+    assert (code, done.stdout.count(b'{"error": "expected a text of at most 32 tokens')) == ((0, 0) if pair else (1, 1))
+    assert (b"note: " in notes, b"note: " in done.stderr) == (False, False)
+
+
+def test_a_pair_that_does_not_fit_is_an_error_of_each_line(built, bundles):
+    words = [bundles("sequence-classification"), "--lines", "--truncation", "error", "--pair", LONG, "-"]
+    done = assert_same_json(built, *words, input=b"a\nb\n")
+    assert (done.returncode, done.stdout.count(b'{"error": ')) == (1, 2)
+
+
 # ---- the C interface
 
 
 class Options(ctypes.Structure):
     """fnet_options."""
 
-    _fields_ = (("function_to_apply", ctypes.c_char_p), ("threshold", ctypes.POINTER(ctypes.c_double)))
+    _fields_ = (
+        *((name, ctypes.c_char_p) for name in ("truncation", "function_to_apply")),
+        ("threshold", ctypes.POINTER(ctypes.c_double)),
+    )
 
 
 class Request(ctypes.Structure):
@@ -112,9 +141,14 @@ def test_options_of_the_c_interface(ask, bundles):
     bundle = bundles("sequence-classification")
     pipeline = load(bundle)
     threshold = ctypes.pointer(ctypes.c_double(0.25))
-    found = ask(bundle, "the fox", Options(b"sigmoid", threshold))
+    found = ask(bundle, "the fox", Options(function_to_apply=b"sigmoid", threshold=threshold))
     answer = pipeline.classify("the fox", function_to_apply="sigmoid", threshold=0.25)
     assert found["scores"] == [vars(score) for score in answer.scores]
     assert len(ask(bundle, "the fox", Options(), top_k=2)["scores"]) == 2
     assert len(ask(bundle, "the fox", None)["scores"]) == 3
-    assert ask(bundle, "a", Options(b"tanh")) == 'function_to_apply: expected one of softmax, sigmoid, none; found "tanh"'
+    assert ask(bundle, LONG, Options(truncation=b"error")).startswith("expected a text of at most 32 tokens")
+    assert ask(bundle, LONG, Options(truncation=b"cut"))["truncated"] is True
+    assert (
+        ask(bundle, "a", Options(function_to_apply=b"tanh"))
+        == 'function_to_apply: expected one of softmax, sigmoid, none; found "tanh"'
+    )

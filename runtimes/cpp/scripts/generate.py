@@ -52,7 +52,7 @@ def facts() -> str:
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
-        **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION")},
+        **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION", "CUT", "REFUSE")},
         **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
     }
     lists = {
@@ -61,6 +61,7 @@ def facts() -> str:
         "INPUTS": tasks.INPUTS,
         "PRECISIONS": m.PRECISIONS,
         "FUNCTIONS_TO_APPLY": options.FUNCTIONS_TO_APPLY,
+        "TRUNCATIONS": options.TRUNCATIONS,
         "ALWAYS": m.ALWAYS,
         "HARDWARE_COMPATIBILITIES": m.HARDWARE_COMPATIBILITIES,
         "RUNTIMES": [name for name in runtimes.RUNTIME_CHOICES if name not in OF_PYTHON_ALONE],

@@ -62,6 +62,9 @@ Options options_from_line(int count, char** words) {
   app.add_option("--top-k", answers.top_k, "How many fillers, answers or labels; 5 by default, and every label")
       ->type_name("NUMBER")
       ->check(integer(1));
+  app.add_option("--truncation", answers.truncation, "What happens to a text that does not fit in the sequence length")
+      ->capture_default_str()
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::TRUNCATIONS), std::end(fnet::TRUNCATIONS))));
   app.add_option("--function-to-apply", answers.function_to_apply, "What makes scores of labels; as trained by default")
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::FUNCTIONS_TO_APPLY), std::end(fnet::FUNCTIONS_TO_APPLY))));
   app.add_option("--threshold", answers.threshold, "Print only labels whose score is above this")->type_name("NUMBER");

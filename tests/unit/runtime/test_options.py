@@ -4,11 +4,11 @@ import math
 
 import pytest
 from fnet_runtime.command.answer_text import text_from_answer
-from fnet_runtime.errors import OptionError
+from fnet_runtime.errors import InputError, OptionError
 from fnet_runtime.pipeline.answers import Classification, LabelScore
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.tasks import TASKS, check_options
-from support.transformers_pipelines import both
+from support.transformers_pipelines import LENGTH, both
 
 SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 0.5625), ("c", 0.25)))
 
@@ -18,6 +18,8 @@ SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 
     [
         ({"top_k": 0}, "top_k: expected an integer from 1, found 0"),
         ({"top_k": True}, "top_k: expected an integer from 1, found True"),
+        ({"truncation": "longest_first"}, "truncation: expected cut or error, found 'longest_first'"),
+        ({"truncation": True}, "truncation: expected cut or error, found True"),
         ({"function_to_apply": "tanh"}, "function_to_apply: expected softmax, sigmoid or none, found 'tanh'"),
         ({"function_to_apply": 1}, "function_to_apply: expected softmax, sigmoid or none, found 1"),
         ({"threshold": math.nan}, "threshold: expected a finite number, found nan"),
@@ -84,3 +86,39 @@ def test_labels_above_a_threshold(tmp_path):
 def test_rows_of_labels(scores, multi_label, options, row):
     answer = Classification("a", 0.75, scores)
     assert text_from_answer(answer, multi_label=multi_label, options=AnswerOptions(**options)) == row
+
+
+def test_a_text_that_does_not_fit_is_an_error_for_those_who_ask(tmp_path):
+    ours, _, _ = both("sequence-classification", tmp_path)
+    long, message = (
+        "the quick fox " * 20,
+        f"^expected a text of at most {LENGTH} tokens, with .* Shorten it, or set truncation to cut$",
+    )
+    assert ours.classify(long).truncated
+    for request in (long, [long], ["fox", long]):
+        with pytest.raises(InputError, match=message):
+            ours.classify(request, truncation="error")
+    first, second = ours.answer_each(["fox", long], options=AnswerOptions(truncation="error"))
+    assert (first, type(second)) == (ours.classify("fox"), InputError)
+    assert ours.answer_each(["fox"], long, options=AnswerOptions(truncation="error"))[0].args == second.args
+
+
+REQUESTS = {
+    "masked-lm": ("fill_mask", ["[MASK] {}"]),
+    "token-classification": ("classify_tokens", ["{}"]),
+    "feature-extraction": ("embed", ["{}"]),
+    "next-sentence-prediction": ("next_sentence", ["a", "{}"]),
+    "pretraining": ("pretraining", ["[MASK]", "{}"]),
+}
+
+
+@pytest.mark.parametrize("task", REQUESTS)
+def test_every_function_refuses_a_text_that_does_not_fit(task, tmp_path):
+    ours, _, _ = both(task, tmp_path)
+    name, request = REQUESTS[task]
+    ask = getattr(ours, name)
+    short, long = ([part.format(text) for part in request] for text in ("fox", "the quick fox " * 20))
+    assert not ask(*short, truncation="error").truncated
+    assert ask(*long).truncated
+    with pytest.raises(InputError, match="^expected a text of at most"):
+        ask(*long, truncation="error")

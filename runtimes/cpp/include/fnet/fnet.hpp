@@ -41,9 +41,10 @@ struct Config {
   std::size_t max_text_bytes = 33554432;  // longest text that is taken, in bytes of UTF-8, from 1; a longer one is an input error
 };
 
-// What is asked of answers. Every task takes `top_k`; an option of another task than the bundle's is an input error.
+// What is asked of answers. Every task takes `top_k` and `truncation`; an option of another task than the bundle's is an input error.
 struct AnswerOptions {
   std::optional<int> top_k = {};         // how many fillers, spans or labels, from 1; none: 5 fillers or spans, and every label
+  std::string truncation = "cut";        // cut: a text that does not fit is cut, and the answer says so; error: it is an input error
   std::string function_to_apply = {};    // sequence-classification: softmax, sigmoid or none; empty: as the checkpoint was trained
   std::optional<double> threshold = {};  // sequence-classification: `scores` lists only labels whose score is above this
 };

@@ -42,6 +42,7 @@ fnet::AnswerOptions options_from_request(const fnet_request& request) {
   if (request.top_k) options.top_k = request.top_k;
   if (!request.options) return options;
   const fnet_options& given = *request.options;
+  if (given.truncation) options.truncation = given.truncation;
   if (given.function_to_apply) options.function_to_apply = given.function_to_apply;
   if (given.threshold) options.threshold = *given.threshold;
   return options;

@@ -39,6 +39,10 @@ Result<Asked> asked_from_request(const TaskPipeline& task, const Model& model, c
                        "a second text has another; found a pair");
   }
   asked.encodings = *std::move(encodings);
+  if (options.truncation == REFUSE && asked.truncated()) {
+    return input_error("expected a text of at most " + std::to_string(model.manifest.sequence_length) +
+                       " tokens, with [CLS] and [SEP]; found a longer one. Shorten it, or set truncation to cut");
+  }
   return asked;
 }
 
@@ -158,6 +162,8 @@ Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const
 
 Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::vector<Request>& requests, const AnswerOptions& options) {
   if (const auto fault = options_fault(options, bundle.task->facts)) return *fault;
+  AnswerOptions cut = options;  // a pair that is too long is an error of each text, not of all
+  cut.truncation = CUT;
   std::vector<Asked> asked;
   std::vector<std::optional<Error>> faults;
   for (const Request& request : requests) {
@@ -167,7 +173,7 @@ Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::ve
       asked.push_back(*std::move(one));
       continue;
     }
-    const auto without_text = asked_from_request(*bundle.task, bundle.model, {"a", request.second}, options);
+    const auto without_text = asked_from_request(*bundle.task, bundle.model, {"a", request.second}, cut);
     if (!without_text) return without_text.error();
   }
   auto found = answers_from_asked(bundle, std::move(asked), false);

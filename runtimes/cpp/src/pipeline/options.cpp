@@ -28,7 +28,7 @@ bool takes(const TaskFacts& task, const std::string& name) {
 
 template <std::size_t N>
 std::optional<Error> word_fault(const char* name, const std::string& value, const char* const (&allowed)[N]) {
-  if (value.empty() || std::find(std::begin(allowed), std::end(allowed), value) != std::end(allowed)) return std::nullopt;
+  if (std::find(std::begin(allowed), std::end(allowed), value) != std::end(allowed)) return std::nullopt;
   const std::vector<std::string> words(std::begin(allowed), std::end(allowed));
   return input_error(std::string(name) + ": expected one of " + joined(words) + "; found " + quoted(value));
 }
@@ -37,7 +37,10 @@ std::optional<Error> word_fault(const char* name, const std::string& value, cons
 
 std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task) {
   if (options.top_k && *options.top_k < 1) return input_error("top_k: expected an integer from 1, found " + std::to_string(*options.top_k));
-  if (auto fault = word_fault("function_to_apply", options.function_to_apply, FUNCTIONS_TO_APPLY)) return fault;
+  if (auto fault = word_fault("truncation", options.truncation, TRUNCATIONS)) return fault;
+  if (!options.function_to_apply.empty()) {
+    if (auto fault = word_fault("function_to_apply", options.function_to_apply, FUNCTIONS_TO_APPLY)) return fault;
+  }
   if (options.threshold && !std::isfinite(*options.threshold)) return input_error("threshold: expected a finite number, found another");
   for (const std::string& name : given(options)) {
     if (takes(task, name)) continue;

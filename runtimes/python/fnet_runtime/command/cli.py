@@ -24,7 +24,7 @@ from fnet_runtime.command.texts import (
 from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
 from fnet_runtime.pipeline.model import Second
 from fnet_runtime.pipeline.open import load
-from fnet_runtime.pipeline.options import FUNCTIONS_TO_APPLY, AnswerOptions
+from fnet_runtime.pipeline.options import CUT, FUNCTIONS_TO_APPLY, TRUNCATIONS, AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
@@ -49,6 +49,7 @@ class Program(click.Command):
 @click.option("--pair", "pairs", multiple=True, help="Second text, context, or (several times) choices, for every text.")
 @click.option("--lines", is_flag=True, help="Take each line of --file or - as one text; answer lines as they come.")
 @click.option("--top-k", type=click.IntRange(min=1), help="Fillers, answers or labels.  [default: 5, and every label]")
+@click.option("--truncation", type=click.Choice(TRUNCATIONS), default=CUT, show_default=True, help="What to do to longer texts.")
 @click.option("--function-to-apply", type=click.Choice(FUNCTIONS_TO_APPLY), help="Makes scores of labels.  [default: as trained]")
 @click.option("--threshold", type=float, help="Print only labels whose score is above this.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
@@ -74,6 +75,7 @@ def main(
     pairs: tuple[str, ...],
     lines: bool,
     top_k: int | None,
+    truncation: str,
     function_to_apply: str | None,
     threshold: float | None,
     as_json: bool,
@@ -95,7 +97,7 @@ def main(
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else CHECK_FAILED)
         second = _second(pairs, pipeline.manifest.task)
-        options = AnswerOptions(top_k=top_k, function_to_apply=function_to_apply, threshold=threshold)
+        options = AnswerOptions(top_k=top_k, truncation=truncation, function_to_apply=function_to_apply, threshold=threshold)
         printer = Printer(pipeline, second, options, as_json=as_json, lines=lines)
         with contextlib.ExitStack() as stack:
             sources = [(stack.enter_context(opened(file)), str(file)) for file in files]

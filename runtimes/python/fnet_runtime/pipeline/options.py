@@ -12,7 +12,10 @@ DEFAULT_THRESHOLD = 0.5
 SOFTMAX, SIGMOID, NO_FUNCTION = "softmax", "sigmoid", "none"
 FUNCTIONS_TO_APPLY = (SOFTMAX, SIGMOID, NO_FUNCTION)
 """What makes scores of the outputs of a classifier of texts."""
-OF_EVERY_TASK = ("top_k",)
+CUT, REFUSE = "cut", "error"
+TRUNCATIONS = (CUT, REFUSE)
+"""What happens to a text that does not fit in the sequence length."""
+OF_EVERY_TASK = ("top_k", "truncation")
 """The options that every task takes. A task without a list to shorten ignores `top_k`."""
 
 
@@ -21,6 +24,7 @@ class AnswerOptions:
     """The options of answers. `Task.options` says which task takes which of them; another task refuses them.
 
     top_k: how many fillers, spans or labels an answer lists. None lists 5 fillers or spans, and every label.
+    truncation: one of TRUNCATIONS. `cut` cuts a text that does not fit and says so in the answer; `error` raises InputError.
     function_to_apply: one of FUNCTIONS_TO_APPLY. None applies what the checkpoint's problem_type says.
     threshold: `scores` lists only labels whose score is above this number.
 
@@ -28,12 +32,14 @@ class AnswerOptions:
     """
 
     top_k: int | None = None
+    truncation: str = CUT
     function_to_apply: str | None = None
     threshold: float | None = None
 
     def __post_init__(self) -> None:
         if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
             raise OptionError(f"top_k: expected an integer from 1, found {self.top_k!r}")
+        _check_word("truncation", self.truncation, TRUNCATIONS)
         if self.function_to_apply is not None:
             _check_word("function_to_apply", self.function_to_apply, FUNCTIONS_TO_APPLY)
         if self.threshold is not None and (type(self.threshold) not in (int, float) or not math.isfinite(self.threshold)):
@@ -49,9 +55,10 @@ class AnswerOptions:
         return [f.name for f in fields(self) if f.name not in OF_EVERY_TASK and getattr(self, f.name) != f.default]
 
 
-DEFAULT_OPTIONS = AnswerOptions()
-
-
 def _check_word(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise OptionError(f"{name}: expected {', '.join(allowed[:-1])} or {allowed[-1]}, found {value!r}")
+        words = ", ".join(allowed[:-1])
+        raise OptionError(f"{name}: expected {words} or {allowed[-1]}, found {value!r}")
+
+
+DEFAULT_OPTIONS = AnswerOptions()

@@ -21,7 +21,7 @@ from fnet_runtime.pipeline.answers import (
 )
 from fnet_runtime.pipeline.encodings import PositionedEncoding
 from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
-from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
+from fnet_runtime.pipeline.options import CUT, DEFAULT_OPTIONS, REFUSE, AnswerOptions
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
 from fnet_runtime.pipeline.tasks import TASKS, Task, check_options
 from fnet_runtime.sessions.bundle_session import Closing
@@ -61,6 +61,7 @@ class Pipeline(Model):
         top_k: int | None = None,
         function_to_apply: str | None = None,
         threshold: float | None = None,
+        truncation: str = CUT,
     ) -> Classification: ...
     @overload
     def classify(
@@ -71,6 +72,7 @@ class Pipeline(Model):
         top_k: int | None = None,
         function_to_apply: str | None = None,
         threshold: float | None = None,
+        truncation: str = CUT,
     ) -> list[Classification]: ...
     def classify(
         self,
@@ -80,21 +82,22 @@ class Pipeline(Model):
         top_k: int | None = None,
         function_to_apply: str | None = None,
         threshold: float | None = None,
+        truncation: str = CUT,
     ) -> Classification | list[Classification]:
         """Label a text, or a pair of texts.
 
         `scores` lists the best `top_k` labels above `threshold`, or all labels. `function_to_apply` is softmax, sigmoid or none.
         """
-        options = AnswerOptions(top_k=top_k, function_to_apply=function_to_apply, threshold=threshold)
+        options = AnswerOptions(top_k=top_k, truncation=truncation, function_to_apply=function_to_apply, threshold=threshold)
         return self._asked(tasks.SEQUENCE_CLASSIFICATION, text, pair, options)
 
     @overload
-    def classify_tokens(self, text: str) -> TokenLabels: ...
+    def classify_tokens(self, text: str, *, truncation: str = CUT) -> TokenLabels: ...
     @overload
-    def classify_tokens(self, text: Texts) -> list[TokenLabels]: ...
-    def classify_tokens(self, text: str | Texts) -> TokenLabels | list[TokenLabels]:
+    def classify_tokens(self, text: Texts, *, truncation: str = CUT) -> list[TokenLabels]: ...
+    def classify_tokens(self, text: str | Texts, *, truncation: str = CUT) -> TokenLabels | list[TokenLabels]:
         """Label every token of a text."""
-        return self._asked(tasks.TOKEN_CLASSIFICATION, text, None)
+        return self._asked(tasks.TOKEN_CLASSIFICATION, text, None, AnswerOptions(truncation=truncation))
 
     @overload
     def answer(self, question: str, context: str, *, top_k: int = 5) -> tuple[Answer, ...]: ...
@@ -107,44 +110,52 @@ class Pipeline(Model):
         return self._asked(tasks.QUESTION_ANSWERING, question, context, AnswerOptions(top_k=top_k))
 
     @overload
-    def fill_mask(self, text: str, *, top_k: int = 5) -> Fillers: ...
+    def fill_mask(self, text: str, *, top_k: int = 5, truncation: str = CUT) -> Fillers: ...
     @overload
-    def fill_mask(self, text: Texts, *, top_k: int = 5) -> list[Fillers]: ...
-    def fill_mask(self, text: str | Texts, *, top_k: int = 5) -> Fillers | list[Fillers]:
+    def fill_mask(self, text: Texts, *, top_k: int = 5, truncation: str = CUT) -> list[Fillers]: ...
+    def fill_mask(self, text: str | Texts, *, top_k: int = 5, truncation: str = CUT) -> Fillers | list[Fillers]:
         """Find up to `top_k` tokens for every [MASK] of a text, best first."""
-        return self._asked(tasks.MASKED_LM, text, None, AnswerOptions(top_k=top_k))
+        return self._asked(tasks.MASKED_LM, text, None, AnswerOptions(top_k=top_k, truncation=truncation))
 
     @overload
-    def embed(self, text: str, pair: str | None = None) -> Embedding: ...
+    def embed(self, text: str, pair: str | None = None, *, truncation: str = CUT) -> Embedding: ...
     @overload
-    def embed(self, text: Texts, pair: Sequence[str | None] | None = None) -> list[Embedding]: ...
-    def embed(self, text: str | Texts, pair: str | Sequence[str | None] | None = None) -> Embedding | list[Embedding]:
+    def embed(self, text: Texts, pair: Sequence[str | None] | None = None, *, truncation: str = CUT) -> list[Embedding]: ...
+    def embed(
+        self, text: str | Texts, pair: str | Sequence[str | None] | None = None, *, truncation: str = CUT
+    ) -> Embedding | list[Embedding]:
         """Return the vectors of a text, or of a pair of texts."""
-        return self._asked(tasks.FEATURE_EXTRACTION, text, pair)
+        return self._asked(tasks.FEATURE_EXTRACTION, text, pair, AnswerOptions(truncation=truncation))
 
     @overload
-    def next_sentence(self, text: str, second: str) -> NextSentence: ...
+    def next_sentence(self, text: str, second: str, *, truncation: str = CUT) -> NextSentence: ...
     @overload
-    def next_sentence(self, text: Texts, second: Sequence[str]) -> list[NextSentence]: ...
-    def next_sentence(self, text: str | Texts, second: str | Sequence[str]) -> NextSentence | list[NextSentence]:
+    def next_sentence(self, text: Texts, second: Sequence[str], *, truncation: str = CUT) -> list[NextSentence]: ...
+    def next_sentence(
+        self, text: str | Texts, second: str | Sequence[str], *, truncation: str = CUT
+    ) -> NextSentence | list[NextSentence]:
         """Decide whether a second text follows a first one."""
-        return self._asked(tasks.NEXT_SENTENCE, text, second)
+        return self._asked(tasks.NEXT_SENTENCE, text, second, AnswerOptions(truncation=truncation))
 
     @overload
-    def choose(self, text: str, choices: Sequence[str]) -> Choice: ...
+    def choose(self, text: str, choices: Sequence[str], *, truncation: str = CUT) -> Choice: ...
     @overload
-    def choose(self, text: Texts, choices: Sequence[Sequence[str]]) -> list[Choice]: ...
-    def choose(self, text: str | Texts, choices: Sequence[str] | Sequence[Sequence[str]]) -> Choice | list[Choice]:
+    def choose(self, text: Texts, choices: Sequence[Sequence[str]], *, truncation: str = CUT) -> list[Choice]: ...
+    def choose(
+        self, text: str | Texts, choices: Sequence[str] | Sequence[Sequence[str]], *, truncation: str = CUT
+    ) -> Choice | list[Choice]:
         """Choose one of several second texts."""
-        return self._asked(tasks.MULTIPLE_CHOICE, text, choices)
+        return self._asked(tasks.MULTIPLE_CHOICE, text, choices, AnswerOptions(truncation=truncation))
 
     @overload
-    def pretraining(self, text: str, second: str, *, top_k: int = 5) -> Pretraining: ...
+    def pretraining(self, text: str, second: str, *, top_k: int = 5, truncation: str = CUT) -> Pretraining: ...
     @overload
-    def pretraining(self, text: Texts, second: Sequence[str], *, top_k: int = 5) -> list[Pretraining]: ...
-    def pretraining(self, text: str | Texts, second: str | Sequence[str], *, top_k: int = 5) -> Pretraining | list[Pretraining]:
+    def pretraining(self, text: Texts, second: Sequence[str], *, top_k: int = 5, truncation: str = CUT) -> list[Pretraining]: ...
+    def pretraining(
+        self, text: str | Texts, second: str | Sequence[str], *, top_k: int = 5, truncation: str = CUT
+    ) -> Pretraining | list[Pretraining]:
         """Fill every [MASK] of a first text, and decide whether a second text follows it."""
-        return self._asked(tasks.PRETRAINING, text, second, AnswerOptions(top_k=top_k))
+        return self._asked(tasks.PRETRAINING, text, second, AnswerOptions(top_k=top_k, truncation=truncation))
 
     @overload
     def __call__(
@@ -270,7 +281,7 @@ class Pipeline(Model):
         if task.name != own_task.name:
             raise InputError(f"{task.function}: expected a bundle of {task.name}, found {own_task.name}; call {own_task.function}")
         check_options(task, options)
-        requests = [Request(t, s, self._encoded(task, t, s), options) for t, s in _pairs(text, second)]
+        requests = [self._request(task, t, s, options) for t, s in _pairs(text, second)]
         answers: list[A] = []
         for answer in self._answered(task, requests):
             if isinstance(answer, InputError):
@@ -279,12 +290,19 @@ class Pipeline(Model):
         return answers[0] if isinstance(text, str) else answers
 
     def _request_or_error(self, question: Question, options: AnswerOptions) -> Request | InputError:
-        text, second = question.text, question.second
         try:
-            options = _with_top_k(options, question.top_k)
-            return Request(text, second, self._encoded(self._task, text, second), options)
+            return self._request(self._task, question.text, question.second, _with_top_k(options, question.top_k))
         except InputError as error:
             return error
+
+    def _request(self, task: Task[object], text: str, second: Second, options: AnswerOptions) -> Request:
+        request = Request(text, second, self._encoded(task, text, second), options)
+        if options.truncation == REFUSE and request.truncated:
+            raise InputError(
+                f"expected a text of at most {self.manifest.sequence_length} tokens, with [CLS] and [SEP]; found a longer one. "
+                "Shorten it, or set truncation to cut"
+            )
+        return request
 
     def _answered(self, task: Task[A], requests: list[Request]) -> Iterator[A | InputError]:
         """Answer requests in their order, as many at once as fill a batch; more where their lengths differ."""
