@@ -9,6 +9,7 @@ import pytest
 from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.same_answers import assert_same_code, assert_same_json, python_run
+from support.transformers_pipelines import texts
 
 TEXTS = ("--text", "the quick fox", "--text", "Ünïcödé 😀 10,000", "--text", "")
 
@@ -66,6 +67,17 @@ def test_options_that_are_refused(built, bundles, task, words, code):
         assert_same_code(built, bundles(task), "--text", "a [MASK]", *words)
 
 
+@pytest.mark.parametrize("labels", [("O", "B-PER", "I-PER", "B-LOC", "I-LOC"), ("A", "B", "X-Y\t")])
+@pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
+def test_entities(built, bundles, strategy, labels):
+    bundle = bundles("token-classification", labels=labels)
+    words = [word for text in texts(60) for word in ("--text", text)]
+    answers = assert_same_json(built, bundle, *words, "--text", "", "--text", "a\tb\nfox  dog ", "--aggregation-strategy", strategy)
+    rows = built.run(bundle, *words, "--aggregation-strategy", strategy)
+    found = [json.loads(line)["tokens" if strategy == "none" else "entities"] for line in answers.stdout.splitlines()]
+    assert rows.stdout.decode().count("\t") == 4 * sum(map(len, found[:60]))
+
+
 LONG = "the quick fox " * 20
 
 
@@ -100,6 +112,7 @@ class Options(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_char_p) for name in ("truncation", "function_to_apply")),
         ("threshold", ctypes.POINTER(ctypes.c_double)),
+        ("aggregation_strategy", ctypes.c_char_p),
     )
 
 
@@ -152,3 +165,6 @@ def test_options_of_the_c_interface(ask, bundles):
         ask(bundle, "a", Options(function_to_apply=b"tanh"))
         == 'function_to_apply: expected one of softmax, sigmoid, none; found "tanh"'
     )
+    bundle = bundles("token-classification")
+    found = ask(bundle, "the fox", Options(aggregation_strategy=b"average"))
+    assert found["entities"] == [vars(e) for e in load(bundle).find_entities("the fox", aggregation_strategy="average").entities]

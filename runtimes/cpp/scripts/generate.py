@@ -12,11 +12,12 @@ from typing import Any
 
 from fnet_runtime.bundle import manifest
 from fnet_runtime.command import exit_codes
-from fnet_runtime.pipeline import encodings, options, outputs, pipeline, tasks
+from fnet_runtime.pipeline import encodings, entities, options, outputs, pipeline, tasks
 from fnet_runtime.sessions import runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
 
 OUTPUT = Path(__file__).parent.parent / "src" / "generated" / "facts.inc"
+AGGREGATION = ("NO_AGGREGATION", "SIMPLE", "FIRST", "AVERAGE", "MAX")
 OF_PYTHON_ALONE = ("openvino",)
 """Runtimes that C++ does not have."""
 
@@ -52,7 +53,8 @@ def facts() -> str:
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
-        **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION", "CUT", "REFUSE")},
+        "OUTSIDE": entities.OUTSIDE,
+        **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION", "CUT", "REFUSE", *AGGREGATION)},
         **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
     }
     lists = {
@@ -62,6 +64,7 @@ def facts() -> str:
         "PRECISIONS": m.PRECISIONS,
         "FUNCTIONS_TO_APPLY": options.FUNCTIONS_TO_APPLY,
         "TRUNCATIONS": options.TRUNCATIONS,
+        "AGGREGATION_STRATEGIES": options.AGGREGATION_STRATEGIES,
         "ALWAYS": m.ALWAYS,
         "HARDWARE_COMPATIBILITIES": m.HARDWARE_COMPATIBILITIES,
         "RUNTIMES": [name for name in runtimes.RUNTIME_CHOICES if name not in OF_PYTHON_ALONE],

@@ -39,6 +39,7 @@ struct ToRows {
   Rows operator()(const fnet::TokenLabel& v) const {
     return {escaped(v.label) + "\t" + score(v.score) + "\t" + place(v.text, v.start, v.end)};
   }
+  Rows operator()(const fnet::Entity& v) const { return {escaped(v.label) + "\t" + score(v.score) + "\t" + place(v.text, v.start, v.end)}; }
   Rows operator()(const fnet::Answer& v) const {
     return {fnet::quoted(v.text) + "\t" + score(v.score) + "\t" + std::to_string(v.start) + "\t" + std::to_string(v.end)};
   }
@@ -54,6 +55,7 @@ struct ToRows {
             std::to_string(v.pooled.size()) + "]"};
   }
   Rows operator()(const fnet::TokenLabels& v) const { return (*this)(v.tokens); }
+  Rows operator()(const fnet::Entities& v) const { return (*this)(v.entities); }
   Rows operator()(const fnet::Fillers& v) const { return (*this)(v.masks); }
   Rows operator()(const fnet::Pretraining& v) const {
     Rows rows = (*this)(v.fillers);

@@ -67,6 +67,9 @@ Options options_from_line(int count, char** words) {
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::TRUNCATIONS), std::end(fnet::TRUNCATIONS))));
   app.add_option("--function-to-apply", answers.function_to_apply, "What makes scores of labels; as trained by default")
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::FUNCTIONS_TO_APPLY), std::end(fnet::FUNCTIONS_TO_APPLY))));
+  app.add_option("--aggregation-strategy", answers.aggregation_strategy, "Print entities instead of tokens")
+      ->capture_default_str()
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::AGGREGATION_STRATEGIES), std::end(fnet::AGGREGATION_STRATEGIES))));
   app.add_option("--threshold", answers.threshold, "Print only labels whose score is above this")->type_name("NUMBER");
   app.add_flag("--json", options.as_json, "Print one JSON value per line");
   app.add_flag("--self-test", options.self_test, "Run golden.safetensors and compare the outputs with its float64 references");

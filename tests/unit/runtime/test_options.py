@@ -5,7 +5,7 @@ import math
 import pytest
 from fnet_runtime.command.answer_text import text_from_answer
 from fnet_runtime.errors import InputError, OptionError
-from fnet_runtime.pipeline.answers import Classification, LabelScore
+from fnet_runtime.pipeline.answers import Classification, Entities, Entity, LabelScore, TokenLabels
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.tasks import TASKS, check_options
 from support.transformers_pipelines import LENGTH, both
@@ -20,6 +20,7 @@ SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 
         ({"top_k": True}, "top_k: expected an integer from 1, found True"),
         ({"truncation": "longest_first"}, "truncation: expected cut or error, found 'longest_first'"),
         ({"truncation": True}, "truncation: expected cut or error, found True"),
+        ({"aggregation_strategy": "last"}, "aggregation_strategy: expected none, simple, first, average or max, found 'last'"),
         ({"function_to_apply": "tanh"}, "function_to_apply: expected softmax, sigmoid or none, found 'tanh'"),
         ({"function_to_apply": 1}, "function_to_apply: expected softmax, sigmoid or none, found 1"),
         ({"threshold": math.nan}, "threshold: expected a finite number, found nan"),
@@ -32,7 +33,7 @@ def test_values_that_are_refused(options, message):
         AnswerOptions(**options)
 
 
-GIVEN = {"function_to_apply": "softmax", "threshold": 0.5}
+GIVEN = {"function_to_apply": "softmax", "threshold": 0.5, "aggregation_strategy": "simple"}
 """Each option that some tasks only take, with a value."""
 
 
@@ -122,3 +123,19 @@ def test_every_function_refuses_a_text_that_does_not_fit(task, tmp_path):
     assert ask(*long).truncated
     with pytest.raises(InputError, match="^expected a text of at most"):
         ask(*long, truncation="error")
+
+
+def test_tokens_and_entities_have_a_function_each(tmp_path):
+    ours, _, _ = both("token-classification", tmp_path)
+    assert isinstance(ours("the fox"), TokenLabels)
+    options = AnswerOptions(aggregation_strategy="simple")
+    assert ours("the fox", options=options) == ours.find_entities("the fox")
+    assert ours.find_entities(["the fox", ""]) == [ours.find_entities("the fox"), Entities(())]
+    with pytest.raises(OptionError, match="^aggregation_strategy: expected simple, .*; classify_tokens labels each token$"):
+        ours.find_entities("the fox", aggregation_strategy="none")
+
+
+def test_rows_of_entities():
+    answer = Entities((Entity("P\t", 0.5, "a b", 0, 3), Entity("Q", 0.25, "c", 4, 5)))
+    assert text_from_answer(answer, multi_label=False) == "P\\t\t0.5000\t'a b'\t0\t3\nQ\t0.2500\t'c'\t4\t5"
+    assert text_from_answer(Entities(()), multi_label=False) == "(nothing)"

@@ -20,3 +20,31 @@ def test_text_classification(problem_type, labels, tmp_path):
             assert [s.label for s in answer.scores] == [e["label"] for e in expected]
             assert [s.score for s in answer.scores] == pytest.approx([e["score"] for e in expected], **CLOSE)
             assert (answer.label, answer.score) == (answer.scores[0].label, answer.scores[0].score)
+
+
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+def trimmed(text, found):
+    """Return an entity of transformers as we print it: without the white space at its ends."""
+    start, end = found["start"], found["end"]
+    part = text[start:end]
+    start += len(part) - len(part.lstrip())
+    return found["entity_group"], start, start + len(part.strip())
+
+
+def assert_same_entities(text, answer, expected):
+    assert [(e.label, e.start, e.end) for e in answer.entities] == [trimmed(text, e) for e in expected]
+    assert [e.score for e in answer.entities] == pytest.approx([e["score"] for e in expected], **CLOSE)
+    assert [e.text for e in answer.entities] == [text[e.start : e.end] for e in answer.entities]
+
+
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+@pytest.mark.parametrize("labels", [TAGS, ("A", "B", "C", "X-Y")])
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
+def test_entities(labels, strategy, tmp_path):
+    ours, theirs = both("token-classification", tmp_path, pipeline="token-classification", labels=labels)
+    answers = ours.find_entities(TEXTS, aggregation_strategy=strategy)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        assert_same_entities(text, answer, theirs(text, aggregation_strategy=strategy))
+    assert len({entity.label for answer in answers for entity in answer.entities}) > 1

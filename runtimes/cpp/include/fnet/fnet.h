@@ -44,9 +44,10 @@ FNET_C_API fnet_code fnet_open(const char* folder, const fnet_config* config, fn
 
 /* What is asked of an answer. All zero is the default. An option of another task than the bundle's is an input error. */
 typedef struct fnet_options {
-  const char* truncation;        /* error: a text that does not fit is an input error; null or cut: it is cut, and the answer says so */
-  const char* function_to_apply; /* sequence-classification: softmax, sigmoid or none; null: as the checkpoint was trained */
-  const double* threshold;       /* sequence-classification: `scores` lists only labels whose score is above this; null: no bound */
+  const char* truncation;           /* error: a text that does not fit is an input error; null or cut: it is cut, and the answer says so */
+  const char* function_to_apply;    /* sequence-classification: softmax, sigmoid or none; null: as the checkpoint was trained */
+  const double* threshold;          /* sequence-classification: `scores` lists only labels whose score is above this; null: no bound */
+  const char* aggregation_strategy; /* token-classification: simple, first, average or max; null or none: labels of tokens */
 } fnet_options;
 
 /* One request. The strings are read during fnet_run only. */

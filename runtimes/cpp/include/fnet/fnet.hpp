@@ -43,10 +43,11 @@ struct Config {
 
 // What is asked of answers. Every task takes `top_k` and `truncation`; an option of another task than the bundle's is an input error.
 struct AnswerOptions {
-  std::optional<int> top_k = {};         // how many fillers, spans or labels, from 1; none: 5 fillers or spans, and every label
-  std::string truncation = "cut";        // cut: a text that does not fit is cut, and the answer says so; error: it is an input error
-  std::string function_to_apply = {};    // sequence-classification: softmax, sigmoid or none; empty: as the checkpoint was trained
-  std::optional<double> threshold = {};  // sequence-classification: `scores` lists only labels whose score is above this
+  std::optional<int> top_k = {};              // how many fillers, spans or labels, from 1; none: 5 fillers or spans, and every label
+  std::string truncation = "cut";             // cut: a text that does not fit is cut, and the answer says so; error: it is an input error
+  std::string function_to_apply = {};         // sequence-classification: softmax, sigmoid or none; empty: as the checkpoint was trained
+  std::string aggregation_strategy = "none";  // token-classification: none labels tokens; simple, first, average and max find entities
+  std::optional<double> threshold = {};       // sequence-classification: `scores` lists only labels whose score is above this
 };
 
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.
@@ -67,6 +68,14 @@ struct Classification {
 
 // The label of one token, and the characters [start, end) of the text that it covers.
 struct TokenLabel {
+  std::string label;
+  double score;
+  std::string text;
+  std::size_t start, end;
+};
+
+// A label, the mean score of its tokens or words, and the characters [start, end) of the text.
+struct Entity {
   std::string label;
   double score;
   std::string text;
@@ -118,6 +127,12 @@ struct TokenLabels {
   bool truncated = false;
 };
 
+// The entities of a text, in their order. `O` is not an entity.
+struct Entities {
+  std::vector<Entity> entities;
+  bool truncated = false;
+};
+
 // The fillers of every [MASK] of a text, in their order, best first. A [MASK] that was cut has no fillers.
 struct Fillers {
   std::vector<std::vector<Filler>> masks;
@@ -133,8 +148,8 @@ struct Pretraining {
   bool truncated = false;
 };
 
-// The answer of any task, in the order of the tasks in docs/bundle.md.
-using AnyAnswer = std::variant<Embedding, Pretraining, Fillers, NextSentence, Classification, Choice, TokenLabels, Answers>;
+// The answer of any task, in the order of the tasks in docs/bundle.md; then that of token-classification with an aggregation strategy.
+using AnyAnswer = std::variant<Embedding, Pretraining, Fillers, NextSentence, Classification, Choice, TokenLabels, Answers, Entities>;
 
 // One request: a text, and beside it nothing, the second text (what may follow, the context of a question) or the choices.
 struct Request {
@@ -181,7 +196,8 @@ class FNET_API Pipeline {
   // One request each; an input error when the bundle is for another task.
   Result<Classification> classify(const std::string& text, const std::optional<std::string>& pair = {},
                                   const AnswerOptions& options = {}) const;
-  Result<TokenLabels> classify_tokens(const std::string& text) const;
+  Result<TokenLabels> classify_tokens(const std::string& text, const AnswerOptions& options = {}) const;
+  Result<Entities> find_entities(const std::string& text, const AnswerOptions& options) const;
   Result<Answers> answer(const std::string& question, const std::string& context, const AnswerOptions& options = {}) const;
   Result<Fillers> fill_mask(const std::string& text, const AnswerOptions& options = {}) const;
   Result<Embedding> embed(const std::string& text, const std::optional<std::string>& pair = {}) const;
@@ -191,7 +207,7 @@ class FNET_API Pipeline {
 
   // Lists of texts at once, which is faster; an input error stands for all of them.
   Result<std::vector<Classification>> classify_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
-  Result<std::vector<TokenLabels>> classify_tokens_all(const std::vector<std::string>& texts) const;
+  Result<std::vector<TokenLabels>> classify_tokens_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
   Result<std::vector<Fillers>> fill_mask_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
   Result<std::vector<Embedding>> embed_all(const std::vector<std::string>& texts) const;
 

@@ -34,6 +34,9 @@ struct ToJson {
   std::string operator()(const TokenLabel& v) const {
     return "{\"label\": " + quoted(v.label) + ", \"score\": " + decimal(v.score) + ", " + place(v) + "}";
   }
+  std::string operator()(const Entity& v) const {
+    return "{\"label\": " + quoted(v.label) + ", \"score\": " + decimal(v.score) + ", " + place(v) + "}";
+  }
   std::string operator()(const Answer& v) const {
     return "{\"text\": " + quoted(v.text) + ", \"score\": " + decimal(v.score) + ", \"start\": " + std::to_string(v.start) +
            ", \"end\": " + std::to_string(v.end) + "}";
@@ -56,6 +59,7 @@ struct ToJson {
     return "{\"fillers\": " + (*this)(v.fillers) + ", \"next_sentence\": " + (*this)(v.next_sentence) + cut(v) + "}";
   }
   std::string operator()(const TokenLabels& v) const { return "{\"tokens\": " + list(v.tokens, *this) + cut(v) + "}"; }
+  std::string operator()(const Entities& v) const { return "{\"entities\": " + list(v.entities, *this) + cut(v) + "}"; }
   std::string operator()(const Fillers& v) const { return "{\"masks\": " + list(v.masks, *this) + cut(v) + "}"; }
   std::string operator()(const Check& v) const {
     return "{\"output\": " + quoted(v.output) + ", \"max_abs\": " + decimal(v.max_abs) + ", \"max_rel\": " + decimal(v.max_rel) +
@@ -71,7 +75,8 @@ struct ToJson {
   static std::string cut(const T& v) {
     return ", \"truncated\": " + boolean(v.truncated);
   }
-  static std::string place(const TokenLabel& v) {
+  template <class T>
+  static std::string place(const T& v) {
     return "\"text\": " + quoted(v.text) + ", \"start\": " + std::to_string(v.start) + ", \"end\": " + std::to_string(v.end);
   }
 };

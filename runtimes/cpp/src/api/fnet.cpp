@@ -35,6 +35,10 @@ std::vector<Request> requests(const std::vector<std::string>& texts) {
   return made;
 }
 
+Error strategy_error(const std::string& expected, const AnswerOptions& options) {
+  return input_error("aggregation_strategy: expected " + expected + "; found " + options.aggregation_strategy);
+}
+
 template <class T>
 Result<std::vector<T>> all_of(Result<std::vector<AnyAnswer>> answers) {
   if (!answers) return answers.error();
@@ -87,8 +91,14 @@ Result<Classification> Pipeline::classify(const std::string& text, const std::op
                                           const AnswerOptions& options) const {
   return guarded([&] { return one_of<Classification>(answered(SEQUENCE_CLASSIFICATION, {request(text, pair)}, options)); });
 }
-Result<TokenLabels> Pipeline::classify_tokens(const std::string& text) const {
-  return guarded([&] { return one_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, {{text}})); });
+Result<TokenLabels> Pipeline::classify_tokens(const std::string& text, const AnswerOptions& options) const {
+  if (options.aggregation_strategy != NO_AGGREGATION) return strategy_error("none, because find_entities finds entities", options);
+  return guarded([&] { return one_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, {{text}}, options)); });
+}
+Result<Entities> Pipeline::find_entities(const std::string& text, const AnswerOptions& options) const {
+  if (options.aggregation_strategy == NO_AGGREGATION)
+    return strategy_error("simple, first, average or max, because classify_tokens labels tokens", options);
+  return guarded([&] { return one_of<Entities>(answered(TOKEN_CLASSIFICATION, {{text}}, options)); });
 }
 Result<Answers> Pipeline::answer(const std::string& question, const std::string& context, const AnswerOptions& options) const {
   return guarded([&] { return one_of<Answers>(answered(QUESTION_ANSWERING, {{question, context}}, options)); });
@@ -111,8 +121,9 @@ Result<Pretraining> Pipeline::pretraining(const std::string& text, const std::st
 Result<std::vector<Classification>> Pipeline::classify_all(const std::vector<std::string>& texts, const AnswerOptions& options) const {
   return guarded([&] { return all_of<Classification>(answered(SEQUENCE_CLASSIFICATION, requests(texts), options)); });
 }
-Result<std::vector<TokenLabels>> Pipeline::classify_tokens_all(const std::vector<std::string>& texts) const {
-  return guarded([&] { return all_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, requests(texts))); });
+Result<std::vector<TokenLabels>> Pipeline::classify_tokens_all(const std::vector<std::string>& texts, const AnswerOptions& options) const {
+  if (options.aggregation_strategy != NO_AGGREGATION) return strategy_error("none, because find_entities finds entities", options);
+  return guarded([&] { return all_of<TokenLabels>(answered(TOKEN_CLASSIFICATION, requests(texts), options)); });
 }
 Result<std::vector<Fillers>> Pipeline::fill_mask_all(const std::vector<std::string>& texts, const AnswerOptions& options) const {
   return guarded([&] { return all_of<Fillers>(answered(MASKED_LM, requests(texts), options)); });

@@ -18,6 +18,7 @@ std::vector<std::string> given(const AnswerOptions& options) {
     if (is_given) names.emplace_back(name);
   };
   add("function_to_apply", !options.function_to_apply.empty());
+  add("aggregation_strategy", options.aggregation_strategy != NO_AGGREGATION);
   add("threshold", options.threshold.has_value());
   return names;
 }
@@ -38,6 +39,7 @@ std::optional<Error> word_fault(const char* name, const std::string& value, cons
 std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task) {
   if (options.top_k && *options.top_k < 1) return input_error("top_k: expected an integer from 1, found " + std::to_string(*options.top_k));
   if (auto fault = word_fault("truncation", options.truncation, TRUNCATIONS)) return fault;
+  if (auto fault = word_fault("aggregation_strategy", options.aggregation_strategy, AGGREGATION_STRATEGIES)) return fault;
   if (!options.function_to_apply.empty()) {
     if (auto fault = word_fault("function_to_apply", options.function_to_apply, FUNCTIONS_TO_APPLY)) return fault;
   }

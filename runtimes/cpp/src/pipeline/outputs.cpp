@@ -6,8 +6,10 @@
 #include <numeric>
 
 #include "base/utf8.h"
+#include "pipeline/entities.h"
 #include "pipeline/options.h"
 #include "pipeline/scores.h"
+#include "pipeline/spans.h"
 #include "pipeline/tasks.h"
 #include "tokenizer/python_characters.h"
 
@@ -27,25 +29,6 @@ std::vector<std::size_t> ranked(const std::vector<double>& scores, std::size_t c
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), before);
   order.resize(count);
   return order;
-}
-
-// The index of the greatest, the first of equals; of NaN the first.
-std::size_t greatest(const std::vector<double>& scores) {
-  std::size_t best = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (std::isnan(scores[i])) return i;
-    if (scores[i] > scores[best]) best = i;
-  }
-  return best;
-}
-
-std::string part_of(const std::u32string& text, Span span) { return to_utf8(text.substr(span.begin, span.end - span.begin)); }
-
-// A span without the white space at its ends: a word's piece covers the space before it.
-Span trimmed(const std::u32string& text, Span span) {
-  while (span.begin < span.end && python::is_space(text[span.begin])) ++span.begin;
-  while (span.begin < span.end && python::is_space(text[span.end - 1])) --span.end;
-  return span;
 }
 
 // The text with a piece in place of a span.
@@ -153,6 +136,14 @@ Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Row
   const auto& logits = rows[0].at("logits").values;
   const Encoding& encoding = asked.encodings[0];
   const std::size_t count = model.manifest.labels.size();
+  if (asked.options->aggregation_strategy != NO_AGGREGATION) {
+    Entities found{{}, asked.truncated()};
+    for (Labelled& entity : entities_from_logits(model, asked, encoding, logits)) {
+      const Span span = trimmed(asked.text, entity.span);
+      found.entities.push_back({std::move(entity.label), entity.score, part_of(asked.text, span), span.begin, span.end});
+    }
+    return AnyAnswer(std::move(found));
+  }
   TokenLabels labels{{}, asked.truncated()};
   for (std::size_t i = 0; i < encoding.spans.size(); ++i) {
     if (encoding.segments[i] != 0) continue;

@@ -70,6 +70,15 @@ double exponential(double x) {
 std::vector<double> softmax(const double* logits, std::size_t count) { return softmax_of(logits, count); }
 std::vector<double> softmax(const float* logits, std::size_t count) { return softmax_of(logits, count); }
 
+std::size_t greatest(const std::vector<double>& scores) {
+  std::size_t best = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (std::isnan(scores[i])) return i;
+    if (scores[i] > scores[best]) best = i;
+  }
+  return best;
+}
+
 double sigmoid(double x) { return 1 / (1 + exponential(-x)); }
 
 }  // namespace fnet

@@ -13,6 +13,8 @@ double exponential(double x);
 // Probabilities of logits, in float64.
 std::vector<double> softmax(const double* logits, std::size_t count);
 std::vector<double> softmax(const float* logits, std::size_t count);
+// The index of the greatest, the first of equals; of NaN the first.
+std::size_t greatest(const std::vector<double>& scores);
 // The logistic function.
 double sigmoid(double x);
 

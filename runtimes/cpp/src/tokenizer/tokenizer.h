@@ -31,6 +31,7 @@ class Tokenizer {
 
   int32_t pad_id() const { return frame_.pad; }
   int32_t mask_id() const { return mask_; }
+  int32_t unk_id() const { return backend_->special_id(UNK); }
   int32_t vocab_size() const { return backend_->vocab_size(); }
   // Number of special tokens that `encode` adds to one text or to a pair.
   std::size_t added(bool pair) const { return frame_.added(pair); }

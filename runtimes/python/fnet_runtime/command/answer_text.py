@@ -6,6 +6,8 @@ from fnet_runtime.pipeline.answers import (
     Choice,
     Classification,
     Embedding,
+    Entities,
+    Entity,
     Filler,
     Fillers,
     NextSentence,
@@ -47,6 +49,8 @@ def _rows(answer: AnyAnswer, multi_label: bool, options: AnswerOptions) -> list[
             return _fillers(answer.masks)
         case TokenLabels():
             return [_token(token) for token in answer.tokens]
+        case Entities():
+            return [_token(entity) for entity in answer.entities]
         case _:
             return [_span(span) for span in answer]
 
@@ -69,7 +73,7 @@ def _fillers(masks: tuple[tuple[Filler, ...], ...]) -> list[Row]:
     return [[escaped(f.token), str(f.token_id), _score(f.score), repr(f.text)] for fillers in masks for f in fillers]
 
 
-def _token(token: TokenLabel) -> Row:
+def _token(token: TokenLabel | Entity) -> Row:
     return [escaped(token.label), _score(token.score), repr(token.text), str(token.start), str(token.end)]
 
 

@@ -24,7 +24,14 @@ from fnet_runtime.command.texts import (
 from fnet_runtime.errors import FNetRuntimeError, InputError, NoDeviceError, SessionError
 from fnet_runtime.pipeline.model import Second
 from fnet_runtime.pipeline.open import load
-from fnet_runtime.pipeline.options import CUT, FUNCTIONS_TO_APPLY, TRUNCATIONS, AnswerOptions
+from fnet_runtime.pipeline.options import (
+    AGGREGATION_STRATEGIES,
+    CUT,
+    FUNCTIONS_TO_APPLY,
+    NO_AGGREGATION,
+    TRUNCATIONS,
+    AnswerOptions,
+)
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
@@ -52,6 +59,13 @@ class Program(click.Command):
 @click.option("--truncation", type=click.Choice(TRUNCATIONS), default=CUT, show_default=True, help="What to do to longer texts.")
 @click.option("--function-to-apply", type=click.Choice(FUNCTIONS_TO_APPLY), help="Makes scores of labels.  [default: as trained]")
 @click.option("--threshold", type=float, help="Print only labels whose score is above this.")
+@click.option(
+    "--aggregation-strategy",
+    type=click.Choice(AGGREGATION_STRATEGIES),
+    default=NO_AGGREGATION,
+    show_default=True,
+    help="Print entities instead of tokens.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default=AUTO, show_default=True, help="auto: the bundle's own.")
@@ -78,6 +92,7 @@ def main(
     truncation: str,
     function_to_apply: str | None,
     threshold: float | None,
+    aggregation_strategy: str,
     as_json: bool,
     self_test: bool,
     runtime: str,
@@ -97,7 +112,13 @@ def main(
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else CHECK_FAILED)
         second = _second(pairs, pipeline.manifest.task)
-        options = AnswerOptions(top_k=top_k, truncation=truncation, function_to_apply=function_to_apply, threshold=threshold)
+        options = AnswerOptions(
+            top_k=top_k,
+            truncation=truncation,
+            function_to_apply=function_to_apply,
+            threshold=threshold,
+            aggregation_strategy=aggregation_strategy,
+        )
         printer = Printer(pipeline, second, options, as_json=as_json, lines=lines)
         with contextlib.ExitStack() as stack:
             sources = [(stack.enter_context(opened(file)), str(file)) for file in files]

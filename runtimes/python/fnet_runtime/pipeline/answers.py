@@ -46,6 +46,25 @@ class TokenLabels:
 
 
 @dataclass(frozen=True)
+class Entity:
+    """A label, the mean score of its tokens or words, and the characters [start, end) of the text."""
+
+    label: str
+    score: float
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Entities:
+    """The entities of a text, in their order. `O` is not an entity."""
+
+    entities: tuple[Entity, ...]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
 class Answer:
     """A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows.
 
@@ -117,5 +136,5 @@ class Pretraining:
     truncated: bool = False
 
 
-AnyAnswer = Embedding | Pretraining | Fillers | NextSentence | Classification | Choice | TokenLabels | tuple[Answer, ...]
+AnyAnswer = Embedding | Pretraining | Fillers | NextSentence | Classification | Choice | TokenLabels | Entities | tuple[Answer, ...]
 """The answer of any task. question-answering answers with spans, best first; no token of a question or context is cut."""

@@ -15,6 +15,9 @@ FUNCTIONS_TO_APPLY = (SOFTMAX, SIGMOID, NO_FUNCTION)
 CUT, REFUSE = "cut", "error"
 TRUNCATIONS = (CUT, REFUSE)
 """What happens to a text that does not fit in the sequence length."""
+NO_AGGREGATION, SIMPLE, FIRST, AVERAGE, MAX = "none", "simple", "first", "average", "max"
+AGGREGATION_STRATEGIES = (NO_AGGREGATION, SIMPLE, FIRST, AVERAGE, MAX)
+"""How tokens are grouped to entities."""
 OF_EVERY_TASK = ("top_k", "truncation")
 """The options that every task takes. A task without a list to shorten ignores `top_k`."""
 
@@ -27,6 +30,7 @@ class AnswerOptions:
     truncation: one of TRUNCATIONS. `cut` cuts a text that does not fit and says so in the answer; `error` raises InputError.
     function_to_apply: one of FUNCTIONS_TO_APPLY. None applies what the checkpoint's problem_type says.
     threshold: `scores` lists only labels whose score is above this number.
+    aggregation_strategy: one of AGGREGATION_STRATEGIES. `none` answers with the label of each token, the others with entities.
 
     Raises OptionError for a value that is not allowed.
     """
@@ -35,6 +39,7 @@ class AnswerOptions:
     truncation: str = CUT
     function_to_apply: str | None = None
     threshold: float | None = None
+    aggregation_strategy: str = NO_AGGREGATION
 
     def __post_init__(self) -> None:
         if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
@@ -44,6 +49,7 @@ class AnswerOptions:
             _check_word("function_to_apply", self.function_to_apply, FUNCTIONS_TO_APPLY)
         if self.threshold is not None and (type(self.threshold) not in (int, float) or not math.isfinite(self.threshold)):
             raise OptionError(f"threshold: expected a finite number, found {self.threshold!r}")
+        _check_word("aggregation_strategy", self.aggregation_strategy, AGGREGATION_STRATEGIES)
 
     @property
     def count(self) -> int:

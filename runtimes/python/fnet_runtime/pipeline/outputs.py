@@ -13,6 +13,8 @@ from fnet_runtime.pipeline.answers import (
     Choice,
     Classification,
     Embedding,
+    Entities,
+    Entity,
     Filler,
     Fillers,
     LabelScore,
@@ -22,7 +24,9 @@ from fnet_runtime.pipeline.answers import (
     TokenLabels,
 )
 from fnet_runtime.pipeline.encodings import PositionedEncoding, masks_from_encoding
+from fnet_runtime.pipeline.entities import Labelled, entities_from_scores
 from fnet_runtime.pipeline.model import Model, Request
+from fnet_runtime.pipeline.options import NO_AGGREGATION
 from fnet_runtime.pipeline.scores import scores_of_labels, softmax
 from fnet_runtime.sessions.session import Outputs
 from fnet_runtime.tokenizer.encoding import MASK
@@ -41,10 +45,14 @@ def classification(model: Model, request: Request, outputs: Rows) -> Classificat
     return Classification(ranked[0].label, ranked[0].score, tuple(above[: options.top_k]), request.truncated)
 
 
-def token_labels(model: Model, request: Request, outputs: Rows) -> TokenLabels:
-    """Label every token of the text."""
+def token_labels(model: Model, request: Request, outputs: Rows) -> TokenLabels | Entities:
+    """Label every token of the text, or find the entities."""
+    strategy = request.options.aggregation_strategy
     scores = softmax(outputs[0]["logits"][0])
     (encoding,) = request.encodings
+    if strategy != NO_AGGREGATION:
+        found = entities_from_scores(model, request.text, encoding, scores, strategy)
+        return Entities(tuple(_entity(request.text, entity) for entity in found), request.truncated)
     labels = []
     for (start, end), segment, row in zip(encoding.spans, encoding.segments, scores, strict=True):
         if segment == 0:
@@ -52,6 +60,11 @@ def token_labels(model: Model, request: Request, outputs: Rows) -> TokenLabels:
             start, end = _trimmed(request.text, start, end)
             labels.append(TokenLabel(model.manifest.labels[best], float(row[best]), request.text[start:end], start, end))
     return TokenLabels(tuple(labels), request.truncated)
+
+
+def _entity(text: str, entity: Labelled) -> Entity:
+    start, end = _trimmed(text, *entity.span)
+    return Entity(entity.label, entity.score, text[start:end], start, end)
 
 
 def answer_spans(model: Model, request: Request, outputs: Rows) -> tuple[Answer, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self, TypeVar, cast, overload
 
 from fnet_runtime.bundle.golden import golden_from_file
-from fnet_runtime.errors import InputError, SessionError
+from fnet_runtime.errors import InputError, OptionError, SessionError
 from fnet_runtime.pipeline import tasks
 from fnet_runtime.pipeline.answers import (
     Answer,
@@ -14,6 +14,7 @@ from fnet_runtime.pipeline.answers import (
     Choice,
     Classification,
     Embedding,
+    Entities,
     Fillers,
     NextSentence,
     Pretraining,
@@ -21,7 +22,7 @@ from fnet_runtime.pipeline.answers import (
 )
 from fnet_runtime.pipeline.encodings import PositionedEncoding
 from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
-from fnet_runtime.pipeline.options import CUT, DEFAULT_OPTIONS, REFUSE, AnswerOptions
+from fnet_runtime.pipeline.options import CUT, DEFAULT_OPTIONS, NO_AGGREGATION, REFUSE, SIMPLE, AnswerOptions
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
 from fnet_runtime.pipeline.tasks import TASKS, Task, check_options
 from fnet_runtime.sessions.bundle_session import Closing
@@ -97,7 +98,21 @@ class Pipeline(Model):
     def classify_tokens(self, text: Texts, *, truncation: str = CUT) -> list[TokenLabels]: ...
     def classify_tokens(self, text: str | Texts, *, truncation: str = CUT) -> TokenLabels | list[TokenLabels]:
         """Label every token of a text."""
-        return self._asked(tasks.TOKEN_CLASSIFICATION, text, None, AnswerOptions(truncation=truncation))
+        found = self._asked(tasks.TOKEN_CLASSIFICATION, text, None, AnswerOptions(truncation=truncation))
+        return cast(TokenLabels | list[TokenLabels], found)  # without a strategy
+
+    @overload
+    def find_entities(self, text: str, *, aggregation_strategy: str = SIMPLE, truncation: str = CUT) -> Entities: ...
+    @overload
+    def find_entities(self, text: Texts, *, aggregation_strategy: str = SIMPLE, truncation: str = CUT) -> list[Entities]: ...
+    def find_entities(
+        self, text: str | Texts, *, aggregation_strategy: str = SIMPLE, truncation: str = CUT
+    ) -> Entities | list[Entities]:
+        """Group the labelled tokens of a text to entities. `aggregation_strategy` is simple, first, average or max."""
+        options = AnswerOptions(truncation=truncation, aggregation_strategy=aggregation_strategy)
+        if aggregation_strategy == NO_AGGREGATION:
+            raise OptionError("aggregation_strategy: expected simple, first, average or max; classify_tokens labels each token")
+        return cast(Entities | list[Entities], self._asked(tasks.TOKEN_CLASSIFICATION, text, None, options))
 
     @overload
     def answer(self, question: str, context: str, *, top_k: int = 5) -> tuple[Answer, ...]: ...

@@ -12,6 +12,7 @@ from fnet_runtime.pipeline.answers import (
     Choice,
     Classification,
     Embedding,
+    Entities,
     Fillers,
     NextSentence,
     Pretraining,
@@ -82,8 +83,14 @@ SEQUENCE_CLASSIFICATION: Task[Classification] = Task(
     labelled=True,
 )
 MULTIPLE_CHOICE: Task[Choice] = Task("multiple-choice", "choose", encode_choices, choice, {"logits": "bc"}, choices=True)
-TOKEN_CLASSIFICATION: Task[TokenLabels] = Task(
-    "token-classification", "classify_tokens", encode_single, token_labels, {"logits": "bsl"}, labelled=True
+TOKEN_CLASSIFICATION: Task[TokenLabels | Entities] = Task(
+    "token-classification",
+    "classify_tokens",
+    encode_single,
+    token_labels,
+    {"logits": "bsl"},
+    options=("aggregation_strategy",),
+    labelled=True,
 )
 QUESTION_ANSWERING: Task[tuple[Answer, ...]] = Task(
     "question-answering", "answer", encode_windows, answer_spans, {"start_logits": "bs", "end_logits": "bs"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fnet_runtime.errors import BundleError, InputError, OptionError
-from fnet_runtime.tokenizer.encoding import CLS, MASK, PAD, SEP, Encoding, Frame, Padding, Token, encoding_from_tokens
+from fnet_runtime.tokenizer.encoding import CLS, MASK, PAD, SEP, UNK, Encoding, Frame, Padding, Token, encoding_from_tokens
 from fnet_runtime.tokenizer.sentencepiece_backend import SentencePieceBackend, TextRules
 from fnet_runtime.tokenizer.tokenizers_backend import FAST, V5, TokenizersBackend
 
@@ -100,7 +100,7 @@ class Tokenizer:
         name, flavour = name or self.options.file, FLAVOURS[self.options.flavour]
         self._backend = _backend(data, self.options, name)
         ids = self._backend.special_ids
-        self.pad_id, self.cls_id, self.sep_id, self.mask_id = ids[PAD], ids[CLS], ids[SEP], ids[MASK]
+        self.pad_id, self.cls_id, self.sep_id, self.mask_id, self.unk_id = ids[PAD], ids[CLS], ids[SEP], ids[MASK], ids[UNK]
         self._frame = Frame(
             pad=self.pad_id,
             cls=self.cls_id if flavour.adds_special else None,
