@@ -56,6 +56,8 @@ def test_text_classification(built, bundle_of_problem, problem_type, labels):
         ("token-classification", ["--function-to-apply", "sigmoid"], 1),
         ("sequence-classification", ["--function-to-apply", "tanh"], 2),
         ("sequence-classification", ["--truncation", "longest_first"], 2),
+        ("sequence-classification", ["--stride", "1"], 1),
+        ("token-classification", ["--stride", "-1"], 2),
         ("sequence-classification", ["--threshold", "nan"], 1),
         ("sequence-classification", ["--threshold", "z"], 2),
     ],
@@ -76,6 +78,17 @@ def test_entities(built, bundles, strategy, labels):
     rows = built.run(bundle, *words, "--aggregation-strategy", strategy)
     found = [json.loads(line)["tokens" if strategy == "none" else "entities"] for line in answers.stdout.splitlines()]
     assert rows.stdout.decode().count("\t") == 4 * sum(map(len, found[:60]))
+
+
+@pytest.mark.parametrize("padding", ["none", "max_length"])
+@pytest.mark.parametrize("strategy", ["none", "first"])
+def test_windows(built, bundles, strategy, padding):
+    bundle = bundles("token-classification", labels=("O", "B-PER", "I-PER"), padding=padding)
+    words = [word for text in [*texts(30, longest=120), "", " "] for word in ("--text", text)]
+    for stride in ("0", "7", "29"):
+        done = assert_same_json(built, bundle, *words, "--aggregation-strategy", strategy, "--stride", stride)
+        assert (done.returncode, b'"truncated": true' in done.stdout) == (0, False)
+    assert_same_code(built, bundle, "--text", "a", "--stride", "30")
 
 
 LONG = "the quick fox " * 20
@@ -113,6 +126,7 @@ class Options(ctypes.Structure):
         *((name, ctypes.c_char_p) for name in ("truncation", "function_to_apply")),
         ("threshold", ctypes.POINTER(ctypes.c_double)),
         ("aggregation_strategy", ctypes.c_char_p),
+        ("stride", ctypes.POINTER(ctypes.c_int)),
     )
 
 
@@ -168,3 +182,5 @@ def test_options_of_the_c_interface(ask, bundles):
     bundle = bundles("token-classification")
     found = ask(bundle, "the fox", Options(aggregation_strategy=b"average"))
     assert found["entities"] == [vars(e) for e in load(bundle).find_entities("the fox", aggregation_strategy="average").entities]
+    found = ask(bundle, LONG, Options(stride=ctypes.pointer(ctypes.c_int(3))))
+    assert found["tokens"] == [vars(token) for token in load(bundle).classify_tokens(LONG, stride=3).tokens]

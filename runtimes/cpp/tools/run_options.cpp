@@ -70,6 +70,9 @@ Options options_from_line(int count, char** words) {
   app.add_option("--aggregation-strategy", answers.aggregation_strategy, "Print entities instead of tokens")
       ->capture_default_str()
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::AGGREGATION_STRATEGIES), std::end(fnet::AGGREGATION_STRATEGIES))));
+  app.add_option("--stride", answers.stride, "Read long texts in windows that share so many tokens")
+      ->type_name("NUMBER")
+      ->check(integer(0));
   app.add_option("--threshold", answers.threshold, "Print only labels whose score is above this")->type_name("NUMBER");
   app.add_flag("--json", options.as_json, "Print one JSON value per line");
   app.add_flag("--self-test", options.self_test, "Run golden.safetensors and compare the outputs with its float64 references");

@@ -7,6 +7,7 @@ from fnet_runtime.command.answer_text import text_from_answer
 from fnet_runtime.errors import InputError, OptionError
 from fnet_runtime.pipeline.answers import Classification, Entities, Entity, LabelScore, TokenLabels
 from fnet_runtime.pipeline.options import AnswerOptions
+from fnet_runtime.pipeline.scores import softmax
 from fnet_runtime.pipeline.tasks import TASKS, check_options
 from support.transformers_pipelines import LENGTH, both
 
@@ -21,6 +22,8 @@ SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 
         ({"truncation": "longest_first"}, "truncation: expected cut or error, found 'longest_first'"),
         ({"truncation": True}, "truncation: expected cut or error, found True"),
         ({"aggregation_strategy": "last"}, "aggregation_strategy: expected none, simple, first, average or max, found 'last'"),
+        ({"stride": -1}, "stride: expected an integer from 0, found -1"),
+        ({"stride": 1.0}, "stride: expected an integer from 0, found 1.0"),
         ({"function_to_apply": "tanh"}, "function_to_apply: expected softmax, sigmoid or none, found 'tanh'"),
         ({"function_to_apply": 1}, "function_to_apply: expected softmax, sigmoid or none, found 1"),
         ({"threshold": math.nan}, "threshold: expected a finite number, found nan"),
@@ -33,7 +36,7 @@ def test_values_that_are_refused(options, message):
         AnswerOptions(**options)
 
 
-GIVEN = {"function_to_apply": "softmax", "threshold": 0.5, "aggregation_strategy": "simple"}
+GIVEN = {"function_to_apply": "softmax", "threshold": 0.5, "aggregation_strategy": "simple", "stride": 0}
 """Each option that some tasks only take, with a value."""
 
 
@@ -139,3 +142,35 @@ def test_rows_of_entities():
     answer = Entities((Entity("P\t", 0.5, "a b", 0, 3), Entity("Q", 0.25, "c", 4, 5)))
     assert text_from_answer(answer, multi_label=False) == "P\\t\t0.5000\t'a b'\t0\t3\nQ\t0.2500\t'c'\t4\t5"
     assert text_from_answer(Entities(()), multi_label=False) == "(nothing)"
+
+
+@pytest.mark.parametrize("padding", ["none", "max_length"])
+@pytest.mark.parametrize("stride", [0, 1, 7, 29])
+def test_windows_read_every_token_once(padding, stride, tmp_path):
+    ours, _, _ = both("token-classification", tmp_path, padding=padding)
+    for text in ("", "fox", "the quick fox " * 7, "the lazy dog 10,000 " * 30):
+        tokens = ours.tokenizer.tokens(text)
+        answer = ours.classify_tokens(text, stride=stride)
+        assert [t.start for t in answer.tokens] == [t.start for t in ours.classify_tokens(text, stride=0).tokens]
+        assert (len(answer.tokens), answer.truncated) == (len(tokens), False)
+        encodings = TASKS["token-classification"].encode(ours, text, None, AnswerOptions(stride=stride))
+        windows = [ours.session.run(ours._row(encoding))["logits"] for encoding in encodings]
+        assert len(windows) == max(1, -(-(len(tokens) - stride) // (LENGTH - 2 - stride)))
+        highest = {}
+        for number, logits in enumerate(windows):
+            scores = softmax(logits[0])[1 : 1 + min(LENGTH - 2, len(tokens) - number * (LENGTH - 2 - stride))]
+            for place, row in enumerate(scores, start=number * (LENGTH - 2 - stride)):
+                highest[place] = max(highest.get(place, 0), row.max())
+        assert [t.score for t in answer.tokens] == pytest.approx([*highest.values()], rel=1e-6)
+
+
+def test_a_stride_leaves_something_new_to_read(tmp_path):
+    ours, _, _ = both("token-classification", tmp_path)
+    for ask in (
+        lambda stride: ours.find_entities("fox", stride=stride),
+        lambda n: ours.answer_each(["fox"], options=AnswerOptions(stride=n)),
+    ):
+        with pytest.raises(OptionError, match="^stride: expected less than the 30 tokens of a window, found 30$"):
+            ask(30)
+    assert ours.find_entities("the quick fox " * 20).truncated
+    assert not ours.find_entities("the quick fox " * 20, stride=3, truncation="error").truncated

@@ -1,7 +1,7 @@
 """Answers are those of the pipelines of transformers: the same model, 200 texts, every option."""
 
 import pytest
-from support.transformers_pipelines import CLOSE, both, combinations, texts
+from support.transformers_pipelines import CLOSE, LENGTH, both, combinations, texts
 
 TEXTS = texts()
 
@@ -48,3 +48,15 @@ def test_entities(labels, strategy, tmp_path):
     for text, answer in zip(TEXTS, answers, strict=True):
         assert_same_entities(text, answer, theirs(text, aggregation_strategy=strategy))
     assert len({entity.label for answer in answers for entity in answer.entities}) > 1
+
+
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
+@pytest.mark.parametrize("stride", [0, 5, 20])
+def test_entities_of_windows(strategy, stride, tmp_path):
+    ours, theirs = both("token-classification", tmp_path, pipeline="token-classification", labels=TAGS, padding="max_length")
+    long = [text for text in texts(60, longest=60) if len(ours.tokenizer.tokens(text)) > LENGTH - 2]
+    assert len(long) > 20
+    for text, answer in zip(long, ours.find_entities(long, aggregation_strategy=strategy, stride=stride), strict=True):
+        assert_same_entities(text, answer, theirs(text, aggregation_strategy=strategy, stride=stride))
+        assert not answer.truncated

@@ -46,8 +46,9 @@ struct AnswerOptions {
   std::optional<int> top_k = {};              // how many fillers, spans or labels, from 1; none: 5 fillers or spans, and every label
   std::string truncation = "cut";             // cut: a text that does not fit is cut, and the answer says so; error: it is an input error
   std::string function_to_apply = {};         // sequence-classification: softmax, sigmoid or none; empty: as the checkpoint was trained
-  std::string aggregation_strategy = "none";  // token-classification: none labels tokens; simple, first, average and max find entities
   std::optional<double> threshold = {};       // sequence-classification: `scores` lists only labels whose score is above this
+  std::string aggregation_strategy = "none";  // token-classification: none labels tokens; simple, first, average, max find entities
+  std::optional<int> stride = {};  // token-classification: a text that does not fit is read in windows which share so many tokens
 };
 
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.

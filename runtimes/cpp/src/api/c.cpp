@@ -45,6 +45,7 @@ fnet::AnswerOptions options_from_request(const fnet_request& request) {
   if (given.truncation) options.truncation = given.truncation;
   if (given.function_to_apply) options.function_to_apply = given.function_to_apply;
   if (given.aggregation_strategy) options.aggregation_strategy = given.aggregation_strategy;
+  if (given.stride) options.stride = *given.stride;
   if (given.threshold) options.threshold = *given.threshold;
   return options;
 }

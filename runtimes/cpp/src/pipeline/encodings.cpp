@@ -16,6 +16,17 @@ Result<std::vector<Encoding>> encoded(const Model& model, const std::u32string& 
   return std::vector<Encoding>{*std::move(encoding)};
 }
 
+// Windows of `room` tokens that share `overlap` tokens with the next; the last is shorter, or the only one.
+std::vector<std::vector<Token>> windows(const std::vector<Token>& tokens, std::size_t room, std::size_t overlap) {
+  const std::size_t size = tokens.size(), step = std::max<std::size_t>(1, room - overlap);
+  const auto at = [&](std::size_t i) { return tokens.begin() + static_cast<std::ptrdiff_t>(std::min(i, size)); };
+  std::vector<std::vector<Token>> found;
+  for (std::size_t start = 0;; start += step) {
+    found.emplace_back(at(start), at(start + room));
+    if (start + room >= size) return found;
+  }
+}
+
 }  // namespace
 
 Result<std::vector<Encoding>> encode_single(const Model& model, const Asked& asked) {
@@ -27,6 +38,26 @@ Result<std::vector<Encoding>> encode_single_or_pair(const Model& model, const As
   if (std::holds_alternative<Texts>(asked.second))
     return input_error(model.manifest.task + ": expected the second text as one text, found a list");
   return encoded(model, asked.text, std::get_if<std::u32string>(&asked.second));
+}
+
+// One text; with a stride, a row for each window of a text that does not fit.
+Result<std::vector<Encoding>> encode_token_windows(const Model& model, const Asked& asked) {
+  if (!asked.options->stride || !std::holds_alternative<std::monostate>(asked.second)) return encode_single(model, asked);
+  const Padding padding = model.manifest.text_padding();
+  const auto length = static_cast<std::size_t>(padding.length), added = model.tokenizer.added(false);
+  const auto room = length > added ? length - added : 0, stride = static_cast<std::size_t>(*asked.options->stride);
+  if (stride >= room) {
+    return input_error("stride: expected less than the " + std::to_string(room) + " tokens of a window, found " + std::to_string(stride));
+  }
+  const auto tokens = model.tokenizer.tokens(asked.text);
+  if (!tokens) return tokens.error();
+  std::vector<Encoding> encodings;
+  for (const auto& window : windows(*tokens, room, stride)) {
+    auto encoding = model.tokenizer.assembled(window, nullptr, padding);
+    if (!encoding) return encoding.error();
+    encodings.push_back(*std::move(encoding));
+  }
+  return encodings;
 }
 
 // One text; where the graph predicts a few tokens only, a row for as many masks as it takes at once.
@@ -87,16 +118,13 @@ Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& as
   if (length < taken || length - taken < std::min(std::max(length / 4, std::size_t{1}), size))
     return question_fault(std::to_string(question->size()) + " of " + std::to_string(length));
   const std::size_t room = length - taken;
-  std::vector<Encoding> windows;
-  const std::size_t step = size <= room ? 1 : room - std::min(WINDOW_OVERLAP, room / 2);
-  for (std::size_t start = 0;; start += step) {
-    const auto at = [&](std::size_t i) { return context->begin() + static_cast<std::ptrdiff_t>(std::min(i, size)); };
-    const std::vector<Token> window(at(start), at(start + room));
+  std::vector<Encoding> encodings;
+  for (const auto& window : windows(*context, room, std::min(WINDOW_OVERLAP, room / 2))) {
     auto encoding = model.tokenizer.assembled(*question, &window, padding);
     if (!encoding) return encoding.error();
-    windows.push_back(*std::move(encoding));
-    if (start + room >= size) return windows;
+    encodings.push_back(*std::move(encoding));
   }
+  return encodings;
 }
 
 std::vector<std::size_t> masks_from_encoding(const Model& model, const Encoding& encoding) {

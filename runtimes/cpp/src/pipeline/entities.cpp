@@ -1,5 +1,8 @@
 #include "pipeline/entities.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "pipeline/scores.h"
 
 namespace fnet {
@@ -82,6 +85,19 @@ std::vector<Labelled> entities_from_logits(const Model& model, const Asked& aske
     if (entity.label != OUTSIDE) entities.push_back(std::move(entity));
   }
   return entities;
+}
+
+std::vector<Labelled> without_overlaps(std::vector<Labelled> entities) {
+  const auto before = [](const Labelled& a, const Labelled& b) { return a.span.begin < b.span.begin; };
+  std::stable_sort(entities.begin(), entities.end(), before);
+  const auto rank = [](const Labelled& entity) { return std::make_pair(entity.span.end - entity.span.begin, entity.score); };
+  std::vector<Labelled> kept;
+  for (Labelled& entity : entities) {
+    const bool overlaps = !kept.empty() && kept.back().span.begin <= entity.span.begin && entity.span.begin < kept.back().span.end;
+    if (!overlaps) kept.push_back(std::move(entity));
+    else if (rank(entity) > rank(kept.back())) kept.back() = std::move(entity);
+  }
+  return kept;
 }
 
 }  // namespace fnet

@@ -19,4 +19,7 @@ struct Labelled {
 std::vector<Labelled> entities_from_logits(const Model& model, const Asked& asked, const Encoding& encoding,
                                            const std::vector<float>& logits);
 
+// Keeps the longer of two entities that two windows found in one place, or the one with the higher score if both are as long.
+std::vector<Labelled> without_overlaps(std::vector<Labelled> entities);
+
 }  // namespace fnet

@@ -19,6 +19,7 @@ std::vector<std::string> given(const AnswerOptions& options) {
   };
   add("function_to_apply", !options.function_to_apply.empty());
   add("aggregation_strategy", options.aggregation_strategy != NO_AGGREGATION);
+  add("stride", options.stride.has_value());
   add("threshold", options.threshold.has_value());
   return names;
 }
@@ -44,6 +45,8 @@ std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts
     if (auto fault = word_fault("function_to_apply", options.function_to_apply, FUNCTIONS_TO_APPLY)) return fault;
   }
   if (options.threshold && !std::isfinite(*options.threshold)) return input_error("threshold: expected a finite number, found another");
+  if (options.stride && *options.stride < 0)
+    return input_error("stride: expected an integer from 0, found " + std::to_string(*options.stride));
   for (const std::string& name : given(options)) {
     if (takes(task, name)) continue;
     std::vector<std::string> owners;

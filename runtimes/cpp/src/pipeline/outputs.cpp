@@ -132,25 +132,40 @@ Result<AnyAnswer> choice(const Model&, const Asked& asked, const Rows& rows) {
   return AnyAnswer(Choice{best, to_utf8(std::get<Texts>(asked.second)[best]), score, std::move(scores), asked.truncated()});
 }
 
+// Labels of all tokens, or the entities. Where windows overlap, the higher score counts.
 Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Rows& rows) {
-  const auto& logits = rows[0].at("logits").values;
-  const Encoding& encoding = asked.encodings[0];
-  const std::size_t count = model.manifest.labels.size();
-  if (asked.options->aggregation_strategy != NO_AGGREGATION) {
-    Entities found{{}, asked.truncated()};
-    for (Labelled& entity : entities_from_logits(model, asked, encoding, logits)) {
-      const Span span = trimmed(asked.text, entity.span);
-      found.entities.push_back({std::move(entity.label), entity.score, part_of(asked.text, span), span.begin, span.end});
+  const AnswerOptions& options = *asked.options;
+  if (options.aggregation_strategy != NO_AGGREGATION) {
+    std::vector<Labelled> found;
+    for (std::size_t window = 0; window < rows.size(); ++window) {
+      for (Labelled& entity : entities_from_logits(model, asked, asked.encodings[window], rows[window].at("logits").values))
+        found.push_back(std::move(entity));
     }
-    return AnyAnswer(std::move(found));
+    if (rows.size() > 1) found = without_overlaps(std::move(found));
+    Entities entities{{}, asked.truncated()};
+    for (Labelled& entity : found) {
+      const Span span = trimmed(asked.text, entity.span);
+      entities.entities.push_back({std::move(entity.label), entity.score, part_of(asked.text, span), span.begin, span.end});
+    }
+    return AnyAnswer(std::move(entities));
   }
+  const std::size_t count = model.manifest.labels.size();
   TokenLabels labels{{}, asked.truncated()};
-  for (std::size_t i = 0; i < encoding.spans.size(); ++i) {
-    if (encoding.segments[i] != 0) continue;
-    const auto scores = softmax(logits.data() + i * count, count);
-    const std::size_t best = greatest(scores);
-    const Span span = trimmed(asked.text, encoding.spans[i]);
-    labels.tokens.push_back({model.manifest.labels[best], scores[best], part_of(asked.text, span), span.begin, span.end});
+  std::size_t first = 0;  // the number of the first token of a window
+  for (std::size_t window = 0; window < rows.size(); ++window) {
+    const Encoding& encoding = asked.encodings[window];
+    std::size_t number = first;
+    for (std::size_t i = 0; i < encoding.spans.size(); ++i) {
+      if (encoding.segments[i] != 0) continue;
+      const auto scores = softmax(rows[window].at("logits").values.data() + i * count, count);
+      const std::size_t best = greatest(scores);
+      const Span span = trimmed(asked.text, encoding.spans[i]);
+      TokenLabel label{model.manifest.labels[best], scores[best], part_of(asked.text, span), span.begin, span.end};
+      if (number == labels.tokens.size()) labels.tokens.push_back(std::move(label));
+      else if (label.score > labels.tokens[number].score) labels.tokens[number] = std::move(label);
+      ++number;
+    }
+    first = number - static_cast<std::size_t>(options.stride.value_or(0));
   }
   return AnyAnswer(std::move(labels));
 }

@@ -21,7 +21,7 @@ constexpr TaskPipeline TASKS[] = {
     {facts_of(NEXT_SENTENCE_PREDICTION), encode_pair, follows},
     {facts_of(SEQUENCE_CLASSIFICATION), encode_single_or_pair, classification},
     {facts_of(MULTIPLE_CHOICE), encode_choices, choice},
-    {facts_of(TOKEN_CLASSIFICATION), encode_single, token_labels},
+    {facts_of(TOKEN_CLASSIFICATION), encode_token_windows, token_labels},
     {facts_of(QUESTION_ANSWERING), encode_windows, answer_spans},
 };
 static_assert(std::size(TASKS) == std::size(TASK_FACTS), "every task of the Python runtime is a task of this one");

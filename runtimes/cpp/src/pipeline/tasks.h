@@ -56,6 +56,7 @@ std::vector<std::string> task_names();
 // ---- how requests are encoded (encodings.cpp)
 Result<std::vector<Encoding>> encode_single(const Model&, const Asked&);
 Result<std::vector<Encoding>> encode_single_or_pair(const Model&, const Asked&);
+Result<std::vector<Encoding>> encode_token_windows(const Model&, const Asked&);
 Result<std::vector<Encoding>> encode_masked(const Model&, const Asked&);
 Result<std::vector<Encoding>> encode_pair(const Model&, const Asked&);
 Result<std::vector<Encoding>> encode_choices(const Model&, const Asked&);

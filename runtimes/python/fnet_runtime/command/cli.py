@@ -66,6 +66,7 @@ class Program(click.Command):
     show_default=True,
     help="Print entities instead of tokens.",
 )
+@click.option("--stride", type=click.IntRange(min=0), help="Read long texts in windows that share so many tokens.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default=AUTO, show_default=True, help="auto: the bundle's own.")
@@ -93,6 +94,7 @@ def main(
     function_to_apply: str | None,
     threshold: float | None,
     aggregation_strategy: str,
+    stride: int | None,
     as_json: bool,
     self_test: bool,
     runtime: str,
@@ -118,6 +120,7 @@ def main(
             function_to_apply=function_to_apply,
             threshold=threshold,
             aggregation_strategy=aggregation_strategy,
+            stride=stride,
         )
         printer = Printer(pipeline, second, options, as_json=as_json, lines=lines)
         with contextlib.ExitStack() as stack:

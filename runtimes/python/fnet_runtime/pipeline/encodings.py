@@ -6,27 +6,45 @@ from dataclasses import dataclass
 import numpy as np
 
 from fnet_runtime.bundle.manifest import POSITIONS
-from fnet_runtime.errors import InputError
+from fnet_runtime.errors import InputError, OptionError
 from fnet_runtime.pipeline.model import Model, Second
+from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
 from fnet_runtime.sessions.session import Ids
-from fnet_runtime.tokenizer.encoding import Encoding
+from fnet_runtime.tokenizer.encoding import Encoding, Token
 
 WINDOW_OVERLAP = 128
 """The tokens of context that two neighbouring windows share, if the sequence length allows it."""
 
 
-def encode_single(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+def encode_single(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
     """Encode one text. Raises InputError for a second text."""
     if second is not None:
         raise InputError(f"{model.manifest.task}: expected one text, found a pair")
     return (model.tokenizer.encode(text, padding=model.manifest.text_padding),)
 
 
-def encode_single_or_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+def encode_single_or_pair(
+    model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS
+) -> tuple[Encoding, ...]:
     """Encode one text or two. Raises InputError."""
     if second is not None and not isinstance(second, str):
         raise InputError(f"{model.manifest.task}: expected the second text (pair) as a text, found {type(second).__name__}")
     return (model.tokenizer.encode(text, second, padding=model.manifest.text_padding),)
+
+
+def encode_token_windows(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
+    """Encode one text. With a stride, read a text that does not fit in windows that share so many tokens, and cut nothing.
+
+    Raises InputError for a second text, and OptionError for a stride that leaves a window nothing new to read.
+    """
+    if options.stride is None or second is not None:
+        return encode_single(model, text, second)
+    padding = model.manifest.text_padding
+    room = padding.length - model.tokenizer.added(pair=False)
+    if options.stride >= room:
+        raise OptionError(f"stride: expected less than the {room} tokens of a window, found {options.stride}")
+    windows = _windows(model.tokenizer.tokens(text), room, options.stride)
+    return tuple(model.tokenizer.assembled(window, padding=padding) for window in windows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +54,7 @@ class PositionedEncoding(Encoding):
     masked_lm_positions: Ids
 
 
-def encode_masked(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+def encode_masked(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
     """Encode one text. If the graph predicts few tokens at once, make one row per so many masks."""
     (encoding,) = encode_single(model, text, second)
     counts = [int(tensor.axes[-1]) for tensor in model.manifest.inputs if tensor.name == POSITIONS]
@@ -52,7 +70,7 @@ def encode_masked(model: Model, text: str, second: Second) -> tuple[Encoding, ..
     return tuple(rows)
 
 
-def encode_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+def encode_pair(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
     """Encode two texts. Raises InputError."""
     if second is None:
         raise InputError(f"{model.manifest.task}: expected a second text, found none; pass it as pair (fnet-run: --pair)")
@@ -61,7 +79,7 @@ def encode_pair(model: Model, text: str, second: Second) -> tuple[Encoding, ...]
     return encode_single_or_pair(model, text, second)
 
 
-def encode_choices(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+def encode_choices(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
     """Encode a row for each choice. Raises InputError."""
     if not isinstance(second, Sequence) or isinstance(second, str) or not second or not all(isinstance(c, str) for c in second):
         raise InputError(
@@ -71,7 +89,7 @@ def encode_choices(model: Model, text: str, second: Second) -> tuple[Encoding, .
     return tuple(model.tokenizer.encode(text, choice, padding=padding) for choice in second)
 
 
-def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, ...]:
+def encode_windows(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
     """Encode a question and its context. A context that does not fit is read in overlapping windows, and no token is cut.
 
     Raises InputError for a question that leaves too few tokens for the context.
@@ -90,11 +108,14 @@ def encode_windows(model: Model, text: str, second: Second) -> tuple[Encoding, .
         raise InputError(
             f"question-answering: the question takes {taken} tokens, which leaves too few for the context; shorten the question"
         )
-    if len(context) <= room:
-        return (model.tokenizer.assembled(question, context, padding=padding),)
-    step = room - min(WINDOW_OVERLAP, room // 2)
-    starts = range(0, len(context) - room + step, step)
-    return tuple(model.tokenizer.assembled(question, context[s : s + room], padding=padding) for s in starts)
+    overlap = min(WINDOW_OVERLAP, room // 2)
+    return tuple(model.tokenizer.assembled(question, window, padding=padding) for window in _windows(context, room, overlap))
+
+
+def _windows(tokens: list[Token], room: int, overlap: int) -> list[list[Token]]:
+    """Return windows of `room` tokens that share `overlap` tokens with the next. The last is shorter, or the only one."""
+    step = max(1, room - overlap)
+    return [tokens[start : start + room] for start in range(0, max(0, len(tokens) - room) + step, step)]
 
 
 def masks_from_encoding(model: Model, encoding: Encoding) -> list[int]:

@@ -43,6 +43,21 @@ def entities_from_scores(model: Model, text: str, encoding: Encoding, scores: Fl
     return [entity for entity in _grouped(labelled) if entity.label != OUTSIDE]
 
 
+def without_overlaps(entities: Sequence[Labelled]) -> list[Labelled]:
+    """Keep the longer of two entities that two windows found in one place, or the one with the higher score if both are as long."""
+    kept: list[Labelled] = []
+    for entity in sorted(entities, key=lambda entity: entity.span[0]):
+        if not kept or not kept[-1].span[0] <= entity.span[0] < kept[-1].span[1]:
+            kept.append(entity)
+        elif _rank(entity) > _rank(kept[-1]):
+            kept[-1] = entity
+    return kept
+
+
+def _rank(entity: Labelled) -> tuple[int, float]:
+    return entity.span[1] - entity.span[0], entity.score
+
+
 def _pieces(model: Model, text: str, encoding: Encoding, scores: Floats) -> list[Piece]:
     """Only a space ends a word, and an unknown token begins a word."""
     pieces = []

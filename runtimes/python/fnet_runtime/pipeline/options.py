@@ -31,6 +31,7 @@ class AnswerOptions:
     function_to_apply: one of FUNCTIONS_TO_APPLY. None applies what the checkpoint's problem_type says.
     threshold: `scores` lists only labels whose score is above this number.
     aggregation_strategy: one of AGGREGATION_STRATEGIES. `none` answers with the label of each token, the others with entities.
+    stride: a text that does not fit is read in windows which share so many tokens, and is not cut. None reads no more than fits.
 
     Raises OptionError for a value that is not allowed.
     """
@@ -40,6 +41,7 @@ class AnswerOptions:
     function_to_apply: str | None = None
     threshold: float | None = None
     aggregation_strategy: str = NO_AGGREGATION
+    stride: int | None = None
 
     def __post_init__(self) -> None:
         if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
@@ -50,6 +52,8 @@ class AnswerOptions:
         if self.threshold is not None and (type(self.threshold) not in (int, float) or not math.isfinite(self.threshold)):
             raise OptionError(f"threshold: expected a finite number, found {self.threshold!r}")
         _check_word("aggregation_strategy", self.aggregation_strategy, AGGREGATION_STRATEGIES)
+        if self.stride is not None and (type(self.stride) is not int or self.stride < 0):
+            raise OptionError(f"stride: expected an integer from 0, found {self.stride!r}")
 
     @property
     def count(self) -> int:

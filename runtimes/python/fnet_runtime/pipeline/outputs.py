@@ -24,12 +24,12 @@ from fnet_runtime.pipeline.answers import (
     TokenLabels,
 )
 from fnet_runtime.pipeline.encodings import PositionedEncoding, masks_from_encoding
-from fnet_runtime.pipeline.entities import Labelled, entities_from_scores
+from fnet_runtime.pipeline.entities import Labelled, entities_from_scores, without_overlaps
 from fnet_runtime.pipeline.model import Model, Request
 from fnet_runtime.pipeline.options import NO_AGGREGATION
 from fnet_runtime.pipeline.scores import scores_of_labels, softmax
 from fnet_runtime.sessions.session import Outputs
-from fnet_runtime.tokenizer.encoding import MASK
+from fnet_runtime.tokenizer.encoding import MASK, Span
 
 MAX_ANSWER_TOKENS = 30
 Rows = Sequence[Outputs]
@@ -46,19 +46,28 @@ def classification(model: Model, request: Request, outputs: Rows) -> Classificat
 
 
 def token_labels(model: Model, request: Request, outputs: Rows) -> TokenLabels | Entities:
-    """Label every token of the text, or find the entities."""
+    """Label every token of the text, or find the entities. Where windows overlap, the higher score counts."""
     strategy = request.options.aggregation_strategy
-    scores = softmax(outputs[0]["logits"][0])
-    (encoding,) = request.encodings
+    scores = [softmax(row["logits"][0]) for row in outputs]
+    windows = list(zip(request.encodings, scores, strict=True))
     if strategy != NO_AGGREGATION:
-        found = entities_from_scores(model, request.text, encoding, scores, strategy)
+        found = [entity for window in windows for entity in entities_from_scores(model, request.text, *window, strategy)]
+        found = without_overlaps(found) if len(windows) > 1 else found
         return Entities(tuple(_entity(request.text, entity) for entity in found), request.truncated)
+    best_by_token: dict[int, tuple[float, int, Span]] = {}
+    first = 0
+    for encoding, rows in windows:
+        positions = [i for i, segment in enumerate(encoding.segments) if segment == 0]
+        for number, i in enumerate(positions, start=first):
+            best = int(rows[i].argmax())
+            score = float(rows[i][best])
+            if number not in best_by_token or score > best_by_token[number][0]:
+                best_by_token[number] = score, best, encoding.spans[i]
+        first += len(positions) - (request.options.stride or 0)
     labels = []
-    for (start, end), segment, row in zip(encoding.spans, encoding.segments, scores, strict=True):
-        if segment == 0:
-            best = int(row.argmax())
-            start, end = _trimmed(request.text, start, end)
-            labels.append(TokenLabel(model.manifest.labels[best], float(row[best]), request.text[start:end], start, end))
+    for score, best, span in best_by_token.values():
+        start, end = _trimmed(request.text, *span)
+        labels.append(TokenLabel(model.manifest.labels[best], score, request.text[start:end], start, end))
     return TokenLabels(tuple(labels), request.truncated)
 
 

@@ -93,23 +93,32 @@ class Pipeline(Model):
         return self._asked(tasks.SEQUENCE_CLASSIFICATION, text, pair, options)
 
     @overload
-    def classify_tokens(self, text: str, *, truncation: str = CUT) -> TokenLabels: ...
+    def classify_tokens(self, text: str, *, stride: int | None = None, truncation: str = CUT) -> TokenLabels: ...
     @overload
-    def classify_tokens(self, text: Texts, *, truncation: str = CUT) -> list[TokenLabels]: ...
-    def classify_tokens(self, text: str | Texts, *, truncation: str = CUT) -> TokenLabels | list[TokenLabels]:
-        """Label every token of a text."""
-        found = self._asked(tasks.TOKEN_CLASSIFICATION, text, None, AnswerOptions(truncation=truncation))
+    def classify_tokens(self, text: Texts, *, stride: int | None = None, truncation: str = CUT) -> list[TokenLabels]: ...
+    def classify_tokens(
+        self, text: str | Texts, *, stride: int | None = None, truncation: str = CUT
+    ) -> TokenLabels | list[TokenLabels]:
+        """Label every token of a text. With `stride`, a longer text is read in windows that share so many tokens."""
+        found = self._asked(tasks.TOKEN_CLASSIFICATION, text, None, AnswerOptions(truncation=truncation, stride=stride))
         return cast(TokenLabels | list[TokenLabels], found)  # without a strategy
 
     @overload
-    def find_entities(self, text: str, *, aggregation_strategy: str = SIMPLE, truncation: str = CUT) -> Entities: ...
-    @overload
-    def find_entities(self, text: Texts, *, aggregation_strategy: str = SIMPLE, truncation: str = CUT) -> list[Entities]: ...
     def find_entities(
-        self, text: str | Texts, *, aggregation_strategy: str = SIMPLE, truncation: str = CUT
+        self, text: str, *, aggregation_strategy: str = SIMPLE, stride: int | None = None, truncation: str = CUT
+    ) -> Entities: ...
+    @overload
+    def find_entities(
+        self, text: Texts, *, aggregation_strategy: str = SIMPLE, stride: int | None = None, truncation: str = CUT
+    ) -> list[Entities]: ...
+    def find_entities(
+        self, text: str | Texts, *, aggregation_strategy: str = SIMPLE, stride: int | None = None, truncation: str = CUT
     ) -> Entities | list[Entities]:
-        """Group the labelled tokens of a text to entities. `aggregation_strategy` is simple, first, average or max."""
-        options = AnswerOptions(truncation=truncation, aggregation_strategy=aggregation_strategy)
+        """Group the labelled tokens of a text to entities. `aggregation_strategy` is simple, first, average or max.
+
+        With `stride`, a longer text is read in windows that share so many tokens.
+        """
+        options = AnswerOptions(truncation=truncation, aggregation_strategy=aggregation_strategy, stride=stride)
         if aggregation_strategy == NO_AGGREGATION:
             raise OptionError("aggregation_strategy: expected simple, first, average or max; classify_tokens labels each token")
         return cast(Entities | list[Entities], self._asked(tasks.TOKEN_CLASSIFICATION, text, None, options))
@@ -243,7 +252,7 @@ class Pipeline(Model):
         """
         answers = self.answer_questions([Question(text, pair) for text in texts], _with_top_k(options, top_k))
         if any(isinstance(answer, InputError) for answer in answers):
-            self._encoded(self._task, "a", pair)  # the text is good, so an error is of the pair
+            self._encoded(self._task, "a", pair, options)  # the text is good, so an error is of the pair
         return answers
 
     def answer_questions(
@@ -311,7 +320,7 @@ class Pipeline(Model):
             return error
 
     def _request(self, task: Task[object], text: str, second: Second, options: AnswerOptions) -> Request:
-        request = Request(text, second, self._encoded(task, text, second), options)
+        request = Request(text, second, self._encoded(task, text, second, options), options)
         if options.truncation == REFUSE and request.truncated:
             raise InputError(
                 f"expected a text of at most {self.manifest.sequence_length} tokens, with [CLS] and [SEP]; found a longer one. "
@@ -331,11 +340,13 @@ class Pipeline(Model):
         if waiting:
             yield from self._run(task, waiting)
 
-    def _encoded(self, task: Task[object], text: str, second: Second) -> tuple[Encoding, ...]:
+    def _encoded(
+        self, task: Task[object], text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS
+    ) -> tuple[Encoding, ...]:
         seconds = second if isinstance(second, Sequence) and not isinstance(second, str) else [second]
         for one in (text, *seconds):
             check_size(one, self.max_text_bytes)
-        encodings = task.encode(self, text, second)
+        encodings = task.encode(self, text, second, options)
         if second is not None and self.token_types < 2:
             raise InputError(
                 f"{task.name}: expected one text, found a pair; this model has one token type (type_vocab_size 1), "

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from fnet_runtime.bundle.manifest import ATTENTION_MASK, POSITIONS, Manifest
 from fnet_runtime.errors import BundleError, OptionError
@@ -22,8 +22,8 @@ from fnet_runtime.pipeline.encodings import (
     encode_choices,
     encode_masked,
     encode_pair,
-    encode_single,
     encode_single_or_pair,
+    encode_token_windows,
     encode_windows,
 )
 from fnet_runtime.pipeline.model import Model, Request, Second
@@ -45,6 +45,13 @@ INPUTS = ("input_ids", "token_type_ids")
 A = TypeVar("A", covariant=True)
 
 
+class Encode(Protocol):
+    """Makes model inputs of the texts of a request. Raises InputError."""
+
+    def __call__(self, model: Model, text: str, second: Second, options: AnswerOptions = ..., /) -> tuple[Encoding, ...]:
+        """Return a row for each window, choice or few masks."""
+
+
 @dataclass(frozen=True)
 class Task(Generic[A]):
     """One task: its Hugging Face name, the function of Pipeline that answers it, and how it encodes and answers a request.
@@ -57,7 +64,7 @@ class Task(Generic[A]):
 
     name: str
     function: str
-    encode: Callable[[Model, str, Second], tuple[Encoding, ...]]
+    encode: Encode
     answer: Callable[[Model, Request, Rows], A]
     outputs: Mapping[str, str]
     options: tuple[str, ...] = ()
@@ -86,10 +93,10 @@ MULTIPLE_CHOICE: Task[Choice] = Task("multiple-choice", "choose", encode_choices
 TOKEN_CLASSIFICATION: Task[TokenLabels | Entities] = Task(
     "token-classification",
     "classify_tokens",
-    encode_single,
+    encode_token_windows,
     token_labels,
     {"logits": "bsl"},
-    options=("aggregation_strategy",),
+    options=("aggregation_strategy", "stride"),
     labelled=True,
 )
 QUESTION_ANSWERING: Task[tuple[Answer, ...]] = Task(
