@@ -58,6 +58,7 @@ def test_text_classification(built, bundle_of_problem, problem_type, labels):
         ("sequence-classification", ["--truncation", "longest_first"], 2),
         ("sequence-classification", ["--stride", "1"], 1),
         ("token-classification", ["--stride", "-1"], 2),
+        ("sequence-classification", ["--targets", "a"], 1),
         ("sequence-classification", ["--threshold", "nan"], 1),
         ("sequence-classification", ["--threshold", "z"], 2),
     ],
@@ -89,6 +90,19 @@ def test_windows(built, bundles, strategy, padding):
         done = assert_same_json(built, bundle, *words, "--aggregation-strategy", strategy, "--stride", stride)
         assert (done.returncode, b'"truncated": true' in done.stdout) == (0, False)
     assert_same_code(built, bundle, "--text", "a", "--stride", "30")
+
+
+@pytest.mark.parametrize("predict_positions", [None, 2])
+def test_targets(built, bundles, predict_positions):
+    bundle = bundles("masked-lm", **({"predict_positions": predict_positions} if predict_positions else {}))
+    words = [bundle, "--text", "the [MASK] and [MASK]", "--text", "[MASK][MASK] [MASK]", "--targets", "fox"]
+    for more in ([], ["--targets", "dog", "--targets", "\u2581fox", "--targets", "the"], ["--targets", "dog", "--top-k", "1"]):
+        done = assert_same_json(built, *words, *more)
+        tokens = [[f["token"] for f in mask] for mask in json.loads(done.stdout.splitlines()[0])["masks"]]
+        assert [len(found) for found in tokens] == [{0: 1, 6: 3, 4: 1}[len(more)]] * 2
+    for word in ("fox dog", ""):
+        refused = assert_same_code(built, *words, "--targets", word)
+        assert b"targets: expected words of one token, found " in refused.stderr
 
 
 LONG = "the quick fox " * 20
@@ -127,6 +141,8 @@ class Options(ctypes.Structure):
         ("threshold", ctypes.POINTER(ctypes.c_double)),
         ("aggregation_strategy", ctypes.c_char_p),
         ("stride", ctypes.POINTER(ctypes.c_int)),
+        ("targets", ctypes.POINTER(ctypes.c_char_p)),
+        ("target_count", ctypes.c_size_t),
     )
 
 
@@ -184,3 +200,8 @@ def test_options_of_the_c_interface(ask, bundles):
     assert found["entities"] == [vars(e) for e in load(bundle).find_entities("the fox", aggregation_strategy="average").entities]
     found = ask(bundle, LONG, Options(stride=ctypes.pointer(ctypes.c_int(3))))
     assert found["tokens"] == [vars(token) for token in load(bundle).classify_tokens(LONG, stride=3).tokens]
+    bundle = bundles("masked-lm")
+    found = ask(bundle, "the [MASK]", Options(targets=(ctypes.c_char_p * 2)(b"fox", b"dog"), target_count=2))
+    assert found["masks"] == [
+        [vars(f) for f in mask] for mask in load(bundle).fill_mask("the [MASK]", targets=["fox", "dog"]).masks
+    ]

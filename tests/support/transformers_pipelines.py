@@ -1,5 +1,6 @@
 """A tiny model of transformers in its own pipeline, and the same model and tokenizer in ours: an oracle of answers."""
 
+import functools
 import itertools
 import random
 from pathlib import Path
@@ -44,6 +45,20 @@ def texts(count=200, longest=20, seed=0):
     return [" ".join(draw.choices(WORDS, k=1 + i % longest)) for i in range(count)]
 
 
+def remembered(forward):
+    """Return a forward function of a model that computes the outputs of the same inputs once, whatever options are asked about."""
+    outputs = {}
+
+    @functools.wraps(forward)
+    def run(**inputs):
+        key = tuple((name, tuple(value.shape), value.numpy().tobytes()) for name, value in sorted(inputs.items()))
+        if key not in outputs:
+            outputs[key] = forward(**inputs)
+        return type(outputs[key])(**outputs[key])
+
+    return run
+
+
 class TorchSession:
     """Runs a model of transformers, so that both pipelines have the same outputs."""
 
@@ -65,6 +80,7 @@ def both(task, folder, *, pipeline=None, labels=("A", "B", "C"), problem_type=No
     model = getattr(transformers, TASKS[task].huggingface_class)(transformers.FNetConfig.from_dict(config)).eval()
     for name, value in model.named_parameters():
         torch.nn.init.normal_(value, std=0.0 if name.endswith("bias") else 0.3)  # a bias would decide the label of every token
+    model.forward = remembered(model.forward)
     tokenizer = tokenizer_for(folder)
     tokenizer.model_max_length = LENGTH
     ours = Pipeline(

@@ -73,6 +73,7 @@ Options options_from_line(int count, char** words) {
   app.add_option("--stride", answers.stride, "Read long texts in windows that share so many tokens")
       ->type_name("NUMBER")
       ->check(integer(0));
+  const auto* targets = repeated(app, "--targets", "WORD", "Fill a [MASK] only with this word. May be given several times");
   app.add_option("--threshold", answers.threshold, "Print only labels whose score is above this")->type_name("NUMBER");
   app.add_flag("--json", options.as_json, "Print one JSON value per line");
   app.add_flag("--self-test", options.self_test, "Run golden.safetensors and compare the outputs with its float64 references");
@@ -101,6 +102,7 @@ Options options_from_line(int count, char** words) {
     app.parse(count, words);
     options.texts = texts->results();
     options.pairs = pairs->results();
+    answers.targets = targets->results();
     for (const std::string& file : files->results()) options.files.push_back(fnet::plain_path(file));
     options.standard_input = !source.empty();
     check_use(options);

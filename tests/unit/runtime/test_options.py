@@ -9,6 +9,9 @@ from fnet_runtime.pipeline.answers import Classification, Entities, Entity, Labe
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.scores import softmax
 from fnet_runtime.pipeline.tasks import TASKS, check_options
+from fnet_runtime.tokenizer.tokenizer import Tokenizer, TokenizerOptions
+from support import golden_tokenizer
+from support.paths import GOLDEN
 from support.transformers_pipelines import LENGTH, both
 
 SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 0.5625), ("c", 0.25)))
@@ -24,6 +27,8 @@ SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 
         ({"aggregation_strategy": "last"}, "aggregation_strategy: expected none, simple, first, average or max, found 'last'"),
         ({"stride": -1}, "stride: expected an integer from 0, found -1"),
         ({"stride": 1.0}, "stride: expected an integer from 0, found 1.0"),
+        ({"targets": "fox"}, "targets: expected a tuple of words, found 'fox'"),
+        ({"targets": (1,)}, r"targets: expected a tuple of words, found \(1,\)"),
         ({"function_to_apply": "tanh"}, "function_to_apply: expected softmax, sigmoid or none, found 'tanh'"),
         ({"function_to_apply": 1}, "function_to_apply: expected softmax, sigmoid or none, found 1"),
         ({"threshold": math.nan}, "threshold: expected a finite number, found nan"),
@@ -36,7 +41,7 @@ def test_values_that_are_refused(options, message):
         AnswerOptions(**options)
 
 
-GIVEN = {"function_to_apply": "softmax", "threshold": 0.5, "aggregation_strategy": "simple", "stride": 0}
+GIVEN = {"function_to_apply": "softmax", "threshold": 0.5, "aggregation_strategy": "simple", "stride": 0, "targets": ("fox",)}
 """Each option that some tasks only take, with a value."""
 
 
@@ -174,3 +179,36 @@ def test_a_stride_leaves_something_new_to_read(tmp_path):
             ask(30)
     assert ours.find_entities("the quick fox " * 20).truncated
     assert not ours.find_entities("the quick fox " * 20, stride=3, truncation="error").truncated
+
+
+@pytest.mark.parametrize("flavour", ["fnet-slow", "sentencepiece", "fnet-fast", "fnet-v5"])
+def test_the_id_of_a_piece(flavour):
+    data = (
+        (GOLDEN / "bpe.model").read_bytes()
+        if flavour in ("fnet-slow", "sentencepiece")
+        else golden_tokenizer.pipeline("bpe", flavour)
+    )
+    tokenizer = Tokenizer(data, TokenizerOptions(flavour=flavour))
+    for token in range(tokenizer.vocab_size):
+        assert tokenizer.token_id(tokenizer.piece(token)) == token
+    assert [tokenizer.token_id(piece) for piece in ("", "no such piece")] == [None, None]
+
+
+def test_words_that_may_fill_a_mask(tmp_path):
+    ours, _, _ = both("masked-lm", tmp_path)
+    whole = {filler.token_id: filler for filler in ours.fill_mask("the [MASK]", top_k=ours.tokenizer.vocab_size).masks[0]}
+    (fox,), (dog,) = ours.tokenizer.ids("fox"), ours.tokenizer.ids("dog")
+    (found,) = ours.fill_mask("the [MASK]", targets=["fox", "dog", "▁fox"]).masks
+    assert sorted(found, key=lambda f: -f.score) == list(found)
+    assert {f.token_id: f for f in found} == {fox: whole[fox], dog: whole[dog]}
+    assert len(ours.fill_mask("the [MASK]", targets=["fox", "dog"], top_k=1).masks[0]) == 1
+    assert len(ours.fill_mask("[MASK] [MASK]", targets=["fox"]).masks) == 2
+    for words, shown in ((["fox", "fox dog"], "'fox dog' of 2 tokens"), ([""], "'' of 0 tokens")):
+        for ask in (
+            lambda words: ours.fill_mask("[MASK]", targets=words),
+            lambda w: ours.answer_each([], options=AnswerOptions(targets=(*w,))),
+        ):
+            with pytest.raises(OptionError, match=f"^targets: expected words of one token, found {shown}$"):
+                ask(words)
+    with pytest.raises(OptionError, match="^targets: expected a list of words, found 'fox'$"):
+        ours.fill_mask("[MASK]", targets="fox")

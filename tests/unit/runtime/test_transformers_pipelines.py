@@ -39,24 +39,42 @@ def assert_same_entities(text, answer, expected):
     assert [e.text for e in answer.entities] == [text[e.start : e.end] for e in answer.entities]
 
 
+STRATEGIES = ("simple", "first", "average", "max")
+
+
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 @pytest.mark.parametrize("labels", [TAGS, ("A", "B", "C", "X-Y")])
-@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
-def test_entities(labels, strategy, tmp_path):
+def test_entities(labels, tmp_path):
     ours, theirs = both("token-classification", tmp_path, pipeline="token-classification", labels=labels)
-    answers = ours.find_entities(TEXTS, aggregation_strategy=strategy)
-    for text, answer in zip(TEXTS, answers, strict=True):
-        assert_same_entities(text, answer, theirs(text, aggregation_strategy=strategy))
-    assert len({entity.label for answer in answers for entity in answer.entities}) > 1
+    for strategy in STRATEGIES:
+        answers = ours.find_entities(TEXTS, aggregation_strategy=strategy)
+        for text, answer in zip(TEXTS, answers, strict=True):
+            assert_same_entities(text, answer, theirs(text, aggregation_strategy=strategy))
+        assert len({entity.label for answer in answers for entity in answer.entities}) > 1
 
 
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
-@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
-@pytest.mark.parametrize("stride", [0, 5, 20])
-def test_entities_of_windows(strategy, stride, tmp_path):
+def test_entities_of_windows(tmp_path):
     ours, theirs = both("token-classification", tmp_path, pipeline="token-classification", labels=TAGS, padding="max_length")
-    long = [text for text in texts(60, longest=60) if len(ours.tokenizer.tokens(text)) > LENGTH - 2]
+    long = [text for text in texts(80, longest=60) if len(ours.tokenizer.tokens(text)) > LENGTH - 2]
     assert len(long) > 20
-    for text, answer in zip(long, ours.find_entities(long, aggregation_strategy=strategy, stride=stride), strict=True):
-        assert_same_entities(text, answer, theirs(text, aggregation_strategy=strategy, stride=stride))
-        assert not answer.truncated
+    for options in combinations(aggregation_strategy=STRATEGIES, stride=[0, 5, 20]):
+        for text, answer in zip(long, ours.find_entities(long, **options), strict=True):
+            assert_same_entities(text, answer, theirs(text, **options))
+            assert not answer.truncated
+
+
+TARGETS = ["fox", "dog", "the", "▁lazy", "quick"]
+
+
+def test_masks(tmp_path):
+    ours, theirs = both("masked-lm", tmp_path, pipeline="fill-mask")
+    words = [text.split()[:5] for text in TEXTS]
+    asked = [" ".join(["[MASK]", *some] if i % 3 else [*some[:2], "[MASK]", *some[2:], "[MASK]"]) for i, some in enumerate(words)]
+    for options in ({}, {"top_k": 3}, {"targets": TARGETS}, {"targets": TARGETS, "top_k": 2}):
+        for text, answer in zip(asked, ours.fill_mask(asked, **options), strict=True):
+            expected = theirs(text, **options)
+            expected = [expected] if isinstance(expected[0], dict) else expected
+            assert [[f.token_id for f in fillers] for fillers in answer.masks] == [[e["token"] for e in mask] for mask in expected]
+            for fillers, mask in zip(answer.masks, expected, strict=True):
+                assert [f.score for f in fillers] == pytest.approx([e["score"] for e in mask], **CLOSE)

@@ -48,7 +48,9 @@ typedef struct fnet_options {
   const char* function_to_apply;    /* sequence-classification: softmax, sigmoid or none; null: as the checkpoint was trained */
   const double* threshold;          /* sequence-classification: `scores` lists only labels whose score is above this; null: no bound */
   const char* aggregation_strategy; /* token-classification: simple, first, average or max; null or none: labels of tokens */
-  const int* stride; /* token-classification: read a text that does not fit in windows which share so many tokens; null: cut it */
+  const int* stride;          /* token-classification: read a text that does not fit in windows which share so many tokens; null: cut it */
+  const char* const* targets; /* masked-lm, pretraining: the only words that may fill a [MASK], each of one token; null: all */
+  size_t target_count;
 } fnet_options;
 
 /* One request. The strings are read during fnet_run only. */

@@ -48,6 +48,7 @@ struct AnswerOptions {
   std::string function_to_apply = {};         // sequence-classification: softmax, sigmoid or none; empty: as the checkpoint was trained
   std::optional<double> threshold = {};       // sequence-classification: `scores` lists only labels whose score is above this
   std::string aggregation_strategy = "none";  // token-classification: none labels tokens; simple, first, average, max find entities
+  std::vector<std::string> targets = {};      // masked-lm and pretraining: the only words that may fill a [MASK], each of one token
   std::optional<int> stride = {};  // token-classification: a text that does not fit is read in windows which share so many tokens
 };
 

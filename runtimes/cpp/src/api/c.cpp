@@ -37,6 +37,11 @@ fnet_code guarded(Work work) {
   }
 }
 
+// Whether one of so many texts is missing.
+bool has_null(const char* const* texts, std::size_t count) {
+  return count && (!texts || std::find(texts, texts + count, nullptr) != texts + count);
+}
+
 fnet::AnswerOptions options_from_request(const fnet_request& request) {
   fnet::AnswerOptions options;
   if (request.top_k) options.top_k = request.top_k;
@@ -46,6 +51,7 @@ fnet::AnswerOptions options_from_request(const fnet_request& request) {
   if (given.function_to_apply) options.function_to_apply = given.function_to_apply;
   if (given.aggregation_strategy) options.aggregation_strategy = given.aggregation_strategy;
   if (given.stride) options.stride = *given.stride;
+  if (given.targets) options.targets.assign(given.targets, given.targets + given.target_count);
   if (given.threshold) options.threshold = *given.threshold;
   return options;
 }
@@ -77,10 +83,10 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
 fnet_code fnet_run(const fnet_pipeline* pipeline, const fnet_request* request, char** json) {
   return guarded([&] {
     if (json) *json = nullptr;
-    const bool seconds_missing = request && request->second_count &&
-                                 (!request->seconds || std::find(request->seconds, request->seconds + request->second_count, nullptr) !=
-                                                           request->seconds + request->second_count);
-    if (!pipeline || !request || !request->text || !json || seconds_missing)
+    const fnet_options* options = request ? request->options : nullptr;
+    const bool texts_missing =
+        request && (has_null(request->seconds, request->second_count) || (options && has_null(options->targets, options->target_count)));
+    if (!pipeline || !request || !request->text || !json || texts_missing)
       return kept(fnet::input_error("fnet_run: expected a pipeline, a request with a text and a place for the answer, found null"));
     fnet::Request asked{std::string(request->text, request->text_bytes)};
     if (request->second_count) {

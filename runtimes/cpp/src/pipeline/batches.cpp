@@ -146,7 +146,7 @@ Result<EachAnswer> answers_from_asked(const Bundle& bundle, std::vector<Asked> a
 
 Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const std::vector<Request>& requests,
                                                      const AnswerOptions& options) {
-  if (const auto fault = options_fault(options, bundle.task->facts)) return *fault;
+  if (const auto fault = options_fault(options, bundle.task->facts, bundle.model.tokenizer)) return *fault;
   std::vector<Asked> asked;
   for (const Request& request : requests) {
     auto one = asked_from_request(*bundle.task, bundle.model, request, options);
@@ -161,7 +161,7 @@ Result<std::vector<AnyAnswer>> answers_from_requests(const Bundle& bundle, const
 }
 
 Result<EachAnswer> each_answer_from_requests(const Bundle& bundle, const std::vector<Request>& requests, const AnswerOptions& options) {
-  if (const auto fault = options_fault(options, bundle.task->facts)) return *fault;
+  if (const auto fault = options_fault(options, bundle.task->facts, bundle.model.tokenizer)) return *fault;
   AnswerOptions cut = options;  // a pair that is too long is an error of each text, not of all
   cut.truncation = CUT;
   std::vector<Asked> asked;

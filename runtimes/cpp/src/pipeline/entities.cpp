@@ -8,11 +8,10 @@
 namespace fnet {
 namespace {
 
-// A token with the scores of its labels; `continues`: it goes on with the word of the token before it.
+// A token with the scores of its labels.
 struct Piece {
   std::vector<double> scores;
   Span span;
-  bool continues;
 };
 
 // Only a space ends a word, and an unknown token begins a word.
@@ -31,7 +30,7 @@ std::vector<std::vector<Piece>> words_from_logits(const Model& model, const Aske
     const Span span = encoding.spans[i];
     const bool continues = !every_token && continues_word(model, asked.text, span.begin, encoding.input_ids[i]);
     if (words.empty() || !continues) words.emplace_back();
-    words.back().push_back({softmax(logits.data() + i * count, count), span, continues});
+    words.back().push_back({softmax(logits.data() + i * count, count), span});
   }
   return words;
 }

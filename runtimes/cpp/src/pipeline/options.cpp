@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
+#include <set>
 
 #include "base/words.h"
 #include "json/writer.h"
@@ -20,6 +21,7 @@ std::vector<std::string> given(const AnswerOptions& options) {
   add("function_to_apply", !options.function_to_apply.empty());
   add("aggregation_strategy", options.aggregation_strategy != NO_AGGREGATION);
   add("stride", options.stride.has_value());
+  add("targets", !options.targets.empty());
   add("threshold", options.threshold.has_value());
   return names;
 }
@@ -37,7 +39,7 @@ std::optional<Error> word_fault(const char* name, const std::string& value, cons
 
 }  // namespace
 
-std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task) {
+std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task, const Tokenizer& tokenizer) {
   if (options.top_k && *options.top_k < 1) return input_error("top_k: expected an integer from 1, found " + std::to_string(*options.top_k));
   if (auto fault = word_fault("truncation", options.truncation, TRUNCATIONS)) return fault;
   if (auto fault = word_fault("aggregation_strategy", options.aggregation_strategy, AGGREGATION_STRATEGIES)) return fault;
@@ -55,7 +57,28 @@ std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts
     }
     return input_error(name + ": expected a bundle of " + joined(owners) + ", found " + task.name);
   }
-  return std::nullopt;
+  const auto targets = ids_of_targets(tokenizer, options.targets);
+  return targets ? std::nullopt : std::make_optional(targets.error());
+}
+
+Result<std::vector<std::size_t>> ids_of_targets(const Tokenizer& tokenizer, const std::vector<std::string>& targets) {
+  std::set<std::size_t> ids;
+  for (const std::string& target : targets) {
+    if (const auto id = tokenizer.token_id(target)) {
+      ids.insert(static_cast<std::size_t>(*id));
+      continue;
+    }
+    const auto text = text_from_utf8(target);
+    if (!text) return text.error();
+    const auto tokens = tokenizer.tokens(*text);
+    if (!tokens) return tokens.error();
+    if (tokens->size() != 1) {
+      return input_error("targets: expected words of one token, found " + quoted(target) + " of " + std::to_string(tokens->size()) +
+                         " tokens");
+    }
+    ids.insert(static_cast<std::size_t>(tokens->front().id));
+  }
+  return std::vector<std::size_t>(ids.begin(), ids.end());
 }
 
 std::size_t count_from_options(const AnswerOptions& options) { return static_cast<std::size_t>(options.top_k.value_or(DEFAULT_TOP_K)); }

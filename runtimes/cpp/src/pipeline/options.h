@@ -10,7 +10,9 @@
 namespace fnet {
 
 // An input error for a value that is not allowed, or for an option of other tasks.
-std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task);
+std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task, const Tokenizer& tokenizer);
+// The ids of the words that may fill a [MASK], in their order, each once; an input error for a word that is not one token.
+Result<std::vector<std::size_t>> ids_of_targets(const Tokenizer& tokenizer, const std::vector<std::string>& targets);
 // How many fillers or spans an answer lists.
 std::size_t count_from_options(const AnswerOptions& options);
 

@@ -47,13 +47,17 @@ std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked,
   const std::size_t count = shape[1], width = shape[2], vocabulary = static_cast<std::size_t>(model.tokenizer.vocab_size());
   std::vector<std::vector<Filler>> found;
   const auto masks = masks_from_encoding(model, encoding);
+  const std::vector<std::size_t> targets = *ids_of_targets(model.tokenizer, asked.options->targets);  // checked with the options
   for (std::size_t i = 0; i < masks.size(); ++i) {
     const std::size_t place = encoding.masked_lm_positions.empty() ? masks[i] : i;
     const Floats& logits = rows[place / count].at(output);
     const auto scores = softmax(logits.values.data() + place % count * width, std::min(width, vocabulary));
     const Span span = trimmed(asked.text, encoding.spans[masks[i]]);  // a [MASK] may cover the space before it
     auto& of_mask = found.emplace_back();
-    for (const std::size_t token : ranked(scores, count_from_options(*asked.options))) {
+    std::vector<double> of_targets;
+    for (const std::size_t target : targets) of_targets.push_back(scores[target]);
+    for (const std::size_t place_in_list : ranked(targets.empty() ? scores : of_targets, count_from_options(*asked.options))) {
+      const std::size_t token = targets.empty() ? place_in_list : targets[place_in_list];
       const auto id = static_cast<int32_t>(token);
       const std::string piece = model.tokenizer.piece(id);
       of_mask.push_back({piece, id, scores[token], filled(asked.text, span, piece)});

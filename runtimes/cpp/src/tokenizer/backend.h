@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ class Backend {
   virtual std::string decode(const std::vector<int32_t>& ids) const = 0;
   // Names one id of the vocabulary; UTF-8.
   virtual std::string piece(int32_t id) const = 0;
+  // The id of a piece, or nothing where the vocabulary lacks it.
+  virtual std::optional<int32_t> token_id(const std::string& piece) const = 0;
   virtual int32_t vocab_size() const = 0;
   // The id of one of SPECIAL_TOKENS.
   virtual int32_t special_id(const std::string& token) const = 0;

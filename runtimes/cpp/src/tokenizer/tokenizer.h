@@ -48,6 +48,8 @@ class Tokenizer {
   Result<std::string> decode(const std::vector<int32_t>& ids) const;
   // Piece of one id, as the vocabulary spells it; UTF-8.
   std::string piece(int32_t id) const { return backend_->piece(id); }
+  // The id of a piece as the vocabulary spells it, or nothing where the vocabulary lacks it.
+  std::optional<int32_t> token_id(const std::string& piece) const { return backend_->token_id(piece); }
 
  private:
   Tokenizer(std::unique_ptr<Backend> backend, const TokenizerOptions& options);

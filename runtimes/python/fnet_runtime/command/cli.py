@@ -67,6 +67,7 @@ class Program(click.Command):
     help="Print entities instead of tokens.",
 )
 @click.option("--stride", type=click.IntRange(min=0), help="Read long texts in windows that share so many tokens.")
+@click.option("--targets", multiple=True, metavar="WORD", help="Fill a [MASK] only with this word. May be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default=AUTO, show_default=True, help="auto: the bundle's own.")
@@ -95,6 +96,7 @@ def main(
     threshold: float | None,
     aggregation_strategy: str,
     stride: int | None,
+    targets: tuple[str, ...],
     as_json: bool,
     self_test: bool,
     runtime: str,
@@ -121,6 +123,7 @@ def main(
             threshold=threshold,
             aggregation_strategy=aggregation_strategy,
             stride=stride,
+            targets=tuple(map(text_from_argument, targets)),
         )
         printer = Printer(pipeline, second, options, as_json=as_json, lines=lines)
         with contextlib.ExitStack() as stack:

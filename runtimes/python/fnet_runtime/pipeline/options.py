@@ -31,6 +31,7 @@ class AnswerOptions:
     function_to_apply: one of FUNCTIONS_TO_APPLY. None applies what the checkpoint's problem_type says.
     threshold: `scores` lists only labels whose score is above this number.
     aggregation_strategy: one of AGGREGATION_STRATEGIES. `none` answers with the label of each token, the others with entities.
+    targets: the only words that may fill a [MASK], each of one token. An empty tuple allows the whole vocabulary.
     stride: a text that does not fit is read in windows which share so many tokens, and is not cut. None reads no more than fits.
 
     Raises OptionError for a value that is not allowed.
@@ -42,6 +43,7 @@ class AnswerOptions:
     threshold: float | None = None
     aggregation_strategy: str = NO_AGGREGATION
     stride: int | None = None
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
@@ -54,6 +56,8 @@ class AnswerOptions:
         _check_word("aggregation_strategy", self.aggregation_strategy, AGGREGATION_STRATEGIES)
         if self.stride is not None and (type(self.stride) is not int or self.stride < 0):
             raise OptionError(f"stride: expected an integer from 0, found {self.stride!r}")
+        if type(self.targets) is not tuple or not all(isinstance(target, str) for target in self.targets):
+            raise OptionError(f"targets: expected a tuple of words, found {self.targets!r}")
 
     @property
     def count(self) -> int:

@@ -28,6 +28,7 @@ from fnet_runtime.pipeline.entities import Labelled, entities_from_scores, witho
 from fnet_runtime.pipeline.model import Model, Request
 from fnet_runtime.pipeline.options import NO_AGGREGATION
 from fnet_runtime.pipeline.scores import scores_of_labels, softmax
+from fnet_runtime.pipeline.targets import ids_of_targets
 from fnet_runtime.sessions.session import Outputs
 from fnet_runtime.tokenizer.encoding import MASK, Span
 
@@ -109,13 +110,16 @@ def _fillers(model: Model, request: Request, rows: Sequence[npt.NDArray[Any]]) -
     """Fill every mask. `rows`, each `float[token, vocab]`, is one row of every token, or rows of the masks in their order."""
     encoding = request.encodings[0]
     masks = masks_from_encoding(model, encoding)
+    targets = ids_of_targets(model.tokenizer, request.options.targets)
+    allowed = np.array(targets) if targets else np.arange(model.tokenizer.vocab_size)
     flat = np.concatenate(rows)
     fillers_by_mask = []
     for index, position in enumerate(masks):
         scores = softmax(flat[index if isinstance(encoding, PositionedEncoding) else position][: model.tokenizer.vocab_size])
         start, end = _trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
         fillers = []
-        for token in np.argsort(-scores, kind="stable")[: request.options.count].tolist():
+        best = np.argsort(-scores[allowed], kind="stable")[: request.options.count]
+        for token in allowed[best].tolist():
             piece = model.tokenizer.piece(token)
             spaced = piece.startswith("▁") and start > 0 and not request.text[start - 1].isspace()
             filled = request.text[:start] + " " * spaced + piece.replace("▁", " ").strip() + request.text[end:]

@@ -24,6 +24,7 @@ from fnet_runtime.pipeline.encodings import PositionedEncoding
 from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
 from fnet_runtime.pipeline.options import CUT, DEFAULT_OPTIONS, NO_AGGREGATION, REFUSE, SIMPLE, AnswerOptions
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
+from fnet_runtime.pipeline.targets import ids_of_targets
 from fnet_runtime.pipeline.tasks import TASKS, Task, check_options
 from fnet_runtime.sessions.bundle_session import Closing
 from fnet_runtime.sessions.session import Ids, Outputs, Session, outputs_of_rows
@@ -134,12 +135,14 @@ class Pipeline(Model):
         return self._asked(tasks.QUESTION_ANSWERING, question, context, AnswerOptions(top_k=top_k))
 
     @overload
-    def fill_mask(self, text: str, *, top_k: int = 5, truncation: str = CUT) -> Fillers: ...
+    def fill_mask(self, text: str, *, top_k: int = 5, targets: Sequence[str] = (), truncation: str = CUT) -> Fillers: ...
     @overload
-    def fill_mask(self, text: Texts, *, top_k: int = 5, truncation: str = CUT) -> list[Fillers]: ...
-    def fill_mask(self, text: str | Texts, *, top_k: int = 5, truncation: str = CUT) -> Fillers | list[Fillers]:
-        """Find up to `top_k` tokens for every [MASK] of a text, best first."""
-        return self._asked(tasks.MASKED_LM, text, None, AnswerOptions(top_k=top_k, truncation=truncation))
+    def fill_mask(self, text: Texts, *, top_k: int = 5, targets: Sequence[str] = (), truncation: str = CUT) -> list[Fillers]: ...
+    def fill_mask(
+        self, text: str | Texts, *, top_k: int = 5, targets: Sequence[str] = (), truncation: str = CUT
+    ) -> Fillers | list[Fillers]:
+        """Find up to `top_k` tokens for every [MASK] of a text, best first; with `targets`, only these words."""
+        return self._asked(tasks.MASKED_LM, text, None, _filling(top_k, targets, truncation))
 
     @overload
     def embed(self, text: str, pair: str | None = None, *, truncation: str = CUT) -> Embedding: ...
@@ -172,14 +175,18 @@ class Pipeline(Model):
         return self._asked(tasks.MULTIPLE_CHOICE, text, choices, AnswerOptions(truncation=truncation))
 
     @overload
-    def pretraining(self, text: str, second: str, *, top_k: int = 5, truncation: str = CUT) -> Pretraining: ...
-    @overload
-    def pretraining(self, text: Texts, second: Sequence[str], *, top_k: int = 5, truncation: str = CUT) -> list[Pretraining]: ...
     def pretraining(
-        self, text: str | Texts, second: str | Sequence[str], *, top_k: int = 5, truncation: str = CUT
+        self, text: str, second: str, *, top_k: int = 5, targets: Sequence[str] = (), truncation: str = CUT
+    ) -> Pretraining: ...
+    @overload
+    def pretraining(
+        self, text: Texts, second: Sequence[str], *, top_k: int = 5, targets: Sequence[str] = (), truncation: str = CUT
+    ) -> list[Pretraining]: ...
+    def pretraining(
+        self, text: str | Texts, second: str | Sequence[str], *, top_k: int = 5, targets: Sequence[str] = (), truncation: str = CUT
     ) -> Pretraining | list[Pretraining]:
         """Fill every [MASK] of a first text, and decide whether a second text follows it."""
-        return self._asked(tasks.PRETRAINING, text, second, AnswerOptions(top_k=top_k, truncation=truncation))
+        return self._asked(tasks.PRETRAINING, text, second, _filling(top_k, targets, truncation))
 
     @overload
     def __call__(
@@ -262,7 +269,7 @@ class Pipeline(Model):
 
         Raises OptionError for an option of other tasks, SessionError when the engine fails.
         """
-        check_options(self._task, options)
+        self._check_options(self._task, options)
         requests = [self._request_or_error(question, options) for question in questions]
         answers = self._answered(self._task, [request for request in requests if isinstance(request, Request)])
         return [next(answers) if isinstance(request, Request) else request for request in requests]
@@ -304,7 +311,7 @@ class Pipeline(Model):
         own_task = self._task
         if task.name != own_task.name:
             raise InputError(f"{task.function}: expected a bundle of {task.name}, found {own_task.name}; call {own_task.function}")
-        check_options(task, options)
+        self._check_options(task, options)
         requests = [self._request(task, t, s, options) for t, s in _pairs(text, second)]
         answers: list[A] = []
         for answer in self._answered(task, requests):
@@ -312,6 +319,11 @@ class Pipeline(Model):
                 raise answer
             answers.append(answer)
         return answers[0] if isinstance(text, str) else answers
+
+    def _check_options(self, task: Task[object], options: AnswerOptions) -> None:
+        """Raise OptionError for an option that no text could be answered with."""
+        check_options(task, options)
+        ids_of_targets(self.tokenizer, options.targets)
 
     def _request_or_error(self, question: Question, options: AnswerOptions) -> Request | InputError:
         try:
@@ -391,6 +403,12 @@ class Pipeline(Model):
         choices = self._task.choices
         arrays = {tensor.name: getattr(encoding, tensor.name)[None] for tensor in self.manifest.inputs}
         return {name: array[None] if choices else array for name, array in arrays.items()}
+
+
+def _filling(top_k: int, targets: Sequence[str], truncation: str) -> AnswerOptions:
+    if isinstance(targets, str):
+        raise OptionError(f"targets: expected a list of words, found {targets!r}")
+    return AnswerOptions(top_k=top_k, targets=tuple(targets), truncation=truncation)
 
 
 def _with_top_k(options: AnswerOptions, top_k: int | None) -> AnswerOptions:

@@ -76,9 +76,14 @@ FEATURE_EXTRACTION: Task[Embedding] = Task(
     "feature-extraction", "embed", encode_single_or_pair, embedding, {"last_hidden_state": "bsn", "pooler_output": "bn"}
 )
 PRETRAINING: Task[Pretraining] = Task(
-    "pretraining", "pretraining", encode_pair, pretraining, {"prediction_logits": "bsn", "seq_relationship_logits": "bn"}
+    "pretraining",
+    "pretraining",
+    encode_pair,
+    pretraining,
+    {"prediction_logits": "bsn", "seq_relationship_logits": "bn"},
+    options=("targets",),
 )
-MASKED_LM: Task[Fillers] = Task("masked-lm", "fill_mask", encode_masked, masked_lm, {"logits": "bpn"})
+MASKED_LM: Task[Fillers] = Task("masked-lm", "fill_mask", encode_masked, masked_lm, {"logits": "bpn"}, options=("targets",))
 NEXT_SENTENCE: Task[NextSentence] = Task("next-sentence-prediction", "next_sentence", encode_pair, next_sentence, {"logits": "bn"})
 SEQUENCE_CLASSIFICATION: Task[Classification] = Task(
     "sequence-classification",

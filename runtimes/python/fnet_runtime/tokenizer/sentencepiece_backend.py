@@ -91,6 +91,11 @@ class SentencePieceBackend:
         """Return the piece of one id, as the vocabulary spells it."""
         return str(self._sp.id_to_piece(token_id))
 
+    def token_id(self, piece: str) -> int | None:
+        """Return the id of a piece, or None if the vocabulary lacks it."""
+        token = int(self._sp.piece_to_id(piece))
+        return token if self.piece(token) == piece else None
+
     def _pieces(self, text: str) -> Iterator[Piece]:
         """Return the pieces that SentencePiece cuts."""
         character_of_byte = [i for i, c in enumerate(text) for _ in c.encode("utf-8")] + [len(text)]

@@ -87,6 +87,9 @@ class Backend(Protocol):
     def piece(self, token_id: int) -> str:
         """Return the piece of one id."""
 
+    def token_id(self, piece: str) -> int | None:
+        """Return the id of a piece, or None if the vocabulary lacks it."""
+
 
 class Tokenizer:
     """FNet's tokenizer, in any flavour."""
@@ -193,6 +196,10 @@ class Tokenizer:
     def piece(self, token_id: int) -> str:
         """Return the piece of one id, as the vocabulary spells it ('▁' stands for a space)."""
         return self._backend.piece(int(token_id))
+
+    def token_id(self, piece: str) -> int | None:
+        """Return the id of a piece as the vocabulary spells it, or None if the vocabulary lacks the piece."""
+        return self._backend.token_id(piece)
 
 
 def check_size(text: object, bound: int) -> None:

@@ -110,6 +110,11 @@ class TokenizersBackend:
         """Return the piece of one id, as the vocabulary spells it."""
         return str(self._tokenizer.id_to_token(token_id))
 
+    def token_id(self, piece: str) -> int | None:
+        """Return the id of a piece, or None if the vocabulary lacks it."""
+        token: int | None = self._tokenizer.token_to_id(piece)
+        return token
+
 
 def _reach(pipeline: dict[str, Any], added: list[str]) -> Reach | None:
     """Return how far a character changes the tokens before it; None if that is not known."""

@@ -81,6 +81,10 @@ class TokenizersBackend final : public Backend {
     return piece ? *piece : "None";  // as Python shows it
   }
 
+  std::optional<std::int32_t> token_id(const std::string& piece) const override {
+    const std::int32_t added = added_.id(piece), id = added < 0 ? model_->id(piece) : added;
+    return id < 0 ? std::nullopt : std::make_optional(id);
+  }
   std::int32_t vocab_size() const override { return vocab_size_; }
   std::int32_t special_id(const std::string& token) const override {
     auto found = special_ids_.find(token);

@@ -71,6 +71,10 @@ class SentencePieceBackend : public Backend {
   }
 
   std::string piece(int32_t id) const override { return model_->IdToPiece(id); }
+  std::optional<int32_t> token_id(const std::string& piece) const override {
+    const int32_t id = model_->PieceToId(piece);
+    return model_->IdToPiece(id) == piece ? std::make_optional(id) : std::nullopt;
+  }
   int32_t vocab_size() const override { return model_->GetPieceSize(); }
   int32_t special_id(const std::string& token) const override { return special_ids_.at(token); }
 
