@@ -6,11 +6,27 @@ import os
 import shutil
 
 import pytest
+from fnet_runtime.bundle.manifest import MANIFEST
 from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.same_answers import assert_same_code, assert_same_json, python_run
 from support.transformers_pipelines import texts
 
+BAD_JSON = [
+    "",
+    "a",
+    "[]",
+    "{}",
+    "NaN",
+    '{"text": "a", "text": "b"}',
+    '{"text": "a", "question": "b"}',
+    '{"text": "a", "label": "b"}',
+    '{"text": 1}',
+    '{"text": "a", "choices": "bc"}',
+    '{"text": "a", "choices": [1]}',
+    '{"text": "\\ud800"}',
+    "[" * 2000,
+]
 TEXTS = ("--text", "the quick fox", "--text", "Ünïcödé 😀 10,000", "--text", "")
 
 
@@ -70,10 +86,18 @@ def test_options_that_are_refused(built, bundles, task, words, code):
         assert_same_code(built, bundles(task), "--text", "a [MASK]", *words)
 
 
-@pytest.mark.parametrize("labels", [("O", "B-PER", "I-PER", "B-LOC", "I-LOC"), ("A", "B", "X-Y\t")])
+def with_labels(bundle, folder, *labels):
+    """Return a copy of a bundle with other names of labels."""
+    shutil.copytree(bundle, folder / "bundle")
+    manifest = json.loads((bundle / MANIFEST).read_text()) | {"labels": labels}
+    (folder / "bundle" / MANIFEST).write_text(json.dumps(manifest))
+    return folder / "bundle"
+
+
+@pytest.mark.parametrize("labels", [("O", "B-PER", "I-PER"), ("B-A", "I-A", "B"), ("A", "B", "X-Y\t")])
 @pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
-def test_entities(built, bundles, strategy, labels):
-    bundle = bundles("token-classification", labels=labels)
+def test_entities(built, bundles, strategy, labels, tmp_path):
+    bundle = with_labels(bundles("token-classification"), tmp_path, *labels)
     words = [word for text in texts(60) for word in ("--text", text)]
     answers = assert_same_json(built, bundle, *words, "--text", "", "--text", "a\tb\nfox  dog ", "--aggregation-strategy", strategy)
     rows = built.run(bundle, *words, "--aggregation-strategy", strategy)
@@ -81,10 +105,10 @@ def test_entities(built, bundles, strategy, labels):
     assert rows.stdout.decode().count("\t") == 4 * sum(map(len, found[:60]))
 
 
-@pytest.mark.parametrize("padding", ["none", "max_length"])
+@pytest.mark.parametrize("padding", [{}, {"padding": "none"}])
 @pytest.mark.parametrize("strategy", ["none", "first"])
-def test_windows(built, bundles, strategy, padding):
-    bundle = bundles("token-classification", labels=("O", "B-PER", "I-PER"), padding=padding)
+def test_windows(built, bundles, strategy, padding, tmp_path):
+    bundle = with_labels(bundles("token-classification", **padding), tmp_path, "O", "B-PER", "I-PER")
     words = [word for text in [*texts(30, longest=120), "", " "] for word in ("--text", text)]
     for stride in ("0", "7", "29"):
         done = assert_same_json(built, bundle, *words, "--aggregation-strategy", strategy, "--stride", stride)
@@ -117,7 +141,7 @@ def test_a_text_that_does_not_fit_is_an_error_for_those_who_ask(built, bundles, 
         refused = assert_same_code(built, *words, "--text", "a [MASK]", "--text", f"[MASK] {LONG}")
         assert (refused.returncode, b"--text 2: expected a text of at most 32 tokens" in refused.stderr) == (1, True)
     lines = [*words, "--lines", "-", "--json"]
-    fed = f"[MASK] fox\n[MASK] {LONG}\n[MASK] dog\n".encode()
+    fed = f"[MASK] fox\n[MASK] {'fox' if pair else LONG}\n[MASK] dog\n".encode()
     done, (code, theirs, notes) = built.run(*lines, input=fed), python_run(*lines, input=fed)
     assert (done.returncode, done.stdout) == (code, theirs)
     assert (code, done.stdout.count(b'{"error": "expected a text of at most 32 tokens')) == ((0, 0) if pair else (1, 1))
@@ -128,6 +152,45 @@ def test_a_pair_that_does_not_fit_is_an_error_of_each_line(built, bundles):
     words = [bundles("sequence-classification"), "--lines", "--truncation", "error", "--pair", LONG, "-"]
     done = assert_same_json(built, *words, input=b"a\nb\n")
     assert (done.returncode, done.stdout.count(b'{"error": ')) == (1, 2)
+
+
+LINES = {
+    "sequence-classification": "the fox\ta dog\nfox\n\n{}\ta\tb\n" + LONG + "\tfox\n",
+    "question-answering": "who?\tthe quick fox\nwho?\nwhat?\t" + LONG * 3 + "\n",
+    "multiple-choice": "the fox\ta\tb\ndog\tx\ty\tz\ndog\n\ta\n",
+    "masked-lm": "a [MASK]\nno mask\n[MASK]\ta pair\n",
+}
+
+
+def without_words(output):
+    answers = [json.loads(line) for line in output.splitlines()]
+    return [answer | {"error": ""} if isinstance(answer, dict) and "error" in answer else answer for answer in answers]
+
+
+def json_from_tabs(line):
+    text, *seconds = line.split("\t")
+    return json.dumps(
+        {"text": text} | ({"text_pair": seconds[0]} if len(seconds) == 1 else {"choices": seconds} if seconds else {})
+    )
+
+
+@pytest.mark.parametrize("line_format", ["tsv", "jsonl"])
+@pytest.mark.parametrize("task", LINES)
+def test_each_line_has_its_own_second_text(built, bundles, task, line_format):
+    lines = LINES[task].splitlines() * 9
+    if line_format == "jsonl":
+        lines = [json_from_tabs(line) for line in lines] + [*BAD_JSON, "\ufeff{}"]
+    fed = "\n".join(lines).encode()
+    words = [bundles(task), "--lines", "--line-format", line_format, "-", "--text", "x"]
+    ours, (code, theirs, _) = built.run(*words, "--json", input=fed), python_run(*words, "--json", input=fed)
+    assert (ours.returncode, without_words(ours.stdout)) == (code, without_words(theirs))
+    assert len(without_words(ours.stdout)) == len(lines) + 1
+
+
+def test_a_format_goes_with_lines_and_without_a_pair(built, bundles):
+    for words in (["--text", "a"], ["--lines", "-", "--pair", "b"]):
+        done = built.run(bundles("sequence-classification"), "--line-format", "tsv", *words, input=b"a")
+        assert (done.returncode, done.stdout, b"--line-format" in done.stderr) == (2, b"", True)
 
 
 # ---- the C interface

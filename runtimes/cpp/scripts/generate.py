@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fnet_runtime.bundle import manifest
-from fnet_runtime.command import exit_codes
+from fnet_runtime.command import exit_codes, questions
 from fnet_runtime.pipeline import encodings, entities, options, outputs, pipeline, tasks
 from fnet_runtime.sessions import runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
@@ -54,6 +54,7 @@ def facts() -> str:
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
         "OUTSIDE": entities.OUTSIDE,
+        **{name: getattr(questions, name) for name in ("PLAIN", "TSV", "JSONL", "CHOICES_KEY")},
         **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION", "CUT", "REFUSE", *AGGREGATION)},
         **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
     }
@@ -64,6 +65,9 @@ def facts() -> str:
         "PRECISIONS": m.PRECISIONS,
         "FUNCTIONS_TO_APPLY": options.FUNCTIONS_TO_APPLY,
         "TRUNCATIONS": options.TRUNCATIONS,
+        "LINE_FORMATS": questions.LINE_FORMATS,
+        "TEXT_KEYS": questions.TEXT_KEYS,
+        "SECOND_KEYS": questions.SECOND_KEYS,
         "AGGREGATION_STRATEGIES": options.AGGREGATION_STRATEGIES,
         "ALWAYS": m.ALWAYS,
         "HARDWARE_COMPATIBILITIES": m.HARDWARE_COMPATIBILITIES,

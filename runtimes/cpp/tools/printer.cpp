@@ -10,6 +10,7 @@
 #include "base/words.h"
 #include "ending.h"
 #include "pipeline/tasks.h"
+#include "questions.h"
 
 namespace {
 
@@ -35,15 +36,18 @@ Printer::Printer(const fnet::Pipeline& pipeline, const Options& options) : pipel
 }
 
 void Printer::answer(const Batch& batch) {
-  std::vector<fnet::Request> requests;
+  std::vector<fnet::Request> good;
+  std::vector<std::optional<fnet::Error>> faults;
   for (const Asked& asked : batch) {
-    if (!asked.fault) requests.push_back({asked.text, second_});
+    const auto one = request(asked);
+    faults.push_back(one ? std::nullopt : std::make_optional(one.error()));
+    if (one) good.push_back(*one);
   }
-  const auto answers = pipeline_.answer_each(requests, options_.answers);
-  if (!answers) fail(answers.error());
+  const auto answered = answers(good);
+  if (!answered) fail(answered.error());
   std::vector<Found> found;
-  auto next = answers->begin();
-  for (const Asked& asked : batch) found.push_back(asked.fault ? Found(*asked.fault) : *next++);
+  auto next = answered->begin();
+  for (const auto& fault : faults) found.push_back(fault ? Found(*fault) : *next++);
   for (std::size_t i = 0; i < batch.size() && !options_.lines; ++i) {
     if (found[i]) continue;
     const fnet::Error& error = found[i].error();
@@ -55,6 +59,32 @@ void Printer::answer(const Batch& batch) {
     count(batch[i].place, found[i]);
   }
   if (!shown.empty()) write_line(fnet::joined(shown, "\n"));
+}
+
+fnet::Result<fnet::Request> Printer::request(const Asked& asked) const {
+  if (asked.fault) return *asked.fault;
+  if (options_.line_format == fnet::PLAIN || asked.place.is_argument()) return fnet::Request{asked.text, second_};
+  return request_from_line(asked.text, options_.line_format, pipeline_.task() == fnet::MULTIPLE_CHOICE);
+}
+
+Printer::Answers Printer::answers(const std::vector<fnet::Request>& requests) const {
+  auto all = pipeline_.answer_each(requests, options_.answers);
+  if (all || options_.line_format == fnet::PLAIN || all.error().code != fnet::Code::input) return all;
+  if (const auto options = pipeline_.answer_each({}, options_.answers); !options) return options;
+  std::vector<fnet::Request> good;  // those whose second text fits
+  std::vector<std::optional<fnet::Error>> faults;
+  for (const fnet::Request& one : requests) {
+    const auto alone = pipeline_.answer_each({one}, options_.answers);
+    if (!alone && alone.error().code != fnet::Code::input) return alone;
+    faults.push_back(alone ? std::nullopt : std::make_optional(alone.error()));
+    if (alone) good.push_back(one);
+  }
+  const auto answered = pipeline_.answer_each(good, options_.answers);
+  if (!answered) return answered;
+  std::vector<Found> found;
+  auto next = answered->begin();
+  for (const auto& fault : faults) found.push_back(fault ? Found(*fault) : *next++);
+  return found;
 }
 
 void Printer::say_notes() const {

@@ -18,6 +18,13 @@ class Printer {
   bool has_errors() const { return errors_ > 0; }
 
  private:
+  using Answers = fnet::Result<std::vector<fnet::Result<fnet::AnyAnswer>>>;
+
+  // What a text asks: a line may have its own second text, and every other text has the pair of the command line.
+  fnet::Result<fnet::Request> request(const Asked& asked) const;
+  // Answers requests, with an error in place of an answer that cannot be given. A pair of the command line that no text could be answered
+  // with is an error of all.
+  Answers answers(const std::vector<fnet::Request>& requests) const;
   std::string json(const Place& place, const fnet::Result<fnet::AnyAnswer>& answer) const;
   // The rows of one text; where an answer may have several, an empty line comes before those of every other text.
   std::string text(const Place& place, const fnet::Result<fnet::AnyAnswer>& answer) const;

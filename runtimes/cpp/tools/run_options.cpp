@@ -41,6 +41,8 @@ void check_use(const Options& options) {
     throw CLI::RequiredError("nothing to answer: expected --text, --file, - or --self-test", CLI::ExitCodes::RequiredError);
   if (options.self_test && (asks || !options.pairs.empty() || options.lines))
     throw CLI::ExcludesError("--self-test", "texts, --pair or --lines");
+  if (options.line_format != fnet::PLAIN && !options.lines) throw CLI::RequiresError("--line-format", "--lines");
+  if (options.line_format != fnet::PLAIN && !options.pairs.empty()) throw CLI::ExcludesError("--line-format", "--pair");
 }
 
 }  // namespace
@@ -58,6 +60,9 @@ Options options_from_line(int count, char** words) {
   const auto* files = repeated(app, "--file", "PATH", "A UTF-8 file that holds one text");
   const auto* pairs = repeated(app, "--pair", "TEXT", "The second text, the context, or one of several choices, for every text");
   app.add_flag("--lines", options.lines, "Take each line of the file or of - as one text, and answer it as it comes");
+  app.add_option("--line-format", options.line_format, "What each line holds")
+      ->capture_default_str()
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::LINE_FORMATS), std::end(fnet::LINE_FORMATS))));
   fnet::AnswerOptions& answers = options.answers;
   app.add_option("--top-k", answers.top_k, "How many fillers, answers or labels; 5 by default, and every label")
       ->type_name("NUMBER")

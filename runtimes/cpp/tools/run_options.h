@@ -4,12 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "base/facts.h"
 #include "fnet/fnet.hpp"
 
 struct Options {
   std::string bundle;
   bool standard_input = false, lines = false, as_json = false, self_test = false, quiet = false;
   std::vector<std::string> texts, files, pairs;
+  std::string line_format = fnet::PLAIN;
   fnet::AnswerOptions answers;
   fnet::Config config;
 };

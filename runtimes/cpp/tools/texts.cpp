@@ -109,6 +109,8 @@ std::string Place::text() const {
   return source + (source == ARGUMENT ? " " : ", line ") + std::to_string(number);
 }
 
+bool Place::is_argument() const { return source == ARGUMENT; }
+
 void for_each_batch(const Options& options, std::size_t size, const std::function<void(const Batch&)>& answer) {
   std::vector<Source> sources;
   for (const std::string& path : options.files) sources.push_back(Source::of_file(path));

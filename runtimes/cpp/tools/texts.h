@@ -14,6 +14,8 @@ struct Place {
   std::size_t number = 0;
 
   std::string text() const;
+  // Whether the text is an argument, not a line or a file.
+  bool is_argument() const;
 };
 
 // A text, or what is wrong with one that is not UTF-8.

@@ -12,6 +12,7 @@ from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.command.ending import ended_in_words
 from fnet_runtime.command.exit_codes import BAD_INPUT, CHECK_FAILED, ENGINE_FAILED, list_of_exit_codes
 from fnet_runtime.command.printer import Printer
+from fnet_runtime.command.questions import LINE_FORMATS, PLAIN
 from fnet_runtime.command.standard_output import guarded_standard_output, prepare_standard_output, write_line
 from fnet_runtime.command.texts import (
     PlacedText,
@@ -55,6 +56,7 @@ class Program(click.Command):
 @click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="Answer the text in this UTF-8 file.")
 @click.option("--pair", "pairs", multiple=True, help="Second text, context, or (several times) choices, for every text.")
 @click.option("--lines", is_flag=True, help="Take each line of --file or - as one text; answer lines as they come.")
+@click.option("--line-format", type=click.Choice(LINE_FORMATS), default=PLAIN, show_default=True, help="What each line holds.")
 @click.option("--top-k", type=click.IntRange(min=1), help="Fillers, answers or labels.  [default: 5, and every label]")
 @click.option("--truncation", type=click.Choice(TRUNCATIONS), default=CUT, show_default=True, help="What to do to longer texts.")
 @click.option("--function-to-apply", type=click.Choice(FUNCTIONS_TO_APPLY), help="Makes scores of labels.  [default: as trained]")
@@ -90,6 +92,7 @@ def main(
     files: tuple[Path, ...],
     pairs: tuple[str, ...],
     lines: bool,
+    line_format: str,
     top_k: int | None,
     truncation: str,
     function_to_apply: str | None,
@@ -110,6 +113,8 @@ def main(
         raise click.UsageError("nothing to do: expected --text, --file, - or --self-test")
     if self_test and (texts or files or source or pairs or lines):
         raise click.UsageError("--self-test runs alone")
+    if line_format != PLAIN and (pairs or not lines):
+        raise click.UsageError("--line-format: expected --lines, and no --pair, because each line has its own second text")
     prepare_standard_output(utf8=as_json)
     try:
         pipeline = load(bundle, runtime=runtime, threads=threads, max_text_bytes=max_text_bytes, rebuild=rebuild)
@@ -125,7 +130,7 @@ def main(
             stride=stride,
             targets=tuple(map(text_from_argument, targets)),
         )
-        printer = Printer(pipeline, second, options, as_json=as_json, lines=lines)
+        printer = Printer(pipeline, second, options, as_json=as_json, lines=lines, line_format=line_format)
         with contextlib.ExitStack() as stack:
             sources = [(stack.enter_context(opened(file)), str(file)) for file in files]
             if source:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.command.answer_text import TASKS_OF_ROWS, escaped, text_from_answer
+from fnet_runtime.command.questions import PLAIN, question_from_line
 from fnet_runtime.command.standard_output import write_line
-from fnet_runtime.command.texts import Place, PlacedText
+from fnet_runtime.command.texts import ARGUMENT, Place, PlacedText
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.answers import AnyAnswer
-from fnet_runtime.pipeline.model import Second
+from fnet_runtime.pipeline.model import Question, Second
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.scores import MULTI_LABEL
+from fnet_runtime.pipeline.tasks import MULTIPLE_CHOICE
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Printer:
     options: AnswerOptions
     as_json: bool
     lines: bool
+    line_format: str = PLAIN
     texts: int = 0
     cut: int = 0
     errors: int = 0
@@ -32,8 +35,9 @@ class Printer:
 
     def answer(self, batch: list[PlacedText]) -> None:
         """Answer texts and print the answers. Raises SessionError, and without `lines` the InputError of a text."""
-        answers = iter(self.pipeline.answer_each([t for _, t in batch if isinstance(t, str)], self.second, options=self.options))
-        answered = [(place, next(answers) if isinstance(text, str) else text) for place, text in batch]
+        asked = [(place, self._question(place, text)) for place, text in batch]
+        answers = iter(self._answers([question for _, question in asked if isinstance(question, Question)]))
+        answered = [(place, next(answers) if isinstance(question, Question) else question) for place, question in asked]
         for place, answer in answered:
             if isinstance(answer, InputError) and not self.lines:
                 raise InputError(str(answer) if len(batch) == 1 else f"{place}: {answer}")
@@ -55,6 +59,23 @@ class Printer:
         """Say how many texts could not be answered and which was the first, if any."""
         if self.errors:
             yield f"error: {self.errors} of {self.texts} texts could not be answered; the first is {self.first_error}"
+
+    def _question(self, place: Place, text: str | InputError) -> Question | InputError:
+        """Return the question of a text. A line may have its own second text; every other text has the pair of the command line."""
+        if isinstance(text, InputError):
+            return text
+        if self.line_format == PLAIN or place.source == ARGUMENT:
+            return Question(text, self.second)
+        try:
+            return question_from_line(text, self.line_format, choices=self.pipeline.manifest.task == MULTIPLE_CHOICE.name)
+        except InputError as error:
+            return error
+
+    def _answers(self, questions: list[Question]) -> list[AnyAnswer | InputError]:
+        """Answer questions. A pair of the command line that no text could be answered with ends the run."""
+        if self.line_format == PLAIN:
+            return self.pipeline.answer_each([question.text for question in questions], self.second, options=self.options)
+        return self.pipeline.answer_questions(questions, self.options)
 
     def _json(self, place: Place, answer: AnyAnswer | InputError) -> str:
         if isinstance(answer, InputError):

@@ -1,0 +1,61 @@
+"""What a line of fnet-run --lines asks."""
+
+import pytest
+from fnet_runtime.command.questions import LINE_FORMATS, question_from_line
+from fnet_runtime.errors import InputError
+from fnet_runtime.pipeline.model import Question
+
+
+@pytest.mark.parametrize(
+    ("line", "line_format", "choices", "question"),
+    [
+        ("a\tb", "text", False, Question("a\tb")),
+        ("a\tb", "tsv", False, Question("a", "b")),
+        ("a", "tsv", False, Question("a")),
+        ("", "tsv", False, Question("")),
+        ("\t", "tsv", False, Question("", "")),
+        ("a\tb\tc", "tsv", True, Question("a", ["b", "c"])),
+        ("a", "tsv", True, Question("a")),
+        ('{"text": "a"}', "jsonl", False, Question("a")),
+        (' {"text_pair": "b", "text": "\\ud83d\\ude00"} ', "jsonl", False, Question("\U0001f600", "b")),
+        ('{"question": "a", "context": ""}', "jsonl", False, Question("a", "")),
+        ('{"text": "a", "choices": ["b", "c"]}', "jsonl", True, Question("a", ["b", "c"])),
+        ('{"text": "a", "choices": []}', "jsonl", True, Question("a", [])),
+    ],
+)
+def test_lines(line, line_format, choices, question):
+    assert question_from_line(line, line_format, choices=choices) == question
+
+
+BAD_JSON = [
+    "",
+    "a",
+    "[]",
+    "{}",
+    "NaN",
+    '{"text": "a", "text": "b"}',
+    '{"text": "a", "question": "b"}',
+    '{"text": "a", "context": "b", "text_pair": "c"}',
+    '{"text": "a", "choices": ["b"], "context": "c"}',
+    '{"text": "a", "label": "b"}',
+    '{"text": 1}',
+    '{"text": null}',
+    '{"text": "a", "text_pair": null}',
+    '{"text": "a", "choices": "bc"}',
+    '{"text": "a", "choices": [1]}',
+    '{"text": "a", "choices": {"b": "c"}}',
+    '{"text": "\\ud800"}',
+    "[" * 2000,
+]
+
+
+@pytest.mark.parametrize("line", BAD_JSON)
+def test_bad_json(line):
+    with pytest.raises(InputError, match="^expected "):
+        question_from_line(line, "jsonl", choices=False)
+
+
+def test_too_many_tabs():
+    with pytest.raises(InputError, match="^expected at most one tab, between a text and its second text; found 2$"):
+        question_from_line("a\tb\tc", "tsv", choices=False)
+    assert LINE_FORMATS == ("text", "tsv", "jsonl")
