@@ -41,7 +41,7 @@ COMMANDS = {
 }
 """By the name that a user types."""
 EPILOG = (
-    "Without a command, fnet-export runs export: fnet-export --task TASK --target TARGET. Each command has its own --help.\n\n"
+    "Without a command, fnet-export runs export: fnet-export --model FOLDER --target TARGET. Each command has its own --help.\n\n"
     f"{list_of_exit_codes(MEANINGS)}"
 )
 AS_JSON = "fnet_export.as_json"

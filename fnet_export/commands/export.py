@@ -52,6 +52,7 @@ from fnet_export.export.options import (
 )
 from fnet_export.export.pipeline import Export, bundle_from_plan, check_labelled_data
 from fnet_export.export.plan import Plan, plan_from_options
+from fnet_export.export.task_choice import AUTO_TASK
 from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.graph.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from fnet_export.parity.report.accuracy import table_from_evaluation
@@ -75,7 +76,7 @@ def _profiles(context: click.Context, option: click.Parameter, each: tuple[tuple
 
 def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a task; TASKS and its aliases are more than a choice could hold."""
-    return [name for name in TASKS if name.startswith(incomplete)]
+    return [name for name in (AUTO_TASK, *TASKS) if name.startswith(incomplete)]
 
 
 def _graph_options(no_simplify: bool, **values: Any) -> GraphOptions:
@@ -101,7 +102,13 @@ def _engine_options(target: str, batch_size: AxisProfile, length_profiles: tuple
 model_options = group(
     "model",
     ModelOptions,
-    click.option("--task", required=True, metavar="TASK", shell_complete=_tasks, help=f"One of {', '.join(TASKS)}."),
+    click.option(
+        "--task",
+        default=AUTO_TASK,
+        metavar="TASK",
+        shell_complete=_tasks,
+        help=f"One of {', '.join(TASKS)}, or {AUTO_TASK}: the task that architectures in the checkpoint's config.json names.",
+    ),
     click.option(
         "--model",
         "checkpoint",

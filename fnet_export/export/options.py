@@ -12,6 +12,7 @@ from fnet_core.errors import TaskError
 from fnet_core.tasks import task_named
 from fnet_export.base.errors import OptionError
 from fnet_export.evaluate.evaluation import Limits
+from fnet_export.export.task_choice import AUTO_TASK
 from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.graph.trace import DEFAULT_OPSET, check_opset
 from fnet_export.parity.agreement import check_min_agreement
@@ -35,13 +36,14 @@ DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 class ModelOptions:
     """Which model: task, checkpoint and padding. Raises OptionError for an unknown task or flavour of tokenizer.
 
+    `task` is a name of a task, or AUTO_TASK for the task that the checkpoint's config.json names.
     `checkpoint` is a folder, a flax file or a hub id, None for the built-in model. `sequence_length` is in tokens, None for the
     length that the checkpoint states. `padding` is a contract of PADDINGS, None for the one that the checkpoint states. Texts that
     keep their own length are padded to a multiple of `pad_to_multiple_of`. `predict_positions` makes masked-lm take so many
     positions to predict.
     """
 
-    task: str
+    task: str = AUTO_TASK
     checkpoint: str | None = None
     revision: str | None = None
     tokenizer: str | None = None
@@ -54,7 +56,8 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         try:
-            task_named(self.task)
+            if self.task != AUTO_TASK:
+                task_named(self.task)
         except TaskError as error:
             raise OptionError(f"--task: {error}") from error
         if self.pad_to_multiple_of < 1:
@@ -163,7 +166,7 @@ class OutputOptions:
 class ExportOptions:
     """All parts of an export's options. Raises OptionError for parts that do not fit each other."""
 
-    model: ModelOptions
+    model: ModelOptions = field(default_factory=ModelOptions)
     engine: EngineOptions
     graph: GraphOptions = field(default_factory=GraphOptions)
     calibration: CalibrationOptions = field(default_factory=CalibrationOptions)

@@ -11,7 +11,7 @@ from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, PADDINGS, Padding
 from fnet_core.checkpoint.open import Checkpoint, checkpoint_from_name, head_is_drawn
 from fnet_core.config import FOURIER, SIZED_MIXINGS, FNetConfig
 from fnet_core.errors import CheckpointError, TaskError
-from fnet_core.tasks import BATCH, CHOICES, Task, task_at_positions, task_named, task_of_config
+from fnet_core.tasks import BATCH, CHOICES, Task, task_at_positions, task_of_config
 from fnet_export.base.errors import OptionError, PrecisionError
 from fnet_export.bundle.folder import check_output
 from fnet_export.engine.library import Library
@@ -23,6 +23,7 @@ from fnet_export.evaluate.padding import DRIFT_TEXTS, check_length
 from fnet_export.evaluate.scoring import SCORINGS, kind_from_task
 from fnet_export.export.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, ProofOptions
 from fnet_export.export.sizes import bytes_from_trained
+from fnet_export.export.task_choice import task_from_name
 from fnet_export.export.transform_choice import AUTO, CANDIDATES, FOLDED, MEASURE, TransformChoice, choice_from_name
 from fnet_export.graph.lower import check_any_length
 from fnet_export.graph.tensors import tensors_from_task
@@ -106,14 +107,14 @@ def plan_from_options(options: ExportOptions) -> Plan:
     Raises FNetError, FNetExportError or FNetRuntimeError, which say what to do.
     """
     asked, precision, target = options.model, options.graph.precision, options.engine.target
-    task = task_named(asked.task)
-    if asked.predict_positions is not None:
-        task = task_at_positions(task, asked.predict_positions)
     check_output(options.output.folder, force=options.output.force)
     library = _library(options.engine, precision)
     checkpoint = checkpoint_from_name(asked.checkpoint, revision=asked.revision)
     config = checkpoint.config
-    task = task_of_config(task, config)
+    choice = task_from_name(asked.task, checkpoint)
+    task = task_of_config(choice.task, config)
+    if asked.predict_positions is not None:
+        task = task_at_positions(task, asked.predict_positions)
     _check_token_types(task, checkpoint)
     _check_decides(options.proof, task, config)
     random_head = head_is_drawn(checkpoint, task, random_head=asked.random_head)
@@ -129,6 +130,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     transform = choice_from_name(options.graph.transform, target=target, padding=padding, config=config)
     trained = TrainedModel(checkpoint=checkpoint, task=task, padding=padding, random_head=random_head)
     notes = [library.substituted] if library is not None and library.substituted else []
+    notes += [choice.note] if choice.note is not None else []
     notes += [*tokenizer.notes, *checkpoint.notes, *([note_of_random_head(task.name)] if random_head else [])]
     notes += [note for note in (trained_length.contradiction, trained_length.caution(padding)) if note is not None]
     return Plan(

@@ -43,7 +43,7 @@ def test_help_lists_every_command():
         (["inspct", "--json"], "No such command 'inspct'. Did you mean 'inspect'?"),
         (["frobnicate"], "No such command 'frobnicate'. Expected one of export, convert, eval,"),
         (["--tsk", "x"], "No such option '--tsk'"),
-        (["export"], "Missing option '--task'"),
+        (["export"], "Missing option '--target'"),
     ],
 )
 def test_an_unknown_word_gets_the_nearest(arguments, message):
@@ -61,7 +61,7 @@ def completed(words):
 def test_a_shell_is_offered_commands_tasks_and_targets():
     assert completed("fnet-export ") == list(cli.COMMANDS)
     assert completed("fnet-export b") == ["bench", "bisect"]
-    assert completed("fnet-export --task ") == list(TASKS)
+    assert completed("fnet-export --task ") == ["auto", *TASKS]
     assert completed("fnet-export export --task mas") == ["masked-lm"]
     assert completed("fnet-export --task x --target tensor") == ["tensorrt", "tensorrt-rtx"]
     assert {"--target", "--task", "--version", "--help"} <= set(completed("fnet-export --"))
@@ -135,7 +135,7 @@ def test_output_that_nobody_reads(whole_bundle):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--json"], "Missing option '--task'."),
+        (["--json"], "Missing option '--target'."),
         (["verify", "--json"], "Missing argument 'BUNDLE'."),
         (["veriffy", "--json"], "No such command 'veriffy'. Did you mean 'verify'?"),
         (["bench", "x", "--threads", "0", "--json"], "Invalid value for '--threads': 0 is not in the range 1<=x<=1024."),

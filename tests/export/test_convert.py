@@ -394,5 +394,5 @@ def test_the_export_needs_no_name(checkpoint, tmp_path):
     named, unnamed = run("export", *options, "--force"), run(*options, "--force")
     assert (named.exit_code, named.output) == (0, unnamed.output)
     assert "convert" in run("-h").stdout
-    missing = run("--target", "onnx")
-    assert (missing.exit_code, "Missing option '--task'" in missing.stderr) == (2, True)
+    missing = run("--model", checkpoint)
+    assert (missing.exit_code, "Missing option '--target'" in missing.stderr) == (2, True)

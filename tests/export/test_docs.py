@@ -1,9 +1,9 @@
 """Runs every code block of the README and of docs/.
 
 The blocks of a page run in order, in a folder of its own. The folder holds `labelled.jsonl` and two small checkpoints: `my-model`,
-which was padded in its training, and `pretrained` without a classifier. The built-in model is a small one here. A page that opens
-the bundle `spam` without making it gets one. A block of text after a block of commands is what the commands print, and `...` stands
-for anything. `<!-- not run: REASON -->` before a block of commands or of Python leaves the block to the parsers.
+a classifier which was padded in its training, and `pretrained` without a classifier. The built-in model is a small one here. A page
+that opens the bundle `spam` without making it gets one. A block of text after a block of commands is what the commands print, and
+`...` stands for anything. `<!-- not run: REASON -->` before a block of commands or of Python leaves the block to the parsers.
 """
 
 import json
@@ -98,7 +98,8 @@ def folder(small_built_in, spam, request, tmp_path, monkeypatch):
         shutil.copytree(small_built_in, tmp_path / name)
     config = json.loads((tmp_path / "my-model" / CONFIG).read_text())
     del config[OWN_PADDING_KEY]
-    (tmp_path / "my-model" / CONFIG).write_text(json.dumps(config | {OWN_KEY: SMALL[512]}))
+    saved = {"architectures": ["FNetForSequenceClassification"], OWN_KEY: SMALL[512]}
+    (tmp_path / "my-model" / CONFIG).write_text(json.dumps(config | saved))
     tensors = load_file(small_built_in / "model.safetensors")
     kept = {name: value for name, value in tensors.items() if not name.startswith("classifier.")}
     save_file(kept, tmp_path / "pretrained" / "model.safetensors")
