@@ -70,7 +70,7 @@ cpp-aarch64: packages-all setup
 	$(PYTEST) tests/deep/cpp/test_aarch64.py
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
-# (Tests install onnxruntime-*, openvino-*, transformers-4 and triton-* themselves, to run what an export writes in other programs.)
+# (Tests install onnxruntime-*, openvino-*, optimum, transformers-4 and triton-* themselves, to run what an export writes in other programs.)
 GOLDEN = flax keras transformers-4 transformers-5
 golden: setup $(GOLDEN:%=.golden/%/installed)
 	.golden/flax/bin/python tests/golden/flax_checkpoint.py
@@ -79,7 +79,7 @@ golden: setup $(GOLDEN:%=.golden/%/installed)
 
 .golden/%/installed: tests/golden/%.txt
 	$(PYTHON) -m venv .golden/$*
-	.golden/$*/bin/pip install --quiet $(if $(filter flax keras onnxruntime-% openvino-% triton-%,$*),--no-deps) -r $<
+	.golden/$*/bin/pip install --quiet $(if $(filter flax keras onnxruntime-% openvino-% optimum triton-%,$*),--no-deps) -r $<
 	touch $@
 
 bench: setup

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from fnet_runtime.bundle.manifest import EVIDENCE, MANIFEST, FileInfo, Manifest, file_info
+from fnet_runtime.bundle.manifest import MANIFEST, UNLISTED, FileInfo, Manifest, file_info
 from fnet_runtime.errors import BundleError
 
 from fnet_export.base.errors import OutputError
@@ -29,7 +29,7 @@ class FolderKind:
     files: Callable[[str], Collection[str]]
 
 
-BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST, *EVIDENCE})
+BUNDLE = FolderKind(noun="bundle", index=MANIFEST, files=lambda text: {*Manifest.from_json(text).files, MANIFEST, *UNLISTED})
 FAILED_SUFFIX, FAILED_MANIFEST = ".failed", "manifest.failed.json"
 
 
@@ -152,6 +152,6 @@ def _unwritable(output: Path, error: OSError) -> OutputError:
 
 
 def files_from_folder(folder: Path) -> dict[str, FileInfo]:
-    """Hash every file of a folder but the manifest and the evidence, by name, in the order of names. Raises OSError."""
-    apart = (MANIFEST, *EVIDENCE)
+    """Hash every file of a folder but the manifest and what it does not list, by name, in the order of names. Raises OSError."""
+    apart = (MANIFEST, *UNLISTED)
     return {path.name: file_info(path) for path in sorted(folder.iterdir()) if path.name not in apart}

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from fnet_runtime.bundle.golden import Case
-from fnet_runtime.bundle.manifest import CONFIG, ENGINE, FP16, FP32, GOLDEN, MANIFEST, MODEL, OPENVINO, EngineInfo, Manifest
+from fnet_runtime.bundle.manifest import CARD, CONFIG, ENGINE, FP16, FP32, GOLDEN, MANIFEST, MODEL, OPENVINO, EngineInfo, Manifest
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE
 
 from fnet_export.base.errors import OptionError
 from fnet_export.base.progress import Progress
+from fnet_export.bundle.card import card_from_manifest
 from fnet_export.bundle.folder import bundle_folder, files_from_folder
 from fnet_export.bundle.golden import write_golden
 from fnet_export.engine.openvino import ir_from_graph
@@ -22,8 +23,10 @@ from fnet_export.evaluate.accuracy import Accuracy, Measurement, Subject, accura
 from fnet_export.evaluate.evaluation import Limits
 from fnet_export.evaluate.padding import line_from_trained
 from fnet_export.export.candidates import candidates_from_plan
+from fnet_export.export.command_line import words_from_options
 from fnet_export.export.graphs import Graphs, graphs_from_plan, lowered_from_plan
 from fnet_export.export.manifest import manifest_from_plan
+from fnet_export.export.options import ExportOptions
 from fnet_export.export.plan import BUILD, EVALUATE, MEASURES, PROVE, READ, WRITE, Plan, plan_from_options
 from fnet_export.export.proof import proof_from_plan
 from fnet_export.export.rivals import latency_from_plan
@@ -123,9 +126,16 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         )
         values = values_from_evidence(evidence)
         write_evidence(folder, values)
+        (folder / CARD).write_text(card_from_manifest(evidence.manifest, values, words_from_options(_pinned(plan))), "utf-8")
         (folder / MANIFEST).write_text(evidence.manifest.to_json(), "utf-8")
         evidence.check()
     return Export(folder=options.output.folder, manifest=evidence.manifest, evidence=evidence, values=values)
+
+
+def _pinned(plan: Plan) -> ExportOptions:
+    """Return the options of a plan with what it took: the task, and the commit of a hub id."""
+    model = replace(plan.options.model, task=plan.trained.task.name, revision=plan.trained.checkpoint.source.revision)
+    return replace(plan.options, model=model)
 
 
 def check_labelled_data(plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 import torch
 from fnet_runtime.bundle.manifest import (
+    CARD,
     CONFIG,
     ENGINE,
     GOLDEN,
@@ -39,7 +40,7 @@ def bytes_from_trained(
     graph = _graph_bytes(trained, transform, precision)
     model = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     engine = {"onnx": {}, OPENVINO: {IR: 100_000, IR_DATA: graph}}.get(target, {ENGINE: graph})
-    evidence = {PARITY: 15_000, PARITY_PAGE: 60_000, PARITY_JUNIT: 2_000}
+    evidence = {PARITY: 15_000, PARITY_PAGE: 60_000, PARITY_JUNIT: 2_000, CARD: 5_000}
     return model | files | {TOKENIZER_CONFIG: 500} | engine | evidence | {MANIFEST: 3_000}
 
 

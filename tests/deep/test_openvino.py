@@ -7,7 +7,7 @@ import onnx
 import openvino
 import pytest
 from click.testing import CliRunner
-from fnet_runtime.bundle.manifest import ALWAYS, EVIDENCE, IR, IR_DATA, MANIFEST, MODEL, EngineInfo, manifest_from_folder
+from fnet_runtime.bundle.manifest import ALWAYS, IR, IR_DATA, MANIFEST, MODEL, UNLISTED, EngineInfo, manifest_from_folder
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from support.checkpoints import save_tiny
 from support.exports import CPP_ROW, export
@@ -26,7 +26,7 @@ def test_every_task_becomes_a_bundle_that_answers(task, attends, tmp_path):
     changes = {"attention_layers": (1,), "num_attention_heads": 4} if attends else {}
     checkpoint = save_tiny(tmp_path / "checkpoint", task, **changes)
     folder = export(checkpoint, tmp_path / "bundle", task=task, target="openvino", quick=False).folder
-    assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, *EVIDENCE, IR, IR_DATA, "spiece.model", MANIFEST])
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, *UNLISTED, IR, IR_DATA, "spiece.model", MANIFEST])
     pipe = fnet_runtime.load(folder, threads=1)
     assert isinstance(pipe.session._session, OpenVinoSession)
     assert ("attention_mask" in {tensor.name for tensor in pipe.manifest.inputs}) == attends
@@ -94,5 +94,5 @@ def test_dry_run_expects_the_files(checkpoint, tmp_path):
     plan = json.loads(CliRunner().invoke(cli.main, [str(o) for o in [*options, "--dry-run", "--json"]]).stdout)
     assert "build the engine" in plan["stages"]
     files = export(checkpoint, tmp_path / "b", target="openvino").manifest.files
-    assert set(plan["expected_bytes"]) == {*files, *EVIDENCE, MANIFEST}
+    assert set(plan["expected_bytes"]) == {*files, *UNLISTED, MANIFEST}
     assert 0.4 * plan["expected_bytes"][IR_DATA] < files[IR_DATA].size_bytes < plan["expected_bytes"][IR_DATA] + 40_000

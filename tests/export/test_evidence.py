@@ -4,7 +4,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from click.testing import CliRunner
-from fnet_runtime.bundle.manifest import EVIDENCE, PARITY, PARITY_JUNIT, PARITY_PAGE, manifest_from_folder
+from fnet_runtime.bundle.manifest import PARITY, PARITY_JUNIT, PARITY_PAGE, UNLISTED, manifest_from_folder
 from support.checkpoints import LENGTH, save_tiny
 from support.exports import export
 
@@ -38,7 +38,7 @@ def test_a_real_export_is_as_the_schema_says(task, options, bundles):
     assert [layer["name"] for layer in values["layers"]] == ["embeddings", "block 0", "block 1"]
     assert sum(values["histogram"]["counts"][next(iter(TASKS[task].outputs))]) > 0
     manifest = manifest_from_folder(folder)
-    assert not set(EVIDENCE) & set(manifest.files)
+    assert not set(UNLISTED) & set(manifest.files)
     assert {name: (v["size_bytes"], v["sha256"]) for name, v in values["files"].items()} == {
         name: (info.size_bytes, info.sha256) for name, info in manifest.files.items()
     }

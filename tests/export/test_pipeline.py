@@ -6,7 +6,7 @@ import fnet_runtime
 import pytest
 import torch
 from click.testing import CliRunner
-from fnet_runtime.bundle.manifest import ALWAYS, EVIDENCE, MANIFEST, manifest_from_folder
+from fnet_runtime.bundle.manifest import ALWAYS, MANIFEST, UNLISTED, manifest_from_folder
 from fnet_runtime.errors import InputError
 from safetensors.torch import load_file, save_file
 from support.checkpoints import LENGTH, save_tiny
@@ -32,7 +32,7 @@ def run(*arguments):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_becomes_a_bundle_that_answers(task, tmp_path):
     folder = export(save_tiny(tmp_path / "checkpoint", task), tmp_path / "bundle", task=task, quick=False).folder
-    assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, *EVIDENCE, "spiece.model", MANIFEST])
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*ALWAYS, *UNLISTED, "spiece.model", MANIFEST])
     pipe = fnet_runtime.load(folder, threads=1)
     assert all(check.passed for check in pipe.self_test())
     assert pipe.manifest.source.random_head is False

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(path for name in ("docs", "examples", "fnet_core") for path in (ROOT / name).rglob("*.md"))])
 FOLDERS = ("fnet_core", "fnet_export", "runtimes/python/fnet_runtime", "examples", "docs")
 CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-TEMPLATES = sorted((ROOT / "fnet_export/parity/report/templates").glob("*.j2"))
+TEMPLATES = sorted((ROOT / "fnet_export").rglob("*.j2"))
 PROGRAMS = {"fnet-export": fnet_export, "fnet-run": fnet_run}
 MAX_WORDS = 30
 

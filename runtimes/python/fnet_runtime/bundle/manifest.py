@@ -22,7 +22,11 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 PARITY_PAGE, PARITY_JUNIT = "parity.html", "parity.junit.xml"
 """The content of PARITY as a page, and as a report for CI systems."""
 EVIDENCE = (PARITY, PARITY_PAGE, PARITY_JUNIT)
-"""The proof that an export leaves in the folder. A runtime does not need these files, and the manifest does not list them."""
+"""The proof that an export leaves in the folder."""
+CARD = "README.md"
+"""The page that says what the bundle is and how to run it."""
+UNLISTED = (*EVIDENCE, CARD)
+"""The files that the manifest does not list. A runtime does not need these files, and people may edit them."""
 ALWAYS = (MODEL, CONFIG, GOLDEN, TOKENIZER_CONFIG)
 """The files that every bundle has, next to the tokenizer's file."""
 OPENVINO = "openvino"
