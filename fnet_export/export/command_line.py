@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from fnet_runtime.bundle.manifest import AxisProfile
+from fnet_runtime.engine.options import BuildOptions
 
-from fnet_export.export.options import EngineOptions, ExportOptions
+from fnet_export.export.options import EngineOptions, ExportOptions, option_shown
 from fnet_export.parity.tolerance import Tolerance
 
 FLAGS: Mapping[str, Mapping[str, str]] = {
@@ -22,6 +23,7 @@ FLAGS: Mapping[str, Mapping[str, str]] = {
         "random_head": "--random-head",
     },
     "engine": {"target": "--target", "batch_size": "--batch-size", "length_profiles": "--length-profile"},
+    "build": {field.name: option_shown(field.name) for field in fields(BuildOptions)},
     "graph": {
         "transform": "--transform",
         "opset": "--opset",
@@ -39,19 +41,19 @@ FLAGS: Mapping[str, Mapping[str, str]] = {
         "min_accuracy": "--min-accuracy",
     },
 }
-"""By part of the options, the flag of each field. The output is not among them: it changes no file."""
+"""By part of the options, the flag of each field; `build` is a part of `engine`. The output is not here: it changes no file."""
 
 
 def words_from_options(options: ExportOptions) -> list[str]:
     """Return the words of the command line that gives these options, except the output. A default is left out."""
     words = ["fnet-export", FLAGS["engine"]["target"], options.engine.target]
     for part, flags in FLAGS.items():
-        given = getattr(options, part)
+        given = options.engine.build if part == "build" else getattr(options, part)
         default = EngineOptions(target=options.engine.target) if part == "engine" else type(given)()
-        for field in fields(given):
-            value = getattr(given, field.name)
-            if value != getattr(default, field.name):
-                words += _words(flags[field.name], value)
+        for name, flag in flags.items():
+            value = getattr(given, name)
+            if value != getattr(default, name):
+                words += _words(flag, value)
     return words
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import AxisProfile
+from fnet_runtime.engine.options import BuildOptions
 from support.exports import options_from
 
 from fnet_export.commands import export as command
@@ -48,7 +49,10 @@ def options_of(words, monkeypatch):
             "opset": 18,
             "batch_size": AxisProfile(min=1, opt=4, max=16),
             "length_profiles": (AxisProfile(min=1, opt=2, max=3), AxisProfile(min=3, opt=4, max=5)),
+            "build": BuildOptions(workspace_mib=64, timing_cache=Path("times"), compute_capabilities=("8.6", "8.9")),
         },
+        {"target": "tensorrt", "build": BuildOptions(optimization_level=0, weight_stripped=True)},
+        {"target": "tensorrt", "build": BuildOptions(version_compatible=True, hardware_compatibility="ampere-plus")},
     ],
 )
 def test_its_options_are_the_same(flat, monkeypatch):
@@ -61,4 +65,6 @@ def test_every_field_of_every_part_has_a_flag():
     options = options_from(target="onnx")
     parts = {field.name: {inner.name for inner in fields(getattr(options, field.name))} for field in fields(ExportOptions)}
     del parts["output"]
+    parts["engine"].remove("build")
+    parts["build"] = {field.name for field in fields(BuildOptions)}
     assert {part: set(flags) for part, flags in FLAGS.items()} == parts
