@@ -98,10 +98,10 @@ def test_the_library_of_a_target():
         )
 
 
-def test_build_options_on_the_command_line():
+def test_build_options_on_the_command_line(tmp_path):
     with pytest.raises(OptionError, match="--workspace-mib, --compute-capability: expected a target of TensorRT, found onnx"):
         EngineOptions(target="onnx", build=BuildOptions(workspace_mib=1, compute_capabilities=("8.6",)))
-    words = ["--task", "sequence-classification", "--target", "tensorrt-rtx", "--dry-run"]
+    words = ["--task", "sequence-classification", "--target", "tensorrt-rtx", "--output", str(tmp_path / "b"), "--dry-run"]
     for more, message in (
         (["--compute-capability", "sm86"], "--compute-capability: expected a number such as 8.6, found 'sm86'"),
         (["--hardware-compatibility", "ampere-plus"], "--hardware-compatibility: TensorRT-RTX builds one engine for several GPUs"),
