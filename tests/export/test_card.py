@@ -47,12 +47,19 @@ def test_its_examples_run(task, bundles, tmp_path, monkeypatch, capsys):
     exec(compile(python, "card", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out
     compile(in_optimum, "card", "exec")
-    (cpp,) = blocks_of(card, "cpp")
-    words = ["g++", "-std=c++17", "-xc++", "-fsyntax-only", "-I", str(INCLUDE), "-"]
-    done = subprocess.run(words, input=cpp, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
     for block in blocks_of(card, "bash"):
         assert subprocess.run(["bash", "-n"], input=block, text=True, check=False).returncode == 0
+
+
+def test_its_examples_in_cpp_compile(bundles):
+    programs = []
+    for number, task in enumerate(TASKS):
+        (cpp,) = blocks_of(card_of(bundles(task)), "cpp")
+        assert "int main(" in cpp
+        programs.append(cpp.replace("int main(", f"int main_{number}("))
+    words = ["g++", "-std=c++17", "-xc++", "-fsyntax-only", "-I", str(INCLUDE), "-"]
+    done = subprocess.run(words, input="\n".join(programs), text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_its_command_makes_the_same_manifest(tmp_path, monkeypatch):

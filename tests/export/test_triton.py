@@ -7,14 +7,11 @@ import fnet_runtime
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST, manifest_from_folder
-from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.pipeline.model import Question
-from fnet_runtime.pipeline.tasks import TASKS
 from fnet_runtime.triton.questions import check_question
-from fnet_runtime.triton.tensors import INPUTS
 from google.protobuf.text_format import ParseError
 from support.triton_backend import Request, texts
-from support.triton_models import arrays_of, opened, question_of, write
+from support.triton_models import check_answers, opened, write
 from support.triton_schema import config_of, schema
 
 from fnet_export.base.errors import OptionError, OutputError
@@ -29,27 +26,9 @@ def run(*arguments):
     return CliRunner().invoke(cli.main, ["triton", *(str(argument) for argument in arguments)])
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("padding", ["max_length", "none"])
-def test_every_task_answers_as_the_runtime_does(task, padding, bundles, tmp_path, monkeypatch):
-    bundle = bundles(task, **({} if padding == "max_length" else {"padding": padding}))
-    folder = write(bundle, tmp_path)
-    config = config_of(folder)
-    assert (config.name, config.backend, config.max_batch_size) == ("model", "python", 8)
-    assert [tensor.name for tensor in config.input] == [tensor.name for tensor in INPUTS[task]]
-    assert (config.output[0].name, config.output[0].data_type) == ("answer", schema().TYPE_STRING)
-    outputs = [output.name for output in config.output]
-    (response,) = opened(folder, monkeypatch).execute([Request(outputs, **arrays_of(task))])
-    assert response.error is None
-    pipeline = fnet_runtime.load(bundle)
-    for row in range(2):
-        text, second = question_of(task, row)
-        (answer,) = pipeline.answer_each([text], second)
-        assert response.outputs["answer"][row, 0].decode() == json_from_values(answer)
-        if "pooled" in outputs:
-            assert response.outputs["pooled"][row].tolist() == answer.pooled.tolist()
-            assert config.output[1].dims == [len(answer.pooled)]
-    assert {name: len(array) for name, array in response.outputs.items()} == dict.fromkeys(outputs, 2)
+@pytest.mark.parametrize(("task", "padding"), [("sequence-classification", "max_length"), ("feature-extraction", "none")])
+def test_it_answers_as_the_runtime_does(task, padding, bundles, tmp_path, monkeypatch):
+    check_answers(bundles, task, padding, tmp_path, monkeypatch)
 
 
 def test_a_repository_holds_a_checked_copy_and_nothing_else(whole_bundle, tmp_path):

@@ -4,8 +4,11 @@ import importlib.util
 import sys
 
 import pytest
-from support.triton_backend import arguments, install, texts
-from support.triton_schema import config_of
+from fnet_runtime.bundle.strict_json import json_from_values
+from fnet_runtime.pipeline.open import load
+from fnet_runtime.triton.tensors import INPUTS
+from support.triton_backend import Request, arguments, install, texts
+from support.triton_schema import config_of, schema
 
 from fnet_export.bundle.triton.options import RepositoryOptions, ServingOptions
 from fnet_export.bundle.triton.repository import plan_from_options, repository_from_plan
@@ -67,3 +70,25 @@ def near(values):
     if isinstance(values, list):
         return [near(value) for value in values]
     return pytest.approx(values, abs=1e-5) if isinstance(values, float) else values
+
+
+def check_answers(bundles, task, padding, folder, monkeypatch):
+    """Compare the answers of a written model, and its configuration, with the runtime's."""
+    bundle = bundles(task, **({} if padding == "max_length" else {"padding": padding}))
+    model = write(bundle, folder)
+    config = config_of(model)
+    assert (config.name, config.backend, config.max_batch_size) == ("model", "python", 8)
+    assert [tensor.name for tensor in config.input] == [tensor.name for tensor in INPUTS[task]]
+    assert (config.output[0].name, config.output[0].data_type) == ("answer", schema().TYPE_STRING)
+    outputs = [output.name for output in config.output]
+    (response,) = opened(model, monkeypatch).execute([Request(outputs, **arrays_of(task))])
+    assert response.error is None
+    pipeline = load(bundle)
+    for row in range(2):
+        text, second = question_of(task, row)
+        (answer,) = pipeline.answer_each([text], second)
+        assert response.outputs["answer"][row, 0].decode() == json_from_values(answer)
+        if "pooled" in outputs:
+            assert response.outputs["pooled"][row].tolist() == answer.pooled.tolist()
+            assert config.output[1].dims == [len(answer.pooled)]
+    assert {name: len(array) for name, array in response.outputs.items()} == dict.fromkeys(outputs, 2)
