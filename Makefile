@@ -71,8 +71,9 @@ cpp-aarch64: packages-all setup
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
 # (Tests install onnxruntime-*, openvino-*, optimum, transformers-4 and triton-* themselves, to run what an export writes in other programs.)
-GOLDEN = flax keras transformers-4 transformers-5
+GOLDEN = datasets flax keras transformers-4 transformers-5
 golden: setup $(GOLDEN:%=.golden/%/installed)
+	.golden/datasets/bin/python tests/golden/labelled_data.py
 	.golden/flax/bin/python tests/golden/flax_checkpoint.py
 	.golden/keras/bin/python tests/golden/keras_preset.py
 	$(BIN)/python tests/golden/tokenizer.py .golden/transformers-4/bin/python .golden/transformers-5/bin/python

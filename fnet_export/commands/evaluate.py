@@ -1,7 +1,7 @@
 """fnet-export eval, on the command line; docs/evaluate.md."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.description import verdict_from_bundle
-from fnet_export.commands.options import FILE, POINTS, bundle_argument, min_accuracy_option, output_options
+from fnet_export.commands.options import FILE, POINTS, bundle_argument, column_option, min_accuracy_option, output_options
 from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
 from fnet_export.evaluate.evaluation import (
     Change,
@@ -48,7 +48,8 @@ class Result:
 
 @click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes(EXIT_CODES))
 @bundle_argument
-@click.option("--data", required=True, type=FILE, help="Labelled data, JSON Lines (docs/evaluate.md).")
+@click.option("--data", required=True, type=FILE, help="Labelled data: JSON Lines, .csv or .parquet (docs/evaluate.md).")
+@column_option
 @click.option("--baseline", type=FILE, metavar="BUNDLE", help="A bundle to compare with, on the same data.")
 @min_accuracy_option
 @click.option(
@@ -64,6 +65,7 @@ class Result:
 def evaluate(
     bundle: Path,
     data: Path,
+    columns: dict[str, str],
     baseline: Path | None,
     min_accuracy: float | None,
     max_accuracy_drop: float | None,
@@ -78,7 +80,7 @@ def evaluate(
         raise click.UsageError("--max-accuracy-drop: expected --baseline as well, from which it is measured")
     limits = Limits(min_accuracy=min_accuracy, max_accuracy_drop=max_accuracy_drop)
     with progress_shown(quiet=quiet) as progress:
-        result = _result(bundle, data, baseline, progress, limit=limit, runtime=runtime, threads=threads)
+        result = _result(bundle, data, baseline, progress, columns=columns, limit=limit, runtime=runtime, threads=threads)
     missed = missed_limits(limits, result.evaluation, result.change)
     verdict = verdict_from_bundle(bundle)
     caution = None if verdict is None else verdict.caution
@@ -97,12 +99,20 @@ def evaluate(
 
 
 def _result(
-    bundle: Path, data: Path, baseline: Path | None, progress: Progress, *, limit: int | None, runtime: str, threads: int | None
+    bundle: Path,
+    data: Path,
+    baseline: Path | None,
+    progress: Progress,
+    *,
+    columns: Mapping[str, str],
+    limit: int | None,
+    runtime: str,
+    threads: int | None,
 ) -> Result:
     progress.stage("open")
     pipelines = [load(folder, runtime=runtime, threads=threads) for folder in (bundle, baseline) if folder is not None]
     check_comparable(pipelines[0], pipelines[-1])
-    records = records_of_pipeline(data, pipelines[0], limit=limit)
+    records = records_of_pipeline(data, pipelines[0], columns=columns, limit=limit)
     evaluations = []
     for pipeline, name in zip(pipelines, ("bundle", "baseline"), strict=False):
         progress.stage(f"answer {len(records)} records: {name}")
@@ -139,6 +149,8 @@ def notes_from_result(result: Result) -> list[str]:
         )
     if result.evaluation.unread:
         notes.append(f"{result.evaluation.unread} words are past the bundle's sequence length, and count as O")
+    parts = [f"{records} for {name}" for name, records in result.evaluation.parts_of_records().items()]
+    notes += [f"records: {', '.join(parts)}"] if parts else []
     return [*notes, *_notes_of_intervals(result)]
 
 

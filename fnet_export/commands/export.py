@@ -31,6 +31,7 @@ from fnet_export.commands.options import (
     FILE,
     POINTS,
     atol_option,
+    column_option,
     group,
     min_accuracy_option,
     output_options,
@@ -193,6 +194,7 @@ proof_options = group(
     ),
     click.option("--quick", is_flag=True, help="Prove parity on 16 inputs, and run only the reference, torch and the bundle."),
     click.option("--evaluation", type=FILE, metavar="FILE", help="Labelled data to score the bundle and the checkpoint on."),
+    column_option,
     min_accuracy_option,
 )
 engine_options = group(

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import click
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 
+from fnet_export.evaluate.labelled import columns_from_options
+
 Command = TypeVar("Command", bound=Callable[..., None])
 AnyCommand = Callable[..., None]
 FILE = click.Path(path_type=Path)
@@ -23,6 +25,14 @@ checkpoint_of_bundle_option = click.option(
 )
 min_accuracy_option = click.option(
     "--min-accuracy", type=POINTS, metavar="POINTS", help="Exit 3 if the main metric of the bundle is below POINTS, of 100."
+)
+column_option = click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="KEY=NAME",
+    callback=lambda _context, _option, values: columns_from_options(values),
+    help="The column of labelled data that holds a key of the task, such as text=sentence; may be given several times.",
 )
 atol_option = click.option("--atol", type=float, metavar="X", help="Allow errors up to X, plus what --rtol adds, as the limit.")
 rtol_option = click.option(

@@ -11,6 +11,7 @@ from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.pipeline import Pipeline
 
 from fnet_export.base.errors import EvaluationError, OptionError
+from fnet_export.evaluate.fields import AS_STATED
 from fnet_export.evaluate.labelled import Record, records_from_file
 from fnet_export.evaluate.metrics import Figure, Floats, Metric, figure_from_values, figure_of_metric, resampled_sums
 from fnet_export.evaluate.scoring import SCORINGS, kind_from_pipeline
@@ -37,7 +38,7 @@ class Evaluation:
     def value(self, name: str | None = None) -> float:
         """Return one metric, the main one unless named: points of 100 where it is a share."""
         metric = next(metric for metric in self.metrics if name in (None, metric.name))
-        return float(metric.value(self.counts.sum(axis=0)))
+        return metric.of_counts(self.counts)
 
     def figures(self) -> dict[str, Figure]:
         """Return every metric with its interval, the main one first."""
@@ -47,6 +48,11 @@ class Evaluation:
     def shares_of_records(self) -> tuple[str, ...]:
         """Return the metrics whose interval is Wilson's, by name; those of the others are of the bootstrap."""
         return tuple(m.name for m in self.metrics if m.is_share_of_records(self.counts))
+
+    def parts_of_records(self) -> dict[str, int]:
+        """Return how many records each metric is about that is not about all of them, by name."""
+        about = {m.name: m.parts[1] for m in self.metrics if m.parts and m.needs is not None}
+        return {name: int(np.count_nonzero(self.counts[:, count])) for name, count in about.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +85,12 @@ class Limits:
                 raise OptionError(f"--{name.replace('_', '-')}: expected points of 100, 0 to 100; found {value:g}")
 
 
-def records_of_pipeline(path: Path, pipeline: Pipeline, *, limit: int | None = None) -> tuple[Record, ...]:
-    """Read labelled data of a pipeline's task. Raises EvaluationError as `records_from_file` and `kind_from_pipeline` do."""
+def records_of_pipeline(
+    path: Path, pipeline: Pipeline, *, columns: Mapping[str, str] = AS_STATED, limit: int | None = None
+) -> tuple[Record, ...]:
+    """Read labelled data of a pipeline's task. Raises as `records_from_file` and `kind_from_pipeline` do."""
     scoring = SCORINGS[kind_from_pipeline(pipeline)]
-    return records_from_file(path, scoring.read, pipeline.manifest.labels, limit=limit)
+    return records_from_file(path, scoring.read, pipeline.manifest.labels, columns=columns, limit=limit)
 
 
 def check_record(pipeline: Pipeline, record: Record) -> None:
@@ -111,10 +119,11 @@ def evaluation_from_pipeline(
         answers = scoring.answer(pipeline, batch)
         scores += [scoring.score(record, answer, labels) for record, answer in zip(batch, answers, strict=True)]
         on_progress(len(scores), len(records))
+    counts = np.array([score.counts for score in scores], np.float64)
     return Evaluation(
         kind=kind,
-        metrics=scoring.metrics(labels),
-        counts=np.array([score.counts for score in scores], np.float64),
+        metrics=tuple(metric for metric in scoring.metrics(labels) if metric.is_about(counts)),
+        counts=counts,
         decisions=tuple(score.decisions for score in scores),
         unread=sum(score.unread for score in scores),
     )
@@ -139,11 +148,13 @@ def change_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -> Cha
 
 def differences_from_evaluations(evaluation: Evaluation, baseline: Evaluation) -> dict[str, Figure]:
     """Return every metric less the baseline's on the same records, by name; intervals are of the paired bootstrap."""
-    drawn = [resampled_sums(each.counts) for each in (evaluation, baseline)]  # alike, hence paired
-    return {
-        m.name: figure_from_values(evaluation.value(m.name) - baseline.value(m.name), m.value(drawn[0]) - m.value(drawn[1]))
-        for m in evaluation.metrics
-    }
+    both = [(each.counts, resampled_sums(each.counts)) for each in (evaluation, baseline)]  # drawn alike, hence paired
+    differences = {}
+    for metric in evaluation.metrics:
+        value, before = (metric.of_counts(counts) for counts, _ in both)
+        resampled, resampled_before = (metric.of_resamples(counts, drawn) for counts, drawn in both)
+        differences[metric.name] = figure_from_values(value - before, resampled - resampled_before)
+    return differences
 
 
 def values_from_figures(evaluation: Evaluation, figures: Mapping[str, Figure]) -> list[dict[str, Any]]:

@@ -1,14 +1,14 @@
-"""Labelled data: JSON Lines in, checked records out. One reader per kind of task says which keys a record has."""
+"""Labelled data: rows in, checked records out. One reader per kind of task says which keys a record has."""
 
-import codecs
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fnet_export.base.errors import EvaluationError
+from fnet_export.base.errors import EvaluationError, OptionError
+from fnet_export.evaluate.fields import AS_STATED, Fields
+from fnet_export.evaluate.rows import rows_from_file, value_from_cell
 
 Second = str | tuple[str, ...] | None
 
@@ -33,75 +33,30 @@ class LabelledData:
     records: tuple[Record, ...]
 
 
-class Fields:
-    """The keys of one line, each checked as it is read; errors name the line and the key. Keys that nobody reads are ignored."""
-
-    def __init__(self, values: Mapping[str, Any], where: str, labels: Sequence[str]) -> None:
-        """Take the values of a line, what errors call it, and the model's labels."""
-        self._values, self._where, self.labels = values, where, tuple(labels)
-
-    def has(self, key: str) -> bool:
-        """Return whether a key is there and not null."""
-        return self._values.get(key) is not None
-
-    def refused(self, key: str, expected: str) -> EvaluationError:
-        """Make the error of a key that is not what was expected."""
-        problem = (
-            f"found {_short(self._values[key])}" if key in self._values else f"found the keys {', '.join(self._values) or 'none'}"
-        )
-        return EvaluationError(f"{self._where}: {key}: expected {expected}; {problem}")
-
-    def get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
-        """Return a value of a type, a bool being no number. Raises EvaluationError."""
-        value = self._values.get(key)
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise self.refused(key, expected)
-        return value
-
-    def text(self, key: str) -> str:
-        """Return a text. Raises EvaluationError."""
-        return str(self.get(key, str, "a text"))
-
-    def texts(self, key: str, *, least: int = 1) -> tuple[str, ...]:
-        """Return a list of at least so many texts. Raises EvaluationError."""
-        expected = f"a list of {least} or more texts" if least else "a list of texts"
-        values = self.get(key, list, expected)
-        if len(values) < least or not all(isinstance(value, str) for value in values):
-            raise self.refused(key, expected)
-        return tuple(values)
-
-    def known(self, key: str, names: Sequence[str]) -> Sequence[str]:
-        """Return labels. Raises EvaluationError for one that the model does not have."""
-        for name in names:
-            if name not in self.labels:
-                raise EvaluationError(
-                    f"{self._where}: {key}: {name!r} is not a label of the model; expected one of {', '.join(self.labels)}"
-                )
-        return names
-
-
 Parts = tuple[str, Second, Any]
 """Text, second text, truth."""
 
 
 def classification(fields: Fields) -> Parts:
     """Read text, text_pair (or none), label."""
-    return (*_text_or_pair(fields), fields.known("label", [fields.text("label")])[0])
+    return (*_text_or_pair(fields), fields.label("label"))
 
 
 def binary(fields: Fields) -> Parts:
     """Read text, text_pair (or none), label: whether the text has the model's one label."""
     expected = f"true or 1 (the text is {fields.labels[0]}), or false or 0"
-    label = fields.get("label", (bool, int), expected)
+    label, names = fields.get("label", (bool, int), expected), [name.casefold() for name in fields.names("label")]
+    own = fields.labels[0].casefold()
+    if own in names and type(label) is int and 0 <= label < len(names):  # such as names "spam" and "ham", where 0 is spam
+        return (*_text_or_pair(fields), names[label] == own)
     if label not in (0, 1):
         raise fields.refused("label", expected)
     return (*_text_or_pair(fields), bool(label))
 
 
 def multi_label(fields: Fields) -> Parts:
-    """Read text, text_pair (or none), labels."""
-    return (*_text_or_pair(fields), frozenset(fields.known("labels", fields.texts("labels", least=0))))
+    """Read text, text_pair (or none), labels: those that the text has, or for every label whether the text has it."""
+    return (*_text_or_pair(fields), fields.label_set("labels"))
 
 
 def regression(fields: Fields) -> Parts:
@@ -110,20 +65,25 @@ def regression(fields: Fields) -> Parts:
     expected = "a number" if count == 1 else f"a list of {count} numbers"
     value = fields.get("label", (int, float) if count == 1 else list, expected)
     values = [value] if count == 1 else value
-    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
-    if len(numbers) != count or len(values) != count:
+    numbers = [_number(v) for v in values]
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise fields.refused("label", expected)
     return (*_text_or_pair(fields), tuple(numbers))
 
 
 def question(fields: Fields) -> Parts:
-    """Read question, context, answers."""
-    return fields.text("question"), fields.text("context"), fields.texts("answers")
+    """Read question, context, answers: a list of texts, or SQuAD's object with such a `text`. A question may have no answer."""
+    expected = "a list of texts, empty for a question without an answer, or an object with such a `text`"
+    value = fields.get("answers", (list, dict), expected)
+    answers = value.get("text") if isinstance(value, dict) else value
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise fields.refused("answers", expected)
+    return fields.text("question"), fields.text("context"), tuple(answers)
 
 
 def tagged(fields: Fields) -> Parts:
     """Read tokens and as many tags. The truth is the tags and, per word, its characters [start, end) of the text."""
-    words, tags = fields.texts("tokens"), fields.known("tags", fields.texts("tags"))
+    words, tags = fields.texts("tokens"), fields.label_list("tags")
     if not all(words) or any(c.isspace() for word in words for c in word):
         raise fields.refused("tokens", "words, none empty or with white space")
     if len(tags) != len(words):
@@ -132,7 +92,7 @@ def tagged(fields: Fields) -> Parts:
     for word in words:
         spans.append((start, start + len(word)))
         start += len(word) + 1
-    return " ".join(words), None, (tuple(tags), tuple(spans))
+    return " ".join(words), None, (tags, tuple(spans))
 
 
 def plain(fields: Fields) -> Parts:
@@ -147,60 +107,74 @@ def next_sentence(fields: Fields) -> Parts:
 
 
 def choice(fields: Fields) -> Parts:
-    """Read text, choices, label: the index of the right choice, from 0."""
-    choices = fields.texts("choices")
-    expected = f"the index of a choice, 0 to {len(choices) - 1}"
-    label = fields.get("label", int, expected)
-    if not 0 <= label < len(choices):
+    """Read text, choices, label: the number of the right choice, from 0. SWAG's columns serve as text and choices."""
+    swag = not fields.has("choices") and fields.there("ending0")
+    text, choices = _swag(fields) if swag else (fields.text("text"), fields.texts("choices"))
+    expected = f"the number of a choice, 0 to {len(choices) - 1}"
+    label = fields.get("label", (int, str), expected)
+    number = value_from_cell(label) if isinstance(label, str) else label
+    if type(number) is not int or not 0 <= number < len(choices):
         raise fields.refused("label", expected)
-    return fields.text("text"), choices, label
+    return text, choices, number
+
+
+def _swag(fields: Fields) -> tuple[str, tuple[str, ...]]:
+    """Read sent1, sent2 (or none), ending0, ending1 and so on: as transformers trains on them, sent2 begins every choice."""
+    start = f"{fields.text('sent2')} " if fields.has("sent2") else ""
+    choices: list[str] = []
+    while fields.there(f"ending{len(choices)}"):
+        choices.append(start + fields.text(f"ending{len(choices)}"))
+    return fields.text("sent1"), tuple(choices)
 
 
 def records_from_file(
-    path: Path, read: Callable[[Fields], Parts], labels: Sequence[str], *, limit: int | None = None
+    path: Path,
+    read: Callable[[Fields], Parts],
+    labels: Sequence[str],
+    *,
+    columns: Mapping[str, str] = AS_STATED,
+    limit: int | None = None,
 ) -> tuple[Record, ...]:
-    """Read one record a line, blank lines left out, `limit` at most.
+    """Read one record a row, `limit` at most; `columns` name the columns that hold keys of another name.
 
-    Raises EvaluationError, with the number of the line, for a line that is not a record of the task, and for a file without
-    records.
+    Raises EvaluationError, with the number of the row, for a row that is not a record of the task, and for a file without
+    records. Raises OptionError for a column of a key that the task does not have.
     """
     records: list[Record] = []
-    for number, line in _lines(path):
+    for row in rows_from_file(path):
         if limit is not None and len(records) == limit:
             break
-        where = f"{path}, line {number}"
-        text, second, truth = read(Fields(_object(line, where), where, labels))
-        records.append(Record(where=where, line=number, text=text, second=second, truth=truth))
+        fields = Fields(row, labels, columns)
+        text, second, truth = read(fields)
+        for key in columns:
+            if key not in fields.read:
+                raise OptionError(f"--column {key}={columns[key]}: expected a key that the task reads, {', '.join(fields.read)}")
+        records.append(Record(where=row.where, line=row.number, text=text, second=second, truth=truth))
     if not records:
-        raise EvaluationError(f"{path}: holds no records; expected one JSON object a line (docs/evaluate.md)")
+        raise EvaluationError(f"{path}: holds no records; expected one record a line (docs/evaluate.md)")
     return tuple(records)
+
+
+def columns_from_options(options: Sequence[str]) -> dict[str, str]:
+    """Read columns as --column takes them, KEY=NAME each. Raises OptionError."""
+    columns: dict[str, str] = {}
+    for option in options:
+        key, equals, name = option.partition("=")
+        if not (key and equals and name):
+            raise OptionError(f"--column: expected KEY=NAME, such as text=sentence; found {option!r}")
+        if key in columns:
+            raise OptionError(f"--column: expected one column for {key}; found {columns[key]} and {name}")
+        columns[key] = name
+    return columns
 
 
 def _text_or_pair(fields: Fields) -> tuple[str, Second]:
     return fields.text("text"), fields.text("text_pair") if fields.has("text_pair") else None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _number(value: Any) -> float:
+    """Return a number as a float, and NaN for anything else."""
     try:
-        with path.open("rb") as file:  # bytes end at line feeds alone; U+2028 may stand in a text
-            lines = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line for number, line in enumerate(file, start=1))
-            yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-    except OSError as error:
-        raise EvaluationError(
-            f"{path}: cannot be read ({error.strerror}); expected labelled data in JSON Lines. Check the path"
-        ) from error
-
-
-def _object(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise EvaluationError(f"{where}: not JSON in UTF-8 ({error})") from error
-    if not isinstance(value, dict):
-        raise EvaluationError(f"{where}: expected a JSON object, found {_short(value)}")
-    return value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.inf

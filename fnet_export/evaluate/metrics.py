@@ -1,4 +1,4 @@
-"""Metrics as functions of counts that are summed over records, so that one bootstrap serves them all."""
+"""Metrics as functions of counts of records. Most read only the sums of counts, so that one bootstrap serves them all."""
 
 import math
 import re
@@ -23,24 +23,41 @@ class Metric:
     """A figure made of summed counts: `of` takes `float64[..., count]` and gives `float64[...]`.
 
     `in_points` is true for a share, which is given in points of 100. Others are plain. `parts` are the counts that a plain share is
-    of.
+    of. `of_records` is true for a figure that sums do not determine: its `of` takes `float64[record, count]` and gives `float64[]`.
+    `needs` is a count without which the figure says nothing, such as that of the records that it is about.
     """
 
     name: str
     of: Callable[[Floats], Floats]
     in_points: bool = True
     parts: tuple[int, int] | None = None
+    of_records: bool = False
+    needs: int | None = None
+
+    def is_about(self, counts: Floats) -> bool:
+        """Return whether records, `float64[record, count]`, have what the figure needs."""
+        return self.needs is None or bool(counts[:, self.needs].any())
 
     def value(self, sums: Floats) -> Floats:
         """Return the figure, in points where it is a share."""
         return self.of(sums) * (100 if self.in_points else 1)
 
+    def of_counts(self, counts: Floats) -> float:
+        """Return the figure of records, `float64[record, count]`."""
+        return float(self.value(counts if self.of_records else counts.sum(axis=0)))
+
+    def of_resamples(self, counts: Floats, drawn: Floats) -> Floats:
+        """Return the figure of each resample of records, `float64[record, count]`, whose `resampled_sums` are `drawn`."""
+        if not self.of_records:
+            return self.value(drawn)
+        return np.array([self.value(counts[chosen]) for chosen in resamples(len(counts))])
+
     def is_share_of_records(self, counts: Floats) -> bool:
-        """Return whether each record, of `float64[record, count]`, is either right or wrong: one trial of a proportion."""
+        """Return whether each record, of `float64[record, count]`, is right or wrong, one trial of a proportion, or not counted."""
         if self.parts is None:
             return False
         right, trials = (counts[:, part] for part in self.parts)
-        return bool(np.all(trials == 1) and np.all((right == 0) | (right == 1)))
+        return bool(trials.any() and np.all((trials == 0) | (trials == 1)) and np.all((right == 0) | (right == trials)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +96,11 @@ def figure_of_metric(metric: Metric, counts: Floats, drawn: Floats) -> Figure:
     Others have the percentile interval of `drawn`, the `resampled_sums` of the counts. That has no width where every record scores
     alike, which says nothing of other records: all 40 of 40 right is 91 to 100 by Wilson.
     """
-    value = float(metric.value(counts.sum(axis=0)))
+    value = metric.of_counts(counts)
     if metric.parts is None or not metric.is_share_of_records(counts):
-        return figure_from_values(value, metric.value(drawn))
-    low, high = wilson_interval(int(counts[:, metric.parts[0]].sum()), len(counts))
+        return figure_from_values(value, metric.of_resamples(counts, drawn))
+    right, trials = (int(counts[:, part].sum()) for part in metric.parts)
+    low, high = wilson_interval(right, trials)
     return Figure(value=value, low=100 * low, high=100 * high)
 
 
@@ -105,9 +123,9 @@ def ratio(top: Floats, bottom: Floats) -> Floats:
     return np.divide(top, bottom, out=np.zeros(np.broadcast(top, bottom).shape), where=bottom != 0)
 
 
-def share(name: str, top: int, bottom: int) -> Metric:
+def share(name: str, top: int, bottom: int, *, needs: int | None = None) -> Metric:
     """Make a metric of one count over another."""
-    return Metric(name, lambda sums: ratio(sums[..., top], sums[..., bottom]), parts=(top, bottom))
+    return Metric(name, lambda sums: ratio(sums[..., top], sums[..., bottom]), parts=(top, bottom), needs=needs)
 
 
 def f1(name: str, hits: int, predicted: int, actual: int) -> Metric:
@@ -140,6 +158,56 @@ def micro_f1(start: int, labels: int) -> Metric:
         return ratio(2 * hits, predicted + actual)
 
     return Metric("micro F1", of)
+
+
+def matthews(start: int, labels: int) -> Metric:
+    """Make the correlation of predicted with actual labels, of `label_counts` from `start` of records with one label each.
+
+    For more than two labels it is R_K of J. Gorodkin, "Comparing two K-category assignments by a K-category correlation
+    coefficient", Computational Biology and Chemistry 28 (2004). It is 0 if all predictions, or all records, have one label.
+    """
+
+    def of(sums: Floats) -> Floats:
+        hits, predicted, actual = np.split(sums[..., start : start + 3 * labels], 3, axis=-1)
+        records = actual.sum(axis=-1)
+        covariance = hits.sum(axis=-1) * records - (predicted * actual).sum(axis=-1)
+        variances = [records**2 - (each**2).sum(axis=-1) for each in (predicted, actual)]
+        return ratio(covariance, np.sqrt(variances[0] * variances[1]))
+
+    return Metric("Matthews correlation", of, in_points=False)
+
+
+def pearson(first: int, second: int) -> Metric:
+    """Make the correlation of two counts over records; 0 if one of them is constant."""
+
+    def of(counts: Floats) -> Floats:
+        return correlation(counts[:, first], counts[:, second])
+
+    return Metric("Pearson correlation", of, in_points=False, of_records=True)
+
+
+def spearman(first: int, second: int) -> Metric:
+    """Make the correlation of the ranks of two counts over records; 0 if one of them is constant."""
+
+    def of(counts: Floats) -> Floats:
+        return correlation(ranks(counts[:, first]), ranks(counts[:, second]))
+
+    return Metric("Spearman correlation", of, in_points=False, of_records=True)
+
+
+def correlation(x: Floats, y: Floats) -> Floats:
+    """Return Pearson's correlation of two `float64[n]`, as `float64[]`; 0 if one of them is constant."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.zeros(())
+    x, y = x - x.mean(), y - y.mean()
+    return np.asarray(np.clip((x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)), -1, 1))
+
+
+def ranks(values: Floats) -> Floats:
+    """Return the rank of each value, from 1; equal values share the mean of their ranks."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    means: Floats = counts.cumsum() - (counts - 1) / 2
+    return means[places]
 
 
 def perplexity(nats: int, tokens: int) -> Metric:

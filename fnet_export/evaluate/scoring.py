@@ -12,7 +12,8 @@ from fnet_runtime.pipeline.scores import BINARY, MULTI_LABEL, REGRESSION, proble
 
 from fnet_export.base.errors import EvaluationError
 from fnet_export.evaluate import labelled
-from fnet_export.evaluate.labelled import Fields, Parts, Record
+from fnet_export.evaluate.fields import Fields
+from fnet_export.evaluate.labelled import Parts, Record
 from fnet_export.evaluate.masking import Guesses, guesses_from_record
 from fnet_export.evaluate.metrics import (
     Metric,
@@ -20,12 +21,15 @@ from fnet_export.evaluate.metrics import (
     f1,
     label_counts,
     macro_f1,
+    matthews,
     mean_error,
     micro_f1,
     normalised,
+    pearson,
     perplexity,
     root_mean_square_error,
     share,
+    spearman,
     words_f1,
 )
 
@@ -110,9 +114,9 @@ def _label_score(label: str, truth: str, labels: Labels) -> Score:
 
 
 def _label_metrics(labels: Labels) -> tuple[Metric, ...]:
-    """Accuracy, macro F1 and, for two labels, the F1 of the second, the positive one."""
-    metrics = (share("accuracy", 0, 1), macro_f1(2, len(labels)))
-    return (*metrics, f1(f"F1 of {labels[1]}", 3, 5, 7)) if len(labels) == 2 else metrics
+    """Accuracy, macro F1 and, for two labels, the F1 of the second, the positive one; Matthews correlation."""
+    positive = (f1(f"F1 of {labels[1]}", 3, 5, 7),) if len(labels) == 2 else ()
+    return share("accuracy", 0, 1), macro_f1(2, len(labels)), *positive, matthews(2, len(labels))
 
 
 def _binary(record: Record, answer: Classification, labels: Labels) -> Score:
@@ -141,25 +145,41 @@ def _multi_label_metrics(labels: Labels) -> tuple[Metric, ...]:
 def _regression(record: Record, answer: Classification, labels: Labels) -> Score:
     scores = {entry.label: entry.score for entry in answer.scores}
     _check_finite(record, *scores.values())
-    errors = np.array([scores[name] for name in labels]) - record.truth
-    return Score((), (float(np.abs(errors).sum()), float((errors**2).sum()), float(len(labels))))
+    values = np.array([scores[name] for name in labels])
+    errors = values - record.truth
+    counts = (float(np.abs(errors).sum()), float((errors**2).sum()), float(len(labels)))
+    return Score((), (*counts, float(values[0]), record.truth[0]))
 
 
 def _regression_metrics(labels: Labels) -> tuple[Metric, ...]:
-    return mean_error(0, 2), root_mean_square_error(1, 2)
+    """Errors over all outputs and, for one output, its correlations with the truth."""
+    errors = mean_error(0, 2), root_mean_square_error(1, 2)
+    return (*errors, pearson(3, 4), spearman(3, 4)) if len(labels) == 1 else errors
 
 
 def _question(record: Record, answers: tuple[Answer, ...], labels: Labels) -> Score:
+    """Score the best answer as the script of SQuAD 2.0 does: where no text answers the question, only an empty answer is right."""
     best = answers[0] if answers else None
     _check_finite(record, best.score if best else 0.0)
     text = best.text if best else ""
-    exact = max(normalised(text) == normalised(truth) for truth in record.truth)
-    overlap = max(words_f1(text, truth) for truth in record.truth)
-    return Score(((best.start, best.end) if best else None,), (float(exact), overlap, 1.0))
+    truths = [truth for truth in record.truth if normalised(truth)]
+    exact = float(max(normalised(text) == normalised(truth) for truth in truths or [""]))
+    overlap = max(words_f1(text, truth) for truth in truths or [""])
+    answerable = float(bool(truths))
+    counts = (exact, overlap, 1.0, exact * answerable, overlap * answerable, answerable, exact * (1 - answerable), 1 - answerable)
+    return Score(((best.start, best.end) if best and text else None,), counts)
 
 
 def _question_metrics(labels: Labels) -> tuple[Metric, ...]:
-    return share("exact match", 0, 2), share("F1", 1, 2)
+    """Exact match and F1 of all questions; if some have no answer, of those with and without one."""
+    unanswerable = 7
+    return (
+        share("exact match", 0, 2),
+        share("F1", 1, 2),
+        share("exact match if answerable", 3, 5, needs=unanswerable),
+        share("F1 if answerable", 4, 5, needs=unanswerable),
+        share("exact match if unanswerable", 6, 7, needs=unanswerable),
+    )
 
 
 def _tagged(record: Record, answer: TokenLabels, labels: Labels) -> Score:

@@ -38,6 +38,7 @@ FLAGS: Mapping[str, Mapping[str, str]] = {
         "min_agreement": "--min-agreement",
         "quick": "--quick",
         "evaluation": "--evaluation",
+        "columns": "--column",
         "min_accuracy": "--min-accuracy",
     },
 }
@@ -65,6 +66,9 @@ def _words(flag: str, value: object) -> Iterator[str]:
         yield from (flag, str(value.min), str(value.opt), str(value.max))
     elif isinstance(value, Tolerance):
         yield from (flag, repr(value.atol), "--rtol", repr(value.rtol))
+    elif isinstance(value, Mapping):
+        for key, name in value.items():
+            yield from (flag, f"{key}={name}")
     elif isinstance(value, tuple):
         for each in value:
             yield from _words(flag, each)

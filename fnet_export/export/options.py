@@ -111,7 +111,8 @@ class CalibrationOptions:
 class ProofOptions:
     """What the bundle must hold: texts to compare on, a tolerance in place of the measured limits, and limits in points of 100.
 
-    `evaluation` is a file of labelled data. `quick` compares fewer inputs and fewer runtimes. Raises OptionError.
+    `evaluation` is a file of labelled data, and `columns` name its columns that hold keys of another name. `quick` compares fewer
+    inputs and fewer runtimes. Raises OptionError.
     """
 
     texts: Path | None = None
@@ -119,10 +120,13 @@ class ProofOptions:
     min_agreement: float | None = None
     quick: bool = False
     evaluation: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     min_accuracy: float | None = None
 
     def __post_init__(self) -> None:
         check_min_agreement(self.min_agreement)
+        if self.columns and self.evaluation is None:
+            raise OptionError("--column: names columns of labelled data; add --evaluation FILE")
         Limits(min_accuracy=self.min_accuracy)
 
 

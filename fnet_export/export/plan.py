@@ -308,7 +308,7 @@ def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> Label
     scoring = SCORINGS[kind]
     if limited and not scoring.limited:
         raise OptionError(f"{limit}: {kind} has no accuracy that could have a limit; leave it out, --evaluation reports the errors")
-    records = records_from_file(file, scoring.read, config.labels if task.labelled else ())
+    records = records_from_file(file, scoring.read, config.labels if task.labelled else (), columns=options.proof.columns)
     return LabelledData(name=file.name, sha256=file_info(file).sha256, records=records)
 
 

@@ -37,10 +37,11 @@ def test_the_built_in_model_on_its_e_mails(tmp_path):
     answers = [answer.label for answer in fnet_runtime.load(tmp_path / "spam")([r["text"] for r in records])]
     truth = [r["label"] for r in records]
     wanted = [
-        oracle.accuracy_score(truth, answers),
-        oracle.f1_score(truth, answers, average="macro"),
-        oracle.f1_score(truth, answers, pos_label="spam"),
+        100 * oracle.accuracy_score(truth, answers),
+        100 * oracle.f1_score(truth, answers, average="macro"),
+        100 * oracle.f1_score(truth, answers, pos_label="spam"),
+        oracle.matthews_corrcoef(truth, answers),
     ]
     metrics = json.loads(result.stdout)["metrics"]
-    assert [m["name"] for m in metrics] == ["accuracy", "macro F1", "F1 of spam"]
-    assert [m["value"] for m in metrics] == pytest.approx([100 * value for value in wanted])
+    assert [m["name"] for m in metrics] == ["accuracy", "macro F1", "F1 of spam", "Matthews correlation"]
+    assert [m["value"] for m in metrics] == pytest.approx(wanted)

@@ -420,6 +420,20 @@ def test_a_record_that_cannot_be_answered(tmp_path, task, record, text):
     assert not any(path.name.startswith((".none", "none")) for path in tmp_path.iterdir())
 
 
+def test_columns_of_an_export(checkpoint, tmp_path):
+    data = written(tmp_path / "data.jsonl", [{"sentence": "a", "label": 1}])
+    chosen = {"task": "sequence-classification", "target": "onnx", "model": str(checkpoint), "columns": {"text": "sentence"}}
+    (record,) = plan_from_options(options_from(**chosen, evaluation=data)).evaluation.records
+    assert (record.text, record.truth) == ("a", "B")
+    with pytest.raises(OptionError, match="--column: names columns of labelled data; add --evaluation FILE"):
+        options_from(**chosen)
+    arguments = ["--task", chosen["task"], "--target", "onnx", "--model", str(checkpoint), "--output", str(tmp_path / "b")]
+    done = CliRunner().invoke(cli.main, [*arguments, "--padding", "max_length", "--evaluation", str(data), "--dry-run"])
+    assert (done.exit_code, "add --column text=NAME" in done.stderr) == (1, True)
+    named = [*arguments, "--padding", "max_length", "--evaluation", str(data), "--column", "text=sentence", "--dry-run"]
+    assert CliRunner().invoke(cli.main, named).exit_code == 0
+
+
 def test_limits_need_data_and_a_task_with_labels(checkpoint, tmp_path):
     arguments = [
         "--task",

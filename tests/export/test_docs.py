@@ -139,7 +139,7 @@ def parse_bash(code):
     """Check a block that cannot run here: its syntax, and our programs' arguments."""
     assert subprocess.run(["bash", "-n"], input=code, text=True, check=False).returncode == 0
     for line in commands_of(code):
-        words = [word for word in shlex.split(line, comments=True) if "=" not in word or word.startswith("-")]
+        words = [word for word in shlex.split(line, comments=True) if not re.match("[A-Z_]+=", word)]
         name = Path(words[0]).name if words else ""
         if name in PROGRAMS:
             parse(name, PROGRAMS[name], words[1:])

@@ -7,6 +7,7 @@ import math
 import fnet_runtime
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from click.testing import CliRunner
 from fnet_runtime.errors import SessionError
@@ -120,7 +121,8 @@ def test_classification(bundles, tmp_path):
     assert [d for (d,) in found.decisions] == answers
     assert found.value() == pytest.approx(100 * oracle.accuracy_score(truth, answers))
     assert found.value("macro F1") == pytest.approx(100 * oracle.f1_score(truth, answers, average="macro", zero_division=0))
-    assert list(found.figures()) == ["accuracy", "macro F1"]
+    assert found.value("Matthews correlation") == pytest.approx(oracle.matthews_corrcoef(truth, answers))
+    assert list(found.figures()) == ["accuracy", "macro F1", "Matthews correlation"]
     for figure in found.figures().values():
         assert figure.low <= figure.value <= figure.high
 
@@ -175,7 +177,14 @@ def test_regression(tmp_path, labels):
     got = [[row[name] for name in labels] for row in scores]
     assert found.value() == pytest.approx(oracle.mean_absolute_error(truth, got))
     assert found.value("root mean square error") ** 2 == pytest.approx(oracle.mean_squared_error(truth, got))
-    assert change_from_evaluations(found, found).unchanged == 1
+    if len(labels) == 1:
+        first, second = np.array(truth)[:, 0], np.array(got)[:, 0]
+        assert found.value("Pearson correlation") == pytest.approx(scipy.stats.pearsonr(first, second).statistic)
+        assert found.value("Spearman correlation") == pytest.approx(scipy.stats.spearmanr(first, second).statistic)
+    else:
+        assert list(found.figures()) == ["mean absolute error", "root mean square error"]
+    change = change_from_evaluations(found, found)
+    assert (change.unchanged, {figure.high for figure in change.differences.values()}) == (1, {0.0})
     with pytest.raises(
         EvaluationError, match="regression: has no accuracy that could have a limit; its main metric is the mean abs"
     ):
@@ -433,7 +442,7 @@ def test_intervals_say_what_they_are_and_where_there_is_none(bundles, tmp_path):
     shown = run(folder, "--data", written(tmp_path / "data.jsonl", right)).stdout
     assert f"100.00 ({100 * wilson_interval(len(TEXTS), len(TEXTS))[0]:.2f} to 100.00)" in shown
     assert "95% intervals: Wilson's for accuracy; percentiles of 1000 bootstrap resamples" in shown
-    assert "the bootstrap has no interval for macro F1: no resample differs from the records" in shown
+    assert "the bootstrap has no interval for macro F1, Matthews correlation: no resample differs from the records" in shown
 
 
 def test_an_engine_that_cannot_run(checkpoint, tmp_path):

@@ -45,7 +45,8 @@ PARTS = {
     ),
     "proof": (
         ProofOptions,
-        {"samples": "texts"} | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "min_accuracy")},
+        {"samples": "texts"}
+        | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "columns", "min_accuracy")},
     ),
     "engine": (EngineOptions, {name: name for name in ("target", "batch_size", "length_profiles", "build")}),
     "output": (OutputOptions, {"output": "folder", "force": "force"}),

@@ -43,6 +43,7 @@ def options_of(words, monkeypatch):
         {"target": "openvino", "precision": "fp16", "keep_float32": ("encoder.blocks.0", "head.dense"), "sequence_length": 64},
         {"target": "onnx", "precision": "int8", "calibration": Path("texts"), "calibration_method": "entropy"},
         {"target": "onnx", "precision": "int8", "max_accuracy_drop": 0.5, "evaluation": Path("d.jsonl"), "min_accuracy": 90.0},
+        {"target": "onnx", "evaluation": Path("d.csv"), "columns": {"text": "a 'sentence'", "label": "b=c"}},
         {"target": "onnx", "samples": Path("s.txt"), "atol": 0.5, "rtol": 1e-3, "min_agreement": 99.5, "accept_drift": True},
         {
             "target": "tensorrt-rtx",

@@ -12,13 +12,17 @@ from fnet_export.evaluate.metrics import (
     figure_of_metric,
     label_counts,
     macro_f1,
+    matthews,
     mean_error,
     micro_f1,
     normalised,
+    pearson,
     perplexity,
     resampled_sums,
+    resamples,
     root_mean_square_error,
     share,
+    spearman,
     wilson_interval,
     words_f1,
 )
@@ -44,6 +48,63 @@ def test_f1_of_several_labels_at_once_as_scikit_learn():
     sums = sum(np.array(label_counts(f, t)) for f, t in zip(found, truth, strict=True))
     assert macro_f1(0, 5).value(sums) == pytest.approx(100 * oracle.f1_score(truth, found, average="macro"))
     assert micro_f1(0, 5).value(sums) == pytest.approx(100 * oracle.f1_score(truth, found, average="micro"))
+
+
+def sums_of_labels(truth, found, labels):
+    return sum(np.array(label_counts(np.arange(labels) == f, np.arange(labels) == t)) for f, t in zip(found, truth, strict=True))
+
+
+@pytest.mark.parametrize("labels", [2, 3, 7])
+def test_matthews_correlation_as_scikit_learn(labels):
+    draw = np.random.default_rng(labels)
+    truth, guesses = draw.integers(labels, size=(2, 80))
+    found = np.where(draw.random(80) < 0.6, truth, guesses)
+    metric = matthews(0, labels)
+    assert metric.value(sums_of_labels(truth, found, labels)) == pytest.approx(oracle.matthews_corrcoef(truth, found), abs=1e-12)
+    opposite = labels - 1 - truth
+    assert metric.value(sums_of_labels(truth, opposite, labels)) == pytest.approx(oracle.matthews_corrcoef(truth, opposite))
+    constant = np.zeros(80, int)
+    assert metric.value(sums_of_labels(truth, constant, labels)) == oracle.matthews_corrcoef(truth, constant) == 0
+
+
+@pytest.mark.parametrize("offset", [0, 1e6])
+def test_correlations_as_scipy(offset):
+    truth, noise = np.random.default_rng(0).normal(size=(2, 60)).round(1)  # rounded, so that there are ties
+    found = (truth + noise).round(1)
+    counts = np.stack([found, truth], axis=1) + offset
+    assert len(np.unique(truth)) < 60
+    assert pearson(0, 1).of_counts(counts) == pytest.approx(scipy.stats.pearsonr(found, truth).statistic, abs=1e-8)
+    assert spearman(0, 1).of_counts(counts.round(1)) == pytest.approx(scipy.stats.spearmanr(found, truth).statistic, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", [pearson(0, 1), spearman(0, 1)])
+def test_a_constant_has_no_correlation(metric):
+    counts = np.stack([np.full(30, 0.1), np.arange(30)], axis=1)
+    assert metric.of_counts(counts) == metric.of_counts(counts[:, ::-1]) == metric.of_counts(counts[:1]) == 0
+    assert figure_of_metric(metric, counts, resampled_sums(counts)).high == 0
+
+
+def test_correlations_of_resamples_are_scipys_of_the_same_records():
+    truth, noise = np.random.default_rng(1).normal(size=(2, 50))
+    counts = np.stack([truth + noise, truth], axis=1)
+    drawn = resampled_sums(counts)
+    chosen = list(resamples(len(counts)))[:30]
+    for metric, statistic in ((pearson(0, 1), scipy.stats.pearsonr), (spearman(0, 1), scipy.stats.spearmanr)):
+        values = metric.of_resamples(counts, drawn)
+        assert values[:30] == pytest.approx([statistic(*counts[records].T).statistic for records in chosen])
+        figure = figure_of_metric(metric, counts, drawn)
+        assert (figure.low, figure.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
+        assert figure.low < figure.value < figure.high
+
+
+def test_matthews_correlation_of_resamples_is_scikit_learns_of_the_same_records():
+    draw = np.random.default_rng(0)
+    truth, guesses = draw.integers(2, size=(2, 50))
+    found = np.where(draw.random(50) < 0.5, truth, guesses)
+    counts = np.array([label_counts(np.arange(2) == f, np.arange(2) == t) for f, t in zip(found, truth, strict=True)])
+    values = matthews(0, 2).of_resamples(counts, resampled_sums(counts))
+    wanted = [oracle.matthews_corrcoef(truth[records], found[records]) for records in list(resamples(50))[:30]]
+    assert values[:30] == pytest.approx(wanted)
 
 
 def test_errors_as_scikit_learn():
