@@ -49,7 +49,7 @@ def test_a_bundle_of_every_precision_that_this_cpu_has(precision, changes, tmp_p
     assert (row["name"], row["status"], row["precision"]) == ("OpenVINO, model.xml", "passed", precision)
     pipe = fnet_runtime.load(folder, threads=1)
     assert isinstance(pipe.session._session, OpenVinoSession)
-    assert pipe.session.precision == precision
+    assert pipe.session._session.precision == precision
     assert all(check.passed for check in pipe.self_test())
     together = pipe(["fox", "the quick fox jumps", "fox"])
     assert together[0].scores == together[2].scores

@@ -24,6 +24,8 @@ EXAMPLE = ROOT / "examples" / "ray_serve"
 EMAILS = ROOT / "fnet_export" / "texts" / "emails.jsonl"
 LONGEST = 100_000
 REPLICA = b"ray::ServeReplica:fnet:"
+WAIT = f"from ray.serve._private import api; api.HTTP_PROXY_TIMEOUT = {SECONDS}\n"
+"""Ray waits 60 seconds for its proxy, which a busy host may need more of."""
 REPLACE = """
 import shutil, sys, urllib.request
 
@@ -162,7 +164,7 @@ def test_the_page_serves_a_bundle_and_then_another(whole_bundle, bundles, tmp_pa
     unpadded = bundles("sequence-classification", padding="none")
     expected = [f"{version_of_bundle(one)} {load(one, threads=1).classify('a text').label}" for one in (unpadded, whole_bundle)]
     folder, port = shutil.copytree(unpadded, tmp_path / "spam"), free_port()
-    start = "import ray; ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level='error')\n"
+    start = WAIT + "import ray; ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level='error')\n"
     code = start + example("serve.run", **{"/bundles/spam": folder, "8000": port}) + REPLACE
     printed = ran("-c", code, folder, whole_bundle, f"http://127.0.0.1:{port}/")
     assert printed.splitlines()[:2] == expected, printed  # Ray itself may print more at its end

@@ -14,12 +14,14 @@ from fnet_export.texts.emails import emails
 
 SPAM, OWN_LENGTHS = "sequence-classification", "own-lengths"
 PROTOCOLS = ("http", "grpc")
+QUEUE_DELAY_US = 20_000
+"""Long enough that requests meet on a busy host, where few arrive within the default."""
 
 
 @pytest.fixture(scope="module")
 def server(bundles, tmp_path_factory):
     repository = tmp_path_factory.mktemp("models")
-    serving = ServingOptions(threads=1, packages=own_packages())
+    serving = ServingOptions(threads=1, packages=own_packages(), queue_delay_us=QUEUE_DELAY_US)
     made = {task: bundles(task) for task in TASKS} | {OWN_LENGTHS: bundles(SPAM, padding="none")}
     for name, bundle in made.items():
         folder = write(bundle, repository, name, form="ensemble", serving=serving)
