@@ -208,7 +208,7 @@ class AnyLengthMixing(Mixing):
         """Mix; see Mixing."""
         length = x.shape[-2]
         index = torch.arange(length // 2 + 1)
-        mirror = torch.where(index == 0, 0, length - index)
+        mirror = torch.where(index == 0, 0, _mirrored(index, length))
         cos, sin = self._matrices(index, mirror, length)
         low, high = x[:, : length // 2 + 1], x.index_select(1, mirror)
         even, _ = _folded(low + high, self._hidden)
@@ -217,8 +217,8 @@ class AnyLengthMixing(Mixing):
         b = torch.matmul(sin, torch.matmul(odd, self.sin_hidden))
         middle, side = torch.split(a, self._hidden[:2], dim=-1)
         minus, plus = side - b, side + b
-        mirrored = length - torch.arange(length // 2 + 1, length)
-        lower = torch.cat([middle, plus, minus], dim=-1).index_select(1, mirrored)
+        lower = torch.cat([middle, plus, minus], dim=-1)
+        lower = lower.index_select(1, _mirrored(torch.arange(length // 2 + 1, length), length))
         return torch.cat([torch.cat([middle, minus, plus], dim=-1), lower], dim=-2)
 
     def first(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -234,13 +234,19 @@ class AnyLengthMixing(Mixing):
         """
         whole = torch.full((1, 1), length)
         angle = 4 * (index[:, None] * index % whole)
-        weight = torch.where(index == mirror, 0.5, 1.0).to(self._dtype) * self._scale
-        return self._wave(angle, whole) * weight, self._wave((angle - whole).abs(), whole) * self._scale
+        scale = torch.full((1,), self._scale, dtype=self._dtype)
+        weight = torch.where(index == mirror, 0.5 * scale, scale)
+        return self._wave(angle, whole, length) * weight, self._wave((angle - whole).abs(), whole, length) * scale
 
-    def _wave(self, from_crest: Tensor, whole: Tensor) -> Tensor:
+    def _wave(self, from_crest: Tensor, whole: Tensor, length: int) -> Tensor:
         """Return the cosine of angles from 0 to a whole turn, in units of `whole` to a quarter turn."""
         height = whole - torch.minimum(from_crest, 4 * whole - from_crest)
-        return torch.sin(height.to(self._dtype) / whole.to(self._dtype) * (0.5 * math.pi))
+        return torch.sin(height / torch.full((1, 1), length, dtype=self._dtype) * (0.5 * math.pi))
+
+
+def _mirrored(index: Tensor, length: int) -> Tensor:
+    """Return the mirrors S - j of tokens. For a number minus a tensor, torch.onnx would capture the model again."""
+    return (index - length).abs()
 
 
 class NaturalOrder(Mixing):

@@ -18,9 +18,10 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
 from fnet_export.export import pipeline
+from fnet_export.graph import trace
 from fnet_export.parity.report import files
 
-TRACE = torch.onnx.export
+TRACE = trace.program_from_model
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -60,14 +61,14 @@ def shared(tmp_path_factory):
 def remembered_traces():
     """A model is traced once, unless a test asks for `traced_anew`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.onnx, "export", remembered(TRACE, trace_folder()))
+        patch.setattr(trace, "program_from_model", remembered(TRACE, trace_folder()))
         yield
 
 
 @pytest.fixture
 def traced_anew(monkeypatch):
     """For tests of the tracer itself, and of what two exports have in common."""
-    monkeypatch.setattr(torch.onnx, "export", TRACE)
+    monkeypatch.setattr(trace, "program_from_model", TRACE)
 
 
 @pytest.fixture(scope="session", autouse=True)

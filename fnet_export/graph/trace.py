@@ -1,7 +1,11 @@
 """From a model to an ONNX graph: traced by torch.onnx, checked by onnx."""
 
+from typing import Any
+
 import onnx_ir as ir
 import torch
+from torch import Tensor
+from torch.fx.experimental import _config as config
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import BATCH, CHOICES, DYNAMIC_AXES, SEQUENCE
@@ -47,22 +51,11 @@ def graph_from_model(model: TracedModel, *, opset: int = DEFAULT_OPSET) -> ir.Mo
     dynamic = {name: {i: open_axes[str(a)] for i, a in enumerate(axes) if a in open_axes} for name, axes in task.inputs.items()}
     try:
         with quiet():
-            program = torch.onnx.export(
-                model,
-                kwargs=example,
-                dynamo=True,
-                input_names=list(task.inputs),
-                output_names=list(task.outputs),
-                dynamic_shapes=dynamic,
-                opset_version=opset,
-                optimize=True,  # else torch's chunk stays a SplitToSequence, which TensorRT cannot parse
-                verbose=False,
-            )
+            program = program_from_model(model, example=example, dynamic_shapes=dynamic, opset=opset)
     except Exception as error:  # the tracer raises many kinds; the cause is kept
         if is_out_of_memory(error):
             raise MemoryError from error
         raise GraphError(f"{task.name}: torch.onnx cannot trace the model: {error}") from error
-    assert program is not None
     graph = program.model
     graph.metadata_props.clear()
     for node in graph.graph:
@@ -70,3 +63,43 @@ def graph_from_model(model: TracedModel, *, opset: int = DEFAULT_OPSET) -> ir.Mo
         node.metadata_props.clear()  # stack traces carry this machine's paths
         node.doc_string = None
     return checked(graph, f"{task.name}: the traced graph")
+
+
+def program_from_model(
+    model: TracedModel, *, example: dict[str, Tensor], dynamic_shapes: dict[str, dict[int, Any]], opset: int
+) -> torch.onnx.ONNXProgram:
+    """Capture a model with torch.export, and translate the capture with torch.onnx.
+
+    To decompose operators that it cannot translate, torch.onnx captures every model again, which takes half of the time of a
+    trace. Here only models with such an operator are captured again.
+    """
+    # as torch.onnx captures: a length of 1 is like every other
+    with config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        captured = torch.export.export(
+            model, (), example, dynamic_shapes=dynamic_shapes, prefer_deferred_runtime_asserts_over_guards=True
+        )
+    decomposed = captured.run_decompositions
+
+    def decomposed_if_known(table: dict[torch._ops.OperatorBase, Any]) -> torch.export.ExportedProgram:
+        return decomposed(table) if any(node.target in table for node in captured.graph.nodes) else captured
+
+    def translated() -> torch.onnx.ONNXProgram:
+        program = torch.onnx.export(
+            captured,
+            dynamo=True,
+            input_names=list(model.task.inputs),
+            output_names=list(model.task.outputs),
+            dynamic_shapes=dynamic_shapes,  # the names of the axes
+            opset_version=opset,
+            optimize=True,  # else torch's chunk stays a SplitToSequence, which TensorRT cannot parse
+            verbose=False,
+        )
+        assert program is not None
+        return program
+
+    captured.run_decompositions = decomposed_if_known
+    try:
+        return translated()
+    except torch.onnx.OnnxExporterError:  # the table does not list every operator
+        captured.run_decompositions = decomposed
+        return translated()

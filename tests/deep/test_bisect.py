@@ -312,10 +312,10 @@ def overflowing(tmp_path_factory):
 
 
 OVERFLOWS = [
-    "encoder.blocks.0.intermediate/node_MatMul_20",
+    "encoder.blocks.0.intermediate/node_MatMul_21",
     "encoder.blocks.0.intermediate/node_linear_1",
     "encoder.blocks.0/node_gelu",
-    "encoder.blocks.0.output/node_MatMul_22",
+    "encoder.blocks.0.output/node_MatMul_23",
 ]
 
 
@@ -328,7 +328,7 @@ def test_fix_keeps_what_overflows_in_float32(overflowing, tmp_path):
     bundle = tmp_path / "bundle.failed"
     done = run(bundle, "--fix", "--output", fixed)
     assert done.exit_code == 0, done.output
-    assert "first place: fnet.encoder.layer.0.intermediate.dense, node encoder.blocks.0.intermediate/node_MatMul_20" in done.output
+    assert "first place: fnet.encoder.layer.0.intermediate.dense, node encoder.blocks.0.intermediate/node_MatMul_21" in done.output
     assert "a fresh fp16 graph gives infinite numbers, or none; with these 4 nodes in float32 it comes to 0." in done.output
     assert [line.split()[-1] for line in done.output.splitlines() if "  --keep-float32" in line] == OVERFLOWS
     floats = {node.name: node.outputs[0].dtype for node in ir.load(fixed / MODEL).graph}

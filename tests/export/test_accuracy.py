@@ -1,10 +1,5 @@
-"""Labelled data at an export: the bundle next to the checkpoint at its own lengths, for every task and precision."""
+"""Labelled data at an export: the bundle next to the checkpoint at its own lengths, by precision, mixing and problem."""
 
-import json
-import tempfile
-from pathlib import Path
-
-import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -15,81 +10,25 @@ from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.checkpoints import LENGTH, VOCABULARY, save_tiny
 from support.exports import export, options_from
-from support.paths import GOLDEN
+from support.labelled import FULL, TEXTS, evaluation_of, figures_of, plan_of, records_of, written
 
-import fnet_export
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EvaluationError, OptionError
-from fnet_export.base.progress import Quiet
 from fnet_export.commands import cli
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_folder
+from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement
 from fnet_export.evaluate.evaluation import Evaluation, Limits
 from fnet_export.evaluate.metrics import share
-from fnet_export.export.graphs import graphs_from_plan
 from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.pipeline import check_labelled_data, subject_from_plan
+from fnet_export.export.pipeline import check_labelled_data
 from fnet_export.export.plan import plan_from_options
 from fnet_export.graph.trained import model_from_trained
-from fnet_export.parity.report.accuracy import table_from_evaluation, values_from_accuracy
+from fnet_export.parity.report.accuracy import values_from_accuracy
 from fnet_export.parity.report.evidence import AccuracyError, ParityError
 from fnet_export.parity.report.files import html_from_values
 from fnet_export.parity.report.junit import junit_from_values
-from fnet_export.texts.emails import emails
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
-TEXTS = [" ".join(text.split()[: 3 + i % 9]) for i, text in enumerate(emails()[:24])]
-FULL = json.loads((GOLDEN / "parity" / "full.json").read_text())
-SCHEMA = json.loads((Path(fnet_export.__file__).parent / "parity" / "report" / "parity.schema.json").read_text())
-
-
-def records_of(task):
-    def record(i, text):
-        words = text.split()
-        return {
-            "sequence-classification": {"text": text, "label": "ABC"[i % 3]},
-            "token-classification": {"tokens": words, "tags": ["ABC"[len(word) % 3] for word in words]},
-            "question-answering": {"question": "who was it", "context": text, "answers": [words[0]]},
-            "masked-lm": {"text": text},
-            "next-sentence-prediction": {"text": text, "text_pair": TEXTS[i - 1], "label": i % 2 == 0},
-            "pretraining": {"text": text, "text_pair": TEXTS[i - 1], "label": i % 2 == 0},
-            "multiple-choice": {"text": text, "choices": TEXTS[: 2 + i % 3], "label": i % 2},
-        }[task]
-
-    return [record(i, text) for i, text in enumerate(TEXTS)]
-
-
-def written(path, records):
-    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
-    return path
-
-
-def plan_of(folder, task="sequence-classification", records=None, **options):
-    data = written(folder / "data.jsonl", records_of(task) if records is None else records)
-    chosen = {"task": task, "target": "onnx", "model": str(folder), "output": folder / "none"}
-    return plan_from_options(options_from(**chosen, evaluation=data, **options))
-
-
-def evaluation_of(plan):
-    """What parity.json would say, of the graphs of an export without its parity."""
-    check_labelled_data(plan)
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
-        graphs_from_plan(plan, Path(folder), Path(scratch), Quiet())
-        done = []
-        limits = Limits(min_accuracy=plan.options.proof.min_accuracy)
-        accuracy = accuracy_from_folder(
-            Path(folder), subject_from_plan(plan, None), plan.evaluation, limits, on_progress=lambda *step: done.append(step)
-        )
-    assert done[-1][0] == done[-1][1]
-    assert done == sorted(done)
-    values = values_from_accuracy(accuracy, manifest_from_plan(plan), plan.trained_length)
-    jsonschema.validate(FULL | {"evaluation": values}, SCHEMA)
-    return values
-
-
-def figures_of(run):
-    return [metric["value"] for metric in run["metrics"]]
-
 
 # ---- texts at their own length
 
@@ -210,29 +149,7 @@ def test_an_empty_text_is_its_special_tokens(tmp_path):
     assert_answered("sequence-classification", found, None, [{"logits": logits.numpy()[0]}], pipe.manifest.labels)
 
 
-# ---- every task and precision
-
-
-@pytest.mark.parametrize("padding", ["max_length", "none"])
-@pytest.mark.parametrize("task", [task for task in TASKS if task != "feature-extraction"])
-def test_every_task_is_evaluated(task, padding, tmp_path):
-    changes = {"attention_layers": (1,), "num_attention_heads": 4} if task == "token-classification" else {}
-    save_tiny(tmp_path, task, extra={"trained_sequence_length": 24}, **changes)
-    options = {"predict_positions": 2} if task == "masked-lm" else {}
-    values = evaluation_of(plan_of(tmp_path, task, padding=padding, accept_drift=padding == "none", **options))
-    assert (values["data"]["name"], values["data"]["records"], values["missed"]) == ("data.jsonl", len(TEXTS), [])
-    bundle, own, padded = values["runs"]
-    assert [run["name"] for run in values["runs"]] == [
-        "bundle",
-        "checkpoint, each text at its own length",
-        "checkpoint, padded to 24 tokens",
-    ]
-    alike, other = (padded, own) if padding == "max_length" else (own, padded)
-    assert figures_of(bundle) == pytest.approx(figures_of(alike), rel=1e-4)
-    assert (alike["difference"]["value"], alike["difference"]["significant"]) == (0.0, False)
-    assert len(figures_of(other)) == len(figures_of(bundle))
-    assert [run["runtime"] for run in values["runs"]] == ["onnxruntime", "torch float32", "torch float32"]
-    assert table_from_evaluation(values).row_count == 3
+# ---- precisions, mixings and problems
 
 
 def test_int8_is_evaluated_with_and_without_a_limit_on_its_drop(tmp_path):

@@ -182,7 +182,7 @@ def test_torchs_own_word_for_too_little_memory(monkeypatch, checkpoint, tmp_path
     def too_much(*_args, **_options):
         torch.empty(10**15)
 
-    monkeypatch.setattr("fnet_export.graph.trace.torch.onnx.export", too_much)
+    monkeypatch.setattr("fnet_export.graph.trace.program_from_model", too_much)
     arguments = ["--task", "sequence-classification", "--target", "onnx", "--model", checkpoint, "--output", tmp_path / "b"]
     shown = run(*arguments, "--quiet")
     assert (shown.exit_code, shown.stderr.startswith("error: out of memory; "), shown.stderr.count("\n")) == (4, True, 1)

@@ -129,7 +129,7 @@ def test_dry_run_runs_no_model(checkpoint, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a dry run runs a model")
 
-    for name in ("torch.onnx.export", "torch.nn.Module.__call__", "onnxruntime.InferenceSession"):
+    for name in ("torch.export.export", "torch.nn.Module.__call__", "onnxruntime.InferenceSession"):
         monkeypatch.setattr(name, refuse)
     options = ["--sequence-length", 16, "--accept-drift", "--transform", "measure", "--dry-run"]
     result = run(*SHORT, "--model", checkpoint, "--output", tmp_path / "b", *options)

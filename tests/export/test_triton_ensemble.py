@@ -1,4 +1,4 @@
-"""Ensembles of a Triton server: what is written, what is refused, and what their steps answer with stand-ins."""
+"""Ensembles of a Triton server: what is written, what is refused, and what their steps say of bad requests, with stand-ins."""
 
 import dataclasses
 import json
@@ -7,12 +7,9 @@ import fnet_runtime
 import numpy as np
 import pytest
 from fnet_runtime.bundle.golden import golden_from_file
-from fnet_runtime.bundle.manifest import GOLDEN, AxisProfile, EngineInfo, Manifest, manifest_from_folder
-from fnet_runtime.bundle.strict_json import json_from_values
-from fnet_runtime.pipeline.tasks import TASKS
-from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.bundle.manifest import GOLDEN, AxisProfile, EngineInfo, manifest_from_folder
 from support.triton_backend import Request, TritonError, texts
-from support.triton_models import arrays_of, opened, question_of, write
+from support.triton_models import asked, opened, steps_of, write
 from support.triton_schema import config_of
 
 from fnet_export.base.errors import OptionError, OutputError
@@ -21,56 +18,6 @@ from fnet_export.bundle.triton.options import ServingOptions
 from fnet_export.bundle.triton.releases import notes_of_form
 
 SPAM = "sequence-classification"
-
-
-def steps_of(folder):
-    """Return the folders of an ensemble's steps, as its configuration names them."""
-    return [folder.with_name(step.model_name) for step in config_of(folder).ensemble_scheduling.step]
-
-
-def asked(folder, monkeypatch, outputs, **inputs):
-    """Run the steps of an ensemble as the server does, with ONNX Runtime as the backend. Return the last response."""
-    tokens, graph, answers = steps_of(folder)
-    names = [output.name for output in config_of(tokens).output]
-    (first,) = opened(tokens, monkeypatch).execute([Request(names, **inputs)])
-    if first.error is not None:
-        return first
-    question = first.outputs.pop("question")
-    session = OrtSession(graph / "1" / "model.onnx", manifest_of(folder).inputs)
-    (last,) = opened(answers, monkeypatch).execute([Request(outputs, question=question, **session.run(first.outputs))])
-    return last
-
-
-def manifest_of(folder):
-    bundle = folder.with_name(f"{folder.name}_tokens") / "1" / "bundle"
-    return Manifest.from_json((bundle / "manifest.json").read_text())
-
-
-CASES = [(task, padding) for task in TASKS for padding in ("max_length", "none")]
-REFUSED = {("question-answering", "none"), ("multiple-choice", "none")}
-"""The rows of one request of these have different lengths."""
-
-
-@pytest.mark.parametrize(("task", "padding"), [case for case in CASES if case not in REFUSED])
-def test_the_steps_answer_as_the_runtime_does(task, padding, bundles, tmp_path, monkeypatch):
-    bundle = bundles(task, **({} if padding == "max_length" else {"padding": padding}))
-    folder = write(bundle, tmp_path, form="ensemble")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model_answers", "model_graph", "model_tokens"]
-    outputs = [output.name for output in config_of(folder).output]
-    pipeline = fnet_runtime.load(bundle)
-    for row in range(2):
-        text, second = question_of(task, row)
-        response = asked(folder, monkeypatch, outputs, **{name: array[row] for name, array in arrays_of(task).items()})
-        assert response.error is None, response.error.message
-        (answer,) = pipeline.answer_each([text], second)
-        assert response.outputs["answer"].tolist() == [json_from_values(answer).encode()]
-        assert set(response.outputs) == set(outputs)
-
-
-@pytest.mark.parametrize("task", sorted({task for task, _ in REFUSED}))
-def test_rows_of_different_lengths_are_refused(task, bundles, tmp_path):
-    with pytest.raises(OptionError, match="does not pad texts, so the rows of one request of .* use --form whole"):
-        write(bundles(task, padding="none"), tmp_path, form="ensemble")
 
 
 def test_the_configurations_fit_each_other(bundles, tmp_path):

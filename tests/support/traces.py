@@ -45,7 +45,7 @@ def trace_folder(root=None):
 
 
 def remembered(export, folder):
-    """Return torch.onnx.export as `export` is, but models of the same classes, options and shapes are traced once."""
+    """Return a `program_from_model` as `export` is, but models of the same classes, options and shapes are traced once."""
 
     def traced(model, **options):
         if sum(value.numel() for value in model.parameters()) > LARGEST:

@@ -4,8 +4,10 @@ import importlib.util
 import sys
 
 import pytest
+from fnet_runtime.bundle.manifest import Manifest
 from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.pipeline.open import load
+from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.triton.tensors import INPUTS
 from support.triton_backend import Request, arguments, install, texts
 from support.triton_schema import config_of, schema
@@ -92,3 +94,27 @@ def check_answers(bundles, task, padding, folder, monkeypatch):
             assert response.outputs["pooled"][row].tolist() == answer.pooled.tolist()
             assert config.output[1].dims == [len(answer.pooled)]
     assert {name: len(array) for name, array in response.outputs.items()} == dict.fromkeys(outputs, 2)
+
+
+def steps_of(folder):
+    """Return the folders of an ensemble's steps, as its configuration names them."""
+    return [folder.with_name(step.model_name) for step in config_of(folder).ensemble_scheduling.step]
+
+
+def asked(folder, monkeypatch, outputs, **inputs):
+    """Run the steps of an ensemble as the server does, with ONNX Runtime as the backend. Return the last response."""
+    tokens, graph, answers = steps_of(folder)
+    names = [output.name for output in config_of(tokens).output]
+    (first,) = opened(tokens, monkeypatch).execute([Request(names, **inputs)])
+    if first.error is not None:
+        return first
+    question = first.outputs.pop("question")
+    session = OrtSession(graph / "1" / "model.onnx", manifest_of(folder).inputs)
+    (last,) = opened(answers, monkeypatch).execute([Request(outputs, question=question, **session.run(first.outputs))])
+    return last
+
+
+def manifest_of(folder):
+    """Return the manifest of the bundle of an ensemble."""
+    bundle = folder.with_name(f"{folder.name}_tokens") / "1" / "bundle"
+    return Manifest.from_json((bundle / "manifest.json").read_text())

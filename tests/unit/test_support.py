@@ -12,10 +12,11 @@ from support.traces import remembered, trace_folder
 
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
+from fnet_export.graph import trace
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.trace import graph_from_model
 
-TRACE = torch.onnx.export
+TRACE = trace.program_from_model
 
 
 def lowered(seed=0, **changes):
@@ -27,13 +28,13 @@ def lowered(seed=0, **changes):
 @pytest.fixture
 def traces(tmp_path, traced_anew, monkeypatch):
     """The models that are really traced."""
-    models, export = [], torch.onnx.export
+    models, export = [], trace.program_from_model
 
     def counted(model, **options):
         models.append(model)
         return export(model, **options)
 
-    monkeypatch.setattr(torch.onnx, "export", remembered(counted, tmp_path))
+    monkeypatch.setattr(trace, "program_from_model", remembered(counted, tmp_path))
     return models
 
 
@@ -41,7 +42,7 @@ def test_a_remembered_trace_has_the_same_bytes_and_views_its_own_model(traces, m
     models = [lowered(), lowered(seed=1)]
     graphs = [graph_from_model(model) for model in models]
     assert traces == models[:1]
-    monkeypatch.setattr(torch.onnx, "export", TRACE)
+    monkeypatch.setattr(trace, "program_from_model", TRACE)
     both = (graph_from_model(models[1]), graphs[1])
     anew, remembered_one = (ir.to_proto(graph).SerializeToString(deterministic=True) for graph in both)
     assert anew == remembered_one
