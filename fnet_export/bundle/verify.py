@@ -18,7 +18,7 @@ from fnet_runtime.sessions.session import run_in_batches
 
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
-from fnet_export.evaluate.decisions import SIGN, decision_of_task, differing
+from fnet_export.evaluation.decisions import SIGN, decision_of_task, differing
 from fnet_export.parity.agreement import Agreement, attentions
 from fnet_export.parity.tolerance import Tolerance
 

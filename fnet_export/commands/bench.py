@@ -11,10 +11,10 @@ from rich.console import Console
 
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.errors import OptionError, OutputError
-from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_options, result_from_case, subjects_from_bundles
-from fnet_export.bench.latency import PERCENTILES, rounds_needed
-from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
-from fnet_export.bench.requests import timed_texts
+from fnet_export.benchmark.benchmark import Benchmark, CaseResult, cases_from_options, result_from_case, subjects_from_bundles
+from fnet_export.benchmark.latency import PERCENTILES, rounds_needed
+from fnet_export.benchmark.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
+from fnet_export.benchmark.requests import timed_texts
 from fnet_export.commands.options import FILE, output_options
 from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown, write_text
 
@@ -108,7 +108,7 @@ def _show(benchmark: Benchmark, console: Console) -> None:
 
 def _write_chart(benchmark: Benchmark, chart: Path) -> None:
     """Write the chart, or say that it cannot be written: what was measured is shown already."""
-    from fnet_export.bench.chart import chart_from_benchmark  # matplotlib takes a second, and memory
+    from fnet_export.benchmark.chart import chart_from_benchmark  # matplotlib takes a second, and memory
 
     try:
         write_text(chart, chart_from_benchmark(benchmark) + "\n")

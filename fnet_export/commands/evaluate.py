@@ -18,7 +18,7 @@ from fnet_export.base.progress import Progress
 from fnet_export.bundle.description import verdict_from_bundle
 from fnet_export.commands.options import FILE, POINTS, bundle_argument, column_option, min_accuracy_option, output_options
 from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
-from fnet_export.evaluate.evaluation import (
+from fnet_export.evaluation.evaluation import (
     Change,
     Evaluation,
     Limits,
@@ -29,8 +29,8 @@ from fnet_export.evaluate.evaluation import (
     records_of_pipeline,
     values_from_figures,
 )
-from fnet_export.evaluate.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
-from fnet_export.evaluate.scoring import SCORINGS
+from fnet_export.evaluation.metrics import LEVEL, RESAMPLES, SEED, Figure, Metric
+from fnet_export.evaluation.scoring import SCORINGS
 from fnet_export.parity.report.wording import note_of_flat_intervals
 
 BOOTSTRAP = f"percentiles of {RESAMPLES} bootstrap resamples of the records, seed {SEED}"

@@ -23,18 +23,18 @@ from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.base.progress import Quiet
 from fnet_export.commands import cli
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_folder
-from fnet_export.evaluate.evaluation import Evaluation, Limits
-from fnet_export.evaluate.metrics import share
-from fnet_export.export.graphs import graphs_from_plan
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.pipeline import check_labelled_data, subject_from_plan
-from fnet_export.export.plan import plan_from_options
+from fnet_export.evaluation.accuracy import OWN_LENGTHS, Accuracy, Measurement, accuracy_from_folder
+from fnet_export.evaluation.evaluation import Evaluation, Limits
+from fnet_export.evaluation.metrics import share
 from fnet_export.graph.trained import model_from_trained
 from fnet_export.parity.report.accuracy import table_from_evaluation, values_from_accuracy
 from fnet_export.parity.report.evidence import AccuracyError, ParityError
 from fnet_export.parity.report.files import html_from_values
 from fnet_export.parity.report.junit import junit_from_values
+from fnet_export.plan.graphs import graphs_from_plan
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.pipeline import check_labelled_data, subject_from_plan
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.texts.emails import emails
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)

@@ -11,12 +11,12 @@ from fnet_runtime.tokenizer.encoding import PADDINGS
 from fnet_core.errors import TaskError
 from fnet_core.tasks import task_named
 from fnet_export.base.errors import OptionError
-from fnet_export.evaluate.evaluation import Limits
-from fnet_export.export.task_choice import AUTO_TASK
-from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
+from fnet_export.evaluation.evaluation import Limits
 from fnet_export.graph.trace import DEFAULT_OPSET, check_opset
 from fnet_export.parity.agreement import check_min_agreement
 from fnet_export.parity.tolerance import Tolerance
+from fnet_export.plan.task_choice import AUTO_TASK
+from fnet_export.plan.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.precision.calibrate import METHODS, MINMAX
 from fnet_export.precision.half import HALVES
 from fnet_export.texts.tokenizer.choice import check_flavour

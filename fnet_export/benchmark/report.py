@@ -11,11 +11,11 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.bench.benchmark import Benchmark, Case, CaseResult, Measured, Subject
-from fnet_export.bench.latency import PERCENTILES, percentiles_ms, rounds_needed, speed_ratio, texts_per_second
-from fnet_export.bench.worker import WARM_UP_TURNS
+from fnet_export.benchmark.benchmark import Benchmark, Case, CaseResult, Measured, Subject
+from fnet_export.benchmark.latency import PERCENTILES, percentiles_ms, rounds_needed, speed_ratio, texts_per_second
+from fnet_export.benchmark.worker import WARM_UP_TURNS
 from fnet_export.engine.sessions.timing import PAUSE_S
-from fnet_export.evaluate.metrics import LEVEL, RESAMPLES, SEED, Figure
+from fnet_export.evaluation.metrics import LEVEL, RESAMPLES, SEED, Figure
 
 FORMAT_VERSION = 1
 KINDS = {"text": "text in, answer out", "engine": "the engine alone"}

@@ -4,9 +4,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from fnet_export.base.svg import STYLE, svg_from_figure
-from fnet_export.bench.benchmark import Benchmark, Measured
-from fnet_export.bench.latency import PERCENTILES, percentiles_ms, rounds_needed
-from fnet_export.bench.report import KINDS, case_name, percentile_name, times_of
+from fnet_export.benchmark.benchmark import Benchmark, Measured
+from fnet_export.benchmark.latency import PERCENTILES, percentiles_ms, rounds_needed
+from fnet_export.benchmark.report import KINDS, case_name, percentile_name, times_of
 
 COLORS = {"text": "#4477aa", "engine": "#bbbbbb"}
 BAR = 0.38
