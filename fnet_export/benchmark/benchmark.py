@@ -42,6 +42,11 @@ class Case:
     batch_size: int
     threads: int | None
 
+    @property
+    def name(self) -> str:
+        """Return a name such as `batch 8, threads 2`."""
+        return f"batch {self.batch_size}, {'all cores' if self.threads is None else f'threads {self.threads}'}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:

@@ -60,8 +60,10 @@ class ModelOptions:
                 task_named(self.task)
         except TaskError as error:
             raise OptionError(f"--task: {error}") from error
-        if self.pad_to_multiple_of < 1:
-            raise OptionError(f"--pad-to-multiple-of: expected an integer from 1, found {self.pad_to_multiple_of}")
+        for name in ("sequence_length", "pad_to_multiple_of", "predict_positions"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"--{name.replace('_', '-')}: expected an integer from 1, found {value}")
         if self.padding not in (None, *PADDINGS):
             raise OptionError(f"--padding: expected {' or '.join(PADDINGS)}, found {self.padding!r}")
         check_flavour(self.tokenizer)
