@@ -27,7 +27,7 @@ from peers import transformers_model
 from turns import MIN_ROUNDS, PAUSE_S, RESULTS, host
 
 from fnet_core.checkpoint.open import BUILT_IN
-from fnet_export.bench.child import Child, child_from_arguments
+from fnet_export.benchmark.child import Child, child_from_arguments
 from fnet_export.engine.sessions.timing import in_turns
 from fnet_export.texts.emails import emails
 
@@ -67,10 +67,10 @@ def bundle_from_name(name: str, folder: Path) -> Path:
     """Write a bundle as the export does, but for its proof, which takes minutes; golden.safetensors is empty."""
     from fnet_export.base.progress import Quiet
     from fnet_export.bundle.folder import files_from_folder
-    from fnet_export.export.graphs import graphs_from_plan
-    from fnet_export.export.manifest import manifest_from_plan
-    from fnet_export.export.options import EngineOptions, ExportOptions, ModelOptions, OutputOptions
-    from fnet_export.export.plan import plan_from_options
+    from fnet_export.plan.graphs import graphs_from_plan
+    from fnet_export.plan.manifest import manifest_from_plan
+    from fnet_export.plan.options import EngineOptions, ExportOptions, ModelOptions, OutputOptions
+    from fnet_export.plan.plan import plan_from_options
     from fnet_export.texts.tokenizer.config import write_tokenizer
 
     bundle = folder / name

@@ -35,11 +35,11 @@ def build_ours(task_name="sequence-classification", transform="auto", positions=
 
         from fnet_core.fnet import FNet
         from fnet_core.tasks import TASKS, task_at_positions
-        from fnet_export.export.transform_choice import choice_from_name
         from fnet_export.graph.file import write_graph
         from fnet_export.graph.lower import lowered_from_model
         from fnet_export.graph.optimize import optimized_from_graph
         from fnet_export.graph.trace import graph_from_model
+        from fnet_export.plan.transform_choice import choice_from_name
 
         config = our_config(case.length, **(variant or {}))
         task = TASKS[task_name] if positions is None else task_at_positions(TASKS[task_name], positions)

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from fnet_export.base.errors import BenchError
-from fnet_export.bench.child import child_from_arguments
+from fnet_export.benchmark.child import child_from_arguments
 
 RESULTS = Path(__file__).parent / "results"
 WARM_BELOW_MS = 2000

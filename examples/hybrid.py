@@ -20,9 +20,9 @@ from rich.table import Table
 
 from fnet_core.config import attention_layers
 from fnet_export.base.progress import Lines
-from fnet_export.export.options import EngineOptions, ExportOptions, ModelOptions, OutputOptions
-from fnet_export.export.pipeline import bundle_from_plan
-from fnet_export.export.plan import plan_from_options
+from fnet_export.plan.options import EngineOptions, ExportOptions, ModelOptions, OutputOptions
+from fnet_export.plan.pipeline import bundle_from_plan
+from fnet_export.plan.plan import plan_from_options
 
 sys.path.insert(0, str(Path(__file__).parent / "spam_filter"))
 from corpus import PACKAGE, Message, prepared

@@ -17,9 +17,9 @@ from torch._export.utils import _materialize_cpp_cia_ops
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from fnet_export.engine.sessions.cpp_session import PROGRAM, PROGRAM_VARIABLE
-from fnet_export.export import pipeline
 from fnet_export.graph import trace
 from fnet_export.parity.report import files
+from fnet_export.plan import pipeline
 
 TRACE = trace.program_from_model
 

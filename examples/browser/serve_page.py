@@ -58,9 +58,9 @@ def exported(folder: Path) -> dict[str, Path]:
     """Export the built-in model in each precision, in place of earlier bundles."""
     # torch takes seconds to import, and a page of existing bundles does not need it
     from fnet_export.base.progress import Lines
-    from fnet_export.export.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, OutputOptions
-    from fnet_export.export.pipeline import bundle_from_plan
-    from fnet_export.export.plan import plan_from_options
+    from fnet_export.plan.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, OutputOptions
+    from fnet_export.plan.pipeline import bundle_from_plan
+    from fnet_export.plan.plan import plan_from_options
 
     bundles = {}
     for precision in PRECISIONS:

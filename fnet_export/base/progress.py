@@ -1,9 +1,10 @@
-"""Report the progress of an export: a protocol, and three ways to show it."""
+"""Report progress: a protocol, three ways to show it, and calls of a function."""
 
 import contextlib
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import rich.console
@@ -127,3 +128,47 @@ class Bars:
     def note(self, text: str) -> None:
         """Print the note over the bars."""
         self._display.console.print(f"[yellow]note:[/] {rich.markup.escape(text)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressEvent:
+    """Report that a stage begins, that a step of the stage is done, or what a user should know.
+
+    `stage` is the title of the present stage. `done` and `total` count its steps, and `what` describes the step. `total` is 0 in
+    the event that begins a stage. `note` is the text for the user, and None in all other events.
+    """
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    what: str = ""
+    note: str | None = None
+
+
+OnProgress = Callable[[ProgressEvent], None]
+
+
+class Calls:
+    """Call a function with each event."""
+
+    def __init__(self, on_progress: OnProgress | None) -> None:
+        """Take the function. None ignores all events."""
+        self._on_progress = on_progress
+        self._stage = ""
+
+    def stage(self, title: str) -> None:
+        """Report that a stage begins."""
+        self._stage = title
+        self._call(ProgressEvent(stage=title))
+
+    def step(self, done: int, total: int, what: str = "") -> None:
+        """Report that a step is done."""
+        self._call(ProgressEvent(stage=self._stage, done=done, total=total, what=what))
+
+    def note(self, text: str) -> None:
+        """Report what a user should know."""
+        self._call(ProgressEvent(stage=self._stage, note=text))
+
+    def _call(self, event: ProgressEvent) -> None:
+        if self._on_progress is not None:
+            self._on_progress(event)

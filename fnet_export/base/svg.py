@@ -2,10 +2,13 @@
 
 import io
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from fnet_export.base.errors import OutputError
 
 STYLE: dict[Any, object] = {
     "svg.hashsalt": "fnet-export",  # names of clip paths are random otherwise
@@ -26,3 +29,11 @@ def svg_from_figure(figure: Figure, *, title: str, description: str) -> str:
     svg = text.getvalue()
     tag, rest = svg[svg.index("<svg") :].split(">", 1)
     return f'{tag} role="img" aria-label="{escape(description)}"><title>{escape(title)}</title>{rest.strip()}'
+
+
+def write_svg(path: Path, svg: str) -> None:
+    """Write an SVG to a file. Raises OutputError if the file cannot be written."""
+    try:
+        path.write_text(svg + "\n", "utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); name another file") from error

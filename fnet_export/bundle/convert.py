@@ -15,7 +15,9 @@ from fnet_core.checkpoint.huggingface import in_whole_model
 from fnet_core.checkpoint.open import Checkpoint, checkpoint_from_name, names_once
 from fnet_core.config import FOURIER
 from fnet_core.errors import CheckpointError
+from fnet_export.base.arguments import StrPath
 from fnet_export.base.errors import OutputError
+from fnet_export.base.progress import Calls, OnProgress
 from fnet_export.bundle.folder import FolderKind, bundle_folder
 from fnet_export.texts.tokenizer.choice import FLAVOUR, V5_KEY, TokenizerChoice, check_flavour, tokenizer_of_checkpoint
 from fnet_export.texts.tokenizer.config import config_from_options
@@ -55,6 +57,29 @@ class ConvertOptions:
         if self.to not in FORMATS:
             raise OutputError(f"unknown format {self.to!r}; expected one of {', '.join(FORMATS)}")
         check_flavour(self.tokenizer)
+
+
+def convert(
+    model: StrPath,
+    *,
+    to: str,
+    output: StrPath,
+    revision: str | None = None,
+    tokenizer: str | None = None,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Path:
+    """Rewrite a checkpoint in another format, and return the folder. Do what `fnet-export convert` does.
+
+    `model` is a folder, a flax file or a hub id. `to` is `huggingface` or `flax`. `revision` is a branch, tag or commit of a hub
+    id. `tokenizer` is the flavour that training used, None for what the model's files say. `force` replaces an earlier conversion.
+    `on_progress` gets the notes.
+
+    Raises FNetError for a checkpoint that cannot be read or that the other format cannot hold. Raises OutputError for an unknown
+    format, and for a folder that cannot be written.
+    """
+    options = ConvertOptions(to=to, output=Path(output), model=str(model), revision=revision, tokenizer=tokenizer, force=force)
+    return folder_from_options(options, on_note=Calls(on_progress).note)
 
 
 def folder_from_options(options: ConvertOptions, *, on_note: Callable[[str], None]) -> Path:

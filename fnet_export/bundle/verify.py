@@ -16,11 +16,12 @@ from fnet_runtime.pipeline.self_test import Check, checks_from_outputs
 from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, runtimes_from_manifest
 from fnet_runtime.sessions.session import run_in_batches
 
+from fnet_export.base.arguments import StrPath
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
-from fnet_export.evaluate.decisions import SIGN, decision_of_task, differing
+from fnet_export.evaluation.decisions import SIGN, decision_of_task, differing
 from fnet_export.parity.agreement import Agreement, attentions
-from fnet_export.parity.tolerance import Tolerance
+from fnet_export.parity.tolerance import Tolerance, tolerance_from_options
 
 Floats = npt.NDArray[np.float64]
 REFERENCE = "the float64 references of golden.safetensors"
@@ -82,6 +83,19 @@ class Verification:
                 for row in self.rows
             ],
         }
+
+
+def verify(bundle: StrPath, *, runtime: str = AUTO, atol: float | None = None, rtol: float | None = None) -> Verification:
+    """Run the golden inputs of a bundle, and compare with its float64 references. Do what `fnet-export verify` does.
+
+    `runtime` is the name of a runtime, or `auto` for every runtime that the bundle has a file for. `atol` and `rtol` replace the
+    limits of the bundle. `passed` of the result says whether a runtime ran and no runtime failed. A runtime that fails raises
+    nothing.
+
+    Raises BundleError for a folder that is not a whole, unaltered bundle. Raises InputError for a runtime that the bundle has no
+    file for, and OptionError for an invalid tolerance.
+    """
+    return verification_from_bundle(Path(bundle), runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
 
 
 def verification_from_bundle(folder: Path, *, runtime: str = AUTO, tolerance: Tolerance | None = None) -> Verification:

@@ -10,13 +10,14 @@ from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich.console import Console
 
 from fnet_export.base.environment import environment_of_host
-from fnet_export.base.errors import OptionError, OutputError
-from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_options, result_from_case, subjects_from_bundles
-from fnet_export.bench.latency import PERCENTILES, rounds_needed
-from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
-from fnet_export.bench.requests import timed_texts
+from fnet_export.base.errors import OutputError
+from fnet_export.benchmark.bench import DEFAULT_ROUNDS, MIN_ROUNDS, benchmark_from_bundles, check_chart, write_chart
+from fnet_export.benchmark.benchmark import Benchmark
+from fnet_export.benchmark.latency import rounds_needed
+from fnet_export.benchmark.report import notes_from_benchmark, tables_from_benchmark, values_from_benchmark
+from fnet_export.benchmark.requests import timed_texts
 from fnet_export.commands.options import FILE, output_options
-from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown, write_text
+from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown
 
 EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
 
@@ -42,8 +43,8 @@ EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
 )
 @click.option(
     "--rounds",
-    type=click.IntRange(min=rounds_needed(PERCENTILES[0])),
-    default=rounds_needed(99),
+    type=click.IntRange(min=MIN_ROUNDS),
+    default=DEFAULT_ROUNDS,
     help=f"How often each bundle is timed; p99.9 needs {rounds_needed(99.9)}.",
 )
 @click.option("--text", type=FILE, metavar="FILE", help="The text to answer.  [default: built-in e-mails]")
@@ -64,16 +65,12 @@ def bench(
 
     Compare each bundle with the first. Needs no torch.
     """
-    _check_chart(chart)
-    subjects = subjects_from_bundles(bundles, runtimes)
-    cases = cases_from_options(subjects, batch_sizes, threads)
+    check_chart(chart)
     texts = timed_texts(text)
     with progress_shown(quiet=quiet) as progress:
-        results: list[CaseResult] = []
-        for case in cases:
-            progress.stage(case_name(case))
-            results.append(result_from_case(case, subjects, texts, rounds=rounds, on_progress=progress.step))
-    benchmark = Benchmark(subjects=subjects, rounds=rounds, cases=tuple(results))
+        benchmark = benchmark_from_bundles(
+            bundles, texts, runtimes=runtimes, batch_sizes=batch_sizes, threads=threads, rounds=rounds, progress=progress
+        )
     if as_json:
         print_json(values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())})
     _show(benchmark, console_of_result(as_json=as_json, quiet=quiet))
@@ -82,16 +79,6 @@ def bench(
     if not benchmark.complete:
         click.echo("error: not everything could be measured; the reasons stand below the tables", err=True)
         sys.exit(ENGINE_FAILED)
-
-
-def _check_chart(chart: Path | None) -> None:
-    """Refuse before the long measurement what could not be written after it. Raises OptionError, OutputError."""
-    if chart is None:
-        return
-    if chart.suffix != ".svg":
-        raise OptionError(f"--chart {chart}: expected a name that ends in .svg, the format that is written")
-    if not chart.absolute().parent.is_dir():
-        raise OutputError(f"{chart}: {chart.parent} is not a folder; make it first, or name another")
 
 
 def _show(benchmark: Benchmark, console: Console) -> None:
@@ -108,9 +95,7 @@ def _show(benchmark: Benchmark, console: Console) -> None:
 
 def _write_chart(benchmark: Benchmark, chart: Path) -> None:
     """Write the chart, or say that it cannot be written: what was measured is shown already."""
-    from fnet_export.bench.chart import chart_from_benchmark  # matplotlib takes a second, and memory
-
     try:
-        write_text(chart, chart_from_benchmark(benchmark) + "\n")
+        write_chart(benchmark, chart)
     except OutputError as error:
         fail(str(error), BAD_INPUT, as_json=False)

@@ -21,14 +21,14 @@ from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.bundle.folder import FAILED_MANIFEST, check_output
 from fnet_export.commands.options import FILE, bundle_argument, checkpoint_of_bundle_option, output_options, samples_option
 from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
-from fnet_export.export.from_manifest import options_from_manifest
-from fnet_export.export.pipeline import Export, bundle_from_plan
-from fnet_export.export.plan import READ, plan_from_options
 from fnet_export.parity.bisect.bisection import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
 from fnet_export.parity.bisect.keep_float32 import Proposal, proposal_from_graph
 from fnet_export.parity.bisect.node_errors import Departure
 from fnet_export.parity.bisect.rebuilt import kept_in_float32
 from fnet_export.parity.tolerance import MULTIPLE
+from fnet_export.plan.from_manifest import options_from_manifest
+from fnet_export.plan.pipeline import Export, bundle_from_plan
+from fnet_export.plan.plan import READ, plan_from_options
 from fnet_export.precision.half import HALVES
 from fnet_export.texts.samples import Samples, samples_from_texts, spread
 from fnet_export.texts.text_files import Texts, texts_from_file

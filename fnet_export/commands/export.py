@@ -41,7 +41,13 @@ from fnet_export.commands.options import (
     tokenizer_option,
 )
 from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown
-from fnet_export.export.options import (
+from fnet_export.graph.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
+from fnet_export.parity.report.accuracy import table_from_evaluation
+from fnet_export.parity.report.evidence import ParityError, values_from_evidence
+from fnet_export.parity.report.terminal import lines_from_evidence, table_from_headroom, table_from_report
+from fnet_export.parity.report.wording import notes_of_flat_intervals
+from fnet_export.parity.tolerance import tolerance_from_options
+from fnet_export.plan.options import (
     DEFAULT_BATCH,
     CalibrationOptions,
     EngineOptions,
@@ -51,16 +57,10 @@ from fnet_export.export.options import (
     OutputOptions,
     ProofOptions,
 )
-from fnet_export.export.pipeline import Export, bundle_from_plan, check_labelled_data
-from fnet_export.export.plan import Plan, plan_from_options
-from fnet_export.export.task_choice import AUTO_TASK
-from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
-from fnet_export.graph.trace import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
-from fnet_export.parity.report.accuracy import table_from_evaluation
-from fnet_export.parity.report.evidence import ParityError, values_from_evidence
-from fnet_export.parity.report.terminal import lines_from_evidence, table_from_headroom, table_from_report
-from fnet_export.parity.report.wording import notes_of_flat_intervals
-from fnet_export.parity.tolerance import tolerance_from_options
+from fnet_export.plan.pipeline import Export, bundle_from_plan, check_labelled_data
+from fnet_export.plan.plan import Plan, plan_from_options
+from fnet_export.plan.task_choice import AUTO_TASK
+from fnet_export.plan.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.precision.calibrate import METHODS, MINMAX
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 
-from fnet_export.evaluate.labelled import columns_from_options
+from fnet_export.evaluation.labelled import columns_from_options
 
 Command = TypeVar("Command", bound=Callable[..., None])
 AnyCommand = Callable[..., None]

@@ -17,13 +17,14 @@ from rich.table import Table
 from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.tasks import task_named
 from fnet_export.base.progress import Progress
+from fnet_export.base.svg import write_svg
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.commands.options import FILE, bundle_argument, checkpoint_of_bundle_option, output_options, samples_option
-from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown, write_text
-from fnet_export.evaluate.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, paddings_of_config
-from fnet_export.evaluate.padding_chart import svg_from_drift
-from fnet_export.export.plan import READ
+from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
+from fnet_export.evaluation.padding import LENGTHS, TIMED, Drift, LengthDrift, OutputDrift, drift_from_model, paddings_of_config
+from fnet_export.evaluation.padding_chart import svg_from_drift
 from fnet_export.parity.report.wording import note_of_random_head
+from fnet_export.plan.plan import READ
 from fnet_export.texts.samples import CHOICES_COUNT
 from fnet_export.texts.text_files import Texts, texts_from_file
 from fnet_export.texts.tokenizer.trained_length import TrainedLength, trained_length_from_checkpoint
@@ -55,7 +56,7 @@ def padding(
         data = texts_from_file(samples)
         drift = _drift(bundle, manifest, data, progress, model=model, asked=asked)
     if chart is not None:
-        write_text(chart, svg_from_drift(drift) + "\n")
+        write_svg(chart, svg_from_drift(drift))
     if as_json:
         print_json({"bundle": str(bundle)} | _values(manifest, data, drift))
         return

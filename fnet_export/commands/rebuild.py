@@ -4,14 +4,11 @@ import time
 from pathlib import Path
 
 import click
-from fnet_runtime.bundle.manifest import manifest_from_folder
 from fnet_runtime.command.exit_codes import list_of_exit_codes
-from fnet_runtime.engine.rebuild import rebuilt_engine
 
+from fnet_export.bundle.rebuild import rebuilt_from_bundle
 from fnet_export.commands.options import bundle_argument, output_options
 from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
-
-BUILD = "build the engine"
 
 
 @click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes({}))
@@ -22,11 +19,9 @@ def rebuild(bundle: Path, as_json: bool, quiet: bool) -> None:
 
     fnet-run --rebuild opens it from there. Needs no torch.
     """
-    manifest = manifest_from_folder(bundle)
     started = time.perf_counter()
     with progress_shown(quiet=quiet) as progress:
-        progress.stage(BUILD)
-        rebuilt = rebuilt_engine(bundle, manifest, on_progress=lambda phase, done, total: progress.step(done, total, phase))
+        rebuilt = rebuilt_from_bundle(bundle, progress)
     seconds = time.perf_counter() - started
     info, gpu = rebuilt.info, rebuilt.gpu
     if as_json:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -12,7 +11,6 @@ from fnet_runtime.command.exit_codes import BAD_INPUT, ENGINE_FAILED
 from fnet_runtime.errors import SessionError
 from rich.console import Console
 
-from fnet_export.base.errors import OutputError
 from fnet_export.base.progress import Bars, Lines, Progress, Quiet
 
 
@@ -56,11 +54,3 @@ def fail(message: str, code: int, *, as_json: bool, more: Mapping[str, Any] | No
     if as_json:
         print_json({"error": message, "exit_code": code, **(more or {})})
     sys.exit(code)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file in UTF-8. Raises OutputError when that is not possible."""
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); name another file") from error

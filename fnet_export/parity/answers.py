@@ -6,7 +6,7 @@ from fnet_runtime.sessions.session import Outputs
 
 from fnet_core.config import FNetConfig
 from fnet_core.tasks import LABELS, SEQUENCE, Task
-from fnet_export.evaluate.decisions import SIGN, decision_of_task, decisions
+from fnet_export.evaluation.decisions import SIGN, decision_of_task, decisions
 
 SHOWN = 8
 """How many tokens or labels an answer shows."""

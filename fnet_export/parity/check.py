@@ -15,7 +15,7 @@ from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
 from fnet_export.base.errors import CompareError
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
 from fnet_export.engine.sessions.torch_session import ROWS_AT_ONCE
-from fnet_export.evaluate.decisions import decision_of_task
+from fnet_export.evaluation.decisions import decision_of_task
 from fnet_export.parity.agreement import Agreement, points_of
 from fnet_export.parity.answers import texts_from_outputs
 from fnet_export.parity.compare import Comparison

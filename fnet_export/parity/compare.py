@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fnet_export.base.errors import CompareError
-from fnet_export.evaluate.decisions import HIGHEST, differing
+from fnet_export.evaluation.decisions import HIGHEST, differing
 from fnet_export.parity.agreement import Agreement
 from fnet_export.parity.tolerance import Errors, Limit
 

@@ -12,8 +12,8 @@ from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.session import Ids, Outputs, Session, run_in_batches
 
-from fnet_export.evaluate.evaluation import evaluation_from_pipeline
-from fnet_export.evaluate.labelled import Record
+from fnet_export.evaluation.evaluation import evaluation_from_pipeline
+from fnet_export.evaluation.labelled import Record
 from fnet_export.graph.file import write_graph
 from fnet_export.precision.int8 import TABLE, Layers, int8_from_graph, products_from_graph
 from fnet_export.texts.samples import Samples

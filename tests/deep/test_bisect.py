@@ -22,9 +22,6 @@ from fnet_export.base.errors import GraphError, OptionError
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.commands.cli import main
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.export.graphs import lowered_from_plan
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import plan_from_options
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.optimize import optimized_from_graph
 from fnet_export.graph.parts import OrtPart, part_from_graph, part_of_node
@@ -35,6 +32,9 @@ from fnet_export.parity.bisect.keep_float32 import proposal_from_graph
 from fnet_export.parity.bisect.node_errors import MULTIPLE
 from fnet_export.parity.bisect.rebuilt import kept_in_float32
 from fnet_export.parity.report.evidence import ParityError
+from fnet_export.plan.graphs import lowered_from_plan
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.precision.half import HALVES, half_from_graph
 from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.precision.steps import check_names, module_of_name, module_of_place, steps_from_graph

@@ -22,7 +22,7 @@ from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import GraphError, OptionError
 from fnet_export.commands import cli
-from fnet_export.export.plan import plan_from_options
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.texts.emails import emails
 
 CLOSE = {"rel": 1e-5, "abs": 1e-5}

@@ -29,8 +29,8 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EngineError, OptionError
 from fnet_export.commands import cli
-from fnet_export.export import rivals
-from fnet_export.export.plan import CALIBRATE, plan_from_options
+from fnet_export.plan import rivals
+from fnet_export.plan.plan import CALIBRATE, plan_from_options
 from fnet_export.precision.int8 import layers_from_model
 from fnet_export.precision.proof import ENOUGH, products_from_file
 from fnet_export.texts.emails import EMAILS

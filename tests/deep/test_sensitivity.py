@@ -11,13 +11,13 @@ from support.exports import options_from
 
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.commands.cli import main
-from fnet_export.evaluate.evaluation import records_of_pipeline
-from fnet_export.export.graphs import lowered_from_plan
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import plan_from_options
+from fnet_export.evaluation.evaluation import records_of_pipeline
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
+from fnet_export.plan.graphs import lowered_from_plan
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
 from fnet_export.precision.int8 import TABLE, layers_from_model, products_from_graph
 from fnet_export.precision.sensitivity import sensitivity_from_graph

@@ -16,17 +16,17 @@ from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.commands import cli
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Measurement
-from fnet_export.evaluate.evaluation import Evaluation, Limits
-from fnet_export.evaluate.metrics import share
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.pipeline import check_labelled_data
-from fnet_export.export.plan import plan_from_options
+from fnet_export.evaluation.accuracy import OWN_LENGTHS, Accuracy, Measurement
+from fnet_export.evaluation.evaluation import Evaluation, Limits
+from fnet_export.evaluation.metrics import share
 from fnet_export.graph.trained import model_from_trained
 from fnet_export.parity.report.accuracy import values_from_accuracy
 from fnet_export.parity.report.evidence import AccuracyError, ParityError
 from fnet_export.parity.report.files import html_from_values
 from fnet_export.parity.report.junit import junit_from_values
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.pipeline import check_labelled_data
+from fnet_export.plan.plan import plan_from_options
 
 TOKENIZER = Tokenizer.from_file(VOCABULARY)
 

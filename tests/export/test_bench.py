@@ -15,13 +15,13 @@ from support.engines import BUILD
 
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import BenchError, OptionError
-from fnet_export.bench import benchmark
-from fnet_export.bench.benchmark import Case, cases_from_options, result_from_case, subjects_from_bundles
-from fnet_export.bench.child import child_from_arguments
-from fnet_export.bench.latency import percentiles_ms, rounds_needed, speed_ratio, texts_per_second
-from fnet_export.bench.report import notes_from_benchmark
-from fnet_export.bench.requests import requests_from_texts, timed_texts
-from fnet_export.bench.worker import peak_bytes
+from fnet_export.benchmark import benchmark
+from fnet_export.benchmark.benchmark import Case, cases_from_options, result_from_case, subjects_from_bundles
+from fnet_export.benchmark.child import child_from_arguments
+from fnet_export.benchmark.latency import percentiles_ms, rounds_needed, speed_ratio, texts_per_second
+from fnet_export.benchmark.report import notes_from_benchmark
+from fnet_export.benchmark.requests import requests_from_texts, timed_texts
+from fnet_export.benchmark.worker import peak_bytes
 from fnet_export.commands.cli import main
 
 ENGINE = {
@@ -143,13 +143,13 @@ def test_the_peak_is_of_this_process_alone():
     held = bytearray(300_000_000)
     held[::4096] = b"x" * len(held[::4096])
     with child_from_arguments(
-        ["-c", "import json; from fnet_export.bench.worker import peak_bytes; print(json.dumps({'n': peak_bytes()}))"]
+        ["-c", "import json; from fnet_export.benchmark.worker import peak_bytes; print(json.dumps({'n': peak_bytes()}))"]
     ) as child:
         assert 10_000_000 < child.answer()["n"] < len(held) < peak_bytes()
 
 
 def test_without_proc_the_peak_is_unknown(monkeypatch, tmp_path):
-    monkeypatch.setattr("fnet_export.bench.worker.STATUS", tmp_path / "none")
+    monkeypatch.setattr("fnet_export.benchmark.worker.STATUS", tmp_path / "none")
     assert peak_bytes() is None
 
 

@@ -27,8 +27,8 @@ from fnet_export.base.errors import OptionError, OutputError
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.bundle.convert import ConvertOptions, folder_from_options
 from fnet_export.commands import cli
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import plan_from_options
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.texts.emails import emails
 from fnet_export.texts.tokenizer.choice import COMPARED_TOKENS, PROBES, tokenizer_from_folder
 

@@ -24,7 +24,7 @@ from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.commands import cli
-from fnet_export.evaluate.evaluation import (
+from fnet_export.evaluation.evaluation import (
     Limits,
     change_from_evaluations,
     check_comparable,
@@ -32,8 +32,8 @@ from fnet_export.evaluate.evaluation import (
     missed_limits,
     records_of_pipeline,
 )
-from fnet_export.evaluate.masking import guesses_from_record, masks_from_encoding
-from fnet_export.evaluate.metrics import wilson_interval
+from fnet_export.evaluation.masking import guesses_from_record, masks_from_encoding
+from fnet_export.evaluation.metrics import wilson_interval
 from fnet_export.texts.emails import EMAILS, emails
 
 TEXTS = [" ".join(text.split()[:25]) for text in emails()[::5]]

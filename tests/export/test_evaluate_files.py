@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from fnet_export.commands import cli
-from fnet_export.evaluate.evaluation import change_from_evaluations, evaluation_from_pipeline, records_of_pipeline
-from fnet_export.evaluate.metrics import wilson_interval
+from fnet_export.evaluation.evaluation import change_from_evaluations, evaluation_from_pipeline, records_of_pipeline
+from fnet_export.evaluation.metrics import wilson_interval
 from fnet_export.texts.emails import emails
 
 TEXTS = [" ".join(text.split()[:25]) for text in emails()[::8]]

@@ -26,7 +26,7 @@ from fnet_export.base.errors import CompareError, GraphError, OptionError, Sourc
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.commands.cli import main
 from fnet_export.commands.padding import table_from_drift
-from fnet_export.evaluate.padding import (
+from fnet_export.evaluation.padding import (
     Drift,
     Figures,
     LengthDrift,
@@ -35,8 +35,8 @@ from fnet_export.evaluate.padding import (
     line_from_trained,
     paddings_of_config,
 )
-from fnet_export.evaluate.padding_chart import svg_from_drift
-from fnet_export.export.plan import plan_from_options
+from fnet_export.evaluation.padding_chart import svg_from_drift
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.texts.samples import MASKED_EVERY
 from fnet_export.texts.tokenizer.trained_length import Statement, TrainedLength
 

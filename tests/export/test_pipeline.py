@@ -17,10 +17,10 @@ from fnet_core.errors import CheckpointError
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import OptionError, OutputError
 from fnet_export.commands import cli
-from fnet_export.export import candidates
-from fnet_export.export.graphs import lowered_from_plan
-from fnet_export.export.plan import plan_from_options
 from fnet_export.parity.report.evidence import ParityError
+from fnet_export.plan import candidates
+from fnet_export.plan.graphs import lowered_from_plan
+from fnet_export.plan.plan import plan_from_options
 
 SHORT = ["--task", "sequence-classification", "--target", "onnx"]
 
@@ -118,7 +118,7 @@ def test_dry_run_writes_nothing(checkpoint, tmp_path, monkeypatch, pages):
     for name, expected in plan["expected_bytes"].items():
         found = (tmp_path / "b" / name).stat().st_size
         assert 0.4 * expected < found < expected + 40_000, name
-    monkeypatch.setattr("fnet_export.export.sizes.EXTERNAL_DATA_ABOVE_BYTES", 1000)
+    monkeypatch.setattr("fnet_export.plan.sizes.EXTERNAL_DATA_ABOVE_BYTES", 1000)
     sizes = plan_from_options(options_from(task="ner", target="onnx", model=str(checkpoint), random_head=True)).expected_bytes
     assert sizes["model.onnx.data"] > 1000
 
@@ -238,7 +238,7 @@ def test_existing_output_is_kept(bundle, checkpoint):
 def test_a_failure_while_forcing_keeps_the_old_bundle(bundle, checkpoint, monkeypatch):
     before = manifest_from_folder(bundle)
     monkeypatch.setattr(
-        "fnet_export.export.pipeline.files_from_folder",
+        "fnet_export.plan.pipeline.files_from_folder",
         lambda folder: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
     with pytest.raises(OutputError, match="the disk is full; free some space"):

@@ -15,7 +15,7 @@ from support.golden_tokenizer import GOLDEN, pipeline
 from fnet_core.checkpoint.open import checkpoint_from_folder
 from fnet_core.errors import CheckpointError
 from fnet_export.base.errors import OptionError
-from fnet_export.export.plan import plan_from_options
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.texts.tokenizer.choice import tokenizer_from_folder
 from fnet_export.texts.tokenizer.from_spiece import proto_from_bytes
 

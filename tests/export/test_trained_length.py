@@ -17,7 +17,7 @@ from fnet_core.errors import CheckpointError
 from fnet_export.base.errors import OptionError
 from fnet_export.bundle.convert import ConvertOptions, folder_from_options
 from fnet_export.commands import cli
-from fnet_export.export.plan import plan_from_options
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.texts.tokenizer.trained_length import trained_length_from_checkpoint
 
 HUGE = 1000000000000000019884624838656

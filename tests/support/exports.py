@@ -12,7 +12,8 @@ from support.checkpoints import save_tiny
 from support.once import once
 
 from fnet_export.base.progress import Quiet
-from fnet_export.export.options import (
+from fnet_export.parity.tolerance import tolerance_from_options
+from fnet_export.plan.options import (
     CalibrationOptions,
     EngineOptions,
     ExportOptions,
@@ -21,9 +22,8 @@ from fnet_export.export.options import (
     OutputOptions,
     ProofOptions,
 )
-from fnet_export.export.pipeline import bundle_from_plan
-from fnet_export.export.plan import plan_from_options
-from fnet_export.parity.tolerance import tolerance_from_options
+from fnet_export.plan.pipeline import bundle_from_plan
+from fnet_export.plan.plan import plan_from_options
 
 NOWHERE = Path(tempfile.gettempdir()) / "bundle-that-no-test-writes"
 CPP_ROW = "C++ runtime, final graph"

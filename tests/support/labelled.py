@@ -10,13 +10,13 @@ from support.paths import GOLDEN
 
 import fnet_export
 from fnet_export.base.progress import Quiet
-from fnet_export.evaluate.accuracy import accuracy_from_folder
-from fnet_export.evaluate.evaluation import Limits
-from fnet_export.export.graphs import graphs_from_plan
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.pipeline import check_labelled_data, subject_from_plan
-from fnet_export.export.plan import plan_from_options
+from fnet_export.evaluation.accuracy import accuracy_from_folder
+from fnet_export.evaluation.evaluation import Limits
 from fnet_export.parity.report.accuracy import values_from_accuracy
+from fnet_export.plan.graphs import graphs_from_plan
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.pipeline import check_labelled_data, subject_from_plan
+from fnet_export.plan.plan import plan_from_options
 from fnet_export.texts.emails import emails
 
 TEXTS = [" ".join(text.split()[: 3 + i % 9]) for i, text in enumerate(emails()[:24])]

@@ -10,9 +10,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.evaluate.accuracy import OWN_LENGTHS, Accuracy, Gap, Measurement
-from fnet_export.evaluate.evaluation import POINTS, values_from_figures
-from fnet_export.evaluate.metrics import Figure
+from fnet_export.evaluation.accuracy import OWN_LENGTHS, Accuracy, Gap, Measurement
+from fnet_export.evaluation.evaluation import POINTS, values_from_figures
+from fnet_export.evaluation.metrics import Figure
 from fnet_export.parity.report.wording import interval
 from fnet_export.texts.tokenizer.trained_length import TrainedLength
 

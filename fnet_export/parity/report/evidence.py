@@ -11,7 +11,7 @@ from fnet_runtime.command.exit_codes import CHECK_FAILED
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.errors import FNetExportError
 from fnet_export.engine.sessions.timing import Latency
-from fnet_export.evaluate.accuracy import Accuracy
+from fnet_export.evaluation.accuracy import Accuracy
 from fnet_export.parity.compare import LOG10_EDGES
 from fnet_export.parity.layers import LayerError
 from fnet_export.parity.report.accuracy import values_from_accuracy

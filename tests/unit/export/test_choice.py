@@ -4,7 +4,7 @@ from support.checkpoints import LENGTH, tiny_config
 
 from fnet_core.transform import TRANSFORMS
 from fnet_export.base.errors import OptionError
-from fnet_export.export.transform_choice import CANDIDATES, choice_from_name, choice_from_times, transform_times_ms
+from fnet_export.plan.transform_choice import CANDIDATES, choice_from_name, choice_from_times, transform_times_ms
 
 
 @pytest.mark.parametrize(

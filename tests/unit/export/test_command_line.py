@@ -11,8 +11,8 @@ from support.exports import options_from
 
 from fnet_export.commands import export as command
 from fnet_export.commands.cli import main
-from fnet_export.export.command_line import FLAGS, words_from_options
-from fnet_export.export.options import ExportOptions, OutputOptions
+from fnet_export.plan.command_line import FLAGS, words_from_options
+from fnet_export.plan.options import ExportOptions, OutputOptions
 
 
 class Planned(Exception):

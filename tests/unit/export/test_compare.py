@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fnet_export.base.errors import CompareError
-from fnet_export.evaluate.decisions import HIGHEST, SIGN
+from fnet_export.evaluation.decisions import HIGHEST, SIGN
 from fnet_export.parity.agreement import Agreement
 from fnet_export.parity.compare import LOG10_EDGES, Comparison
 from fnet_export.parity.tolerance import Limit

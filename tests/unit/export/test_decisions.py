@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fnet_core.tasks import TASKS
-from fnet_export.evaluate.decisions import HIGHEST, SIGN, decision_of_task, decisions, differing
+from fnet_export.evaluation.decisions import HIGHEST, SIGN, decision_of_task, decisions, differing
 
 CLASSIFIER = "sequence-classification"
 

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from fnet_export.base.errors import EvaluationError
-from fnet_export.evaluate.labelled import records_from_file
-from fnet_export.evaluate.scoring import SCORINGS
+from fnet_export.evaluation.labelled import records_from_file
+from fnet_export.evaluation.scoring import SCORINGS
 
 PAIR = {"text": "a", "text_pair": "b"}
 CHOICES = {"text": "a", "choices": ["b", "c"]}

@@ -10,9 +10,9 @@ from pyarrow import parquet
 from support.paths import ROOT
 
 from fnet_export.base.errors import EvaluationError, OptionError
-from fnet_export.evaluate.labelled import columns_from_options, records_from_file
-from fnet_export.evaluate.rows import INSTALL_PYARROW
-from fnet_export.evaluate.scoring import SCORINGS
+from fnet_export.evaluation.labelled import columns_from_options, records_from_file
+from fnet_export.evaluation.rows import INSTALL_PYARROW
+from fnet_export.evaluation.scoring import SCORINGS
 
 DATASETS = ROOT / "tests" / "golden" / "datasets"
 PAIRS = {"text": "sentence1", "text_pair": "sentence2"}

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from sklearn import metrics as oracle
 
-from fnet_export.evaluate.metrics import (
+from fnet_export.evaluation.metrics import (
     entities_from_tags,
     f1,
     figure_from_values,

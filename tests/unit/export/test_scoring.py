@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fnet_runtime.pipeline.answers import Answer
 
-from fnet_export.evaluate.labelled import Record
-from fnet_export.evaluate.metrics import figure_of_metric, resampled_sums, wilson_interval
-from fnet_export.evaluate.scoring import SCORINGS
+from fnet_export.evaluation.labelled import Record
+from fnet_export.evaluation.metrics import figure_of_metric, resampled_sums, wilson_interval
+from fnet_export.evaluation.scoring import SCORINGS
 
 QUESTION = SCORINGS["question-answering"]
 

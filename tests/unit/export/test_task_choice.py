@@ -11,8 +11,8 @@ from fnet_core.checkpoint.open import checkpoint_from_name
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import OptionError
 from fnet_export.commands.cli import main
-from fnet_export.export.plan import plan_from_options
-from fnet_export.export.task_choice import task_from_name
+from fnet_export.plan.plan import plan_from_options
+from fnet_export.plan.task_choice import task_from_name
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

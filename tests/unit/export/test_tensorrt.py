@@ -16,10 +16,10 @@ from fnet_core.tasks import TASKS
 from fnet_export.base.errors import EngineError, OptionError, ProfileError
 from fnet_export.commands.cli import main
 from fnet_export.engine.tensorrt import check_build_options, engine_from_graph, library_for_target, profile_shapes
-from fnet_export.export.options import EngineOptions
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.simplify import simplified_from_graph
 from fnet_export.graph.trace import graph_from_model
+from fnet_export.plan.options import EngineOptions
 
 RTX = library_for_target("tensorrt-rtx")
 BATCH = AxisProfile(min=1, opt=2, max=4)

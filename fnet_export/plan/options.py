@@ -11,12 +11,12 @@ from fnet_runtime.tokenizer.encoding import PADDINGS
 from fnet_core.errors import TaskError
 from fnet_core.tasks import task_named
 from fnet_export.base.errors import OptionError
-from fnet_export.evaluate.evaluation import Limits
-from fnet_export.export.task_choice import AUTO_TASK
-from fnet_export.export.transform_choice import AUTO, TRANSFORM_NAMES
+from fnet_export.evaluation.evaluation import Limits
 from fnet_export.graph.trace import DEFAULT_OPSET, check_opset
 from fnet_export.parity.agreement import check_min_agreement
 from fnet_export.parity.tolerance import Tolerance
+from fnet_export.plan.task_choice import AUTO_TASK
+from fnet_export.plan.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.precision.calibrate import METHODS, MINMAX
 from fnet_export.precision.half import HALVES
 from fnet_export.texts.tokenizer.choice import check_flavour
@@ -60,8 +60,10 @@ class ModelOptions:
                 task_named(self.task)
         except TaskError as error:
             raise OptionError(f"--task: {error}") from error
-        if self.pad_to_multiple_of < 1:
-            raise OptionError(f"--pad-to-multiple-of: expected an integer from 1, found {self.pad_to_multiple_of}")
+        for name in ("sequence_length", "pad_to_multiple_of", "predict_positions"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"--{name.replace('_', '-')}: expected an integer from 1, found {value}")
         if self.padding not in (None, *PADDINGS):
             raise OptionError(f"--padding: expected {' or '.join(PADDINGS)}, found {self.padding!r}")
         check_flavour(self.tokenizer)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fnet_export.evaluate.metrics import Figure, figure_from_values, resamples
+from fnet_export.evaluation.metrics import Figure, figure_from_values, resamples
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 

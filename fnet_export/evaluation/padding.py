@@ -24,7 +24,7 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, SEQUENCE, VOCAB, task_named
 from fnet_export.base.errors import CompareError, GraphError
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.evaluate.decisions import HIGHEST, decision_of_task, decisions
+from fnet_export.evaluation.decisions import HIGHEST, decision_of_task, decisions
 from fnet_export.graph.trained import TrainedModel
 from fnet_export.texts.emails import emails
 from fnet_export.texts.samples import CHOICES_COUNT, rows_from_text, spread

@@ -21,7 +21,7 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import Task, task_named, task_of_config
 from fnet_export.base.errors import EvaluationError
 from fnet_export.engine.sessions.torch_session import TorchSession
-from fnet_export.evaluate.evaluation import (
+from fnet_export.evaluation.evaluation import (
     Evaluation,
     Limits,
     check_record,
@@ -29,10 +29,10 @@ from fnet_export.evaluate.evaluation import (
     evaluation_from_pipeline,
     missed_limits,
 )
-from fnet_export.evaluate.labelled import LabelledData
-from fnet_export.evaluate.masking import masks_from_record
-from fnet_export.evaluate.metrics import Figure, Metric
-from fnet_export.evaluate.scoring import SCORINGS, guessed, kind_from_task
+from fnet_export.evaluation.labelled import LabelledData
+from fnet_export.evaluation.masking import masks_from_record
+from fnet_export.evaluation.metrics import Figure, Metric
+from fnet_export.evaluation.scoring import SCORINGS, guessed, kind_from_task
 from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trained import TrainedModel
 from fnet_export.texts.tokenizer.trained_length import TrainedLength

@@ -8,8 +8,8 @@ from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.ort_session import OrtSession
 
 from fnet_export.base.progress import Progress
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.plan import Plan
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.plan import Plan
 from fnet_export.precision.calibrate import bounds_from_graph
 from fnet_export.precision.int8 import Layers, int8_from_graph, products_from_graph, steps_from_bounds
 from fnet_export.precision.sensitivity import Sensitivity, sensitivity_from_graph

@@ -11,10 +11,10 @@ from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.pipeline import Pipeline
 
 from fnet_export.base.errors import EvaluationError, OptionError
-from fnet_export.evaluate.fields import AS_STATED
-from fnet_export.evaluate.labelled import Record, records_from_file
-from fnet_export.evaluate.metrics import Figure, Floats, Metric, figure_from_values, figure_of_metric, resampled_sums
-from fnet_export.evaluate.scoring import SCORINGS, kind_from_pipeline
+from fnet_export.evaluation.fields import AS_STATED
+from fnet_export.evaluation.labelled import Record, records_from_file
+from fnet_export.evaluation.metrics import Figure, Floats, Metric, figure_from_values, figure_of_metric, resampled_sums
+from fnet_export.evaluation.scoring import SCORINGS, kind_from_pipeline
 
 POINTS = "points of 100"
 """The unit of a share, as JSON has it."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from fnet_runtime.bundle.manifest import FORMAT_VERSION, EngineInfo, FileInfo, Manifest, Quantization, Source
 
-from fnet_export.export.plan import Plan
 from fnet_export.graph.tensors import tensors_from_task
+from fnet_export.plan.plan import Plan
 
 TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "sentencepiece", "tokenizers", "numpy")
 

@@ -11,11 +11,11 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from fnet_export.bench.benchmark import Benchmark, Case, CaseResult, Measured, Subject
-from fnet_export.bench.latency import PERCENTILES, percentiles_ms, rounds_needed, speed_ratio, texts_per_second
-from fnet_export.bench.worker import WARM_UP_TURNS
+from fnet_export.benchmark.benchmark import Benchmark, CaseResult, Measured, Subject
+from fnet_export.benchmark.latency import PERCENTILES, percentiles_ms, rounds_needed, speed_ratio, texts_per_second
+from fnet_export.benchmark.worker import WARM_UP_TURNS
 from fnet_export.engine.sessions.timing import PAUSE_S
-from fnet_export.evaluate.metrics import LEVEL, RESAMPLES, SEED, Figure
+from fnet_export.evaluation.metrics import LEVEL, RESAMPLES, SEED, Figure
 
 FORMAT_VERSION = 1
 KINDS = {"text": "text in, answer out", "engine": "the engine alone"}
@@ -25,11 +25,6 @@ KINDS = {"text": "text in, answer out", "engine": "the engine alone"}
 def percentile_name(percentile: float) -> str:
     """Return a name such as `p50` or `p99.9`."""
     return f"p{percentile:g}"
-
-
-def case_name(case: Case) -> str:
-    """Return a name such as `batch 8, threads 2`."""
-    return f"batch {case.batch_size}, {'all cores' if case.threads is None else f'threads {case.threads}'}"
 
 
 def times_of(measured: Measured, kind: str) -> tuple[float, ...]:
@@ -48,7 +43,7 @@ def _table(title: str) -> Table:
 
 def _latency_table(benchmark: Benchmark, case_result: CaseResult) -> Table:
     shown = [p for p in PERCENTILES if benchmark.rounds >= rounds_needed(p)]
-    table = _table(f"{case_name(case_result.case)}: milliseconds")
+    table = _table(f"{case_result.case.name}: milliseconds")
     table.add_column("bundle", overflow="fold")
     table.add_column("timed", no_wrap=True)
     for name in (*map(percentile_name, shown), "texts/s", "speed ratio"):
@@ -93,7 +88,7 @@ def _memory_table(benchmark: Benchmark) -> Table:
             result = case_result.results[i]
             if not isinstance(result, str):
                 sizes = (_size_shown(result.peak_bytes), _size_shown(result.libraries_bytes))
-                table.add_row(escape(name), case_name(case_result.case), f"{result.load_ms:.0f}", *sizes)
+                table.add_row(escape(name), case_result.case.name, f"{result.load_ms:.0f}", *sizes)
                 name = ""
     return table
 
@@ -117,7 +112,7 @@ def _failures(benchmark: Benchmark) -> Iterator[str]:
     for case_result in benchmark.cases:
         for subject, result in zip(benchmark.subjects, case_result.results, strict=True):
             if isinstance(result, str):
-                yield f"not measured: {subject.name}, {case_name(case_result.case)}: {result}"
+                yield f"not measured: {subject.name}, {case_result.case.name}: {result}"
 
 
 def _missing_percentiles(rounds: int) -> Iterator[str]:

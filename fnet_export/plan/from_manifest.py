@@ -9,9 +9,9 @@ from fnet_runtime.engine.options import options_from_engine
 
 from fnet_core.checkpoint.open import BUILT_IN_ID
 from fnet_core.transform import TRANSFORMS
-from fnet_export.export.options import DEFAULT_BATCH, EngineOptions, ExportOptions, GraphOptions, ModelOptions, OutputOptions
-from fnet_export.export.transform_choice import AUTO
 from fnet_export.parity.bisect.rebuilt import task_of_manifest
+from fnet_export.plan.options import DEFAULT_BATCH, EngineOptions, ExportOptions, GraphOptions, ModelOptions, OutputOptions
+from fnet_export.plan.transform_choice import AUTO
 
 
 def options_from_manifest(

@@ -12,11 +12,11 @@ from fnet_runtime.bundle.manifest import BATCH, Manifest, manifest_from_folder
 from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name
 
 from fnet_export.base.errors import BenchError, OptionError
-from fnet_export.bench.child import Child, child_from_arguments
-from fnet_export.bench.requests import requests_from_texts
+from fnet_export.benchmark.child import Child, child_from_arguments
+from fnet_export.benchmark.requests import requests_from_texts
 from fnet_export.engine.sessions.timing import in_turns
 
-WORKER = ("-P", "-m", "fnet_export.bench.worker")
+WORKER = ("-P", "-m", "fnet_export.benchmark.worker")
 """-P keeps Python from importing modules of the user's current folder."""
 
 
@@ -41,6 +41,11 @@ class Case:
 
     batch_size: int
     threads: int | None
+
+    @property
+    def name(self) -> str:
+        """Return a name such as `batch 8, threads 2`."""
+        return f"batch {self.batch_size}, {'all cores' if self.threads is None else f'threads {self.threads}'}"
 
 
 @dataclass(frozen=True, kw_only=True)

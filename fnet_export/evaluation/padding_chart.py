@@ -5,7 +5,7 @@ from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE
 from matplotlib.figure import Figure
 
 from fnet_export.base.svg import STYLE, svg_from_figure
-from fnet_export.evaluate.padding import Drift, LengthDrift
+from fnet_export.evaluation.padding import Drift, LengthDrift
 
 TITLE = "Padding differently from training"
 

@@ -15,10 +15,10 @@ from fnet_runtime.sessions.trt_session import TrtSession
 from fnet_export.base.errors import FNetExportError, PrecisionError
 from fnet_export.engine.sessions.timing import Latency, Timing, times_ms
 from fnet_export.engine.tensorrt import engine_from_graph
-from fnet_export.export.graphs import Graphs
-from fnet_export.export.options import TARGET_PRECISIONS
-from fnet_export.export.plan import Plan
 from fnet_export.graph.file import write_graph
+from fnet_export.plan.graphs import Graphs
+from fnet_export.plan.options import TARGET_PRECISIONS
+from fnet_export.plan.plan import Plan
 from fnet_export.precision.half import HALVES, half_from_graph
 from fnet_export.texts.samples import Samples
 

@@ -16,10 +16,10 @@ from fnet_runtime.tokenizer.encoding import MAX_LENGTH
 from fnet_export.engine.sessions.cpp_session import CppSession
 from fnet_export.engine.sessions.torch_session import TorchSession
 from fnet_export.engine.sessions.transformers_session import TransformersSession
-from fnet_export.export.graphs import Graphs, lowered_from_plan
-from fnet_export.export.plan import Plan
 from fnet_export.graph.trained import fnet_from_trained, model_from_trained
 from fnet_export.parity.check import Candidate, Opener
+from fnet_export.plan.graphs import Graphs, lowered_from_plan
+from fnet_export.plan.plan import Plan
 from fnet_export.precision.emulation import expected_model
 
 LEVELS = {"unoptimised": False, "optimised": True}

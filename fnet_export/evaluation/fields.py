@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fnet_export.base.errors import EvaluationError
-from fnet_export.evaluate.rows import Row, short, value_from_cell
+from fnet_export.evaluation.rows import Row, short, value_from_cell
 
 AS_STATED: Mapping[str, str] = {}
 """Columns that are called as the keys are."""

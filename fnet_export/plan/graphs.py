@@ -9,13 +9,13 @@ import torch
 from fnet_runtime.bundle.manifest import FP32, MODEL
 
 from fnet_export.base.progress import Progress
-from fnet_export.export.int8 import int8_from_plan
-from fnet_export.export.plan import CALIBRATE, SIMPLIFY, TRACE, Plan
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import LoweredFNet
 from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.graph.trained import lowered_from_trained
+from fnet_export.plan.int8 import int8_from_plan
+from fnet_export.plan.plan import CALIBRATE, SIMPLIFY, TRACE, Plan
 from fnet_export.precision.half import half_from_graph
 from fnet_export.precision.int8 import layers_from_model
 from fnet_export.precision.sensitivity import Sensitivity

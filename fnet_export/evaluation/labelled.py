@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fnet_export.base.errors import EvaluationError, OptionError
-from fnet_export.evaluate.fields import AS_STATED, Fields
-from fnet_export.evaluate.rows import rows_from_file, value_from_cell
+from fnet_export.evaluation.fields import AS_STATED, Fields
+from fnet_export.evaluation.rows import rows_from_file, value_from_cell
 
 Second = str | tuple[str, ...] | None
 

@@ -8,7 +8,7 @@ from fnet_runtime.bundle.manifest import FP32, IR, MODEL, OPENVINO
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 
 from fnet_export.engine.tensorrt import Engine
-from fnet_export.export.plan import Plan
+from fnet_export.plan.plan import Plan
 from fnet_export.precision.proof import (
     PrecisionProof,
     precisions_from_inspector,

@@ -19,18 +19,9 @@ from fnet_export.bundle.folder import bundle_folder, files_from_folder
 from fnet_export.bundle.golden import write_golden
 from fnet_export.engine.openvino import ir_from_graph
 from fnet_export.engine.tensorrt import Engine, engine_from_graph
-from fnet_export.evaluate.accuracy import Accuracy, Measurement, Subject, accuracy_from_folder, check_records, gap_of_paddings
-from fnet_export.evaluate.evaluation import Limits
-from fnet_export.evaluate.padding import line_from_trained
-from fnet_export.export.candidates import candidates_from_plan
-from fnet_export.export.command_line import words_from_options
-from fnet_export.export.graphs import Graphs, graphs_from_plan, lowered_from_plan
-from fnet_export.export.manifest import manifest_from_plan
-from fnet_export.export.options import ExportOptions
-from fnet_export.export.plan import BUILD, EVALUATE, MEASURES, PROVE, READ, WRITE, Plan, plan_from_options
-from fnet_export.export.proof import proof_from_plan
-from fnet_export.export.rivals import latency_from_plan
-from fnet_export.export.transform_choice import MEASURE, choice_from_times, transform_times_ms
+from fnet_export.evaluation.accuracy import Accuracy, Measurement, Subject, accuracy_from_folder, check_records, gap_of_paddings
+from fnet_export.evaluation.evaluation import Limits
+from fnet_export.evaluation.padding import line_from_trained
 from fnet_export.graph.trained import model_from_trained
 from fnet_export.parity.check import Judgement, fit_together, parity_from_candidates, runs_of
 from fnet_export.parity.layers import LayerError, layers_from_models
@@ -39,6 +30,15 @@ from fnet_export.parity.report.evidence import Evidence, values_from_evidence
 from fnet_export.parity.report.files import write_evidence
 from fnet_export.parity.result import ParityReport, row_from_headroom
 from fnet_export.parity.tolerance import limit_from_expected
+from fnet_export.plan.candidates import candidates_from_plan
+from fnet_export.plan.command_line import words_from_options
+from fnet_export.plan.graphs import Graphs, graphs_from_plan, lowered_from_plan
+from fnet_export.plan.manifest import manifest_from_plan
+from fnet_export.plan.options import ExportOptions
+from fnet_export.plan.plan import BUILD, EVALUATE, MEASURES, PROVE, READ, WRITE, Plan, plan_from_options
+from fnet_export.plan.proof import proof_from_plan
+from fnet_export.plan.rivals import latency_from_plan
+from fnet_export.plan.transform_choice import MEASURE, choice_from_times, transform_times_ms
 from fnet_export.precision.emulation import expected_model
 from fnet_export.precision.half import HALVES
 from fnet_export.precision.headroom import Headroom, headroom_from_model

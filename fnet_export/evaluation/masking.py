@@ -11,7 +11,7 @@ from fnet_runtime.tokenizer.encoding import Encoding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_export.base.errors import EvaluationError
-from fnet_export.evaluate.labelled import Record
+from fnet_export.evaluation.labelled import Record
 
 MASKED_SHARE = 0.15
 """As BERT and FNet were trained; every chosen token becomes a [MASK], none a random one."""

@@ -6,8 +6,8 @@ from dataclasses import fields
 from fnet_runtime.bundle.manifest import AxisProfile
 from fnet_runtime.engine.options import BuildOptions
 
-from fnet_export.export.options import EngineOptions, ExportOptions, option_shown
 from fnet_export.parity.tolerance import Tolerance
+from fnet_export.plan.options import EngineOptions, ExportOptions, option_shown
 
 FLAGS: Mapping[str, Mapping[str, str]] = {
     "model": {

@@ -11,11 +11,11 @@ from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.scores import BINARY, MULTI_LABEL, REGRESSION, problem_of_labels
 
 from fnet_export.base.errors import EvaluationError
-from fnet_export.evaluate import labelled
-from fnet_export.evaluate.fields import Fields
-from fnet_export.evaluate.labelled import Parts, Record
-from fnet_export.evaluate.masking import Guesses, guesses_from_record
-from fnet_export.evaluate.metrics import (
+from fnet_export.evaluation import labelled
+from fnet_export.evaluation.fields import Fields
+from fnet_export.evaluation.labelled import Parts, Record
+from fnet_export.evaluation.masking import Guesses, guesses_from_record
+from fnet_export.evaluation.metrics import (
     Metric,
     entities_from_tags,
     f1,

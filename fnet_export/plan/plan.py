@@ -17,18 +17,18 @@ from fnet_export.bundle.folder import check_output
 from fnet_export.engine.library import Library
 from fnet_export.engine.openvino import openvino_library
 from fnet_export.engine.tensorrt import check_build_options, library_for_target
-from fnet_export.evaluate.decisions import decision_of_task
-from fnet_export.evaluate.labelled import LabelledData, records_from_file
-from fnet_export.evaluate.padding import DRIFT_TEXTS, check_length
-from fnet_export.evaluate.scoring import SCORINGS, kind_from_task
-from fnet_export.export.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, ProofOptions
-from fnet_export.export.sizes import bytes_from_trained
-from fnet_export.export.task_choice import task_from_name
-from fnet_export.export.transform_choice import AUTO, CANDIDATES, FOLDED, MEASURE, TransformChoice, choice_from_name
+from fnet_export.evaluation.decisions import decision_of_task
+from fnet_export.evaluation.labelled import LabelledData, records_from_file
+from fnet_export.evaluation.padding import DRIFT_TEXTS, check_length
+from fnet_export.evaluation.scoring import SCORINGS, kind_from_task
 from fnet_export.graph.lower import check_any_length
 from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trained import TrainedModel
 from fnet_export.parity.report.wording import note_of_random_head
+from fnet_export.plan.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, ProofOptions
+from fnet_export.plan.sizes import bytes_from_trained
+from fnet_export.plan.task_choice import task_from_name
+from fnet_export.plan.transform_choice import AUTO, CANDIDATES, FOLDED, MEASURE, TransformChoice, choice_from_name
 from fnet_export.precision.steps import check_names
 from fnet_export.texts.emails import EMAILS
 from fnet_export.texts.text_files import Texts, texts_from_file
