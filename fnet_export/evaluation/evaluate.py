@@ -70,7 +70,7 @@ def evaluate(
 
     `data` is a file of JSON Lines, a .csv or a .parquet. `column` names the columns that hold keys of the task, such as
     `{"text": "sentence"}`. `baseline` is a bundle to compare with on the same data. `min_accuracy` and `max_accuracy_drop` are
-    limits in points of 100. `limit` is how many records are read. `runtime` and `threads` are those of `fnet_runtime.load`.
+    limits in points of 100. `limit` is how many records are read. `fnet_runtime.load` explains `runtime` and `threads`.
 
     A limit that is missed raises nothing, and has a sentence in `missed` of the result. Raises EvaluationError for data that
     cannot be read or that the bundle cannot answer, OptionError for a bad option, and BundleError, InputError and SessionError as
