@@ -110,13 +110,14 @@ def evaluation_from_pipeline(
     """
     kind = kind_from_pipeline(pipeline)
     scoring, labels = SCORINGS[kind], pipeline.manifest.labels
+    options = scoring.options(pipeline, records)
     scores = []
     size = pipeline.rows_at_once
     for start in range(0, len(records), size):
         batch = records[start : start + size]
         for record in batch:  # encoded twice, so that the line of a bad one is known
             check_record(pipeline, record)
-        answers = scoring.answer(pipeline, batch)
+        answers = scoring.answer(pipeline, batch, options)
         scores += [scoring.score(record, answer, labels) for record, answer in zip(batch, answers, strict=True)]
         on_progress(len(scores), len(records))
     counts = np.array([score.counts for score in scores], np.float64)

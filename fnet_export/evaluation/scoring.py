@@ -1,12 +1,13 @@
 """How each kind of task is scored: what a record holds, how it is answered, and the counts and decisions that come of an answer."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from fnet_runtime.errors import SessionError
 from fnet_runtime.pipeline.answers import Answer, Choice, Classification, NextSentence, TokenLabel, TokenLabels
+from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.scores import BINARY, MULTI_LABEL, REGRESSION, problem_of_labels
 
@@ -48,13 +49,35 @@ class Score:
     unread: int = 0
 
 
-def asked(pipeline: Pipeline, records: Sequence[Record]) -> list[Any]:
+SQUAD_ANSWER_LEN = 30
+"""How many tokens an answer has at most in the scripts that score SQuAD."""
+SQUAD_THRESHOLD = 0.0
+"""How far the logits of no answer must exceed those of the best span in these scripts, for a question to have no answer."""
+
+
+def asked(pipeline: Pipeline, records: Sequence[Record], options: AnswerOptions) -> list[Any]:
     """Answer records with the shipped pipeline."""
-    answers: list[Any] = pipeline([record.text for record in records], [record.second for record in records])
+    answers: list[Any] = pipeline([record.text for record in records], [record.second for record in records], options=options)
     return answers
 
 
-def guessed(pipeline: Pipeline, records: Sequence[Record]) -> list[Any]:
+def default_options(pipeline: Pipeline, records: Sequence[Record]) -> AnswerOptions:
+    """Return the options of a task that is scored as the runtime answers without any."""
+    return DEFAULT_OPTIONS
+
+
+def question_options(pipeline: Pipeline, records: Sequence[Record]) -> AnswerOptions:
+    """Return the options of SQuAD's scripts. If some question of the data has no answer, an empty answer is possible.
+
+    It is not if the tokenizer adds no [CLS], whose score it has.
+    """
+    options = AnswerOptions(top_k=1, max_answer_len=SQUAD_ANSWER_LEN)
+    if all(map(_is_answerable, records)) or not pipeline.tokenizer.added(pair=False):
+        return options
+    return replace(options, null_threshold=SQUAD_THRESHOLD)
+
+
+def guessed(pipeline: Pipeline, records: Sequence[Record], options: AnswerOptions) -> list[Any]:
     """Guess masked tokens of records, one record at a time: vocabulary logits are large."""
     return [guesses_from_record(pipeline, record) for record in records]
 
@@ -63,14 +86,16 @@ def guessed(pipeline: Pipeline, records: Sequence[Record]) -> list[Any]:
 class Scoring:
     """One kind of task. `metrics` are made for the model's labels, the main one first; `decision` says what one decision is.
 
-    `limited` is true if the main metric is a share, which can have a limit in points.
+    `options` returns the options of the answers, given the pipeline and all records. `limited` is true if the main metric is a
+    share, which can have a limit in points.
     """
 
     read: Callable[[Fields], Parts]
     score: Callable[[Record, Any, Labels], Score]
     metrics: Callable[[Labels], tuple[Metric, ...]]
     decision: str
-    answer: Callable[[Pipeline, Sequence[Record]], list[Any]] = asked
+    answer: Callable[[Pipeline, Sequence[Record], AnswerOptions], list[Any]] = asked
+    options: Callable[[Pipeline, Sequence[Record]], AnswerOptions] = default_options
     limited: bool = True
 
 
@@ -162,12 +187,20 @@ def _question(record: Record, answers: tuple[Answer, ...], labels: Labels) -> Sc
     best = answers[0] if answers else None
     _check_finite(record, best.score if best else 0.0)
     text = best.text if best else ""
-    truths = [truth for truth in record.truth if normalised(truth)]
+    truths = _truths(record)
     exact = float(max(normalised(text) == normalised(truth) for truth in truths or [""]))
     overlap = max(words_f1(text, truth) for truth in truths or [""])
     answerable = float(bool(truths))
     counts = (exact, overlap, 1.0, exact * answerable, overlap * answerable, answerable, exact * (1 - answerable), 1 - answerable)
     return Score(((best.start, best.end) if best and text else None,), counts)
+
+
+def _truths(record: Record) -> list[str]:
+    return [truth for truth in record.truth if normalised(truth)]
+
+
+def _is_answerable(record: Record) -> bool:
+    return bool(_truths(record))
 
 
 def _question_metrics(labels: Labels) -> tuple[Metric, ...]:
@@ -258,7 +291,11 @@ SCORINGS: Mapping[str, Scoring] = {
         read=labelled.regression, score=_regression, metrics=_regression_metrics, decision="none in a regression", limited=False
     ),
     "question-answering": Scoring(
-        read=labelled.question, score=_question, metrics=_question_metrics, decision="the span that answers a question"
+        read=labelled.question,
+        score=_question,
+        metrics=_question_metrics,
+        decision="the span that answers a question",
+        options=question_options,
     ),
     "token-classification": Scoring(read=labelled.tagged, score=_tagged, metrics=_tagged_metrics, decision="the label of a word"),
     "masked-lm": Scoring(

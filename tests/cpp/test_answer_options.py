@@ -76,6 +76,12 @@ def test_text_classification(built, bundle_of_problem, problem_type, labels):
         ("token-classification", ["--stride", "-1"], 2),
         ("sequence-classification", ["--targets", "a"], 1),
         ("sequence-classification", ["--threshold", "nan"], 1),
+        ("masked-lm", ["--max-answer-len", "3"], 1),
+        ("masked-lm", ["--handle-impossible-answer"], 1),
+        ("masked-lm", ["--null-threshold", "0"], 1),
+        ("masked-lm", ["--no-align-to-words"], 1),
+        ("question-answering", ["--max-answer-len", "0"], 2),
+        ("question-answering", ["--pair", "fox", "--null-threshold", "inf"], 1),
         ("sequence-classification", ["--threshold", "z"], 2),
     ],
 )
@@ -114,6 +120,44 @@ def test_windows(built, bundles, strategy, padding, tmp_path):
         done = assert_same_json(built, bundle, *words, "--aggregation-strategy", strategy, "--stride", stride)
         assert (done.returncode, b'"truncated": true' in done.stdout) == (0, False)
     assert_same_code(built, bundle, "--text", "a", "--stride", "30")
+
+
+ASKED = [
+    [],
+    ["--max-answer-len", "1"],
+    ["--max-answer-len", "500", "--top-k", "30"],
+    ["--top-k", "1", "--no-align-to-words"],
+    ["--handle-impossible-answer"],
+    ["--null-threshold", "1e6", "--top-k", "2"],
+    ["--null-threshold", "-1e6", "--top-k", "3", "--no-align-to-words"],
+]
+"""Options of question-answering."""
+UNUSUAL = ["", " ", "Fox fox FOX\tfox", "\u03a3\u0391\u03a3 \u03c3\u03b1\u03c2 [MASK]fox[SEP] x", "\u0130 i\u0307 I"]
+CONTEXTS = [*texts(25, longest=80), *UNUSUAL]
+
+
+@pytest.mark.parametrize("options", [{}, {"padding": "none"}, {"tokenizer": "fnet-fast"}, {"tokenizer": "fnet-v5"}])
+def test_answers_to_questions(built, bundles, options):
+    bundle = bundles("question-answering", **options)
+    fed = "\n".join(f"the fox?\t{context}" for context in CONTEXTS if "\t" not in context).encode()
+    lines = [bundle, "--lines", "--line-format", "tsv", "-"]
+    for words in ASKED:
+        refused = options == {"tokenizer": "fnet-v5"} and not {"--handle-impossible-answer", "--null-threshold"}.isdisjoint(words)
+        for stride in ([], ["--stride", "0"], ["--stride", "7"]):
+            done = assert_same_json(built, *lines, *words, *stride, input=fed)
+            assert (done.returncode, done.stdout == b"") == (refused, refused)
+    for context in CONTEXTS:
+        assert_same_json(built, bundle, "--text", "the fox?", "--pair", context, "--top-k", "3")
+    assert_same_code(built, bundle, "--text", "a", "--pair", CONTEXTS[24], "--stride", "31")
+
+
+def test_an_empty_answer_is_first_above_a_threshold(built, bundles):
+    words = [bundles("question-answering"), "--text", "the fox?", "--pair", "the lazy dog"]
+    for threshold, empty in (("-1e6", True), ("1e6", False)):
+        (answers,) = map(json.loads, assert_same_json(built, *words, "--null-threshold", threshold).stdout.splitlines())
+        assert (not answers[0]["text"], len(answers)) == (empty, 5)
+        rows = built.run(*words, "--null-threshold", threshold).stdout.decode().splitlines()
+        assert (rows[0].split("\t")[2:] == ["0", "0"], len(rows)) == (empty, 5)
 
 
 @pytest.mark.parametrize("predict_positions", [None, 2])
@@ -206,6 +250,10 @@ class Options(ctypes.Structure):
         ("stride", ctypes.POINTER(ctypes.c_int)),
         ("targets", ctypes.POINTER(ctypes.c_char_p)),
         ("target_count", ctypes.c_size_t),
+        ("max_answer_len", ctypes.c_int),
+        ("handle_impossible_answer", ctypes.c_int),
+        ("null_threshold", ctypes.POINTER(ctypes.c_double)),
+        ("keep_parts_of_words", ctypes.c_int),
     )
 
 
@@ -230,10 +278,12 @@ def ask(built, monkeypatch):
     library.fnet_last_error.restype = ctypes.c_char_p
     library.fnet_close.argtypes = library.fnet_free.argtypes = [ctypes.c_void_p]
 
-    def answer(bundle, text, options, top_k=0):
+    def answer(bundle, text, options, top_k=0, second=None):
         pipeline, found = ctypes.c_void_p(), ctypes.c_void_p()
         assert library.fnet_open(os.fsencode(bundle), None, ctypes.byref(pipeline)) == 0
-        request = Request(text.encode(), len(text.encode()), None, 0, top_k, ctypes.pointer(options) if options else None)
+        seconds = (ctypes.c_char_p * 1)(second.encode()) if second else None
+        given = ctypes.pointer(options) if options else None
+        request = Request(text.encode(), len(text.encode()), seconds, len(seconds or ()), top_k, given)
         code = library.fnet_run(pipeline, ctypes.byref(request), ctypes.byref(found))
         told = library.fnet_last_error().decode() if code else json.loads(ctypes.string_at(found))
         library.fnet_free(found)
@@ -268,3 +318,10 @@ def test_options_of_the_c_interface(ask, bundles):
     assert found["masks"] == [
         [vars(f) for f in mask] for mask in load(bundle).fill_mask("the [MASK]", targets=["fox", "dog"]).masks
     ]
+    bundle = bundles("question-answering")
+    given = {"handle_impossible_answer": True, "null_threshold": -1e6, "max_answer_len": 2, "align_to_words": False}
+    threshold = ctypes.pointer(ctypes.c_double(-1e6))
+    options = Options(max_answer_len=2, handle_impossible_answer=1, null_threshold=threshold, keep_parts_of_words=1)
+    for one, ours in ((options, given), (Options(), {}), (None, {})):
+        found = ask(bundle, "the fox?", one, second=LONG)
+        assert found == [vars(answer) for answer in load(bundle).answer("the fox?", LONG, **ours)]

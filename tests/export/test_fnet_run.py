@@ -127,7 +127,7 @@ FILLERS = ((Filler("\t", 7, 0.5, "a\nb"),), (Filler("▁x", 8, 0.25, "x"),))
         (Pretraining((), NextSentence(True, 0.75)), False, "follows\t0.7500"),
         (TokenLabels((TokenLabel("B\t", 0.5, "x", 0, 1),)), False, "B\\t\t0.5000\t'x'\t0\t1"),
         (TokenLabels(()), False, "(nothing)"),
-        ((Answer("a\t", 0.5, 3, 5), Answer("b", 0.25, 6, 7)), False, "'a\\t'\t0.5000\t3\t5\n'b'\t0.2500\t6\t7"),
+        ((Answer("a\t", 0.5, 3, 5, 0.75), Answer("b", 0.25, 6, 7, 0.125)), False, "'a\\t'\t0.5000\t3\t5\n'b'\t0.2500\t6\t7"),
         ((), False, "(nothing)"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from fnet_runtime.bundle import manifest
 from fnet_runtime.command import exit_codes, questions
-from fnet_runtime.pipeline import encodings, entities, options, outputs, pipeline, tasks
+from fnet_runtime.pipeline import answer_spans, encodings, entities, options, pipeline, tasks
 from fnet_runtime.sessions import runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
 
@@ -36,11 +36,12 @@ def facts() -> str:
         "MAX_THREADS": runtimes.MAX_THREADS,
         "TOKEN_TYPES": pipeline.TOKEN_TYPES,
         "DEFAULT_TOP_K": options.DEFAULT_TOP_K,
+        "DEFAULT_ANSWER_TOKENS": options.DEFAULT_ANSWER_TOKENS,
     }
     sizes = {
         "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,
         "WINDOW_OVERLAP": encodings.WINDOW_OVERLAP,
-        "MAX_ANSWER_TOKENS": outputs.MAX_ANSWER_TOKENS,
+        "MORE_CANDIDATES": answer_spans.MORE_CANDIDATES,
         "SORTED_BATCHES": pipeline.SORTED_BATCHES,
         **{name: getattr(t, name) for name in ("FIRST_CHARACTERS", "CHARACTERS_PER_TOKEN", "GROWTH", "WHOLE", "LONGER")},
     }

@@ -79,6 +79,13 @@ Options options_from_line(int count, char** words) {
       ->type_name("NUMBER")
       ->check(integer(0));
   const auto* targets = repeated(app, "--targets", "WORD", "Fill a [MASK] only with this word. May be given several times");
+  app.add_option("--max-answer-len", answers.max_answer_len, "The most tokens of an answer; 15 by default")
+      ->type_name("NUMBER")
+      ->check(integer(1));
+  app.add_flag("--handle-impossible-answer", answers.handle_impossible_answer, "Print an empty answer to a question too");
+  app.add_option("--null-threshold", answers.null_threshold, "Print the empty answer first only if its logits are higher by this")
+      ->type_name("NUMBER");
+  app.add_flag("!--no-align-to-words", answers.align_to_words, "Print answers that need not be whole words");
   app.add_option("--threshold", answers.threshold, "Print only labels whose score is above this")->type_name("NUMBER");
   app.add_flag("--json", options.as_json, "Print one JSON value per line");
   app.add_flag("--self-test", options.self_test, "Run golden.safetensors and compare the outputs with its float64 references");

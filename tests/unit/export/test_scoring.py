@@ -16,7 +16,7 @@ QUESTION = SCORINGS["question-answering"]
 
 
 def scored(answer, truths):
-    answers = () if answer is None else (Answer(answer, 0.5, 0, len(answer)),)
+    answers = () if answer is None else (Answer(answer, 0.5, 0, len(answer), 0.75),)
     return QUESTION.score(Record(where="data, line 1", line=1, text="q", second="c", truth=truths), answers, ())
 
 

@@ -34,6 +34,11 @@ SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 
         ({"threshold": math.nan}, "threshold: expected a finite number, found nan"),
         ({"threshold": "0.5"}, "threshold: expected a finite number, found '0.5'"),
         ({"threshold": True}, "threshold: expected a finite number, found True"),
+        ({"max_answer_len": 0}, "max_answer_len: expected an integer from 1, found 0"),
+        ({"max_answer_len": True}, "max_answer_len: expected an integer from 1, found True"),
+        ({"handle_impossible_answer": 1}, "handle_impossible_answer: expected true or false, found 1"),
+        ({"align_to_words": None}, "align_to_words: expected true or false, found None"),
+        ({"null_threshold": math.inf}, "null_threshold: expected a finite number, found inf"),
     ],
 )
 def test_values_that_are_refused(options, message):
@@ -41,7 +46,17 @@ def test_values_that_are_refused(options, message):
         AnswerOptions(**options)
 
 
-GIVEN = {"function_to_apply": "softmax", "threshold": 0.5, "aggregation_strategy": "simple", "stride": 0, "targets": ("fox",)}
+GIVEN = {
+    "function_to_apply": "softmax",
+    "threshold": 0.5,
+    "aggregation_strategy": "simple",
+    "stride": 0,
+    "targets": ("fox",),
+    "max_answer_len": 15,
+    "handle_impossible_answer": True,
+    "null_threshold": 0.0,
+    "align_to_words": False,
+}
 """Each option that some tasks only take, with a value."""
 
 

@@ -48,9 +48,15 @@ typedef struct fnet_options {
   const char* function_to_apply;    /* sequence-classification: softmax, sigmoid or none; null: as the checkpoint was trained */
   const double* threshold;          /* sequence-classification: `scores` lists only labels whose score is above this; null: no bound */
   const char* aggregation_strategy; /* token-classification: simple, first, average or max; null or none: labels of tokens */
-  const int* stride;          /* token-classification: read a text that does not fit in windows which share so many tokens; null: cut it */
+  const int* stride; /* token-classification, question-answering: windows of a long text share so many tokens; null: a text to label is
+                        cut, and windows of a context share at most 128 */
   const char* const* targets; /* masked-lm, pretraining: the only words that may fill a [MASK], each of one token; null: all */
   size_t target_count;
+  int max_answer_len;           /* question-answering: the most tokens of an answer; 0: 15 */
+  int handle_impossible_answer; /* question-answering: not 0: the answers include an empty one, with the score of [CLS] */
+  const double* null_threshold; /* question-answering: the same, and the empty answer is first only if its logits exceed those of the best
+                                   span by more than this; null: scores alone decide */
+  int keep_parts_of_words;      /* question-answering: not 0: answers need not be whole words */
 } fnet_options;
 
 /* One request. The strings are read during fnet_run only. */

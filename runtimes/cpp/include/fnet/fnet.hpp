@@ -49,7 +49,12 @@ struct AnswerOptions {
   std::optional<double> threshold = {};       // sequence-classification: `scores` lists only labels whose score is above this
   std::string aggregation_strategy = "none";  // token-classification: none labels tokens; simple, first, average, max find entities
   std::vector<std::string> targets = {};      // masked-lm and pretraining: the only words that may fill a [MASK], each of one token
-  std::optional<int> stride = {};  // token-classification: a text that does not fit is read in windows which share so many tokens
+  std::optional<int> stride = {};             // token-classification, question-answering: windows of a long text share so many tokens
+  std::optional<int> max_answer_len = {};     // question-answering: the most tokens of an answer; none: 15
+  bool handle_impossible_answer = false;      // question-answering: the answers include an empty one, with the score of [CLS]
+  std::optional<double> null_threshold = {};  // question-answering: the same, and the empty answer is first only if its logits exceed
+                                              // those of the best span by more than this; none: scores alone decide
+  bool align_to_words = true;                 // question-answering: answers are whole words
 };
 
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.
@@ -84,12 +89,14 @@ struct Entity {
   std::size_t start, end;
 };
 
-// A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows: a
-// softmax over spans, not transformers' product of the probabilities of start and end (docs/bundle.md, Scores).
+// A span [start, end) of the context that answers the question; an empty text from 0 to 0 says that there is no answer. `score` is the
+// score of transformers' pipeline: the probability of the start times the probability of the end, each of one window. `share` is the part
+// of the span among all allowed spans of all windows (docs/run.md, Answers to questions).
 struct Answer {
   std::string text;
   double score;
   std::size_t start, end;
+  double share;
 };
 
 // A token for a [MASK], its probability, and the text with it in place of that [MASK].

@@ -39,7 +39,7 @@ struct ToJson {
   }
   std::string operator()(const Answer& v) const {
     return "{\"text\": " + quoted(v.text) + ", \"score\": " + decimal(v.score) + ", \"start\": " + std::to_string(v.start) +
-           ", \"end\": " + std::to_string(v.end) + "}";
+           ", \"end\": " + std::to_string(v.end) + ", \"share\": " + decimal(v.share) + "}";
   }
   std::string operator()(const Filler& v) const {
     return "{\"token\": " + quoted(v.token) + ", \"token_id\": " + std::to_string(v.token_id) + ", \"score\": " + decimal(v.score) +

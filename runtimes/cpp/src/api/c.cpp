@@ -52,6 +52,10 @@ fnet::AnswerOptions options_from_request(const fnet_request& request) {
   if (given.aggregation_strategy) options.aggregation_strategy = given.aggregation_strategy;
   if (given.stride) options.stride = *given.stride;
   if (given.targets) options.targets.assign(given.targets, given.targets + given.target_count);
+  if (given.max_answer_len) options.max_answer_len = given.max_answer_len;
+  if (given.null_threshold) options.null_threshold = *given.null_threshold;
+  options.handle_impossible_answer = given.handle_impossible_answer != 0;
+  options.align_to_words = given.keep_parts_of_words == 0;
   if (given.threshold) options.threshold = *given.threshold;
   return options;
 }

@@ -32,7 +32,7 @@ struct OutputAxes {
 struct TaskFacts {
   const char* name;
   OutputAxes outputs[2];
-  const char* options[4];
+  const char* options[5];
   bool labelled, choices;
 };
 

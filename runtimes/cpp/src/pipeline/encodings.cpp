@@ -18,7 +18,7 @@ Result<std::vector<Encoding>> encoded(const Model& model, const std::u32string& 
 
 // Windows of `room` tokens that share `overlap` tokens with the next; the last is shorter, or the only one.
 std::vector<std::vector<Token>> windows(const std::vector<Token>& tokens, std::size_t room, std::size_t overlap) {
-  const std::size_t size = tokens.size(), step = std::max<std::size_t>(1, room - overlap);
+  const std::size_t size = tokens.size(), step = room > overlap ? room - overlap : 1;
   const auto at = [&](std::size_t i) { return tokens.begin() + static_cast<std::ptrdiff_t>(std::min(i, size)); };
   std::vector<std::vector<Token>> found;
   for (std::size_t start = 0;; start += step) {
@@ -119,12 +119,23 @@ Result<std::vector<Encoding>> encode_windows(const Model& model, const Asked& as
     return question_fault(std::to_string(question->size()) + " of " + std::to_string(length));
   const std::size_t room = length - taken;
   std::vector<Encoding> encodings;
-  for (const auto& window : windows(*context, room, std::min(WINDOW_OVERLAP, room / 2))) {
+  const std::size_t overlap = context_overlap(model, *asked.options, room);
+  if (overlap >= room && size > room) {
+    return input_error("stride: expected less than the " + std::to_string(room) + " tokens that the question leaves to a window, found " +
+                       std::to_string(overlap));
+  }
+  for (const auto& window : windows(*context, room, overlap)) {
     auto encoding = model.tokenizer.assembled(*question, &window, padding);
     if (!encoding) return encoding.error();
     encodings.push_back(*std::move(encoding));
   }
   return encodings;
+}
+
+std::size_t context_overlap(const Model& model, const AnswerOptions& options, std::size_t room) {
+  if (options.stride) return static_cast<std::size_t>(*options.stride);
+  const std::size_t overlap = std::min(WINDOW_OVERLAP, static_cast<std::size_t>(model.manifest.sequence_length) / 2);
+  return overlap < room ? overlap : room / 2;
 }
 
 std::vector<std::size_t> masks_from_encoding(const Model& model, const Encoding& encoding) {

@@ -23,6 +23,10 @@ std::vector<std::string> given(const AnswerOptions& options) {
   add("stride", options.stride.has_value());
   add("targets", !options.targets.empty());
   add("threshold", options.threshold.has_value());
+  add("max_answer_len", options.max_answer_len.has_value());
+  add("handle_impossible_answer", options.handle_impossible_answer);
+  add("null_threshold", options.null_threshold.has_value());
+  add("align_to_words", !options.align_to_words);
   return names;
 }
 
@@ -49,6 +53,10 @@ std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts
   if (options.threshold && !std::isfinite(*options.threshold)) return input_error("threshold: expected a finite number, found another");
   if (options.stride && *options.stride < 0)
     return input_error("stride: expected an integer from 0, found " + std::to_string(*options.stride));
+  if (options.max_answer_len && *options.max_answer_len < 1)
+    return input_error("max_answer_len: expected an integer from 1, found " + std::to_string(*options.max_answer_len));
+  if (options.null_threshold && !std::isfinite(*options.null_threshold))
+    return input_error("null_threshold: expected a finite number, found another");
   for (const std::string& name : given(options)) {
     if (takes(task, name)) continue;
     std::vector<std::string> owners;
@@ -56,6 +64,10 @@ std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts
       if (takes(owner, name)) owners.emplace_back(owner.name);
     }
     return input_error(name + ": expected a bundle of " + joined(owners) + ", found " + task.name);
+  }
+  if (with_empty_answer(options) && tokenizer.added(false) == 0) {
+    return input_error(std::string("handle_impossible_answer, null_threshold: expected a tokenizer that adds ") + CLS +
+                       ", whose score is that of an empty answer; found another");
   }
   const auto targets = ids_of_targets(tokenizer, options.targets);
   return targets ? std::nullopt : std::make_optional(targets.error());
@@ -80,6 +92,8 @@ Result<std::vector<std::size_t>> ids_of_targets(const Tokenizer& tokenizer, cons
   }
   return std::vector<std::size_t>(ids.begin(), ids.end());
 }
+
+bool with_empty_answer(const AnswerOptions& options) { return options.handle_impossible_answer || options.null_threshold; }
 
 std::size_t count_from_options(const AnswerOptions& options) { return static_cast<std::size_t>(options.top_k.value_or(DEFAULT_TOP_K)); }
 

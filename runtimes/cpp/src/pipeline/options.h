@@ -13,6 +13,8 @@ namespace fnet {
 std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task, const Tokenizer& tokenizer);
 // The ids of the words that may fill a [MASK], in their order, each once; an input error for a word that is not one token.
 Result<std::vector<std::size_t>> ids_of_targets(const Tokenizer& tokenizer, const std::vector<std::string>& targets);
+// Whether the answers to a question include an empty one.
+bool with_empty_answer(const AnswerOptions& options);
 // How many fillers or spans an answer lists.
 std::size_t count_from_options(const AnswerOptions& options);
 

@@ -1,8 +1,5 @@
 // How outputs become answers.
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <map>
 #include <numeric>
 
 #include "base/utf8.h"
@@ -15,21 +12,6 @@
 
 namespace fnet {
 namespace {
-
-// Indices of scores, best first, the first of equals first, NaN last; no more than `count`.
-std::vector<std::size_t> ranked(const std::vector<double>& scores, std::size_t count) {
-  std::vector<std::size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), 0);
-  count = std::min(count, order.size());
-  const auto before = [&](std::size_t a, std::size_t b) {
-    const bool nan_a = std::isnan(scores[a]), nan_b = std::isnan(scores[b]);
-    if (nan_a != nan_b) return nan_b;
-    return scores[a] > scores[b] || (!(scores[b] > scores[a]) && a < b);
-  };
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), before);
-  order.resize(count);
-  return order;
-}
 
 // The text with a piece in place of a span.
 std::string filled(const std::u32string& text, Span span, const std::string& piece) {
@@ -172,42 +154,6 @@ Result<AnyAnswer> token_labels(const Model& model, const Asked& asked, const Row
     first = number - static_cast<std::size_t>(options.stride.value_or(0));
   }
   return AnyAnswer(std::move(labels));
-}
-
-// Best spans of the context over all windows, best first, none twice; scores are a softmax over every allowed span.
-Result<AnyAnswer> answer_spans(const Model&, const Asked& asked, const Rows& rows) {
-  const auto& context = std::get<std::u32string>(asked.second);
-  std::vector<Span> spans;
-  std::vector<double> logits;
-  std::map<std::pair<std::size_t, std::size_t>, std::size_t> places;
-  for (std::size_t window = 0; window < asked.encodings.size(); ++window) {
-    const Encoding& encoding = asked.encodings[window];
-    const auto &starts = rows[window].at("start_logits").values, &ends = rows[window].at("end_logits").values;
-    const auto first = std::find(encoding.segments.begin(), encoding.segments.end(), 1);
-    const auto begin = static_cast<std::size_t>(first - encoding.segments.begin());
-    std::size_t end = begin;
-    while (end < encoding.segments.size() && encoding.segments[end] == 1) ++end;
-    for (std::size_t i = begin; i < end; ++i) {
-      for (std::size_t j = i; j < std::min(i + MAX_ANSWER_TOKENS, end); ++j) {
-        const Span span = trimmed(context, {encoding.spans[i].begin, encoding.spans[j].end});
-        if (span.begin >= span.end) continue;  // a piece of nothing but white space
-        const auto [place, added] = places.emplace(std::make_pair(span.begin, span.end), spans.size());
-        if (added) spans.push_back(span), logits.push_back(-std::numeric_limits<double>::infinity());
-        const double score = static_cast<double>(starts[i]) + static_cast<double>(ends[j]);
-        if (score > logits[place->second]) logits[place->second] = score;
-      }
-    }
-  }
-  if (spans.empty()) return AnyAnswer(Answers{});
-  const auto scores = softmax(logits.data(), logits.size());
-  std::vector<std::size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto key = [&](std::size_t i) { return std::make_tuple(std::isnan(scores[i]) ? 0 : -scores[i], spans[i].begin, spans[i].end); };
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
-  order.resize(std::min(order.size(), count_from_options(*asked.options)));
-  Answers answers;
-  for (const std::size_t i : order) answers.push_back({part_of(context, spans[i]), scores[i], spans[i].begin, spans[i].end});
-  return AnyAnswer(std::move(answers));
 }
 
 }  // namespace fnet

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace fnet {
 namespace {
@@ -69,6 +70,21 @@ double exponential(double x) {
 
 std::vector<double> softmax(const double* logits, std::size_t count) { return softmax_of(logits, count); }
 std::vector<double> softmax(const float* logits, std::size_t count) { return softmax_of(logits, count); }
+
+// Indices of scores, best first, the first of equals first, NaN last; no more than `count`.
+std::vector<std::size_t> ranked(const std::vector<double>& scores, std::size_t count) {
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  count = std::min(count, order.size());
+  const auto before = [&](std::size_t a, std::size_t b) {
+    const bool nan_a = std::isnan(scores[a]), nan_b = std::isnan(scores[b]);
+    if (nan_a != nan_b) return nan_b;
+    return scores[a] > scores[b] || (!(scores[b] > scores[a]) && a < b);
+  };
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), before);
+  order.resize(count);
+  return order;
+}
 
 std::size_t greatest(const std::vector<double>& scores) {
   std::size_t best = 0;

@@ -13,6 +13,8 @@ double exponential(double x);
 // Probabilities of logits, in float64.
 std::vector<double> softmax(const double* logits, std::size_t count);
 std::vector<double> softmax(const float* logits, std::size_t count);
+// Indices of scores, best first, the first of equals first, NaN last; no more than `count`.
+std::vector<std::size_t> ranked(const std::vector<double>& scores, std::size_t count);
 // The index of the greatest, the first of equals; of NaN the first.
 std::size_t greatest(const std::vector<double>& scores);
 // The logistic function.

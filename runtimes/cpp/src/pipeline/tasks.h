@@ -64,7 +64,10 @@ Result<std::vector<Encoding>> encode_windows(const Model&, const Asked&);
 // Positions of the masks in the first text.
 std::vector<std::size_t> masks_from_encoding(const Model&, const Encoding&);
 
-// ---- how outputs are read (outputs.cpp)
+// How many tokens of a context two neighbouring windows share, of windows with `room` tokens of it.
+std::size_t context_overlap(const Model&, const AnswerOptions&, std::size_t room);
+
+// ---- how outputs are read (outputs.cpp, answer_spans.cpp)
 Result<AnyAnswer> embedding(const Model&, const Asked&, const Rows&);
 Result<AnyAnswer> pretraining_answer(const Model&, const Asked&, const Rows&);
 Result<AnyAnswer> masked_lm(const Model&, const Asked&, const Rows&);

@@ -70,6 +70,10 @@ class Program(click.Command):
 )
 @click.option("--stride", type=click.IntRange(min=0), help="Read long texts in windows that share so many tokens.")
 @click.option("--targets", multiple=True, metavar="WORD", help="Fill a [MASK] only with this word. May be given several times.")
+@click.option("--max-answer-len", type=click.IntRange(min=1), help="The most tokens of an answer to a question.  [default: 15]")
+@click.option("--handle-impossible-answer", is_flag=True, help="Print an empty answer to a question too.")
+@click.option("--null-threshold", type=float, help="Print the empty answer first only if its logits are higher by this.")
+@click.option("--no-align-to-words", is_flag=True, help="Print answers that need not be whole words.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default=AUTO, show_default=True, help="auto: the bundle's own.")
@@ -100,6 +104,10 @@ def main(
     aggregation_strategy: str,
     stride: int | None,
     targets: tuple[str, ...],
+    max_answer_len: int | None,
+    handle_impossible_answer: bool,
+    null_threshold: float | None,
+    no_align_to_words: bool,
     as_json: bool,
     self_test: bool,
     runtime: str,
@@ -129,6 +137,10 @@ def main(
             aggregation_strategy=aggregation_strategy,
             stride=stride,
             targets=tuple(map(text_from_argument, targets)),
+            max_answer_len=max_answer_len,
+            handle_impossible_answer=handle_impossible_answer,
+            null_threshold=null_threshold,
+            align_to_words=not no_align_to_words,
         )
         printer = Printer(pipeline, second, options, as_json=as_json, lines=lines, line_format=line_format)
         with contextlib.ExitStack() as stack:

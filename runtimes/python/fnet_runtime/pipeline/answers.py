@@ -66,15 +66,17 @@ class Entities:
 
 @dataclass(frozen=True)
 class Answer:
-    """A span [start, end) of the context that answers the question, and its probability among all allowed spans of all windows.
+    """A span [start, end) of the context that answers the question; an empty text from 0 to 0 says that there is no answer.
 
-    The score is a softmax over spans. transformers multiplies the probabilities of start and end instead (docs/bundle.md, Scores).
+    `score` is the score of transformers' pipeline: the probability of the start times the probability of the end, each of one
+    window. `share` is the part of the span among all allowed spans of all windows (docs/run.md, Answers to questions).
     """
 
     text: str
     score: float
     start: int
     end: int
+    share: float
 
 
 @dataclass(frozen=True)

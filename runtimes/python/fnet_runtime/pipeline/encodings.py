@@ -13,7 +13,7 @@ from fnet_runtime.sessions.session import Ids
 from fnet_runtime.tokenizer.encoding import Encoding, Token
 
 WINDOW_OVERLAP = 128
-"""The tokens of context that two neighbouring windows share, if the sequence length allows it."""
+"""The tokens of context that two neighbouring windows share, but no more than half the sequence length."""
 
 
 def encode_single(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
@@ -92,7 +92,8 @@ def encode_choices(model: Model, text: str, second: Second, options: AnswerOptio
 def encode_windows(model: Model, text: str, second: Second, options: AnswerOptions = DEFAULT_OPTIONS) -> tuple[Encoding, ...]:
     """Encode a question and its context. A context that does not fit is read in overlapping windows, and no token is cut.
 
-    Raises InputError for a question that leaves too few tokens for the context.
+    Raises InputError for a question that leaves too few tokens for the context, and OptionError for a stride that leaves a window
+    nothing new to read.
     """
     if second is None:
         raise InputError("question-answering: expected a context, found none; pass it as pair (fnet-run: --pair)")
@@ -108,8 +109,21 @@ def encode_windows(model: Model, text: str, second: Second, options: AnswerOptio
         raise InputError(
             f"question-answering: the question takes {taken} tokens, which leaves too few for the context; shorten the question"
         )
-    overlap = min(WINDOW_OVERLAP, room // 2)
+    overlap = context_overlap(model, options, room)
+    if overlap >= room and len(context) > room:
+        raise OptionError(f"stride: expected less than the {room} tokens that the question leaves to a window, found {overlap}")
     return tuple(model.tokenizer.assembled(question, window, padding=padding) for window in _windows(context, room, overlap))
+
+
+def context_overlap(model: Model, options: AnswerOptions, room: int) -> int:
+    """Return how many tokens of a context two neighbouring windows share, of windows with `room` tokens of it.
+
+    Without a stride this is transformers' default, or half of the room if the question leaves too little for that.
+    """
+    if options.stride is not None:
+        return options.stride
+    overlap = min(WINDOW_OVERLAP, model.manifest.sequence_length // 2)
+    return overlap if overlap < room else room // 2
 
 
 def _windows(tokens: list[Token], room: int, overlap: int) -> list[list[Token]]:

@@ -9,6 +9,8 @@ DEFAULT_TOP_K = 5
 """How many fillers or spans an answer has at most, unless the caller says."""
 DEFAULT_THRESHOLD = 0.5
 """A text has a label of a multi-label classifier if the score is above this number, unless the caller says."""
+DEFAULT_ANSWER_TOKENS = 15
+"""How many tokens an answer to a question has at most, unless the caller says: transformers' default."""
 SOFTMAX, SIGMOID, NO_FUNCTION = "softmax", "sigmoid", "none"
 FUNCTIONS_TO_APPLY = (SOFTMAX, SIGMOID, NO_FUNCTION)
 """What makes scores of the outputs of a classifier of texts."""
@@ -32,7 +34,13 @@ class AnswerOptions:
     threshold: `scores` lists only labels whose score is above this number.
     aggregation_strategy: one of AGGREGATION_STRATEGIES. `none` answers with the label of each token, the others with entities.
     targets: the only words that may fill a [MASK], each of one token. An empty tuple allows the whole vocabulary.
-    stride: a text that does not fit is read in windows which share so many tokens, and is not cut. None reads no more than fits.
+    stride: a text that does not fit is read in windows which share so many tokens, and is not cut. With None, tokens are read
+        as far as they fit, and the windows of a context share at most 128 tokens.
+    max_answer_len: how many tokens an answer to a question has at most. None means 15.
+    handle_impossible_answer: the answers to a question include an empty one, with the score of [CLS].
+    null_threshold: the answers include an empty one too, which is the first only if its logits exceed those of the best span by
+        more than this. With None, scores alone decide.
+    align_to_words: the answers to a question are whole words.
 
     Raises OptionError for a value that is not allowed.
     """
@@ -44,6 +52,10 @@ class AnswerOptions:
     aggregation_strategy: str = NO_AGGREGATION
     stride: int | None = None
     targets: tuple[str, ...] = ()
+    max_answer_len: int | None = None
+    handle_impossible_answer: bool = False
+    null_threshold: float | None = None
+    align_to_words: bool = True
 
     def __post_init__(self) -> None:
         if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
@@ -51,18 +63,33 @@ class AnswerOptions:
         _check_word("truncation", self.truncation, TRUNCATIONS)
         if self.function_to_apply is not None:
             _check_word("function_to_apply", self.function_to_apply, FUNCTIONS_TO_APPLY)
-        if self.threshold is not None and (type(self.threshold) not in (int, float) or not math.isfinite(self.threshold)):
-            raise OptionError(f"threshold: expected a finite number, found {self.threshold!r}")
+        _check_finite("threshold", self.threshold)
         _check_word("aggregation_strategy", self.aggregation_strategy, AGGREGATION_STRATEGIES)
         if self.stride is not None and (type(self.stride) is not int or self.stride < 0):
             raise OptionError(f"stride: expected an integer from 0, found {self.stride!r}")
         if type(self.targets) is not tuple or not all(isinstance(target, str) for target in self.targets):
             raise OptionError(f"targets: expected a tuple of words, found {self.targets!r}")
+        if self.max_answer_len is not None and (type(self.max_answer_len) is not int or self.max_answer_len < 1):
+            raise OptionError(f"max_answer_len: expected an integer from 1, found {self.max_answer_len!r}")
+        for name in ("handle_impossible_answer", "align_to_words"):
+            if type(getattr(self, name)) is not bool:
+                raise OptionError(f"{name}: expected true or false, found {getattr(self, name)!r}")
+        _check_finite("null_threshold", self.null_threshold)
 
     @property
     def count(self) -> int:
         """Return how many fillers or spans an answer lists."""
         return DEFAULT_TOP_K if self.top_k is None else self.top_k
+
+    @property
+    def answer_tokens(self) -> int:
+        """Return how many tokens an answer to a question has at most."""
+        return DEFAULT_ANSWER_TOKENS if self.max_answer_len is None else self.max_answer_len
+
+    @property
+    def with_empty(self) -> bool:
+        """Return whether the answers to a question include an empty one."""
+        return self.handle_impossible_answer or self.null_threshold is not None
 
     def given(self) -> list[str]:
         """Return the names of the options that only some tasks take and that have another value than the default."""
@@ -73,6 +100,11 @@ def _check_word(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         words = ", ".join(allowed[:-1])
         raise OptionError(f"{name}: expected {words} or {allowed[-1]}, found {value!r}")
+
+
+def _check_finite(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value)):
+        raise OptionError(f"{name}: expected a finite number, found {value!r}")
 
 
 DEFAULT_OPTIONS = AnswerOptions()

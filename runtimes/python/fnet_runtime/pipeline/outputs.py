@@ -1,6 +1,5 @@
 """Make answers of the model's outputs, one function per task."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy.typing as npt
 
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.answers import (
-    Answer,
     Choice,
     Classification,
     Embedding,
@@ -28,11 +26,11 @@ from fnet_runtime.pipeline.entities import Labelled, entities_from_scores, witho
 from fnet_runtime.pipeline.model import Model, Request
 from fnet_runtime.pipeline.options import NO_AGGREGATION
 from fnet_runtime.pipeline.scores import scores_of_labels, softmax
+from fnet_runtime.pipeline.spans import trimmed
 from fnet_runtime.pipeline.targets import ids_of_targets
 from fnet_runtime.sessions.session import Outputs
 from fnet_runtime.tokenizer.encoding import MASK, Span
 
-MAX_ANSWER_TOKENS = 30
 Rows = Sequence[Outputs]
 """The outputs of a request: those of each of its rows, with a batch axis of 1."""
 
@@ -67,43 +65,14 @@ def token_labels(model: Model, request: Request, outputs: Rows) -> TokenLabels |
         first += len(positions) - (request.options.stride or 0)
     labels = []
     for score, best, span in best_by_token.values():
-        start, end = _trimmed(request.text, *span)
+        start, end = trimmed(request.text, *span)
         labels.append(TokenLabel(model.manifest.labels[best], score, request.text[start:end], start, end))
     return TokenLabels(tuple(labels), request.truncated)
 
 
 def _entity(text: str, entity: Labelled) -> Entity:
-    start, end = _trimmed(text, *entity.span)
+    start, end = trimmed(text, *entity.span)
     return Entity(entity.label, entity.score, text[start:end], start, end)
-
-
-def answer_spans(model: Model, request: Request, outputs: Rows) -> tuple[Answer, ...]:
-    """Find the best spans of the context in all windows, best first. A softmax over all allowed spans scores them."""
-    assert isinstance(request.second, str)
-    logits_by_span: dict[tuple[int, int], float] = {}
-    for encoding, row in zip(request.encodings, outputs, strict=True):
-        starts, ends = row["start_logits"][0], row["end_logits"][0]
-        positions = [i for i, segment in enumerate(encoding.segments) if segment == 1]
-        for i in positions:
-            for j in range(i, min(i + MAX_ANSWER_TOKENS, positions[-1] + 1)):
-                span = _trimmed(request.second, encoding.spans[i][0], encoding.spans[j][1])
-                if span[0] == span[1]:  # a piece of white space only
-                    continue
-                logits_by_span[span] = max(logits_by_span.get(span, -math.inf), float(starts[i]) + float(ends[j]))
-    if not logits_by_span:
-        return ()
-    scores = softmax(np.array(list(logits_by_span.values())))
-    ranked = sorted(zip(logits_by_span, scores.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
-    return tuple(Answer(request.second[s:e], score, s, e) for (s, e), score in ranked[: request.options.count])
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return a span without the white space at its ends: the piece of a word covers the space before it."""
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    return start, end
 
 
 def _fillers(model: Model, request: Request, rows: Sequence[npt.NDArray[Any]]) -> tuple[tuple[Filler, ...], ...]:
@@ -116,7 +85,7 @@ def _fillers(model: Model, request: Request, rows: Sequence[npt.NDArray[Any]]) -
     fillers_by_mask = []
     for index, position in enumerate(masks):
         scores = softmax(flat[index if isinstance(encoding, PositionedEncoding) else position][: model.tokenizer.vocab_size])
-        start, end = _trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
+        start, end = trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
         fillers = []
         best = np.argsort(-scores[allowed], kind="stable")[: request.options.count]
         for token in allowed[best].tolist():

@@ -24,8 +24,7 @@ from fnet_runtime.pipeline.encodings import PositionedEncoding
 from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
 from fnet_runtime.pipeline.options import CUT, DEFAULT_OPTIONS, NO_AGGREGATION, REFUSE, SIMPLE, AnswerOptions
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
-from fnet_runtime.pipeline.targets import ids_of_targets
-from fnet_runtime.pipeline.tasks import TASKS, Task, check_options
+from fnet_runtime.pipeline.tasks import TASKS, Task, check_options, check_tokenizer
 from fnet_runtime.sessions.bundle_session import Closing
 from fnet_runtime.sessions.session import Ids, Outputs, Session, outputs_of_rows
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, Encoding
@@ -125,14 +124,56 @@ class Pipeline(Model):
         return cast(Entities | list[Entities], self._asked(tasks.TOKEN_CLASSIFICATION, text, None, options))
 
     @overload
-    def answer(self, question: str, context: str, *, top_k: int = 5) -> tuple[Answer, ...]: ...
-    @overload
-    def answer(self, question: Texts, context: Sequence[str], *, top_k: int = 5) -> list[tuple[Answer, ...]]: ...
     def answer(
-        self, question: str | Texts, context: str | Sequence[str], *, top_k: int = 5
+        self,
+        question: str,
+        context: str,
+        *,
+        top_k: int = 5,
+        stride: int | None = None,
+        max_answer_len: int | None = None,
+        handle_impossible_answer: bool = False,
+        null_threshold: float | None = None,
+        align_to_words: bool = True,
+    ) -> tuple[Answer, ...]: ...
+    @overload
+    def answer(
+        self,
+        question: Texts,
+        context: Sequence[str],
+        *,
+        top_k: int = 5,
+        stride: int | None = None,
+        max_answer_len: int | None = None,
+        handle_impossible_answer: bool = False,
+        null_threshold: float | None = None,
+        align_to_words: bool = True,
+    ) -> list[tuple[Answer, ...]]: ...
+    def answer(
+        self,
+        question: str | Texts,
+        context: str | Sequence[str],
+        *,
+        top_k: int = 5,
+        stride: int | None = None,
+        max_answer_len: int | None = None,
+        handle_impossible_answer: bool = False,
+        null_threshold: float | None = None,
+        align_to_words: bool = True,
     ) -> tuple[Answer, ...] | list[tuple[Answer, ...]]:
-        """Find up to `top_k` spans of a context that answer a question, best first."""
-        return self._asked(tasks.QUESTION_ANSWERING, question, context, AnswerOptions(top_k=top_k))
+        """Find up to `top_k` spans of a context that answer a question, each of up to `max_answer_len` tokens, best first.
+
+        `handle_impossible_answer` adds an empty answer. `null_threshold` does too, and decides whether it is the first one.
+        """
+        options = AnswerOptions(
+            top_k=top_k,
+            stride=stride,
+            max_answer_len=max_answer_len,
+            handle_impossible_answer=handle_impossible_answer,
+            null_threshold=null_threshold,
+            align_to_words=align_to_words,
+        )
+        return self._asked(tasks.QUESTION_ANSWERING, question, context, options)
 
     @overload
     def fill_mask(self, text: str, *, top_k: int = 5, targets: Sequence[str] = (), truncation: str = CUT) -> Fillers: ...
@@ -323,7 +364,7 @@ class Pipeline(Model):
     def _check_options(self, task: Task[object], options: AnswerOptions) -> None:
         """Raise OptionError for an option that no text could be answered with."""
         check_options(task, options)
-        ids_of_targets(self.tokenizer, options.targets)
+        check_tokenizer(self.tokenizer, options)
 
     def _request_or_error(self, question: Question, options: AnswerOptions) -> Request | InputError:
         try:

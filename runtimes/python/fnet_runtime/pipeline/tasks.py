@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 from fnet_runtime.bundle.manifest import ATTENTION_MASK, POSITIONS, Manifest
 from fnet_runtime.errors import BundleError, OptionError
+from fnet_runtime.pipeline.answer_spans import answer_spans
 from fnet_runtime.pipeline.answers import (
     Answer,
     AnyAnswer,
@@ -30,7 +31,6 @@ from fnet_runtime.pipeline.model import Model, Request, Second
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.outputs import (
     Rows,
-    answer_spans,
     choice,
     classification,
     embedding,
@@ -39,7 +39,9 @@ from fnet_runtime.pipeline.outputs import (
     pretraining,
     token_labels,
 )
-from fnet_runtime.tokenizer.encoding import Encoding
+from fnet_runtime.pipeline.targets import ids_of_targets
+from fnet_runtime.tokenizer.encoding import CLS, Encoding
+from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 INPUTS = ("input_ids", "token_type_ids")
 A = TypeVar("A", covariant=True)
@@ -105,7 +107,12 @@ TOKEN_CLASSIFICATION: Task[TokenLabels | Entities] = Task(
     labelled=True,
 )
 QUESTION_ANSWERING: Task[tuple[Answer, ...]] = Task(
-    "question-answering", "answer", encode_windows, answer_spans, {"start_logits": "bs", "end_logits": "bs"}
+    "question-answering",
+    "answer",
+    encode_windows,
+    answer_spans,
+    {"start_logits": "bs", "end_logits": "bs"},
+    options=("stride", "max_answer_len", "handle_impossible_answer", "null_threshold", "align_to_words"),
 )
 _ALL: tuple[Task[AnyAnswer], ...] = (
     FEATURE_EXTRACTION,
@@ -126,6 +133,16 @@ def check_options(task: Task[object], options: AnswerOptions) -> None:
         if name not in task.options:
             owners = ", ".join(owner.name for owner in _ALL if name in owner.options)
             raise OptionError(f"{name}: expected a bundle of {owners}, found {task.name}")
+
+
+def check_tokenizer(tokenizer: Tokenizer, options: AnswerOptions) -> None:
+    """Raise OptionError for an option that the tokenizer of a bundle does not allow: targets, or an answer that is [CLS]."""
+    ids_of_targets(tokenizer, options.targets)
+    if options.with_empty and not tokenizer.added(pair=False):
+        raise OptionError(
+            f"handle_impossible_answer, null_threshold: expected a tokenizer that adds {CLS}, whose score an empty answer "
+            f"has; found {tokenizer.options.flavour}"
+        )
 
 
 def task_of_manifest(manifest: Manifest, name: str) -> Task[AnyAnswer]:
