@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
-#include <set>
 
 #include "base/words.h"
 #include "json/writer.h"
+#include "pipeline/masks.h"
 
 namespace fnet {
 namespace {
@@ -71,26 +71,6 @@ std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts
   }
   const auto targets = ids_of_targets(tokenizer, options.targets);
   return targets ? std::nullopt : std::make_optional(targets.error());
-}
-
-Result<std::vector<std::size_t>> ids_of_targets(const Tokenizer& tokenizer, const std::vector<std::string>& targets) {
-  std::set<std::size_t> ids;
-  for (const std::string& target : targets) {
-    if (const auto id = tokenizer.token_id(target)) {
-      ids.insert(static_cast<std::size_t>(*id));
-      continue;
-    }
-    const auto text = text_from_utf8(target);
-    if (!text) return text.error();
-    const auto tokens = tokenizer.tokens(*text);
-    if (!tokens) return tokens.error();
-    if (tokens->size() != 1) {
-      return input_error("targets: expected words of one token, found " + quoted(target) + " of " + std::to_string(tokens->size()) +
-                         " tokens");
-    }
-    ids.insert(static_cast<std::size_t>(tokens->front().id));
-  }
-  return std::vector<std::size_t>(ids.begin(), ids.end());
 }
 
 bool with_empty_answer(const AnswerOptions& options) { return options.handle_impossible_answer || options.null_threshold; }

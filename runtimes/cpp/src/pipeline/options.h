@@ -11,8 +11,6 @@ namespace fnet {
 
 // An input error for a value that is not allowed, or for an option of other tasks.
 std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts& task, const Tokenizer& tokenizer);
-// The ids of the words that may fill a [MASK], in their order, each once; an input error for a word that is not one token.
-Result<std::vector<std::size_t>> ids_of_targets(const Tokenizer& tokenizer, const std::vector<std::string>& targets);
 // Whether the answers to a question include an empty one.
 bool with_empty_answer(const AnswerOptions& options);
 // How many fillers or spans an answer lists.

@@ -4,49 +4,14 @@
 
 #include "base/utf8.h"
 #include "pipeline/entities.h"
+#include "pipeline/masks.h"
 #include "pipeline/options.h"
 #include "pipeline/scores.h"
 #include "pipeline/spans.h"
 #include "pipeline/tasks.h"
-#include "tokenizer/python_characters.h"
 
 namespace fnet {
 namespace {
-
-// The text with a piece in place of a span.
-std::string filled(const std::u32string& text, Span span, const std::string& piece) {
-  std::u32string word = from_utf8(piece);
-  const bool spaced = !word.empty() && word[0] == U'▁' && span.begin > 0 && !python::is_space(text[span.begin - 1]);
-  std::replace(word.begin(), word.end(), U'▁', U' ');
-  const Span kept = trimmed(word, {0, word.size()});
-  return to_utf8(text.substr(0, span.begin)) + (spaced ? " " : "") + part_of(word, kept) + to_utf8(text.substr(span.end));
-}
-
-// Fillers of every mask. The logits of a row, float[1, token, vocab], are those of every token, or of the masks in their order.
-std::vector<std::vector<Filler>> fillers(const Model& model, const Asked& asked, const Rows& rows, const char* output) {
-  const Encoding& encoding = asked.encodings[0];
-  const auto& shape = rows[0].at(output).shape;
-  const std::size_t count = shape[1], width = shape[2], vocabulary = static_cast<std::size_t>(model.tokenizer.vocab_size());
-  std::vector<std::vector<Filler>> found;
-  const auto masks = masks_from_encoding(model, encoding);
-  const std::vector<std::size_t> targets = *ids_of_targets(model.tokenizer, asked.options->targets);  // checked with the options
-  for (std::size_t i = 0; i < masks.size(); ++i) {
-    const std::size_t place = encoding.masked_lm_positions.empty() ? masks[i] : i;
-    const Floats& logits = rows[place / count].at(output);
-    const auto scores = softmax(logits.values.data() + place % count * width, std::min(width, vocabulary));
-    const Span span = trimmed(asked.text, encoding.spans[masks[i]]);  // a [MASK] may cover the space before it
-    auto& of_mask = found.emplace_back();
-    std::vector<double> of_targets;
-    for (const std::size_t target : targets) of_targets.push_back(scores[target]);
-    for (const std::size_t place_in_list : ranked(targets.empty() ? scores : of_targets, count_from_options(*asked.options))) {
-      const std::size_t token = targets.empty() ? place_in_list : targets[place_in_list];
-      const auto id = static_cast<int32_t>(token);
-      const std::string piece = model.tokenizer.piece(id);
-      of_mask.push_back({piece, id, scores[token], filled(asked.text, span, piece)});
-    }
-  }
-  return found;
-}
 
 NextSentence follows_from_logits(const Asked& asked, const Floats& logits) {
   const double score = softmax(logits.values.data(), logits.values.size())[0];
@@ -78,15 +43,8 @@ Result<AnyAnswer> embedding(const Model&, const Asked& asked, const Rows& rows) 
 }
 
 Result<AnyAnswer> pretraining_answer(const Model& model, const Asked& asked, const Rows& rows) {
-  return AnyAnswer(Pretraining{fillers(model, asked, rows, "prediction_logits"),
+  return AnyAnswer(Pretraining{fillers_from_rows(model, asked, rows, "prediction_logits"),
                                follows_from_logits(asked, rows[0].at("seq_relationship_logits")), asked.truncated()});
-}
-
-Result<AnyAnswer> masked_lm(const Model& model, const Asked& asked, const Rows& rows) {
-  auto found = fillers(model, asked, rows, "logits");
-  if (!found.empty()) return AnyAnswer(Fillers{std::move(found), asked.truncated()});
-  return input_error(std::string("masked-lm: expected a ") + MASK + " in the first " + std::to_string(model.manifest.sequence_length) +
-                     " tokens of the text; found none");
 }
 
 Result<AnyAnswer> follows(const Model&, const Asked& asked, const Rows& rows) {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fnet_runtime.bundle.manifest import Manifest
 from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
+from fnet_runtime.sessions.session import Outputs
 from fnet_runtime.tokenizer.encoding import Encoding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
@@ -12,6 +13,8 @@ Texts = list[str] | tuple[str, ...]
 """Several texts. A Sequence would not do, because one str is a Sequence of str too."""
 Second = str | Sequence[str] | None
 """What a request holds next to its text: nothing, a second text, or choices."""
+Rows = Sequence[Outputs]
+"""The outputs of a request, one item per row, each with a batch axis of 1."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

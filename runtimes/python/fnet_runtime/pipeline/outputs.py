@@ -1,38 +1,29 @@
 """Make answers of the model's outputs, one function per task."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.answers import (
     Choice,
     Classification,
     Embedding,
     Entities,
     Entity,
-    Filler,
-    Fillers,
     LabelScore,
     NextSentence,
     Pretraining,
     TokenLabel,
     TokenLabels,
 )
-from fnet_runtime.pipeline.encodings import PositionedEncoding, masks_from_encoding
 from fnet_runtime.pipeline.entities import Labelled, entities_from_scores, without_overlaps
-from fnet_runtime.pipeline.model import Model, Request
+from fnet_runtime.pipeline.masks import fillers_from_rows
+from fnet_runtime.pipeline.model import Model, Request, Rows
 from fnet_runtime.pipeline.options import NO_AGGREGATION
 from fnet_runtime.pipeline.scores import scores_of_labels, softmax
 from fnet_runtime.pipeline.spans import trimmed
-from fnet_runtime.pipeline.targets import ids_of_targets
-from fnet_runtime.sessions.session import Outputs
-from fnet_runtime.tokenizer.encoding import MASK, Span
-
-Rows = Sequence[Outputs]
-"""The outputs of a request: those of each of its rows, with a batch axis of 1."""
+from fnet_runtime.tokenizer.encoding import Span
 
 
 def classification(model: Model, request: Request, outputs: Rows) -> Classification:
@@ -75,38 +66,6 @@ def _entity(text: str, entity: Labelled) -> Entity:
     return Entity(entity.label, entity.score, text[start:end], start, end)
 
 
-def _fillers(model: Model, request: Request, rows: Sequence[npt.NDArray[Any]]) -> tuple[tuple[Filler, ...], ...]:
-    """Fill every mask. `rows`, each `float[token, vocab]`, is one row of every token, or rows of the masks in their order."""
-    encoding = request.encodings[0]
-    masks = masks_from_encoding(model, encoding)
-    targets = ids_of_targets(model.tokenizer, request.options.targets)
-    allowed = np.array(targets) if targets else np.arange(model.tokenizer.vocab_size)
-    flat = np.concatenate(rows)
-    fillers_by_mask = []
-    for index, position in enumerate(masks):
-        scores = softmax(flat[index if isinstance(encoding, PositionedEncoding) else position][: model.tokenizer.vocab_size])
-        start, end = trimmed(request.text, *encoding.spans[position])  # a [MASK] may cover the space before it
-        fillers = []
-        best = np.argsort(-scores[allowed], kind="stable")[: request.options.count]
-        for token in allowed[best].tolist():
-            piece = model.tokenizer.piece(token)
-            spaced = piece.startswith("▁") and start > 0 and not request.text[start - 1].isspace()
-            filled = request.text[:start] + " " * spaced + piece.replace("▁", " ").strip() + request.text[end:]
-            fillers.append(Filler(piece, token, float(scores[token]), filled))
-        fillers_by_mask.append(tuple(fillers))
-    return tuple(fillers_by_mask)
-
-
-def masked_lm(model: Model, request: Request, outputs: Rows) -> Fillers:
-    """Fill every [MASK]. Raises InputError for a text without one."""
-    fillers_by_mask = _fillers(model, request, [row["logits"][0] for row in outputs])
-    if not fillers_by_mask:
-        raise InputError(
-            f"masked-lm: found no {MASK} in the first {model.manifest.sequence_length} tokens of the text; add a {MASK}"
-        )
-    return Fillers(fillers_by_mask, request.truncated)
-
-
 def next_sentence(model: Model, request: Request, outputs: Rows) -> NextSentence:
     """Decide whether the second text follows the first."""
     return _follows(request, outputs[0]["logits"][0])
@@ -134,5 +93,5 @@ def embedding(model: Model, request: Request, outputs: Rows) -> Embedding:
 
 def pretraining(model: Model, request: Request, outputs: Rows) -> Pretraining:
     """Fill every [MASK] of the first text, and decide whether the second follows."""
-    fillers = _fillers(model, request, [outputs[0]["prediction_logits"][0]])
+    fillers = fillers_from_rows(model, request, [outputs[0]["prediction_logits"][0]])
     return Pretraining(fillers, _follows(request, outputs[0]["seq_relationship_logits"][0]), request.truncated)

@@ -27,19 +27,17 @@ from fnet_runtime.pipeline.encodings import (
     encode_token_windows,
     encode_windows,
 )
-from fnet_runtime.pipeline.model import Model, Request, Second
+from fnet_runtime.pipeline.masks import ids_of_targets, masked_lm
+from fnet_runtime.pipeline.model import Model, Request, Rows, Second
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.outputs import (
-    Rows,
     choice,
     classification,
     embedding,
-    masked_lm,
     next_sentence,
     pretraining,
     token_labels,
 )
-from fnet_runtime.pipeline.targets import ids_of_targets
 from fnet_runtime.tokenizer.encoding import CLS, Encoding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
