@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from fnet_runtime.command.exit_codes import BAD_INPUT, ENGINE_FAILED, list_of_exit_codes
+from fnet_runtime.sessions.providers import CPU, PROVIDERS
 from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich.console import Console
 
@@ -15,7 +16,7 @@ from fnet_export.bench.benchmark import Benchmark, CaseResult, cases_from_option
 from fnet_export.bench.latency import PERCENTILES, rounds_needed
 from fnet_export.bench.report import case_name, notes_from_benchmark, tables_from_benchmark, values_from_benchmark
 from fnet_export.bench.requests import timed_texts
-from fnet_export.commands.options import FILE, output_options
+from fnet_export.commands.options import FILE, allow_partial_option, output_options
 from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown, write_text
 
 EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
@@ -31,6 +32,15 @@ EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
     default=("auto",),
     help="auto is a bundle's own; repeatable.",
 )
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    type=click.Choice(list(PROVIDERS)),
+    default=(CPU,),
+    help="The provider of ONNX Runtime that runs model.onnx; repeatable.",
+)
+@allow_partial_option
 @click.option(
     "--batch-size", "batch_sizes", multiple=True, type=click.IntRange(min=1), default=(1,), help="Texts asked at once; repeatable."
 )
@@ -52,6 +62,8 @@ EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
 def bench(
     bundles: tuple[Path, ...],
     runtimes: tuple[str, ...],
+    providers: tuple[str, ...],
+    allow_partial: bool,
     batch_sizes: tuple[int, ...],
     threads: tuple[int, ...],
     rounds: int,
@@ -65,7 +77,7 @@ def bench(
     Compare each bundle with the first. Needs no torch.
     """
     _check_chart(chart)
-    subjects = subjects_from_bundles(bundles, runtimes)
+    subjects = subjects_from_bundles(bundles, runtimes, providers, allow_partial=allow_partial)
     cases = cases_from_options(subjects, batch_sizes, threads)
     texts = timed_texts(text)
     with progress_shown(quiet=quiet) as progress:
