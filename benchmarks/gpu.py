@@ -109,7 +109,7 @@ def run(scratch, wheels, options, start):
 
 def steps(scale, scratch, builders, report):
     """Give the steps in order of worth, with what each is called with; later ones know what the probe said."""
-    from on_gpu import clock, correctness, engine, times
+    from on_gpu import clock, correctness, engine, providers, times
     from on_gpu.step import Step
 
     graphs, onnx = ("onnxsim",), ("onnxsim", "provider")
@@ -119,6 +119,8 @@ def steps(scale, scratch, builders, report):
     opens = any(result.get("yes") and "open" in result["question"] for result in report["steps"]["tensorrt_rtx"]["results"])
     yield Step(name="correct: small", budget_s=80, results=correctness.small_heads, needs=onnx), (scale, builders, opens)
     yield Step(name="correct: base", budget_s=90, results=correctness.base_model, needs=onnx), (scale, builders, opens)
+    for name in scale.providers:
+        yield Step(name=f"provider: {name}", budget_s=25, results=providers.placements, needs=graphs), (scale, name, builders)
     for length in (first, *others):
         name = f"{length} tokens"
         yield (

@@ -19,6 +19,8 @@ from fnet_core.tasks import CHOICES, TASKS
 
 CLASSIFIER = "sequence-classification"
 TRANSFORMS = ("dft", "folded", "factored", "fft")
+ANY_LENGTH = "any length"
+"""The form of the graph for texts at their own length. It stands in place of a transform."""
 PRECISIONS = ("fp32", "fp16", "int8", "bf16")
 """TF32 is no precision of a graph: it is float32's."""
 STD = 0.05
@@ -51,6 +53,8 @@ class GraphSet:
     @property
     def precisions(self):
         """Return those that it is built at: `fft` takes part in float32 alone, and nothing checks BERT."""
+        if self.transform == ANY_LENGTH:
+            return ("fp32", "fp16", "bf16")
         return ("fp32",) if self.transform == "fft" else PRECISIONS[:3] if self.model == "BERT" else PRECISIONS
 
 
@@ -62,7 +66,8 @@ def all_sets(scale):
         for length in scale.lengths
         for model, transform in (*(("FNet", transform) for transform in TRANSFORMS), ("BERT", None))
     ]
-    return small + base
+    first = len(TRANSFORMS) + 1  # the sets of the first length
+    return small + base[:first] + [GraphSet(length=scale.lengths[0], transform=ANY_LENGTH)] + base[first:]
 
 
 def read_operators_once():
@@ -128,7 +133,7 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
 
     from fnet_export.base.errors import FNetExportError
     from fnet_export.graph.file import write_graph
-    from fnet_export.graph.lower import lowered_from_model
+    from fnet_export.graph.lower import any_length_from_model, lowered_from_model
     from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
     from fnet_export.graph.tensors import tensors_from_task
     from fnet_export.graph.trace import graph_from_model
@@ -144,6 +149,8 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
         return place / MODEL
 
     def traced(*, scaled):
+        if transform == ANY_LENGTH:
+            return optimized_from_graph(graph_from_model(any_length_from_model(model, scaled=scaled)))
         graph = graph_from_model(lowered_from_model(model, transform, scaled=scaled))
         return optimized_from_graph(graph, QUANTISABLE)
 

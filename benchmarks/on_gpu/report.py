@@ -44,6 +44,7 @@ def table(report):
         f"FAILED {r['task']} {r['transform']} {r['precision']} {r['row']}: {r.get('share_of_limit')} of its limit"
         for r in failed[:8]
     ]
+    lines += [f"provider {name}: {answer}"[:200] for name, answer in _provider_answers(report)]
     rows = time_rows(report)
     first = next((result["tokens"] for result in results_of(report, "time")), None)
     shown = sorted((row for row in rows if row["tokens"] == first), key=lambda row: (row["batch"], row["median_ms"]))
@@ -79,6 +80,14 @@ def markdown(report):
         "",
         *_markdown_table(("model", "task", "precision", "nodes", "on the CPU"), _placements(report)),
     ]
+    lines += [
+        "## Providers of the runtime",
+        "",
+        "Each graph opens as `--provider` opens it. Times are from ids to outputs, in ms.",
+        "",
+    ]
+    head = ("provider", "transform", "precision", "nodes that it left", "difference from the CPU", "batch: ms")
+    lines += _markdown_table(head, _provider_rows(report))
     lines += ["## Times", "", "Times are medians in milliseconds. A share is of the device's own peak at that precision.", ""]
     lines += [
         "![times](gpu.svg)",
@@ -125,6 +134,37 @@ def _placements(report):
         if "on_cpu" in r:
             fallen = ", ".join(f"{count} {operator}" for operator, count in r["on_cpu"].items()) or "none"
             yield model, r["task"], r["precision"], str(r["nodes"]), fallen
+
+
+def _provider_answers(report):
+    """Say of each provider how many graphs it opened whole, or why it opened no graph."""
+    for name, results in _by(results_of(report, "provider"), "provider").items():
+        opened = [r for r in results if "difference" in r]
+        whole = sum(not r["left"] for r in opened)
+        reasons = [r["reason"] for r in results if "reason" in r]
+        yield (
+            name,
+            f"{whole} of {len(opened)} graphs without a node on the CPU" if opened else reasons[0] if reasons else "no graph",
+        )
+
+
+def _provider_rows(report):
+    for name, results in _by(results_of(report, "provider"), "provider").items():
+        for (transform, precision), graph in _by(results, "transform", "precision").items():
+            reason = next((r["reason"] for r in graph if "reason" in r), "")
+            left = next((r["left"] for r in graph if "left" in r), "") or reason or "none"
+            difference = next((f"{r['difference']:.1e}" for r in graph if "difference" in r), "")
+            timed = ", ".join(f"{r['batch']}: {r['median_ms']:.3f}" for r in graph if "median_ms" in r)
+            yield name, str(transform), str(precision), left.replace("|", "/").replace("\n", " "), difference, timed
+
+
+def _by(results, *keys):
+    """Group results by one value, or by several."""
+    groups = {}
+    for result in results:
+        values = tuple(result.get(key) for key in keys)
+        groups.setdefault(values if len(keys) > 1 else values[0], []).append(result)
+    return groups
 
 
 def chart(report, path):

@@ -20,11 +20,12 @@ TOY: Mapping[str, Any] = {**SMALL, "num_hidden_layers": 1}
 class Scale:
     """Sizes and limits of one scale.
 
-    `device` is torch's and ONNX Runtime's name of the device. `small` are FNetConfig's fields of the model with every head. `base`
-    are those of the model that is timed, at each of `lengths` tokens and each batch of `batches`, the first one first. A case is
-    timed for `case_s` seconds, or `fewest` runs. `side` is the side of the square matrices, and `copied_bytes` the size of the
-    copy, that measure the device's own peak. `compile_backend` is torch.compile's. `builders` processes build graphs.
-    `patience` multiplies the budgets of the steps: a rehearsal may run next to other tests.
+    `device` is torch's and ONNX Runtime's name of the device. `small` are FNetConfig's fields of the model with every head.
+    `base` are those of the model that is timed, at each of `lengths` tokens and each batch of `batches`, the first one first. A
+    case is timed for `case_s` seconds, or `fewest` runs. `side` is the side of the square matrices, and `copied_bytes` the size
+    of the copy, that measure the device's own peak. `compile_backend` is torch.compile's. `providers` are those of the shipped
+    runtime that open graphs. `builders` processes build graphs. `patience` multiplies the budgets of the steps: a rehearsal may
+    run next to other tests.
     """
 
     device: str
@@ -37,6 +38,7 @@ class Scale:
     side: int
     copied_bytes: int
     compile_backend: str
+    providers: tuple[str, ...]
     builders: int
     patience: float
 
@@ -62,6 +64,7 @@ REAL = Scale(
     side=8192,
     copied_bytes=2**31,
     compile_backend="inductor",
+    providers=("cuda", "tensorrt", "nv-tensorrt-rtx"),
     builders=6,
     patience=1.0,
 )
@@ -76,6 +79,7 @@ REHEARSAL = Scale(
     side=64,
     copied_bytes=2**16,
     compile_backend="eager",
+    providers=("cpu", "cuda", "tensorrt", "nv-tensorrt-rtx"),
     builders=2,
     patience=5.0,
 )

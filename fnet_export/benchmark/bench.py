@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS
 
 from fnet_export.base.arguments import StrPath, path_or_none, several
@@ -18,6 +19,8 @@ MIN_ROUNDS, DEFAULT_ROUNDS = rounds_needed(PERCENTILES[0]), rounds_needed(99)
 def bench(
     *bundles: StrPath,
     runtime: str | Sequence[str] = AUTO,
+    provider: str | Sequence[str] = CPU,
+    allow_partial: bool = False,
     batch_size: int | Sequence[int] = 1,
     threads: int | Sequence[int] = (),
     rounds: int = DEFAULT_ROUNDS,
@@ -27,9 +30,9 @@ def bench(
 ) -> Benchmark:
     """Time bundles in turns, each in a process of its own. Do what `fnet-export bench` does.
 
-    Each bundle is timed with each of `runtime`, of `batch_size` and of `threads`. Empty `threads` means all cores. `rounds` is how
-    often each bundle is timed. `text` is a file with the text to answer, None for the built-in e-mails. `chart` is a file to draw
-    the latencies in, as SVG.
+    Each bundle is timed with each of `runtime`, `provider`, `batch_size` and `threads`. Empty `threads` means all cores.
+    `fnet_runtime.load` explains `provider` and `allow_partial`. `rounds` is how often each bundle is timed. `text` is a file with
+    the text to answer, None for the built-in e-mails. `chart` is a file to draw the latencies in, as SVG.
 
     `complete` of the result says whether everything was measured. A bundle that cannot be measured has the reason as its result.
     Raises BundleError, InputError and OptionError before anything is timed, and OutputError if the chart cannot be written.
@@ -40,6 +43,8 @@ def bench(
         [Path(bundle) for bundle in bundles],
         timed_texts(path_or_none(text)),
         runtimes=several(runtime),
+        providers=several(provider),
+        allow_partial=allow_partial,
         batch_sizes=several(batch_size),
         threads=several(threads),
         rounds=rounds,
@@ -55,6 +60,8 @@ def benchmark_from_bundles(
     texts: Sequence[str],
     *,
     runtimes: Sequence[str],
+    providers: Sequence[str],
+    allow_partial: bool,
     batch_sizes: Sequence[int],
     threads: Sequence[int],
     rounds: int,
@@ -64,8 +71,8 @@ def benchmark_from_bundles(
 
     Raises BundleError, InputError and OptionError before anything is timed.
     """
-    _check(folders, runtimes, batch_sizes, threads, rounds)
-    subjects = subjects_from_bundles(folders, runtimes)
+    _check(folders, runtimes, providers, batch_sizes, threads, rounds)
+    subjects = subjects_from_bundles(folders, runtimes, providers, allow_partial=allow_partial)
     results = []
     for case in cases_from_options(subjects, batch_sizes, threads):
         progress.stage(case.name)
@@ -74,10 +81,15 @@ def benchmark_from_bundles(
 
 
 def _check(
-    folders: Sequence[Path], runtimes: Sequence[str], batch_sizes: Sequence[int], threads: Sequence[int], rounds: int
+    folders: Sequence[Path],
+    runtimes: Sequence[str],
+    providers: Sequence[str],
+    batch_sizes: Sequence[int],
+    threads: Sequence[int],
+    rounds: int,
 ) -> None:
     """Refuse what click refuses on the command line."""
-    for name, values in {"BUNDLE": folders, "--runtime": runtimes, "--batch-size": batch_sizes}.items():
+    for name, values in {"BUNDLE": folders, "--runtime": runtimes, "--provider": providers, "--batch-size": batch_sizes}.items():
         if not values:
             raise OptionError(f"{name}: expected at least one, found none")
     for size in batch_sizes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fnet_runtime.bundle.manifest import BATCH, Manifest, manifest_from_folder
+from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name
 
 from fnet_export.base.errors import BenchError, OptionError
@@ -22,17 +23,27 @@ WORKER = ("-P", "-m", "fnet_export.benchmark.worker")
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Name one bundle and the runtime that opens it. `folder` is the user's name for it, `label` is its name in tables."""
+    """Name one bundle and what opens it: a runtime, and a provider of ONNX Runtime.
+
+    `folder` is the user's name for it, `label` is its name in tables. `allow_partial` lets the CPU run what the provider leaves.
+    """
 
     folder: Path
     label: str
     runtime: str
     manifest: Manifest
+    provider: str = CPU
+    allow_partial: bool = False
+
+    @property
+    def opener(self) -> str:
+        """Return the runtime, and the provider if that is not the CPU, as tables name them."""
+        return self.runtime if self.provider == CPU else f"{self.runtime}, {self.provider}"
 
     @property
     def name(self) -> str:
         """Return the name to use in sentences."""
-        return f"{self.label}, {self.runtime}"
+        return f"{self.label}, {self.opener}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +96,13 @@ class Benchmark:
         return not any(isinstance(result, str) for case in self.cases for result in case.results)
 
 
-def subjects_from_bundles(folders: Sequence[Path], runtimes: Sequence[str]) -> tuple[Subject, ...]:
-    """Check bundles, and pair each bundle with each runtime. `auto` is the bundle's own runtime.
+def subjects_from_bundles(
+    folders: Sequence[Path], runtimes: Sequence[str], providers: Sequence[str] = (CPU,), *, allow_partial: bool = False
+) -> tuple[Subject, ...]:
+    """Check bundles, and pair each bundle with each runtime and provider. `auto` is the bundle's own runtime.
 
-    Raises BundleError for a damaged bundle, and InputError for a runtime that a bundle has no file for.
+    Raises BundleError for a damaged bundle. Raises InputError for a runtime that a bundle has no file for, and for a runtime
+    without providers.
     """
     subjects = []
     names = Counter(folder.resolve().name for folder in set(folders))
@@ -96,9 +110,17 @@ def subjects_from_bundles(folders: Sequence[Path], runtimes: Sequence[str]) -> t
         name = folder.resolve().name
         label = name if names[name] == 1 else str(folder)
         manifest = manifest_from_folder(folder)
-        for runtime in runtimes:
-            chosen = runtime_from_name(runtime, manifest, folder)
-            subjects.append(Subject(folder=folder, label=label, runtime=chosen, manifest=manifest))
+        for runtime, provider in itertools.product(runtimes, providers):
+            subjects.append(
+                Subject(
+                    folder=folder,
+                    label=label,
+                    runtime=runtime_from_name(runtime, manifest, folder, provider=provider),
+                    manifest=manifest,
+                    provider=provider,
+                    allow_partial=allow_partial and provider != CPU,
+                )
+            )
     return tuple(subjects)
 
 
@@ -173,4 +195,5 @@ class _Run:
 
 def _job(subject: Subject, case: Case, texts: Sequence[str]) -> dict[str, Any]:
     requests = requests_from_texts(subject.manifest.task, texts, case.batch_size)
-    return asdict(case) | {"bundle": str(subject.folder), "runtime": subject.runtime, "requests": requests}
+    opened = {name: getattr(subject, name) for name in ("runtime", "provider", "allow_partial")}
+    return asdict(case) | {"bundle": str(subject.folder), **opened, "requests": requests}

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH
 from rich import box
 from rich.filesize import decimal
@@ -50,9 +51,9 @@ def _latency_table(benchmark: Benchmark, case_result: CaseResult) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for subject, result in zip(benchmark.subjects, case_result.results, strict=True):
         if isinstance(result, str):
-            table.add_row(escape(f"{subject.label}\n{subject.runtime}"), "[bold red]not measured[/]")
+            table.add_row(escape(f"{subject.label}\n{subject.opener}"), "[bold red]not measured[/]")
             continue
-        for name, kind in zip((subject.label, subject.runtime), KINDS, strict=True):
+        for name, kind in zip((subject.label, subject.opener), KINDS, strict=True):
             times = times_of(result, kind)
             figures = [_ms_shown(value) for value in percentiles_ms(times).values() if value is not None]
             speed = f"{texts_per_second(times, case_result.case.batch_size):.1f}"
@@ -128,7 +129,7 @@ def _differences(subjects: tuple[Subject, ...]) -> Iterator[str]:
     lengths = dict.fromkeys(_length(subject.manifest) for subject in subjects)
     if len(lengths) > 1:
         yield f"the bundles read different lengths ({', '.join(lengths)}): the longer one does more work"
-    if any(subject.runtime.startswith("tensorrt") for subject in subjects):
+    if any(subject.runtime.startswith("tensorrt") or subject.provider != CPU for subject in subjects):
         yield "threads do not limit a GPU engine, and the peak does not include memory on the GPU"
 
 
@@ -167,6 +168,7 @@ def _subject_values(subject: Subject) -> dict[str, Any]:
     return {
         "bundle": str(subject.folder),
         "runtime": subject.runtime,
+        "provider": subject.provider,
         "task": manifest.task,
         "precision": manifest.precision,
         "transform": manifest.transform,

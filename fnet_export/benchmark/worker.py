@@ -1,7 +1,8 @@
 """Run as the process of one bundle: open it, then time a turn for every line of input. Only the runtime is imported.
 
-The first line is the job: `{"bundle", "runtime", "threads", "batch_size", "requests"}`. The answers are `{"load_ms",
-"libraries_bytes"}`, then `{"text_ms", "engine_ms"}` for each turn, and `{"peak_bytes"}` at the end. An error is `{"error"}`.
+The first line is the job: `{"bundle", "runtime", "provider", "allow_partial", "threads", "batch_size", "requests"}`. The answers
+are `{"load_ms", "libraries_bytes"}`, then `{"text_ms", "engine_ms"}` for each turn, and `{"peak_bytes"}` at the end. An error is
+`{"error"}`.
 """
 
 import json
@@ -34,7 +35,8 @@ def _work(job: dict[str, Any]) -> None:
     texts, pairs = [text for text, _ in job["requests"]], [pair for _, pair in job["requests"]]
     before_bytes = peak_bytes()
     start = time.perf_counter()
-    pipeline = load(job["bundle"], runtime=job["runtime"], threads=job["threads"])
+    opened = {name: job[name] for name in ("runtime", "provider", "allow_partial", "threads")}
+    pipeline = load(job["bundle"], **opened)
     pipeline(texts[0], pairs[0])
     load_ms = 1e3 * (time.perf_counter() - start)
     batches = _batches(pipeline, job)

@@ -1,7 +1,8 @@
 """A bundle checked again on this host, by the shipped runtime, with the references that it carries: no torch needed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from fnet_runtime.bundle.manifest import FP32, GOLDEN, Manifest, manifest_from_f
 from fnet_runtime.errors import SessionError
 from fnet_runtime.pipeline.measures import largest_magnitude
 from fnet_runtime.pipeline.open import load
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.self_test import Check, checks_from_outputs
+from fnet_runtime.sessions.bundle_session import BundleSession
+from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, runtimes_from_manifest
 from fnet_runtime.sessions.session import run_in_batches
 
@@ -39,13 +43,17 @@ class OutputResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeResult:
-    """One runtime: how its outputs compared, or why it did not run, or failed."""
+    """One runtime: how its outputs compared, or why it did not run, or failed.
+
+    A runtime with a provider of a GPU has the provider in its name. `notes` says which nodes that provider left to the CPU.
+    """
 
     runtime: str
     version: str | None
     status: str
     reason: str | None
     outputs: Mapping[str, OutputResult]
+    notes: tuple[str, ...] = ()
 
     @property
     def attentions(self) -> list[str]:
@@ -79,67 +87,99 @@ class Verification:
             "samples": self.samples,
             "rows": [
                 {"runtime": row.runtime, "version": row.version, "status": row.status, "reason": row.reason}
+                | {"notes": list(row.notes)}
                 | {"outputs": {name: _output_values(output) for name, output in row.outputs.items()}, "attention": row.attentions}
                 for row in self.rows
             ],
         }
 
 
-def verify(bundle: StrPath, *, runtime: str = AUTO, atol: float | None = None, rtol: float | None = None) -> Verification:
+def verify(
+    bundle: StrPath,
+    *,
+    runtime: str = AUTO,
+    provider: str = CPU,
+    allow_partial: bool = False,
+    atol: float | None = None,
+    rtol: float | None = None,
+) -> Verification:
     """Run the golden inputs of a bundle, and compare with its float64 references. Do what `fnet-export verify` does.
 
-    `runtime` is the name of a runtime, or `auto` for every runtime that the bundle has a file for. `atol` and `rtol` replace the
-    limits of the bundle. `passed` of the result says whether a runtime ran and no runtime failed. A runtime that fails raises
-    nothing.
+    `runtime` is the name of a runtime, or `auto` for every runtime that the bundle has a file for. `fnet_runtime.load` explains
+    `provider` and `allow_partial`. `atol` and `rtol` replace the limits of the bundle. `passed` of the result says whether a
+    runtime ran and no runtime failed. A runtime that fails raises nothing.
 
     Raises BundleError for a folder that is not a whole, unaltered bundle. Raises InputError for a runtime that the bundle has no
     file for, and OptionError for an invalid tolerance.
     """
-    return verification_from_bundle(Path(bundle), runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
+    tolerance = tolerance_from_options(atol, rtol)
+    return verification_from_bundle(
+        Path(bundle), runtime=runtime, provider=provider, allow_partial=allow_partial, tolerance=tolerance
+    )
 
 
-def verification_from_bundle(folder: Path, *, runtime: str = AUTO, tolerance: Tolerance | None = None) -> Verification:
+def verification_from_bundle(
+    folder: Path, *, runtime: str = AUTO, provider: str = CPU, allow_partial: bool = False, tolerance: Tolerance | None = None
+) -> Verification:
     """Run the golden inputs by every runtime that the bundle has a file for, or the one named, and compare.
+
+    With a provider of a GPU, only ONNX Runtime runs, by that provider; see `fnet_runtime.load`.
 
     A runtime that cannot be opened here is a row "not run" with the reason; one that opens and then fails is a row "failed".
     Raises BundleError for a folder that is not a whole, unaltered bundle, InputError for a runtime that it has no file for.
     """
     manifest = manifest_from_folder(folder)
     golden = golden_from_file(folder / GOLDEN)
-    names = runtimes_from_manifest(manifest) if runtime == AUTO else (runtime_from_name(runtime, manifest, folder),)
+    if runtime == AUTO and provider == CPU:
+        names = runtimes_from_manifest(manifest)
+    else:
+        names = (runtime_from_name(runtime, manifest, folder, provider=provider),)
     installed = environment_of_host().libraries
-    rows = tuple(_row(folder, name, installed.get(RUNTIMES[name].library), golden, tolerance) for name in names)
+    rows = tuple(
+        _row(
+            golden,
+            tolerance,
+            name=name if provider == CPU else f"{name}, {provider}",
+            version=installed.get(RUNTIMES[name].library),
+            open_bundle=partial(load, folder, runtime=name, provider=provider, allow_partial=allow_partial),
+        )
+        for name in names
+    )
     return Verification(manifest=manifest, samples=golden.rows, rows=rows)
 
 
-def _row(folder: Path, runtime: str, version: str | None, golden: Golden, tolerance: Tolerance | None) -> RuntimeResult:
+def _row(
+    golden: Golden, tolerance: Tolerance | None, *, name: str, version: str | None, open_bundle: Callable[[], Pipeline]
+) -> RuntimeResult:
     status, reason = NOT_RUN, None
+    notes: tuple[str, ...] = ()
     outputs: dict[str, OutputResult] = {}
     try:
-        pipeline = load(folder, runtime=runtime)
+        pipeline = open_bundle()
         status = FAILED
+        notes = pipeline.session.notes if isinstance(pipeline.session, BundleSession) else ()
         answered = [run_in_batches(pipeline.session, case.inputs) for case in golden.cases]
         manifest = pipeline.manifest
         decision = decision_of_task(manifest.task, pipeline.problem_type, len(manifest.labels))
         ties = manifest.precision == FP32
         for check in checks_from_outputs(answered, golden):
-            name, limit = check.output, check.limit
+            output, limit = check.output, check.limit
             if tolerance is not None:
-                limit = tolerance.limit(max(largest_magnitude(case.references[name]) for case in golden.cases))
+                limit = tolerance.limit(max(largest_magnitude(case.references[output]) for case in golden.cases))
             agreements = [
-                _agreement(of_case.get(name), case.references[name], limit, decision, ties=ties)
+                _agreement(of_case.get(output), case.references[output], limit, decision, ties=ties)
                 for of_case, case in zip(answered, golden.cases, strict=True)
             ]
-            outputs[name] = OutputResult(
+            outputs[output] = OutputResult(
                 check=check,
                 limit_max_abs=limit,
                 passed=check.passed if tolerance is None else check.max_abs <= limit,
                 agreement=_sum([agreement for agreement in agreements if agreement is not None]),
             )
-        status = PASSED if all(output.passed for output in outputs.values()) else FAILED
+        status = PASSED if all(result.passed for result in outputs.values()) else FAILED
     except SessionError as error:
         reason = str(error)
-    return RuntimeResult(runtime=runtime, version=version, status=status, reason=reason, outputs=outputs)
+    return RuntimeResult(runtime=name, version=version, status=status, reason=reason, outputs=outputs, notes=notes)
 
 
 def _agreement(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from fnet_runtime.command.exit_codes import BAD_INPUT, ENGINE_FAILED, list_of_exit_codes
+from fnet_runtime.sessions.providers import CPU, PROVIDERS
 from fnet_runtime.sessions.runtimes import MAX_THREADS, RUNTIME_CHOICES
 from rich.console import Console
 
@@ -16,7 +17,7 @@ from fnet_export.benchmark.benchmark import Benchmark
 from fnet_export.benchmark.latency import rounds_needed
 from fnet_export.benchmark.report import notes_from_benchmark, tables_from_benchmark, values_from_benchmark
 from fnet_export.benchmark.requests import timed_texts
-from fnet_export.commands.options import FILE, output_options
+from fnet_export.commands.options import FILE, allow_partial_option, output_options
 from fnet_export.commands.shared import console_of_result, fail, print_json, print_lines, progress_shown
 
 EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
@@ -32,6 +33,15 @@ EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
     default=("auto",),
     help="auto is a bundle's own; repeatable.",
 )
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    type=click.Choice(list(PROVIDERS)),
+    default=(CPU,),
+    help="The provider of ONNX Runtime that runs model.onnx; repeatable.",
+)
+@allow_partial_option
 @click.option(
     "--batch-size", "batch_sizes", multiple=True, type=click.IntRange(min=1), default=(1,), help="Texts asked at once; repeatable."
 )
@@ -53,6 +63,8 @@ EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
 def bench(
     bundles: tuple[Path, ...],
     runtimes: tuple[str, ...],
+    providers: tuple[str, ...],
+    allow_partial: bool,
     batch_sizes: tuple[int, ...],
     threads: tuple[int, ...],
     rounds: int,
@@ -69,13 +81,21 @@ def bench(
     texts = timed_texts(text)
     with progress_shown(quiet=quiet) as progress:
         benchmark = benchmark_from_bundles(
-            bundles, texts, runtimes=runtimes, batch_sizes=batch_sizes, threads=threads, rounds=rounds, progress=progress
+            bundles,
+            texts,
+            runtimes=runtimes,
+            providers=providers,
+            allow_partial=allow_partial,
+            batch_sizes=batch_sizes,
+            threads=threads,
+            rounds=rounds,
+            progress=progress,
         )
     if as_json:
         print_json(values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())})
     _show(benchmark, console_of_result(as_json=as_json, quiet=quiet))
     if chart is not None:
-        _write_chart(benchmark, chart)
+        write_chart(benchmark, chart)
     if not benchmark.complete:
         click.echo("error: not everything could be measured; the reasons stand below the tables", err=True)
         sys.exit(ENGINE_FAILED)

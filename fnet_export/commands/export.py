@@ -30,11 +30,13 @@ from fnet_export.base.errors import OptionError
 from fnet_export.commands.options import (
     FILE,
     POINTS,
+    allow_partial_option,
     atol_option,
     column_option,
     group,
     min_accuracy_option,
     output_options,
+    provider_option,
     revision_option,
     rtol_option,
     samples_option,
@@ -196,6 +198,8 @@ proof_options = group(
     click.option("--evaluation", type=FILE, metavar="FILE", help="Labelled data to score the bundle and the checkpoint on."),
     column_option,
     min_accuracy_option,
+    provider_option,
+    allow_partial_option,
 )
 engine_options = group(
     "engine",

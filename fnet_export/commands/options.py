@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from fnet_runtime.sessions.providers import CPU, PROVIDERS
 from fnet_runtime.tokenizer.tokenizer import FLAVOURS
 
 from fnet_export.evaluation.labelled import columns_from_options
@@ -37,6 +38,13 @@ column_option = click.option(
 atol_option = click.option("--atol", type=float, metavar="X", help="Allow errors up to X, plus what --rtol adds, as the limit.")
 rtol_option = click.option(
     "--rtol", type=float, metavar="X", help="Allow X times the largest magnitude of an output's reference, plus --atol."
+)
+
+provider_option = click.option(
+    "--provider", type=click.Choice(list(PROVIDERS)), default=CPU, help="The provider of ONNX Runtime that runs model.onnx."
+)
+allow_partial_option = click.option(
+    "--allow-partial", is_flag=True, help="Let the CPU run the nodes that the provider does not take."
 )
 
 

@@ -14,7 +14,14 @@ from rich.table import Table
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.status import FAILED, PASSED, styled
 from fnet_export.bundle.verify import REFERENCE, RuntimeResult, Verification, verification_from_bundle
-from fnet_export.commands.options import atol_option, bundle_argument, output_options, rtol_option
+from fnet_export.commands.options import (
+    allow_partial_option,
+    atol_option,
+    bundle_argument,
+    output_options,
+    provider_option,
+    rtol_option,
+)
 from fnet_export.commands.shared import console_of_result, print_json, print_lines
 from fnet_export.parity.agreement import points_of
 from fnet_export.parity.tolerance import tolerance_from_options
@@ -27,15 +34,32 @@ EXIT_CODES = {CHECK_FAILED: "a runtime failed", ENGINE_FAILED: "no runtime can r
 @click.option(
     "--runtime", type=click.Choice(RUNTIME_CHOICES), default="auto", help="auto runs every runtime that the bundle has a file for."
 )
+@provider_option
+@allow_partial_option
 @atol_option
 @rtol_option
 @output_options
-def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, as_json: bool, quiet: bool) -> None:
+def verify(
+    bundle: Path,
+    runtime: str,
+    provider: str,
+    allow_partial: bool,
+    atol: float | None,
+    rtol: float | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Check BUNDLE again on this host: run its golden inputs and compare with the float64 references that it carries.
 
     Needs no torch.
     """
-    verification = verification_from_bundle(bundle, runtime=runtime, tolerance=tolerance_from_options(atol, rtol))
+    verification = verification_from_bundle(
+        bundle,
+        runtime=runtime,
+        provider=provider,
+        allow_partial=allow_partial,
+        tolerance=tolerance_from_options(atol, rtol),
+    )
     if as_json:
         values = {"bundle": str(bundle)} | verification.values() | {"environment": asdict(environment_of_host())}
         print_json(values)
@@ -44,7 +68,7 @@ def verify(bundle: Path, runtime: str, atol: float | None, rtol: float | None, a
         console.print(table_from_verification(verification))
         for row in verification.rows:
             reasons = [] if row.reason is None else [f"{row.status}: {row.reason}"]
-            print_lines(console, (f"{row.runtime}: {line}" for line in (*reasons, *row.attentions)))
+            print_lines(console, (f"{row.runtime}: {line}" for line in (*reasons, *row.notes, *row.attentions)))
     if not verification.ran:
         click.echo(f"error: {bundle}: nothing could run on this host, so nothing was checked", err=True)
         sys.exit(ENGINE_FAILED)

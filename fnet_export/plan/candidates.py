@@ -9,6 +9,7 @@ from fnet_runtime.bundle.manifest import BF16, FP32, OPENVINO, EngineInfo, Tenso
 from fnet_runtime.install import install_line
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.providers import CPU, provider_from_name
 from fnet_runtime.sessions.runtimes import SessionOptions, session_from_options
 from fnet_runtime.sessions.session import Session
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH
@@ -63,6 +64,8 @@ def candidates_from_plan(plan: Plan, graphs: Graphs, folder: Path, engine: Engin
             needed=False,
         )
     )
+    if plan.options.proof.provider != CPU:
+        candidates.append(_on_provider(plan, graphs))
     if engine is None or engine.library != OPENVINO:
         candidates.append(
             Candidate(name="OpenVINO, final graph", open=_openvino(plan, graphs.shipped, inputs), precision=precision, needed=False)
@@ -102,6 +105,16 @@ def _onnx_candidates(
         Candidate(name=f"ONNX Runtime, {graph}, {level}", open=opener(optimize), precision=precision, shipped=shipped and optimize)
         for level, optimize in LEVELS.items()
     ]
+
+
+def _on_provider(plan: Plan, graphs: Graphs) -> Candidate:
+    """ONNX Runtime on the bundle's graph, by the provider that the options name."""
+    asked, precision = plan.options.proof, plan.options.graph.precision
+    provider = provider_from_name(asked.provider)
+    run = partial(
+        OrtSession, graphs.shipped, plan.inputs, provider=provider, precision=precision, allow_partial=asked.allow_partial
+    )
+    return Candidate(name=f"ONNX Runtime, {provider.ort_name}, final graph", open=run, precision=precision, shipped=True)
 
 
 def _openvino(plan: Plan, path: Path, inputs: tuple[TensorInfo, ...]) -> Opener | str:

@@ -40,6 +40,8 @@ FLAGS: Mapping[str, Mapping[str, str]] = {
         "evaluation": "--evaluation",
         "columns": "--column",
         "min_accuracy": "--min-accuracy",
+        "provider": "--provider",
+        "allow_partial": "--allow-partial",
     },
 }
 """By part of the options, the flag of each field; `build` is a part of `engine`. The output is not here: it changes no file."""

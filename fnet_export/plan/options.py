@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fnet_runtime.bundle.manifest import FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
 from fnet_runtime.engine.options import BuildOptions
+from fnet_runtime.sessions.providers import CPU, provider_from_name
 from fnet_runtime.tokenizer.encoding import PADDINGS
 
 from fnet_core.errors import TaskError
@@ -114,7 +115,8 @@ class ProofOptions:
     """What the bundle must hold: texts to compare on, a tolerance in place of the measured limits, and limits in points of 100.
 
     `evaluation` is a file of labelled data, and `columns` name its columns that hold keys of another name. `quick` compares fewer
-    inputs and fewer runtimes. Raises OptionError.
+    inputs and fewer runtimes. `provider` also runs the bundle's graph by this provider of ONNX
+    Runtime, and `allow_partial` lets the CPU run the nodes that the provider does not take. Raises OptionError.
     """
 
     texts: Path | None = None
@@ -124,8 +126,12 @@ class ProofOptions:
     evaluation: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     min_accuracy: float | None = None
+    provider: str = CPU
+    allow_partial: bool = False
 
     def __post_init__(self) -> None:
+        if provider_from_name(self.provider).name == CPU and self.allow_partial:
+            raise OptionError("--allow-partial: is for a provider of a GPU; add --provider, or leave it out")
         check_min_agreement(self.min_agreement)
         if self.columns and self.evaluation is None:
             raise OptionError("--column: names columns of labelled data; add --evaluation FILE")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnet_runtime.bundle.manifest import INT8, OPENVINO, AxisProfile, TensorInfo, file_info
 from fnet_runtime.sessions.openvino_session import NO_VNNI, precision_on_cpu
 from fnet_runtime.sessions.processor import saturates_int8
+from fnet_runtime.sessions.providers import check_provider, provider_from_name
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, PADDINGS, Padding
 
 from fnet_core.checkpoint.open import Checkpoint, checkpoint_from_name, head_is_drawn
@@ -109,6 +110,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     asked, precision, target = options.model, options.graph.precision, options.engine.target
     check_output(options.output.folder, force=options.output.force)
     library = _library(options.engine, precision)
+    check_provider(provider_from_name(options.proof.provider))
     checkpoint = checkpoint_from_name(asked.checkpoint, revision=asked.revision)
     config = checkpoint.config
     choice = task_from_name(asked.task, checkpoint)

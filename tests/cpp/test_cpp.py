@@ -377,6 +377,7 @@ class Config(ctypes.Structure):
         *(("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p)),
         *((name, ctypes.c_int) for name in ("device", "contexts", "cuda_graph")),
         ("max_text_bytes", ctypes.c_size_t),
+        *(("provider", ctypes.c_char_p), ("allow_partial", ctypes.c_int)),
     )
 
 

@@ -45,7 +45,7 @@ def test_hints_install_what_the_package_asks_for():
     for library, packages in PACKAGES.items():
         extra = project["optional-dependencies"].get(library.replace("_", "-"))
         assert list(packages) == extra if extra else set(packages) <= set(project["dependencies"]), library
-    assert set(project["optional-dependencies"]) == {"openvino", "ray", "tensorrt", "tensorrt-rtx"}
+    assert set(project["optional-dependencies"]) == {"nv-tensorrt-rtx", "openvino", "ray", "tensorrt", "tensorrt-rtx"}
     for path in [*(ROOT / "fnet_export").rglob("*.py"), *(ROOT / "runtimes").rglob("*.py")]:
         assert "pip install 'fnet-" not in path.read_text(), path
 

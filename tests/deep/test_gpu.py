@@ -1,9 +1,10 @@
-"""A real engine on a real GPU: skipped, with the reason, where there is none."""
+"""Real engines and providers on a real GPU: skipped, with the reason, where there is none."""
 
 import fnet_runtime
 import numpy as np
 import pytest
-from fnet_runtime.errors import NoDeviceError
+from fnet_runtime.errors import LibraryError, NoDeviceError
+from fnet_runtime.sessions.providers import CPU, PROVIDERS, check_provider
 from support.checkpoints import save_tiny
 from support.exports import export
 
@@ -26,3 +27,16 @@ def test_the_engine_agrees_with_the_reference(task, tmp_path):
     on_cpu = fnet_runtime.load(exported.folder, runtime="onnxruntime").session.run(inputs)
     for name, output in pipe.session.run(inputs).items():
         np.testing.assert_allclose(output, on_cpu[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != CPU])
+@pytest.mark.parametrize(("target", "precision"), [("onnx", "fp32"), ("openvino", "fp16"), ("openvino", "bf16")])
+def test_a_provider_takes_every_node_and_agrees(provider, target, precision, tmp_path):
+    try:
+        check_provider(PROVIDERS[provider])
+    except (LibraryError, NoDeviceError) as error:
+        pytest.skip(f"not run: {error}")
+    checkpoint = save_tiny(tmp_path / "checkpoint", "sequence-classification")
+    folder = export(checkpoint, tmp_path / "bundle", target=target, precision=precision).folder
+    pipe = fnet_runtime.load(folder, provider=provider)
+    assert all(check.passed for check in pipe.self_test())

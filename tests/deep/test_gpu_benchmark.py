@@ -75,7 +75,13 @@ def test_the_rehearsal_runs_every_step(environment, tmp_path):
     assert len(done.stdout.splitlines()) <= 60
     report = json.loads(output.read_text())
     assert {name: step["status"] for name, step in report["steps"].items()} == dict.fromkeys(report["steps"], "done"), done.stderr
-    assert [name.partition(":")[0] for name in report["steps"]] == ["device", "tensorrt_rtx", *["correct"] * 2, *["time"] * 3]
+    assert [name.partition(":")[0] for name in report["steps"]] == [
+        "device",
+        "tensorrt_rtx",
+        *["correct"] * 2,
+        *["provider"] * 4,
+        *["time"] * 3,
+    ]
     results = {name: step["results"] for name, step in report["steps"].items()}
     assert [result["peak"] for result in results["device"]] == ["fp32", "tf32", "fp16", "bf16", "int8", "copy"]
     assert results["tensorrt_rtx"][-1]["answer"] == "not run: no NVIDIA GPU on this host"
@@ -85,6 +91,16 @@ def test_the_rehearsal_runs_every_step(environment, tmp_path):
     not_run = [r for r in checks if r["status"] == "not run"]
     assert {r["precision"] for r in not_run} == {"bf16"}  # ONNX Runtime has no such products on a CPU
     assert all("NOT_IMPLEMENTED" in r["reason"] for r in not_run), not_run
+    on_cpu = results["provider: cpu"]
+    assert all(r["left"] == "" for r in on_cpu if "difference" in r)
+    assert {(r["transform"], r["precision"]) for r in on_cpu if "reason" in r} == {
+        (t, "bf16") for t in ("folded", "dft", "any length")
+    }
+    assert max(r["difference"] for r in on_cpu if r["precision"] == "fp32" and "difference" in r) < 1e-5
+    assert len([r for r in on_cpu if "median_ms" in r]) == 2 * len([r for r in on_cpu if "difference" in r])
+    for provider in ("cuda", "tensorrt", "nv-tensorrt-rtx"):
+        (found,) = results[f"provider: {provider}"]
+        assert found["reason"]
     times = [r for name in results if name.startswith("time") for r in results[name]]
     assert all("median_ms" in r for r in times), [r for r in times if "median_ms" not in r]
     subjects = {(r["subject"], r["transform"], r["precision"]) for r in times}

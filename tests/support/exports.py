@@ -46,7 +46,8 @@ PARTS = {
     "proof": (
         ProofOptions,
         {"samples": "texts"}
-        | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "columns", "min_accuracy")},
+        | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "columns", "min_accuracy")}
+        | {name: name for name in ("provider", "allow_partial")},
     ),
     "engine": (EngineOptions, {name: name for name in ("target", "batch_size", "length_profiles", "build")}),
     "output": (OutputOptions, {"output": "folder", "force": "force"}),

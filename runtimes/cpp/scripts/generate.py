@@ -13,7 +13,7 @@ from typing import Any
 from fnet_runtime.bundle import manifest
 from fnet_runtime.command import exit_codes, questions
 from fnet_runtime.pipeline import answer_spans, encodings, entities, options, pipeline, tasks
-from fnet_runtime.sessions import runtimes
+from fnet_runtime.sessions import ort_session, providers, runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
 
 OUTPUT = Path(__file__).parent.parent / "src" / "generated" / "facts.inc"
@@ -37,6 +37,7 @@ def facts() -> str:
         "TOKEN_TYPES": pipeline.TOKEN_TYPES,
         "DEFAULT_TOP_K": options.DEFAULT_TOP_K,
         "DEFAULT_ANSWER_TOKENS": options.DEFAULT_ANSWER_TOKENS,
+        "NAMES_SHOWN": providers.NAMES_SHOWN,
     }
     sizes = {
         "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,
@@ -54,6 +55,8 @@ def facts() -> str:
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
+        "CPU": providers.CPU,
+        **{name: getattr(ort_session, name) for name in ("NO_FALLBACK", "RECORD", "FELL_BACK")},
         "OUTSIDE": entities.OUTSIDE,
         **{name: getattr(questions, name) for name in ("PLAIN", "TSV", "JSONL", "CHOICES_KEY")},
         **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION", "CUT", "REFUSE", *AGGREGATION)},
@@ -84,6 +87,13 @@ def facts() -> str:
             for name, task in tasks.TASKS.items()
         ],
     }
+    tables["ProviderFacts PROVIDERS"] = [[provider.name, provider.ort_name] for provider in providers.PROVIDERS.values()]
+    tables["ProviderOption PROVIDER_OPTIONS"] = [
+        [provider.name, precision, *option]
+        for provider in providers.PROVIDERS.values()
+        for precision, given in {"": provider.options, **provider.by_precision}.items()
+        for option in given.items()
+    ]
     lines = ["// Written by scripts/generate.py from the Python runtime: do not edit."]
     lines += [f"inline constexpr int {name} = {value};" for name, value in integers.items()]
     lines += [f"inline constexpr std::size_t {name} = {value};" for name, value in sizes.items()]

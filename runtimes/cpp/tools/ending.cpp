@@ -8,9 +8,10 @@
 #include "base/error.h"
 #include "base/files.h"
 
-void fail(const fnet::Error& error) {
+void fail(const fnet::Error& error, const char* on_cpu) {
   const bool no_device = error.code == fnet::Code::no_device;
-  std::cerr << "error: " << error.text << (no_device ? ". Use --runtime onnxruntime to run model.onnx on the CPU" : "") << "\n";
+  const std::string hint = no_device ? std::string(". Use ") + on_cpu + " to run model.onnx on the CPU" : "";
+  std::cerr << "error: " << error.text << hint << "\n";
   std::exit(no_device || error.code == fnet::Code::session ? ENGINE_FAILED : BAD_INPUT);
 }
 

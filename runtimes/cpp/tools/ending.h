@@ -8,8 +8,8 @@
 
 using fnet::BAD_INPUT, fnet::USAGE, fnet::CHECK_FAILED, fnet::ENGINE_FAILED;
 
-// Reports an error and ends with the exit code of its kind.
-[[noreturn]] void fail(const fnet::Error& error);
+// Reports an error and ends with the exit code of its kind. `on_cpu` are the words that run the bundle on the CPU.
+[[noreturn]] void fail(const fnet::Error& error, const char* on_cpu = "--runtime onnxruntime");
 
 // Writes a line, or several, at once. Ends as SIGPIPE does when nobody reads, and with an error when it cannot be written.
 void write_line(const std::string& text);

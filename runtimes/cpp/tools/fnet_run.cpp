@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <iostream>
 
 #include "answer_text.h"
 #include "api/answer_json.h"
 #include "ending.h"
+#include "engine/devices.h"
 #include "printer.h"
 #include "run_options.h"
 
@@ -20,14 +22,25 @@ int self_test(const fnet::Pipeline& pipeline, bool as_json) {
   return passed ? 0 : CHECK_FAILED;
 }
 
+int list_devices(const Options& options) {
+  for (const fnet::Device& device : fnet::devices_of_host(options.config.library)) {
+    const char* usable = device.usable ? "\tyes\t" : "\tno\t";
+    write_line(options.as_json ? fnet::json_from_device(device)
+                               : device.kind + "\t" + escaped(device.name) + usable + escaped(device.detail));
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
   setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // see fnet.hpp
   std::signal(SIGPIPE, SIG_IGN);            // see write_line
   const Options options = options_from_line(count, words);
+  if (options.devices) return list_devices(options);
   const auto pipeline = fnet::Pipeline::open(options.bundle, options.config);
-  if (!pipeline) fail(pipeline.error());
+  if (!pipeline) fail(pipeline.error(), options.config.provider == fnet::CPU ? "--runtime onnxruntime" : "--provider cpu");
+  if (const std::string note = pipeline->note(); !options.quiet && !note.empty()) std::cerr << "note: " << note << "\n";
   if (options.self_test) return self_test(*pipeline, options.as_json);
   Printer printer(*pipeline, options);
   for_each_batch(options, pipeline->rows_at_once(), [&](const Batch& batch) { printer.answer(batch); });

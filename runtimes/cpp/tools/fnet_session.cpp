@@ -61,7 +61,7 @@ int main(int count, char** words) {
   }
   const auto inputs = fnet::tensors_from_json(words[2], "INPUTS");
   if (!inputs) return fail(inputs.error());
-  const auto session = fnet::ort_session(words[1], *inputs, 0, "");
+  const auto session = fnet::ort_session(words[1], *inputs, {});
   if (!session) return fail(session.error());
   write_file(std::cout, "");
   while (const auto file = file_from_stream(std::cin)) {

@@ -36,6 +36,12 @@ CLI::Validator integer(long long low, long long high = std::numeric_limits<int>:
 }
 
 void check_use(const Options& options) {
+  if (options.devices) {
+    if (!options.bundle.empty() || !options.texts.empty() || !options.files.empty() || options.self_test)
+      throw CLI::ExcludesError("--devices", "BUNDLE and all that asks it");
+    return;
+  }
+  if (options.bundle.empty()) throw CLI::RequiredError("BUNDLE is required", CLI::ExitCodes::RequiredError);
   const bool asks = options.standard_input || !options.texts.empty() || !options.files.empty();
   if (!asks && !options.self_test)
     throw CLI::RequiredError("nothing to answer: expected --text, --file, - or --self-test", CLI::ExitCodes::RequiredError);
@@ -54,7 +60,7 @@ Options options_from_line(int count, char** words) {
   CLI::App app("Answers texts with BUNDLE, the folder that fnet-export wrote. With - it reads one text from standard input.", "fnet-run");
   app.get_formatter()->column_width(HELP_COLUMN);
   app.set_version_flag("--version", "fnet-run " FNET_VERSION);
-  app.add_option("BUNDLE", options.bundle, "The bundle's folder")->type_name("")->required();
+  app.add_option("BUNDLE", options.bundle, "The bundle's folder")->type_name("");
   app.add_option("INPUT", source, "- reads standard input")->type_name("")->check(CLI::IsMember({"-"}));
   const auto* texts = repeated(app, "--text", "TEXT", "A text to answer. May be given several times");
   const auto* files = repeated(app, "--file", "PATH", "A UTF-8 file that holds one text");
@@ -92,11 +98,18 @@ Options options_from_line(int count, char** words) {
   app.add_option("--runtime", config.runtime, "Which engine to open; auto is the bundle's own")
       ->capture_default_str()
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::RUNTIMES), std::end(fnet::RUNTIMES))));
+  std::vector<std::string> providers;
+  for (const fnet::ProviderFacts& provider : fnet::PROVIDERS) providers.emplace_back(provider.name);
+  app.add_option("--provider", config.provider, "Run model.onnx on a GPU, by this provider of ONNX Runtime")
+      ->capture_default_str()
+      ->check(CLI::IsMember(providers));
+  app.add_flag("--allow-partial", config.allow_partial, "Let the CPU run the nodes that the provider does not take");
+  app.add_flag("--devices", options.devices, "List the providers, GPUs and engines of this host, and what the others lack");
   app.add_option("--library", config.library, "The file of the engine's library, such as libonnxruntime.so")->type_name("FILE");
   app.add_option("--threads", config.threads, "Cores that ONNX Runtime may use; all by default")
       ->type_name("NUMBER")
       ->check(integer(1, fnet::MAX_THREADS));
-  app.add_option("--device", config.device, "The number of the GPU that TensorRT uses")
+  app.add_option("--device", config.device, "The number of the GPU that TensorRT or a provider uses")
       ->type_name("NUMBER")
       ->capture_default_str()
       ->check(integer(0));

@@ -9,7 +9,7 @@
 
 struct Options {
   std::string bundle;
-  bool standard_input = false, lines = false, as_json = false, self_test = false, quiet = false;
+  bool standard_input = false, lines = false, as_json = false, self_test = false, quiet = false, devices = false;
   std::vector<std::string> texts, files, pairs;
   std::string line_format = fnet::PLAIN;
   fnet::AnswerOptions answers;

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "nv_tensorrt_rtx": ("onnxruntime-ep-nv-tensorrt-rtx-cu13>=0.5",),
     "openvino": ("openvino>=2026.0",),
     "ray": ("ray[data,serve]>=2.60",),
     "tensorrt": ("tensorrt>=10.12", "cuda-bindings>=12.6"),

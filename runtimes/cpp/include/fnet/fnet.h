@@ -29,10 +29,12 @@ typedef struct fnet_config {
   int threads;           /* cores that ONNX Runtime may use, 1 to 1024; 0 is all */
   const char* library;   /* file of the runtime's library; null: $FNET_ONNXRUNTIME, $FNET_TENSORRT or $FNET_TENSORRT_RTX, else what the
                             loader finds by its name */
-  int device;            /* number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one */
+  int device;            /* number of the GPU that TensorRT or a provider uses; the calling thread's CUDA device becomes this one */
   int contexts;          /* TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait; 0 is 2 */
   int cuda_graph;        /* TensorRT: not 0: capture the run of each batch size and length as a CUDA graph, and launch that from then on */
   size_t max_text_bytes; /* longest text that is taken, in bytes of UTF-8; a longer one is an input error; 0 is 33554432 */
+  const char* provider;  /* of ONNX Runtime; null: "cpu"; or "cuda", "tensorrt" or "nv-tensorrt-rtx", which run model.onnx on a GPU */
+  int allow_partial;     /* not 0: let the CPU run the nodes that the provider does not take; else such a bundle does not open */
 } fnet_config;
 
 /* An opened bundle. Any number of threads may run it at once; close it once, after the last run has returned. */

@@ -35,7 +35,9 @@ struct Config {
   int threads = 0;               // cores that ONNX Runtime may use, 1 to 1024; 0 is all
   std::string library;           // file of the runtime's library; empty: $FNET_ONNXRUNTIME, $FNET_TENSORRT or $FNET_TENSORRT_RTX,
                                  // else what the loader finds by its name
-  int device = 0;                // number of the GPU that TensorRT uses; the calling thread's CUDA device becomes this one
+  std::string provider = "cpu";  // of ONNX Runtime: cpu; or cuda, tensorrt or nv-tensorrt-rtx, which run model.onnx on a GPU (docs/gpu.md)
+  bool allow_partial = false;    // let the CPU run the nodes that the provider does not take; else such a bundle does not open
+  int device = 0;                // number of the GPU that TensorRT or a provider uses; the calling thread's CUDA device becomes this one
   int contexts = 2;              // TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait
   bool cuda_graph = false;       // TensorRT: capture the run of each batch size and length as a CUDA graph, and launch that from then on
   std::size_t max_text_bytes = 33554432;  // longest text that is taken, in bytes of UTF-8, from 1; a longer one is an input error
@@ -193,6 +195,8 @@ class FNET_API Pipeline {
   // How many rows are answered together: a batch, or several batches where each text has its own length. A request is one row, or has a
   // row for each choice, each window of its context or a few masks. A longer list is answered in such parts.
   std::size_t rows_at_once() const;
+  // Which nodes the provider left to the CPU, if `Config::allow_partial` lets it; else empty.
+  std::string note() const;
   // Whether any number of labels may be right: each one whose score is above 0.5.
   bool multi_label() const;
 

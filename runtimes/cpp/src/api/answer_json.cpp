@@ -95,4 +95,9 @@ std::string json_from_checks(const std::vector<Check>& checks) {
   return "{\"passed\": " + boolean(passed) + ", \"outputs\": " + ToJson{}(checks) + "}";
 }
 
+std::string json_from_device(const Device& device) {
+  return "{\"kind\": " + quoted(device.kind) + ", \"name\": " + quoted(device.name) + ", \"usable\": " + boolean(device.usable) +
+         ", \"detail\": " + quoted(device.detail) + "}";
+}
+
 }  // namespace fnet

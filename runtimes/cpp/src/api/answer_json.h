@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/devices.h"
 #include "fnet/fnet.hpp"
 
 namespace fnet {
@@ -12,5 +13,7 @@ namespace fnet {
 std::string json_from_error(const std::string& error, const std::string& source, std::size_t line);
 // The self-test's checks, as one JSON value.
 std::string json_from_checks(const std::vector<Check>& checks);
+// What the host has or lacks, as one JSON value.
+std::string json_from_device(const Device& device);
 
 }  // namespace fnet

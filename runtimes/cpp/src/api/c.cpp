@@ -70,12 +70,14 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
     fnet::Config chosen;
     if (config && config->runtime) chosen.runtime = config->runtime;
     if (config && config->library) chosen.library = config->library;
+    if (config && config->provider) chosen.provider = config->provider;
     if (config) {
       chosen.threads = config->threads;
       chosen.device = config->device;
       if (config->contexts) chosen.contexts = config->contexts;
       if (config->max_text_bytes) chosen.max_text_bytes = config->max_text_bytes;
       chosen.cuda_graph = config->cuda_graph != 0;
+      chosen.allow_partial = config->allow_partial != 0;
     }
     auto opened = fnet::Pipeline::open(folder, chosen);
     if (!opened) return kept(opened.error());

@@ -71,6 +71,7 @@ Result<Pipeline> Pipeline::open(const std::string& bundle, const Config& config)
 const std::string& Pipeline::task() const { return parts_->model.manifest.task; }
 std::size_t Pipeline::sequence_length() const { return static_cast<std::size_t>(parts_->model.manifest.sequence_length); }
 std::size_t Pipeline::rows_at_once() const { return parts_->rows_at_once(); }
+std::string Pipeline::note() const { return parts_->session->note(); }
 bool Pipeline::multi_label() const { return parts_->model.problem_type == MULTI_LABEL; }
 
 Result<std::vector<AnyAnswer>> Pipeline::answer_all(const std::vector<Request>& requests, const AnswerOptions& options) const {

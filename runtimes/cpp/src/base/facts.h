@@ -36,6 +36,16 @@ struct TaskFacts {
   bool labelled, choices;
 };
 
+// A provider of ONNX Runtime, and ONNX Runtime's own name of it.
+struct ProviderFacts {
+  const char *name, *ort_name;
+};
+
+// An option that goes to a provider where the bundle has a precision; with none, always.
+struct ProviderOption {
+  const char *provider, *precision, *key, *value;
+};
+
 #include "generated/facts.inc"
 
 inline constexpr int MAX_CONTEXTS = 64;  // of TensorRT; the Python runtime has a limit of its own

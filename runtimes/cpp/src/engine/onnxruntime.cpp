@@ -1,76 +1,10 @@
-// ONNX Runtime on the CPU. The library is opened at run time, by its C interface alone, so that one binary works with any newer one.
-#define ORT_API_MANUAL_INIT
-#include <onnxruntime_c_api.h>
-
-#include <mutex>
-
-#include "base/library.h"
+// ONNX Runtime, on the CPU or by a provider on a GPU.
+#include "engine/onnxruntime_library.h"
+#include "engine/providers.h"
 #include "engine/session.h"
 
 namespace fnet {
 namespace {
-
-constexpr uint32_t API_VERSION = 17;  // of ONNX Runtime 1.17: everything used here is as old; newer libraries serve it too
-constexpr const char* LIBRARY_VARIABLE = "FNET_ONNXRUNTIME";
-
-struct Library {
-  const OrtApi* api;
-  OrtEnv* environment;
-  std::string version;
-};
-
-// A failed call's text; releases it.
-std::string text_of(const OrtApi& api, OrtStatus* status) {
-  std::string text = api.GetErrorMessage(status);
-  api.ReleaseStatus(status);
-  return text;
-}
-
-Result<Library> library_from_file(const std::string& path) {
-  const auto handle = library_from_names("ONNX Runtime", path, LIBRARY_VARIABLE, {"libonnxruntime.so.1", "libonnxruntime.so"});
-  if (!handle) return handle.error();
-  const auto base = reinterpret_cast<const OrtApiBase* (*)()>(function_of(*handle, "OrtGetApiBase"));
-  if (!base) return session_error((path.empty() ? LIBRARY_VARIABLE : path) + ": is not ONNX Runtime's library; expected libonnxruntime.so");
-  Library library{base()->GetApi(API_VERSION), nullptr, base()->GetVersionString()};
-  if (!library.api)
-    return session_error("ONNX Runtime " + library.version + " is too old; expected 1." + std::to_string(API_VERSION) + " or newer");
-  if (OrtStatus* status = library.api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "fnet", &library.environment))
-    return session_error("ONNX Runtime " + library.version + " does not start (" + text_of(*library.api, status) + ")");
-  // from 1.29 on it tells Microsoft of the models that are opened, unless told not to
-  if (OrtStatus* status = library.api->DisableTelemetryEvents(library.environment)) library.api->ReleaseStatus(status);
-  return library;
-}
-
-// The library of a path, opened once and never closed: its threads may outlive any session.
-Result<Library> shared_library(const std::string& path) {
-  static std::mutex mutex;
-  static std::vector<std::pair<std::string, Library>> open;
-  const std::lock_guard<std::mutex> lock(mutex);
-  for (const auto& [name, library] : open) {
-    if (name == path) return library;
-  }
-  auto library = library_from_file(path);
-  if (library) open.emplace_back(path, *library);
-  return library;
-}
-
-// Owns what ONNX Runtime made; released by one of its functions.
-template <class T>
-class Owned {
- public:
-  explicit Owned(void(ORT_API_CALL* release)(T*)) : release_(release) {}
-  Owned(Owned&& other) noexcept : release_(other.release_), value_(std::exchange(other.value_, nullptr)) {}
-  Owned& operator=(Owned&&) = delete;
-  ~Owned() {
-    if (value_) release_(value_);
-  }
-  T* get() const { return value_; }
-  T** out() { return &value_; }
-
- private:
-  void(ORT_API_CALL* release_)(T*);
-  T* value_ = nullptr;
-};
 
 // The name that Python gives an element type.
 std::string dtype_name(ONNXTensorElementDataType type) {
@@ -86,28 +20,82 @@ std::string dtype_name(ONNXTensorElementDataType type) {
 
 class OrtSession : public Session {
  public:
-  OrtSession(const Library& library, std::vector<TensorInfo> inputs)
-      : api_(*library.api), inputs_(std::move(inputs)), session_(api_.ReleaseSession) {}
+  OrtSession(const OrtLibrary& library, std::vector<TensorInfo> inputs)
+      : library_(library), api_(*library.api), inputs_(std::move(inputs)), session_(api_.ReleaseSession) {}
 
-  // Opens the graph. Returns what ONNX Runtime says against it, or null.
-  OrtStatus* open(const Library& library, const std::string& model, int threads) {
-    Owned<OrtSessionOptions> options(api_.ReleaseSessionOptions);
-    if (OrtStatus* s = api_.CreateSessionOptions(options.out())) return s;
-    if (OrtStatus* s = api_.SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_FATAL)) return s;
+  // Opens the graph; nothing where that worked. An error of ONNX Runtime names the file.
+  std::optional<Error> open(const std::string& model, const OrtChoice& choice) {
+    if (auto fault = choice.provider->name == std::string(CPU) ? open_on_cpu(model, choice) : open_by_provider(model, choice)) return fault;
+    return said(model, describe());
+  }
+
+  const std::vector<TensorInfo>& graph_inputs() const { return graph_inputs_; }
+  std::string note() const override { return note_; }
+
+  Result<Outputs> run(const Inputs& inputs) const override {
+    if (auto fault = inputs_fault(inputs, inputs_)) return *fault;
+    Outputs outputs;
+    if (OrtStatus* status = run(inputs, outputs)) return session_error("ONNX Runtime failed: " + text_of(api_, status));
+    return outputs;
+  }
+
+ private:
+  using Entries = std::vector<std::pair<const char*, const char*>>;
+
+  // What ONNX Runtime says against a graph, as an error; nothing for null.
+  std::optional<Error> said(const std::string& model, OrtStatus* status) const {
+    if (!status) return std::nullopt;
+    return session_error(model + ": ONNX Runtime " + library_.version + " cannot open it (" + text_of(api_, status) + ")");
+  }
+
+  OrtStatus* make(OrtSessionOptions** options, const OrtChoice& choice, const Entries& entries) const {
+    if (OrtStatus* s = api_.CreateSessionOptions(options)) return s;
+    if (OrtStatus* s = api_.SetSessionLogSeverityLevel(*options, ORT_LOGGING_LEVEL_FATAL)) return s;
     // its kernel for a residual and LayerNormalization at once takes several times as long as the two do (1.32, measured)
-    if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers", "SkipLayerNormFusion"))
-      return s;
+    if (OrtStatus* s = api_.AddSessionConfigEntry(*options, "optimization.disable_specified_optimizers", "SkipLayerNormFusion")) return s;
     // without VNNI, the fast int8 products of x86-64 overflow 16 bits; ONNX Runtime then takes slower, exact products
-    if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "session.x64quantprecision", "1")) return s;
-    if (threads > 0) {
-      if (OrtStatus* s = api_.SetIntraOpNumThreads(options.get(), threads)) return s;
+    if (OrtStatus* s = api_.AddSessionConfigEntry(*options, "session.x64quantprecision", "1")) return s;
+    for (const auto& [key, value] : entries) {
+      if (OrtStatus* s = api_.AddSessionConfigEntry(*options, key, value)) return s;
     }
-    if (OrtStatus* failure = api_.CreateSession(library.environment, model.c_str(), options.get(), session_.out())) {
+    return choice.threads > 0 ? api_.SetIntraOpNumThreads(*options, choice.threads) : nullptr;
+  }
+
+  std::optional<Error> open_on_cpu(const std::string& model, const OrtChoice& choice) {
+    Owned<OrtSessionOptions> options(api_.ReleaseSessionOptions);
+    if (auto fault = said(model, make(options.out(), choice, {}))) return fault;
+    if (OrtStatus* failure = api_.CreateSession(library_.environment, model.c_str(), options.get(), session_.out())) {
       // without VNNI, 1.32 cannot make exact int8 products of a weight that two nodes read; float32 is slower and exact too
       api_.ReleaseStatus(failure);
-      if (OrtStatus* s = api_.AddSessionConfigEntry(options.get(), "session.disable_quant_qdq", "1")) return s;
-      if (OrtStatus* s = api_.CreateSession(library.environment, model.c_str(), options.get(), session_.out())) return s;
+      if (auto fault = said(model, api_.AddSessionConfigEntry(options.get(), "session.disable_quant_qdq", "1"))) return fault;
+      return said(model, api_.CreateSession(library_.environment, model.c_str(), options.get(), session_.out()));
     }
+    return std::nullopt;
+  }
+
+  // ONNX Runtime itself refuses a graph that the provider takes only in part. It is opened once more, to list the nodes that are left.
+  std::optional<Error> open_by_provider(const std::string& model, const OrtChoice& choice) {
+    if (!choice.allow_partial) {
+      auto fault = created(model, choice, {{NO_FALLBACK, "1"}});
+      if (!fault || fault->text.find(FELL_BACK) == std::string::npos) return fault;
+    }
+    if (auto fault = created(model, choice, {{RECORD, "1"}})) return fault;
+    const std::string left = nodes_not_taken(library_, session_.get(), *choice.provider);
+    if (!left.empty() && !choice.allow_partial)
+      return session_error(model + ": " + left +
+                           ". Let the CPU run them with --allow-partial (Config::allow_partial), or use --provider cpu");
+    note_ = left.empty() ? "" : left + ". The CPU runs them";
+    return std::nullopt;
+  }
+
+  std::optional<Error> created(const std::string& model, const OrtChoice& choice, const Entries& entries) {
+    Owned<OrtSessionOptions> options(api_.ReleaseSessionOptions);
+    if (auto fault = said(model, make(options.out(), choice, entries))) return fault;
+    if (auto fault = provider_fault(library_, options.get(), *choice.provider, choice.precision, choice.device)) return fault;
+    return said(model, api_.CreateSession(library_.environment, model.c_str(), options.get(), session_.out()));
+  }
+
+  OrtStatus* describe() {
     if (OrtStatus* s = api_.CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, memory_.out())) return s;
     std::size_t inputs = 0, outputs = 0;
     if (OrtStatus* s = api_.SessionGetInputCount(session_.get(), &inputs)) return s;
@@ -122,16 +110,6 @@ class OrtSession : public Session {
     return nullptr;
   }
 
-  const std::vector<TensorInfo>& graph_inputs() const { return graph_inputs_; }
-
-  Result<Outputs> run(const Inputs& inputs) const override {
-    if (auto fault = inputs_fault(inputs, inputs_)) return *fault;
-    Outputs outputs;
-    if (OrtStatus* status = run(inputs, outputs)) return session_error("ONNX Runtime failed: " + text_of(api_, status));
-    return outputs;
-  }
-
- private:
   template <class Get>
   OrtStatus* take_name(Get get, std::size_t index, std::string& name) {
     OrtAllocator* allocator = nullptr;
@@ -209,7 +187,9 @@ class OrtSession : public Session {
     return nullptr;
   }
 
+  const OrtLibrary library_;
   const OrtApi& api_;
+  std::string note_;
   std::vector<TensorInfo> inputs_, graph_inputs_;
   std::vector<std::string> output_names_;
   Owned<OrtMemoryInfo> memory_{api_.ReleaseMemoryInfo};
@@ -218,15 +198,11 @@ class OrtSession : public Session {
 
 }  // namespace
 
-Result<std::unique_ptr<Session>> ort_session(const std::string& model, const std::vector<TensorInfo>& inputs, int threads,
-                                             const std::string& library) {
-  const auto opened_library = shared_library(library);
-  if (!opened_library) return opened_library.error();
-  auto session = std::make_unique<OrtSession>(*opened_library, inputs);
-  if (OrtStatus* status = session->open(*opened_library, model, threads)) {
-    return session_error(model + ": ONNX Runtime " + opened_library->version + " cannot open it (" + text_of(*opened_library->api, status) +
-                         ")");
-  }
+Result<std::unique_ptr<Session>> ort_session(const std::string& model, const std::vector<TensorInfo>& inputs, const OrtChoice& choice) {
+  const auto library = ort_library(choice.library);
+  if (!library) return library.error();
+  auto session = std::make_unique<OrtSession>(*library, inputs);
+  if (auto fault = session->open(model, choice)) return *fault;
   if (const auto fault = graph_fault(model, session->graph_inputs(), inputs)) return *fault;
   return std::unique_ptr<Session>(std::move(session));
 }

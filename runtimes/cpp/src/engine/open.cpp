@@ -12,6 +12,9 @@
 namespace fnet {
 namespace {
 
+[[maybe_unused]] constexpr const char* NO_ONNXRUNTIME =
+    "this build of fnet_runtime has no ONNX Runtime; build it with FNET_WITH_ONNXRUNTIME=ON";
+
 // A product of TensorRT that this build has a session for; `library` is its name in a manifest.
 struct TrtProduct {
   const char* library;
@@ -38,6 +41,23 @@ Result<std::unique_ptr<Session>> engine_session(const std::string& folder, const
                        " opens " + MODEL);
 }
 
+// The name of the runtime that opens the engines of a library.
+std::string runtime_of_library(std::string library) {
+  std::replace(library.begin(), library.end(), '_', '-');
+  return library;
+}
+
+const ProviderFacts* provider_from_name(const std::string& name) {
+  const auto* found = std::find_if(std::begin(PROVIDERS), std::end(PROVIDERS), [&](const auto& facts) { return facts.name == name; });
+  return found == std::end(PROVIDERS) ? nullptr : found;
+}
+
+std::vector<std::string> provider_names() {
+  std::vector<std::string> names;
+  for (const ProviderFacts& facts : PROVIDERS) names.emplace_back(facts.name);
+  return names;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> session_from_bundle(const std::string& folder, const Manifest& manifest, const Config& config) {
@@ -50,21 +70,54 @@ Result<std::unique_ptr<Session>> session_from_bundle(const std::string& folder, 
     return input_error("runtime: expected one of " + joined(RUNTIMES) + "; found " + quoted(config.runtime));
   std::vector<std::string> names{ONNXRUNTIME};
   if (manifest.engine) {
-    std::string own = manifest.engine->library;
-    std::replace(own.begin(), own.end(), '_', '-');
-    names.insert(names.begin(), own);
+    names.insert(names.begin(), runtime_of_library(manifest.engine->library));
   }
-  const std::string chosen = config.runtime == "auto" ? names[0] : config.runtime;
+  const ProviderFacts* provider = provider_from_name(config.provider);
+  if (!provider) return input_error("provider: expected one of " + joined(provider_names()) + "; found " + quoted(config.provider));
+  const bool on_cpu = config.provider == CPU;
+  if (!on_cpu && config.runtime != "auto" && config.runtime != ONNXRUNTIME)
+    return input_error("provider: " + config.provider + " belongs to ONNX Runtime, and the runtime is " + config.runtime +
+                       "; leave one of them out");
+  if (on_cpu && config.allow_partial)
+    return input_error("allow_partial: is for a provider of a GPU, and the provider is cpu. Leave it out, or name a provider");
+  const std::string chosen = !on_cpu ? ONNXRUNTIME : config.runtime == "auto" ? names[0] : config.runtime;
   if (!std::count(names.begin(), names.end(), chosen))
     return input_error(folder + ": cannot be opened with " + config.runtime + "; expected " + joined(names, " or "));
   if (chosen != ONNXRUNTIME) return engine_session(folder, manifest, config, chosen);
-  if (manifest.precision == BF16)
+  if (manifest.precision == BF16 && on_cpu)
     return session_error(folder + ": ONNX Runtime cannot multiply matrices of bf16 on a CPU; open the bundle with its own engine");
 #ifdef FNET_WITH_ONNXRUNTIME
-  return ort_session(plain_path(folder + "/" + MODEL), manifest.inputs, config.threads, config.library);
+  return ort_session(plain_path(folder + "/" + MODEL), manifest.inputs,
+                     {config.threads, config.library, provider, manifest.precision, config.device, config.allow_partial});
 #else
-  return session_error(folder + ": this build of fnet_runtime has no ONNX Runtime; build it with FNET_WITH_ONNXRUNTIME=ON");
+  return session_error(folder + ": " + NO_ONNXRUNTIME);
 #endif
+}
+
+std::vector<Device> providers_of_host([[maybe_unused]] const std::string& library) {
+#ifdef FNET_WITH_ONNXRUNTIME
+  return ort_providers(library);
+#else
+  std::vector<Device> found;
+  for (const std::string& name : provider_names()) found.push_back({"provider", name, false, NO_ONNXRUNTIME});
+  return found;
+#endif
+}
+
+std::vector<Device> engines_of_host() {
+  std::vector<Device> found;
+  for (const std::string name : RUNTIMES) {
+    if (name == "auto" || name == ONNXRUNTIME) continue;
+    Device device{"engine", name, false, "this build of fnet_runtime has no session of it; build it with the headers of " + name};
+    for (const TrtProduct& product : TRT_PRODUCTS) {
+      if (runtime_of_library(product.library) != name) continue;
+      const auto library = product.open("");
+      device.usable = static_cast<bool>(library);
+      device.detail = library ? std::string(product.library) + " " + library->version : library.error().text;
+    }
+    found.push_back(std::move(device));
+  }
+  return found;
 }
 
 }  // namespace fnet

@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/error.h"
+#include "base/facts.h"
 #include "bundle/manifest.h"
 
 namespace fnet {
@@ -24,6 +25,8 @@ class Session {
   virtual AxisProfile batch() const { return ANY_BATCH; }
   // Runs inputs of the manifest's axes. Thread-safe.
   virtual Result<Outputs> run(const Inputs& inputs) const = 0;
+  // Which nodes a provider left to the CPU; empty where it left none.
+  virtual std::string note() const { return ""; }
 };
 
 // What is wrong with inputs: a missing or unknown name, another rank, a fixed axis of another length, or an open one that is empty
@@ -44,8 +47,17 @@ std::optional<Error> run_rows(const Session& session, const std::vector<Inputs>&
 // Runs any number of rows: at once up to batch.max, else by batch.opt; a batch below batch.min is filled with copies.
 Result<Outputs> run_in_batches(const Session& session, const Inputs& inputs);
 
-// Opens a model.onnx with ONNX Runtime on the CPU. `threads`: cores it may use, 0 for all; `library`: its file, empty to search.
-Result<std::unique_ptr<Session>> ort_session(const std::string& model, const std::vector<TensorInfo>& inputs, int threads,
-                                             const std::string& library);
+// How ONNX Runtime opens a graph.
+struct OrtChoice {
+  int threads = 0;                                // cores that it may use; 0 is all
+  std::string library = {};                       // its file; empty to search
+  const ProviderFacts* provider = &PROVIDERS[0];  // what runs the nodes
+  std::string precision = {};                     // of the graph
+  int device = 0;                                 // number of the provider's GPU
+  bool allow_partial = false;                     // the CPU may run the nodes that the provider does not take
+};
+
+// Opens a model.onnx with ONNX Runtime. A provider that cannot be used here is an error, and so is one that does not take every node.
+Result<std::unique_ptr<Session>> ort_session(const std::string& model, const std::vector<TensorInfo>& inputs, const OrtChoice& choice);
 
 }  // namespace fnet

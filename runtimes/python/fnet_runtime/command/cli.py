@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from fnet_runtime.bundle.strict_json import json_from_values
+from fnet_runtime.command.answer_text import escaped
 from fnet_runtime.command.ending import ended_in_words
 from fnet_runtime.command.exit_codes import BAD_INPUT, CHECK_FAILED, ENGINE_FAILED, list_of_exit_codes
 from fnet_runtime.command.printer import Printer
@@ -34,6 +35,9 @@ from fnet_runtime.pipeline.options import (
     AnswerOptions,
 )
 from fnet_runtime.pipeline.pipeline import Pipeline
+from fnet_runtime.sessions.bundle_session import BundleSession
+from fnet_runtime.sessions.devices import devices_of_host
+from fnet_runtime.sessions.providers import CPU, PROVIDERS
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
 
@@ -50,7 +54,7 @@ class Program(click.Command):
 
 
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=list_of_exit_codes(EXIT_CODES))
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.argument("source", required=False, type=click.Choice(["-"]))
 @click.option("--text", "texts", multiple=True, help="Answer this text. May be given several times.")
 @click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="Answer the text in this UTF-8 file.")
@@ -85,12 +89,21 @@ class Program(click.Command):
     show_default=True,
     help="Refuse longer texts; in bytes of UTF-8.",
 )
+@click.option(
+    "--provider",
+    type=click.Choice(list(PROVIDERS)),
+    default=CPU,
+    show_default=True,
+    help="Run model.onnx on a GPU, by this provider of ONNX Runtime.",
+)
+@click.option("--allow-partial", is_flag=True, help="Let the CPU run the nodes that the provider does not take.")
+@click.option("--devices", is_flag=True, help="List the providers, GPUs and engines of this host, and what the others lack.")
 @click.option("--rebuild", is_flag=True, help="Build the TensorRT engine for this GPU, and keep it in the user's cache.")
 @click.option("--quiet", is_flag=True, help="Do not say which texts were cut.")
 @click.version_option(package_name="fnet-runtime")
 @ended_in_words()
 def main(
-    bundle: Path,
+    bundle: Path | None,
     source: str | None,
     texts: tuple[str, ...],
     files: tuple[Path, ...],
@@ -113,10 +126,21 @@ def main(
     runtime: str,
     threads: int | None,
     max_text_bytes: int,
+    provider: str,
+    allow_partial: bool,
+    devices: bool,
     rebuild: bool,
     quiet: bool,
 ) -> None:
     """Answer texts with BUNDLE, the folder that fnet-export wrote. With - the text comes from standard input."""
+    if devices:
+        if bundle or texts or files or self_test:
+            raise click.UsageError("--devices runs alone, or with --json")
+        prepare_standard_output(utf8=as_json)
+        _list_devices(as_json)
+        return
+    if bundle is None:
+        raise click.UsageError("Missing argument 'BUNDLE'.")
     if not (texts or files or source or self_test):
         raise click.UsageError("nothing to do: expected --text, --file, - or --self-test")
     if self_test and (texts or files or source or pairs or lines):
@@ -125,7 +149,18 @@ def main(
         raise click.UsageError("--line-format: expected --lines, and no --pair, because each line has its own second text")
     prepare_standard_output(utf8=as_json)
     try:
-        pipeline = load(bundle, runtime=runtime, threads=threads, max_text_bytes=max_text_bytes, rebuild=rebuild)
+        pipeline = load(
+            bundle,
+            runtime=runtime,
+            threads=threads,
+            max_text_bytes=max_text_bytes,
+            rebuild=rebuild,
+            provider=provider,
+            allow_partial=allow_partial,
+        )
+        if not quiet and isinstance(pipeline.session, BundleSession):
+            for note in pipeline.session.notes:
+                click.echo(f"note: {note}", err=True)
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else CHECK_FAILED)
         second = _second(pairs, pipeline.manifest.task)
@@ -153,9 +188,18 @@ def main(
             click.echo(note, err=True)
         sys.exit(BAD_INPUT if printer.errors else 0)
     except FNetRuntimeError as error:
-        hint = ". --runtime onnxruntime runs model.onnx on the CPU" if isinstance(error, NoDeviceError) else ""
+        on_cpu = "--runtime onnxruntime" if provider == CPU else "--provider cpu"
+        hint = f". {on_cpu} runs model.onnx on the CPU" if isinstance(error, NoDeviceError) else ""
         click.echo(f"error: {error}{hint}", err=True)
         sys.exit(ENGINE_FAILED if isinstance(error, SessionError) else BAD_INPUT)
+
+
+def _list_devices(as_json: bool) -> None:
+    for device in devices_of_host():
+        if as_json:
+            write_line(json_from_values(device))
+        else:
+            write_line("\t".join((device.kind, device.name, "yes" if device.usable else "no", escaped(device.detail))))
 
 
 def _self_test(pipeline: Pipeline, as_json: bool) -> bool:

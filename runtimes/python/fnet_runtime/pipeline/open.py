@@ -12,6 +12,7 @@ from fnet_runtime.errors import BundleError, OptionError
 from fnet_runtime.pipeline.pipeline import TOKEN_TYPES, Pipeline
 from fnet_runtime.pipeline.tasks import task_of_manifest
 from fnet_runtime.sessions.bundle_session import BundleSession
+from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, Tokenizer
 
 
@@ -22,13 +23,17 @@ def load(
     threads: int | None = None,
     max_text_bytes: int = MAX_TEXT_BYTES,
     rebuild: bool = False,
+    provider: str = CPU,
+    allow_partial: bool = False,
 ) -> Pipeline:
     """Open a bundle after checking every file of it.
 
     `runtime` is one of RUNTIME_CHOICES. `auto` takes the bundle's own engine, or ONNX Runtime when the bundle has no engine.
     An engine that cannot run here is an error; `load` never replaces it. `threads` limits the cores that ONNX Runtime and
     OpenVINO use. `max_text_bytes` limits the length of a text. `rebuild` opens a TensorRT engine that is built from the bundle's
-    graph for this GPU and kept in a cache (docs/engines.md).
+    graph for this GPU and kept in a cache (docs/engines.md). `provider` is one of PROVIDERS, and opens model.onnx with ONNX
+    Runtime on a GPU (docs/gpu.md). A provider must take every node of the graph, unless `allow_partial` leaves the others to the
+    CPU.
     The pipeline pickles as its absolute path and its options, so another process opens the bundle itself.
     Raises BundleError for a folder that is not a whole, unaltered bundle, and OptionError for a bad option. Raises SessionError
     when the engine cannot be opened or a library is missing.
@@ -49,7 +54,15 @@ def load(
     return Pipeline(
         manifest=manifest,
         tokenizer=tokenizer,
-        session=BundleSession(folder, manifest, runtime=runtime, threads=threads, rebuild=rebuild),
+        session=BundleSession(
+            folder,
+            manifest,
+            runtime=runtime,
+            threads=threads,
+            rebuild=rebuild,
+            provider=provider,
+            allow_partial=allow_partial,
+        ),
         golden=folder / GOLDEN,
         problem_type=config.get("problem_type"),
         max_text_bytes=max_text_bytes,
@@ -80,6 +93,8 @@ def _reduced(pipeline: Pipeline) -> str | tuple[Any, ...]:
         threads=session.threads,
         max_text_bytes=pipeline.max_text_bytes,
         rebuild=session.rebuild,
+        provider=session.provider,
+        allow_partial=session.allow_partial,
     )
     return again, ()
 

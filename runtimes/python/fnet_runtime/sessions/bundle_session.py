@@ -11,6 +11,8 @@ from weakref import WeakSet
 
 from fnet_runtime.bundle.manifest import AxisProfile, Manifest
 from fnet_runtime.errors import SessionError
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, session_from_bundle
 from fnet_runtime.sessions.session import Ids, Outputs, Session
 
@@ -41,10 +43,19 @@ class BundleSession:
     """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, *, runtime: str = AUTO, threads: int | None = None, rebuild: bool = False
+        self,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        runtime: str = AUTO,
+        threads: int | None = None,
+        rebuild: bool = False,
+        provider: str = CPU,
+        allow_partial: bool = False,
     ) -> None:
         """Open the engine. Raises what `session_from_bundle` raises."""
         self.folder, self.runtime, self.threads, self.rebuild = folder, runtime, threads, rebuild
+        self.provider, self.allow_partial = provider, allow_partial
         self._manifest = manifest
         self._session: Session | None = self._opened()
         self.batch: AxisProfile = self._session.batch
@@ -81,15 +92,30 @@ class BundleSession:
                 self._running -= 1
                 self._changed.notify_all()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what a user should know of the opened engine: the nodes that a provider left to the CPU."""
+        return self._session.notes if isinstance(self._session, OrtSession) else ()
+
     def _opened(self) -> Session:
-        return session_from_bundle(self.folder, self._manifest, runtime=self.runtime, threads=self.threads, rebuild=self.rebuild)
+        return session_from_bundle(
+            self.folder,
+            self._manifest,
+            runtime=self.runtime,
+            threads=self.threads,
+            rebuild=self.rebuild,
+            provider=self.provider,
+            allow_partial=self.allow_partial,
+        )
 
     def forked(self) -> None:
         """Give up the engine of the parent process. It is never freed here, because that would wait for threads of the parent."""
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
-        name = runtime_from_name(self.runtime, self._manifest, self.folder)
-        if not self._refusal and not RUNTIMES[name].survives_fork:
+        name = runtime_from_name(self.runtime, self._manifest, self.folder, provider=self.provider)
+        if not self._refusal and self.provider != CPU:
+            self._refusal = NO_FORK.format(runtime=f"the provider {self.provider}")
+        elif not self._refusal and not RUNTIMES[name].survives_fork:
             self._refusal = NO_FORK.format(runtime=name)
         elif not self._refusal and self._running:
             self._refusal = FORKED

@@ -1,38 +1,64 @@
-"""ONNX Runtime on the CPU, which runs every bundle on every host."""
+"""ONNX Runtime, which runs every bundle on every host: on the CPU, or by a provider on a GPU."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
-from fnet_runtime.bundle.manifest import TensorInfo
+from fnet_runtime.bundle.manifest import FP32, TensorInfo
 from fnet_runtime.errors import SessionError
+from fnet_runtime.sessions.providers import (
+    CPU,
+    PROVIDERS,
+    Provider,
+    check_provider,
+    ep_devices,
+    nodes_from_session,
+    not_taken_in_words,
+)
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, check_graph_inputs, checked_inputs
+
+ON_CPU = PROVIDERS[CPU]
+NO_FALLBACK, RECORD = "session.disable_cpu_ep_fallback", "session.record_ep_graph_assignment_info"
+FELL_BACK = "fallback to CPU EP has been explicitly disabled"
+"""ONNX Runtime's words when a provider did not take every node."""
 
 
 class OrtSession:
-    """A model.onnx, opened by ONNX Runtime. Any number of threads may run it at once; each thread runs the graph itself."""
+    """A model.onnx, opened by ONNX Runtime. Any number of threads may run it at once; each thread runs the graph itself.
+
+    `notes` says which nodes a provider did not take, if that is allowed.
+    """
 
     batch = ANY_BATCH
 
-    def __init__(self, model: Path, inputs: Sequence[TensorInfo], *, threads: int | None = None, optimize: bool = True) -> None:
+    def __init__(
+        self,
+        model: Path,
+        inputs: Sequence[TensorInfo],
+        *,
+        threads: int | None = None,
+        optimize: bool = True,
+        provider: Provider = ON_CPU,
+        precision: str = FP32,
+        allow_partial: bool = False,
+    ) -> None:
         """Open a graph. `threads` limits the cores that it uses. Without `optimize`, ONNX Runtime runs the graph as it is.
 
-        Raises SessionError.
+        `provider` must take every node of the graph, unless `allow_partial` leaves the others to the CPU. Raises SessionError, and
+        LibraryError or NoDeviceError when this host cannot use the provider.
         """
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # fatal errors only: every failure is raised, and need not be printed
-        # the kernel that fuses a residual with LayerNormalization takes several times as long as the two alone (1.32, measured)
-        options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
-        # without VNNI, the fast int8 products of x86-64 overflow 16 bits; ONNX Runtime then takes slower, exact products
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        if not optimize:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        self._inputs = tuple(inputs)
+        self._inputs, self._model = tuple(inputs), model
+        self.notes: tuple[str, ...] = ()
+        options = _Options(threads=threads, optimize=optimize)
         try:
-            self._session = _session(model, options)
+            if provider.name == CPU:
+                self._session = _cpu_session(model, options)
+            else:
+                self._session, self.notes = _provider_session(model, options, provider, precision, allow_partial)
+        except SessionError:
+            raise
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise SessionError(f"{model}: ONNX Runtime {onnxruntime.__version__} cannot open it ({error})") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -52,13 +78,75 @@ class OrtSession:
         return dict(zip(self._outputs, outputs, strict=True))
 
 
-def _session(model: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+class _Options:
+    """Make the options of a session; ONNX Runtime cannot take an entry back."""
+
+    def __init__(self, *, threads: int | None, optimize: bool) -> None:
+        self._threads, self._optimize = threads, optimize
+
+    def made(self, **entries: str) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # fatal errors only: every failure is raised, and need not be printed
+        # the kernel that fuses a residual with LayerNormalization takes several times as long as the two alone (1.32, measured)
+        options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
+        # without VNNI, the fast int8 products of x86-64 overflow 16 bits; ONNX Runtime then takes slower, exact products
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        for name, value in entries.items():
+            options.add_session_config_entry(name, value)
+        if not self._optimize:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        return options
+
+
+def _cpu_session(model: Path, options: _Options) -> onnxruntime.InferenceSession:
     """Open a graph. Where that fails, open it with int8 products computed in float32, which is slower and exact too.
 
     Without VNNI, ONNX Runtime 1.32 cannot make exact int8 products of a weight that two nodes read.
     """
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(model), options.made(), providers=[ON_CPU.ort_name])
     except Exception:
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        exact = options.made(**{"session.disable_quant_qdq": "1"})
+        return onnxruntime.InferenceSession(str(model), exact, providers=[ON_CPU.ort_name])
+
+
+def _provider_session(
+    model: Path, options: _Options, provider: Provider, precision: str, allow_partial: bool
+) -> tuple[onnxruntime.InferenceSession, tuple[str, ...]]:
+    """Open a graph with a provider, and return the notes on it.
+
+    ONNX Runtime itself refuses a graph that the provider takes only in part. Such a graph is opened once more, to list the nodes
+    that the provider did not take.
+    """
+    check_provider(provider)
+    if not allow_partial:
+        try:
+            return _opened(model, options.made(**{NO_FALLBACK: "1"}), provider, precision), ()
+        except Exception as error:
+            if FELL_BACK not in str(error):
+                raise
+    session = _opened(model, options.made(**{RECORD: "1"}), provider, precision)
+    left = not_taken_in_words(provider, nodes_from_session(session))
+    if left and not allow_partial:
+        raise SessionError(
+            f"{model}: {left}. Let the CPU run them with --allow-partial (allow_partial=True), or use --provider cpu"
+        )
+    return session, ((f"{left}. The CPU runs them",) if left else ())
+
+
+def _opened(model: Path, options: Any, provider: Provider, precision: str) -> onnxruntime.InferenceSession:
+    """Open a graph with a provider that is loaded. Raises SessionError where ONNX Runtime opened it without the provider."""
+    chosen = provider.options_of(precision)
+    if provider.plugin:
+        options.add_provider_for_devices(ep_devices(provider)[:1], chosen)
+        session = onnxruntime.InferenceSession(str(model), options, enable_fallback=0)
+    else:
+        session = onnxruntime.InferenceSession(str(model), options, providers=[(provider.ort_name, chosen)], enable_fallback=0)
+    if provider.ort_name not in session.get_providers():
+        raise SessionError(
+            f"{model}: ONNX Runtime {onnxruntime.__version__} could not start {provider.ort_name}, and opened the graph with "
+            f"{', '.join(session.get_providers())}. Run fnet-run --devices to see what this host lacks"
+        )
+    return session

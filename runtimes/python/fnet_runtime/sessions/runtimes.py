@@ -9,6 +9,7 @@ from fnet_runtime.engine.rebuild import rebuilt_engine
 from fnet_runtime.errors import OptionError, SessionError
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.providers import CPU, provider_from_name
 from fnet_runtime.sessions.session import Session
 from fnet_runtime.sessions.trt_session import TrtSession
 
@@ -17,13 +18,18 @@ MAX_THREADS = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """A graph or an engine to open: its file, inputs and precision, what the manifest says of an engine, and the cores to use."""
+    """A graph or an engine to open: its file, inputs and precision, what the manifest says of an engine, and the cores to use.
+
+    `provider` and `allow_partial` are for ONNX Runtime; see `OrtSession`.
+    """
 
     file: Path
     inputs: Sequence[TensorInfo]
     precision: str = FP32
     engine: EngineInfo | None = None
     threads: int | None = None
+    provider: str = CPU
+    allow_partial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +47,16 @@ class Runtime:
 
 
 def _onnxruntime(options: SessionOptions) -> Session:
-    if options.precision == BF16:
+    if options.precision == BF16 and options.provider == CPU:
         raise SessionError(f"{options.file}: ONNX Runtime cannot multiply in bf16 on CPUs; open the bundle with its own engine")
-    return OrtSession(options.file, options.inputs, threads=options.threads)
+    return OrtSession(
+        options.file,
+        options.inputs,
+        threads=options.threads,
+        provider=provider_from_name(options.provider),
+        precision=options.precision,
+        allow_partial=options.allow_partial,
+    )
 
 
 def _openvino(options: SessionOptions) -> Session:
@@ -75,13 +88,17 @@ def runtimes_from_manifest(manifest: Manifest) -> tuple[str, ...]:
     return (own_runtime,) if own_runtime == ONNXRUNTIME else (own_runtime, ONNXRUNTIME)
 
 
-def runtime_from_name(name: str, manifest: Manifest, folder: Path) -> str:
-    """Return the runtime that a name of RUNTIME_CHOICES means for a bundle.
+def runtime_from_name(name: str, manifest: Manifest, folder: Path, *, provider: str = CPU) -> str:
+    """Return the runtime that a name of RUNTIME_CHOICES means for a bundle. With a provider of a GPU, `auto` is ONNX Runtime.
 
-    Raises OptionError for an unknown name, and for a runtime that the bundle has no file for.
+    Raises OptionError for an unknown name, for a runtime that the bundle has no file for, and for a provider with another runtime.
     """
     if name not in RUNTIME_CHOICES:
         raise OptionError(f"unknown runtime {name!r}; expected one of {', '.join(RUNTIME_CHOICES)}")
+    if provider_from_name(provider).name != CPU:
+        if name not in (AUTO, ONNXRUNTIME):
+            raise OptionError(f"provider: {provider} belongs to ONNX Runtime, and the runtime is {name}; leave one of them out")
+        return ONNXRUNTIME
     names = runtimes_from_manifest(manifest)
     chosen = names[0] if name == AUTO else name
     if chosen not in names:
@@ -90,17 +107,28 @@ def runtime_from_name(name: str, manifest: Manifest, folder: Path) -> str:
 
 
 def session_from_bundle(
-    folder: Path, manifest: Manifest, *, runtime: str = AUTO, threads: int | None = None, rebuild: bool = False
+    folder: Path,
+    manifest: Manifest,
+    *,
+    runtime: str = AUTO,
+    threads: int | None = None,
+    rebuild: bool = False,
+    provider: str = CPU,
+    allow_partial: bool = False,
 ) -> Session:
     """Open the session of a bundle whose files were checked.
 
     `rebuild` opens an engine of TensorRT that was built from the bundle's graph on this host, and builds it at the first call.
+    `provider` is a name of PROVIDERS. It must take every node of the graph, unless `allow_partial` leaves the others to the CPU.
     Raises OptionError for a bad number of threads, a runtime that the bundle has no file for, or a runtime that rebuilds nothing.
+    Raises it also for a provider that is unknown or that the runtime does not have.
     Raises SessionError when opening or building fails.
     """
     if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
         raise OptionError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
-    chosen = RUNTIMES[runtime_from_name(runtime, manifest, folder)]
+    chosen = RUNTIMES[runtime_from_name(runtime, manifest, folder, provider=provider)]
+    if allow_partial and provider == CPU:
+        raise OptionError("allow_partial: is for a provider of a GPU, and the provider is cpu. Leave it out, or name a provider")
     if rebuild and chosen.file != ENGINE:
         raise OptionError(
             f"rebuild: is for engines of TensorRT; {folder} opens with {chosen.name}, which builds none. Leave it out"
@@ -115,6 +143,8 @@ def session_from_bundle(
             precision=manifest.precision,
             engine=manifest.engine,
             threads=threads,
+            provider=provider,
+            allow_partial=allow_partial,
         )
     )
 

@@ -1,0 +1,61 @@
+"""Providers of ONNX Runtime as the shipped runtime opens them: does one take every node, is it right, how long does a text take."""
+
+from pathlib import Path
+
+import numpy as np
+from fnet_runtime.errors import SessionError
+from fnet_runtime.sessions.ort_session import OrtSession
+from fnet_runtime.sessions.providers import PROVIDERS, check_provider
+from fnet_runtime.tokenizer.encoding import NONE, Padding
+
+from on_gpu.clock import timed_ms
+from on_gpu.graphs import ANY_LENGTH, GraphSet, fnet, is_path, random_inputs
+
+TRANSFORMS = ("folded", "dft", ANY_LENGTH)
+"""The forms of both padding contracts: two of one length, and the graph for texts at their own length."""
+
+
+def placements(scale, name, builders):
+    """Open the base model's graphs by a provider; give a result per graph, and per batch that it runs."""
+    provider = PROVIDERS[name]
+    try:
+        check_provider(provider)
+    except SessionError as error:
+        yield {"provider": name, "reason": str(error)}
+        return
+    length = scale.lengths[0]
+    model = fnet({**scale.base, "num_hidden_layers": 1}, length)
+    for transform in TRANSFORMS:
+        paths = builders.paths(GraphSet(length=length, transform=transform))
+        for precision, path in paths.items():
+            case = {"provider": name, "transform": transform, "precision": precision, "tokens": length}
+            if not is_path(path):
+                yield case | {"reason": path}
+                continue
+            yield from _opened(scale, case, model, Path(path), Path(paths["fp32"]), provider)
+
+
+def _opened(scale, case, model, path, float32, provider):
+    """Open one graph; where the provider leaves nodes to the CPU, open it with them as well, and say so."""
+    from fnet_export.graph.tensors import tensors_from_task
+
+    length = case["tokens"]
+    contract = Padding(length, contract=NONE) if case["transform"] == ANY_LENGTH else Padding(length)
+    inputs = tensors_from_task(model.task, model.config, contract)[0]
+    options = {"provider": provider, "precision": case["precision"]}
+    try:
+        try:
+            session = OrtSession(path, inputs, **options)
+            case |= {"left": ""}
+        except SessionError as error:
+            case |= {"left": str(error)}
+            session = OrtSession(path, inputs, **options, allow_partial=True)
+        ids = random_inputs(model.task, model.config, length, 2)
+        expected = OrtSession(float32, inputs).run(ids)
+        found = session.run(ids)
+        yield case | {"difference": max(float(np.abs(found[name] - expected[name]).max()) for name in expected)}
+        for batch in scale.batches:
+            ids = random_inputs(model.task, model.config, length, batch)
+            yield case | {"batch": batch} | timed_ms(lambda ids=ids: session.run(ids), scale)
+    except SessionError as error:
+        yield case | {"reason": str(error)}

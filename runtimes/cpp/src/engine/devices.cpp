@@ -1,0 +1,22 @@
+#include "engine/devices.h"
+
+#include "engine/driver.h"
+#include "engine/open.h"
+
+namespace fnet {
+
+std::vector<Device> devices_of_host(const std::string& library) {
+  std::vector<Device> found = providers_of_host(library);
+  if (const auto gpus = gpus_of_driver()) {
+    for (const DriverGpu& gpu : *gpus) {
+      const std::string detail = "compute capability " + gpu.compute_capability + ", driver for CUDA " + gpu.driver;
+      found.push_back({"gpu", gpu.name, true, detail});
+    }
+  } else {
+    found.push_back({"gpu", "NVIDIA", false, gpus.error().text});
+  }
+  for (Device& engine : engines_of_host()) found.push_back(std::move(engine));
+  return found;
+}
+
+}  // namespace fnet
