@@ -6,6 +6,7 @@ from pathlib import Path
 from fnet_runtime.bundle.manifest import FP32, NO_COMPATIBILITY, AxisProfile
 from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.errors import InputError
+from fnet_runtime.sessions.providers import CPU
 
 from fnet_export.base.arguments import StrPath, path_or_none, several
 from fnet_export.base.errors import OptionError
@@ -70,6 +71,8 @@ def export(
     rtol: float | None = None,
     min_agreement: float | None = None,
     quick: bool = False,
+    provider: str = CPU,
+    allow_partial: bool = False,
     evaluation: StrPath | None = None,
     column: Mapping[str, str] = AS_STATED,
     min_accuracy: float | None = None,
@@ -129,6 +132,8 @@ def export(
             tolerance=tolerance_from_options(atol, rtol),
             min_agreement=min_agreement,
             quick=quick,
+            provider=provider,
+            allow_partial=allow_partial,
             evaluation=path_or_none(evaluation),
             columns=column,
             min_accuracy=min_accuracy,

@@ -173,7 +173,8 @@ def test_a_library_without_a_gpu(monkeypatch):
     check_provider(Provider(name="cuda", ort_name=AZURE.ort_name, library="providers_cuda"))
 
 
-def test_a_plugin_that_is_missing():
+def test_a_plugin_that_is_missing(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorrt_rtx", raising=False)
     with pytest.raises(
         LibraryError, match=r"onnxruntime_ep_nv_tensorrt_rtx cannot be imported \(No module.*pip install 'onnxruntime-ep-nv"
     ):
