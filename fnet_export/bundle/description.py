@@ -14,7 +14,11 @@ from fnet_runtime.errors import BundleError
 from fnet_runtime.sessions.runtimes import runtimes_from_manifest
 from fnet_runtime.tokenizer.encoding import NONE
 
+from fnet_export.bundle.releases import oldest_releases
+
 Importer = Callable[[str], ModuleType]
+ONNX_DOMAINS = ("", "ai.onnx")
+"""The two names of the domain of ONNX's own operators."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +34,36 @@ class ParityVerdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Graph:
+    """What model.onnx states: its operator set, its IR version, and the count of its nodes by type, the most frequent first."""
+
+    opset: int
+    ir_version: int
+    operators: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Description:
     """Describe a whole, unaltered bundle: its manifest, and facts from its other files.
 
-    `parity` is None without parity.json; `operators` counts the nodes of model.onnx by type, and is None without the library onnx.
+    `parity` is None without parity.json, and `graph` without the library onnx.
     """
 
     manifest: Manifest
     parity: ParityVerdict | None
-    operators: Mapping[str, int] | None
+    graph: Graph | None
+
+    @property
+    def operators(self) -> Mapping[str, int] | None:
+        """Return the count of the graph's nodes by type, or None without the library onnx."""
+        return None if self.graph is None else self.graph.operators
+
+    @property
+    def oldest_releases(self) -> Mapping[str, str | None] | None:
+        """Return the oldest release of each engine that opens the graph, or None without the library onnx."""
+        if self.graph is None:
+            return None
+        return oldest_releases(self.graph.opset, self.graph.ir_version, self.manifest.precision)
 
     def values(self) -> dict[str, Any]:
         """Return JSON's own types."""
@@ -47,6 +72,9 @@ class Description:
             "runtimes": list(runtimes_from_manifest(self.manifest)),
             "padding": padding_from_manifest(self.manifest),
             "parity": self.parity and asdict(self.parity),
+            "opset": self.graph and self.graph.opset,
+            "ir_version": self.graph and self.graph.ir_version,
+            "oldest_releases": self.oldest_releases,
             "operators": self.operators,
             "manifest": json.loads(self.manifest.to_json()),
         }
@@ -55,7 +83,7 @@ class Description:
 def description_from_bundle(folder: Path, *, importer: Importer = importlib.import_module) -> Description:
     """Check and read a bundle. Raises BundleError, which names the file, if a file is missing, altered or of another kind."""
     manifest = manifest_from_folder(folder)
-    return Description(manifest=manifest, parity=verdict_from_bundle(folder), operators=_operators(folder / MODEL, importer))
+    return Description(manifest=manifest, parity=verdict_from_bundle(folder), graph=_graph(folder / MODEL, importer))
 
 
 def padding_from_manifest(manifest: Manifest) -> str:
@@ -83,17 +111,19 @@ def verdict_from_bundle(folder: Path) -> ParityVerdict | None:
         raise BundleError(f"{path}: not a bundle's parity report ({error!r}); copy the whole bundle again") from error
 
 
-def _operators(path: Path, importer: Importer) -> dict[str, int] | None:
-    """Count nodes by type, the most frequent first. Weights next to the graph are not read."""
+def _graph(path: Path, importer: Importer) -> Graph | None:
+    """Read a graph without the weights next to it, or return None without the library onnx."""
     try:
         onnx: Any = importer("onnx")
     except ImportError:
         return None
     try:
-        graph = onnx.load(path, load_external_data=False).graph
+        model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's errors have no common base
         raise BundleError(f"{path}: onnx {onnx.__version__} cannot read it ({error}); copy the whole bundle again") from error
-    return dict(Counter(node.op_type for node in graph.node).most_common())
+    opset = max((imported.version for imported in model.opset_import if imported.domain in ONNX_DOMAINS), default=0)
+    operators = dict(Counter(node.op_type for node in model.graph.node).most_common())
+    return Graph(opset=opset, ir_version=model.ir_version, operators=operators)
 
 
 def tensor_shown(tensor: TensorInfo) -> str:

@@ -63,6 +63,7 @@ def _entries(description: Description) -> Iterator[tuple[str, str]]:
     if description.parity is not None and description.parity.caution is not None:
         yield "note", description.parity.caution
     yield "tokenizer", _tokenizer(manifest.tokenizer)
+    yield from _graph(description)
     yield "operators", _operators(description)
     yield "parity", _parity(description)
     yield "tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())
@@ -125,6 +126,15 @@ def _tokenizer(options: TokenizerOptions) -> str:
     """The flavour, and the rules that only one of them has."""
     rules = ", ".join(f"{name} {str(value).lower()}" for name, value in asdict(options).items() if name != "flavour")
     return f"{options.flavour}, from {options.file}{f'; {rules}' if options.flavour == SLOW else ''}"
+
+
+def _graph(description: Description) -> Iterator[tuple[str, str]]:
+    """Give the operator set, and for each engine the oldest release that opens the graph."""
+    graph, releases = description.graph, description.oldest_releases
+    if graph is not None and releases is not None:
+        yield "graph", f"operator set {graph.opset}, IR version {graph.ir_version}"
+        shown = (f"{engine} {version}" if version else f"no {engine}" for engine, version in releases.items())
+        yield "oldest release tried", ", ".join(shown)
 
 
 def _operators(description: Description) -> str:

@@ -78,6 +78,24 @@ def test_operators_are_those_of_the_graph(whole_bundle):
     assert f"operators {sum(found.values())} in model.onnx: " in words(run(whole_bundle).stdout)
 
 
+def test_the_oldest_releases_that_open_the_graph(whole_bundle):
+    graph = description_from_bundle(whole_bundle).graph
+    model = onnx.load(whole_bundle / "model.onnx")
+    assert (graph.opset, graph.ir_version) == (model.opset_import[0].version, model.ir_version) == (20, 9)
+    said = words(run(whole_bundle).stdout)
+    assert "graph operator set 20, IR version 9 oldest release tried ONNX Runtime 1.17.3, OpenVINO 2024.6.0 " in said
+    values = json.loads(run(whole_bundle, "--json").stdout)
+    assert (values["opset"], values["ir_version"]) == (20, 9)
+    assert values["oldest_releases"] == {"ONNX Runtime": "1.17.3", "OpenVINO": "2024.6.0"}
+
+
+def test_a_graph_that_no_release_was_tried_with(bundle):
+    model = onnx.load(bundle / "model.onnx")
+    model.ir_version = 99
+    said = words(run(replaced(bundle, "model.onnx", model.SerializeToString())).stdout)
+    assert "IR version 99 oldest release tried no ONNX Runtime, no OpenVINO " in said
+
+
 def test_labels_that_do_not_print_are_escaped_as_fnet_run_does_it(tmp_path):
     labels = ("a\tb", "c\nd\x1b[31m", "e\\")
     checkpoint = save_tiny(tmp_path / "c", "sequence-classification", labels=labels)
@@ -138,7 +156,10 @@ def test_without_onnx_operators_are_not_counted(whole_bundle):
     def missing(name):
         raise ImportError(name)
 
-    assert description_from_bundle(whole_bundle, importer=missing).operators is None
+    description = description_from_bundle(whole_bundle, importer=missing)
+    assert (description.graph, description.operators, description.oldest_releases) == (None, None, None)
+    values = description.values()
+    assert [values[key] for key in ("opset", "ir_version", "oldest_releases", "operators")] == [None] * 4
 
 
 def test_a_graph_or_report_that_is_none(bundle):
