@@ -10,6 +10,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from fnet_runtime.errors import FNetRuntimeError
+
 import fnet_export
 
 
@@ -22,18 +24,22 @@ def show(event: fnet_export.ProgressEvent) -> None:
 
 
 def main() -> None:
-    """Export, verify, score and time; each figure is a line."""
+    """Export, verify, score and time what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="the folder that trainer.save_model wrote, or a hub id")
     parser.add_argument("output", type=Path, help="the folder of the bundle")
     parser.add_argument("--data", type=Path, help="labelled data (docs/evaluate.md)")
     parser.add_argument("--rounds", type=int, default=100, help="how often the bundle is timed")
-    given = parser.parse_args()
     try:
-        exported = fnet_export.export(model=given.model, target="onnx", output=given.output, quick=True, on_progress=show)
-        verification = fnet_export.verify(exported.folder, runtime="onnxruntime")
-    except (fnet_export.FNetError, fnet_export.FNetExportError) as error:
+        report(parser.parse_args())
+    except (fnet_export.FNetError, fnet_export.FNetExportError, FNetRuntimeError) as error:
         sys.exit(f"error: {error}")
+
+
+def report(given: argparse.Namespace) -> None:
+    """Print a line for the bundle, and one for each figure."""
+    exported = fnet_export.export(model=given.model, target="onnx", output=given.output, quick=True, on_progress=show)
+    verification = fnet_export.verify(exported.folder, runtime="onnxruntime")
     print(f"{exported.folder}: {exported.manifest.task}, parity {'passed' if verification.passed else 'failed'}")
     if given.data is not None:
         scores = fnet_export.evaluate(exported.folder, data=given.data, on_progress=show)

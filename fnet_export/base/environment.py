@@ -24,6 +24,8 @@ LIBRARIES = (
     "sentencepiece",
     "tokenizers",
 )
+OTHER_NAMES = {"onnxruntime": ("onnxruntime-gpu",)}
+"""Distributions that have the same modules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,20 @@ class Environment:
     libraries: Mapping[str, str]
 
 
+def version_of(library: str) -> str | None:
+    """Return the version of a library by its distribution name, or None. `onnxruntime-gpu` takes the place of `onnxruntime`."""
+    for name in (library, *OTHER_NAMES.get(library, ())):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
 def environment_of_host() -> Environment:
     """Describe this host; no name of it and no clock."""
-    installed = {}
-    for name in LIBRARIES:
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # optional ones
-            continue
+    versions = {name: version_of(name) for name in LIBRARIES}
+    installed = {name: version for name, version in versions.items() if version is not None}  # some are optional
     return Environment(
         host=Host(
             cpu=_cpu(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS
 
-from fnet_export.base.arguments import StrPath, path_or_none, several
+from fnet_export.base.arguments import StrPath, check_providers, path_or_none, several
 from fnet_export.base.errors import OptionError, OutputError
 from fnet_export.base.progress import Calls, OnProgress, Progress
 from fnet_export.benchmark.benchmark import Benchmark, cases_from_options, result_from_case, subjects_from_bundles
@@ -72,6 +72,7 @@ def benchmark_from_bundles(
     Raises BundleError, InputError and OptionError before anything is timed.
     """
     _check(folders, runtimes, providers, batch_sizes, threads, rounds)
+    check_providers(providers, allow_partial=allow_partial)
     subjects = subjects_from_bundles(folders, runtimes, providers, allow_partial=allow_partial)
     results = []
     for case in cases_from_options(subjects, batch_sizes, threads):

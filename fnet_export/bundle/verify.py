@@ -20,7 +20,7 @@ from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, runtimes_from_manifest
 from fnet_runtime.sessions.session import run_in_batches
 
-from fnet_export.base.arguments import StrPath
+from fnet_export.base.arguments import StrPath, check_providers
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
 from fnet_export.evaluation.decisions import SIGN, decision_of_task, differing
@@ -112,6 +112,7 @@ def verify(
     Raises BundleError for a folder that is not a whole, unaltered bundle. Raises InputError for a runtime that the bundle has no
     file for, and OptionError for an invalid tolerance.
     """
+    check_providers([provider], allow_partial=allow_partial)
     tolerance = tolerance_from_options(atol, rtol)
     return verification_from_bundle(
         Path(bundle), runtime=runtime, provider=provider, allow_partial=allow_partial, tolerance=tolerance

@@ -95,7 +95,7 @@ def bench(
         print_json(values_from_benchmark(benchmark) | {"environment": asdict(environment_of_host())})
     _show(benchmark, console_of_result(as_json=as_json, quiet=quiet))
     if chart is not None:
-        write_chart(benchmark, chart)
+        _write_chart(benchmark, chart)
     if not benchmark.complete:
         click.echo("error: not everything could be measured; the reasons stand below the tables", err=True)
         sys.exit(ENGINE_FAILED)

@@ -133,7 +133,7 @@ def _graph(description: Description) -> Iterator[tuple[str, str]]:
     graph, releases = description.graph, description.oldest_releases
     if graph is not None and releases is not None:
         yield "graph", f"operator set {graph.opset}, IR version {graph.ir_version}"
-        shown = (f"{engine} {version}" if version else f"no {engine}" for engine, version in releases.items())
+        shown = (f"{engine} {version}" if version else f"{engine}: none" for engine, version in releases.items())
         yield "oldest release tried", ", ".join(shown)
 
 

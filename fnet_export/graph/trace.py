@@ -100,6 +100,8 @@ def program_from_model(
     captured.run_decompositions = decomposed_if_known
     try:
         return translated()
-    except torch.onnx.OnnxExporterError:  # the table does not list every operator
+    except torch.onnx.OnnxExporterError as error:  # the table does not list every operator
+        if is_out_of_memory(error):
+            raise
         captured.run_decompositions = decomposed
         return translated()

@@ -1,10 +1,10 @@
 """The manifest of a planned bundle: what it is, of what it was made, and by which versions."""
 
-import importlib.metadata
 from collections.abc import Mapping
 
 from fnet_runtime.bundle.manifest import FORMAT_VERSION, EngineInfo, FileInfo, Manifest, Quantization, Source
 
+from fnet_export.base.environment import version_of
 from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.plan.plan import Plan
 
@@ -35,7 +35,7 @@ def manifest_from_plan(
         precision=plan.options.graph.precision,
         quantization=_quantization(plan, kept),
         source=Source(id=source.id, revision=source.revision, sha256=dict(source.sha256), random_head=trained.random_head),
-        tools={name: importlib.metadata.version(name) for name in TOOLS},
+        tools={name: version_of(name) or "unknown" for name in TOOLS},
         engine=engine,
         files=files or {},
     )

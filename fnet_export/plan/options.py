@@ -6,11 +6,12 @@ from pathlib import Path
 
 from fnet_runtime.bundle.manifest import FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
 from fnet_runtime.engine.options import BuildOptions
-from fnet_runtime.sessions.providers import CPU, provider_from_name
+from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.tokenizer.encoding import PADDINGS
 
 from fnet_core.errors import TaskError
 from fnet_core.tasks import task_named
+from fnet_export.base.arguments import check_providers
 from fnet_export.base.errors import OptionError
 from fnet_export.evaluation.evaluation import Limits
 from fnet_export.graph.trace import DEFAULT_OPSET, check_opset
@@ -115,8 +116,8 @@ class ProofOptions:
     """What the bundle must hold: texts to compare on, a tolerance in place of the measured limits, and limits in points of 100.
 
     `evaluation` is a file of labelled data, and `columns` name its columns that hold keys of another name. `quick` compares fewer
-    inputs and fewer runtimes. `provider` also runs the bundle's graph by this provider of ONNX
-    Runtime, and `allow_partial` lets the CPU run the nodes that the provider does not take. Raises OptionError.
+    inputs and fewer runtimes. `provider` also runs the bundle's graph by this provider of ONNX Runtime, and `allow_partial` lets
+    the CPU run the nodes that the provider does not take. Raises OptionError.
     """
 
     texts: Path | None = None
@@ -130,8 +131,7 @@ class ProofOptions:
     allow_partial: bool = False
 
     def __post_init__(self) -> None:
-        if provider_from_name(self.provider).name == CPU and self.allow_partial:
-            raise OptionError("--allow-partial: is for a provider of a GPU; add --provider, or leave it out")
+        check_providers([self.provider], allow_partial=self.allow_partial)
         check_min_agreement(self.min_agreement)
         if self.columns and self.evaluation is None:
             raise OptionError("--column: names columns of labelled data; add --evaluation FILE")

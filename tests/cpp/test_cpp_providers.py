@@ -59,7 +59,7 @@ def ran_in_python(folder, *words):
         (["--provider", "cuda"], 4, "has no CUDAExecutionProvider in this build; it has "),
         (["--provider", "tensorrt"], 4, "Name the library of onnxruntime-gpu in FNET_ONNXRUNTIME"),
         (["--provider", RTX], 4, "no NVIDIA GPU on this host (libcuda.so.1: "),
-        (["--provider", RTX], 4, "). Use --provider cpu to run model.onnx on the CPU"),
+        (["--provider", RTX], 4, "). Use --runtime onnxruntime without --provider to run model.onnx on the CPU"),
         (["--provider", "gpu"], 2, "gpu not in {cpu,cuda,tensorrt,nv-tensorrt-rtx}"),
         (["--provider", "cuda", "--runtime", "tensorrt"], 1, "provider: cuda belongs to ONNX Runtime, and the runtime is tensorrt"),
         (["--allow-partial"], 1, "allow_partial: is for a provider of a GPU, and the provider is cpu"),

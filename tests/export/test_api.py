@@ -184,6 +184,18 @@ def test_bench(whole_bundle, tmp_path):
     assert [(event.stage, event.done, event.total) for event in events] == [("batch 1, threads 1", *step) for step in steps]
 
 
+def test_providers_are_checked_at_once(whole_bundle, named, tmp_path):
+    for call in (
+        lambda **options: fnet_export.export(model=named, target="onnx", output=tmp_path / "b", **options),
+        lambda **options: fnet_export.verify(whole_bundle, **options),
+        lambda **options: fnet_export.bench(whole_bundle, **options),
+    ):
+        with pytest.raises(fnet_export.OptionError, match="--provider: expected one of cpu, cuda, .*; found 'gpu'"):
+            call(provider="gpu")
+        with pytest.raises(fnet_export.OptionError, match="--allow-partial: is for a provider of a GPU"):
+            call(allow_partial=True)
+
+
 def test_bench_refuses_before_it_measures(whole_bundle, tmp_path):
     with pytest.raises(fnet_export.OptionError, match="BUNDLE: expected at least one, found none"):
         fnet_export.bench()

@@ -287,6 +287,7 @@ def test_different_lengths_are_told(whole_bundle):
         (["BUNDLE", "--runtime", "openvino"], 1, "has no engine for openvino; it opens with onnxruntime"),
         (["BUNDLE", "--rounds", "1"], 2, "1 is not in the range x>=2"),
         (["BUNDLE", "--batch-size", "0"], 2, "0 is not in the range"),
+        (["BUNDLE", "--allow-partial"], 2, "--allow-partial: is for a provider of a GPU; add --provider, or leave it out"),
         (["BUNDLE", "--chart", "b.png"], 2, "--chart b.png: expected a name that ends in .svg, the format that is written"),
         (["BUNDLE", "--chart", "nowhere/b.svg"], 1, "nowhere/b.svg: nowhere is not a folder; make it first, or name another"),
         (["BUNDLE", "--text", "nowhere.txt"], 1, "nowhere.txt: cannot be read"),
@@ -307,3 +308,5 @@ def test_a_file_that_cannot_be_written(whole_bundle, tmp_path):
         True,
     )
     assert "batch 1, all cores" in shown.stdout  # what was measured is not lost
+    shown = run(whole_bundle, "--rounds", 2, "--chart", tmp_path / "b.svg", "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["complete"]) == (1, True)

@@ -93,7 +93,7 @@ def test_a_graph_that_no_release_was_tried_with(bundle):
     model = onnx.load(bundle / "model.onnx")
     model.ir_version = 99
     said = words(run(replaced(bundle, "model.onnx", model.SerializeToString())).stdout)
-    assert "IR version 99 oldest release tried no ONNX Runtime, no OpenVINO " in said
+    assert "IR version 99 oldest release tried ONNX Runtime: none, OpenVINO: none " in said
 
 
 def test_labels_that_do_not_print_are_escaped_as_fnet_run_does_it(tmp_path):

@@ -87,7 +87,7 @@ def test_a_provider_that_leaves_nodes_to_the_cpu_is_refused(whole_bundle, azure)
     words = str(refused.value)
     assert "model.onnx: AzureExecutionProvider did not take 64 of 64 nodes: " in words
     assert "11 MatMul" in words
-    assert words.endswith("Let the CPU run them with --allow-partial (allow_partial=True), or use --provider cpu")
+    assert words.endswith("Let the CPU run them with --allow-partial (allow_partial=True), or open the bundle without a provider")
 
 
 def test_nodes_that_are_left_run_on_the_cpu_if_that_is_allowed(whole_bundle, azure):
@@ -317,4 +317,4 @@ def test_fnet_run_notes_nodes_on_the_cpu(whole_bundle, azure, monkeypatch):
     monkeypatch.setattr(providers, "gpus_of_driver", lambda: gpus_of_driver(library="libcuda-of-no-host.so"))
     without_gpu = Provider(name="cuda", ort_name=AZURE.ort_name, library="providers_cuda")
     monkeypatch.setitem(providers.PROVIDERS, "cuda", without_gpu)
-    assert run(*words).stderr.endswith(". --provider cpu runs model.onnx on the CPU\n")
+    assert run(*words).stderr.endswith(". --runtime onnxruntime without --provider runs model.onnx on the CPU\n")

@@ -75,7 +75,7 @@ class OrtSession : public Session {
 
   // ONNX Runtime itself refuses a graph that the provider takes only in part. It is opened once more, to list the nodes that are left.
   std::optional<Error> open_by_provider(const std::string& model, const OrtChoice& choice) {
-    if (!choice.allow_partial) {
+    if (!choice.allow_partial || !lists_nodes(library_)) {
       auto fault = created(model, choice, {{NO_FALLBACK, "1"}});
       if (!fault || fault->text.find(FELL_BACK) == std::string::npos) return fault;
     }
@@ -83,7 +83,7 @@ class OrtSession : public Session {
     const std::string left = nodes_not_taken(library_, session_.get(), *choice.provider);
     if (!left.empty() && !choice.allow_partial)
       return session_error(model + ": " + left +
-                           ". Let the CPU run them with --allow-partial (Config::allow_partial), or use --provider cpu");
+                           ". Let the CPU run them with --allow-partial (Config::allow_partial), or open the bundle without a provider");
     note_ = left.empty() ? "" : left + ". The CPU runs them";
     return std::nullopt;
   }

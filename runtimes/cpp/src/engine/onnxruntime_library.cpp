@@ -1,5 +1,6 @@
 #include "engine/onnxruntime_library.h"
 
+#include <cstdlib>
 #include <mutex>
 #include <vector>
 

@@ -4,6 +4,7 @@
 #include <link.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
@@ -161,6 +162,14 @@ std::optional<Error> provider_fault(const OrtLibrary& library, OrtSessionOptions
   if (auto fault = not_loaded(library, append(*library.api, options, chosen, std::to_string(device)), provider)) return fault;
   if (const auto gpus = gpus_of_driver(); !gpus) return gpus.error();
   return std::nullopt;
+}
+
+bool lists_nodes(const OrtLibrary& library) {
+#if ORT_API_VERSION >= 24
+  return library.newer != nullptr;
+#else
+  return (void)library, false;
+#endif
 }
 
 std::string nodes_not_taken(const OrtLibrary& library, const OrtSession* session, const ProviderFacts& provider) {

@@ -15,6 +15,9 @@ namespace fnet {
 std::optional<Error> provider_fault(const OrtLibrary& library, OrtSessionOptions* options, const ProviderFacts& provider,
                                     const std::string& precision, int device);
 
+// Whether ONNX Runtime can list the nodes of an opened graph.
+bool lists_nodes(const OrtLibrary& library);
+
 // Says which nodes of an opened graph a provider did not take; empty if it took all. The session was made with the entry RECORD.
 std::string nodes_not_taken(const OrtLibrary& library, const OrtSession* session, const ProviderFacts& provider);
 

@@ -188,7 +188,7 @@ def main(
             click.echo(note, err=True)
         sys.exit(BAD_INPUT if printer.errors else 0)
     except FNetRuntimeError as error:
-        on_cpu = "--runtime onnxruntime" if provider == CPU else "--provider cpu"
+        on_cpu = "--runtime onnxruntime" if provider == CPU else "--runtime onnxruntime without --provider"
         hint = f". {on_cpu} runs model.onnx on the CPU" if isinstance(error, NoDeviceError) else ""
         click.echo(f"error: {error}{hint}", err=True)
         sys.exit(ENGINE_FAILED if isinstance(error, SessionError) else BAD_INPUT)
@@ -199,7 +199,7 @@ def _list_devices(as_json: bool) -> None:
         if as_json:
             write_line(json_from_values(device))
         else:
-            write_line("\t".join((device.kind, device.name, "yes" if device.usable else "no", escaped(device.detail))))
+            write_line("\t".join((device.kind, escaped(device.name), "yes" if device.usable else "no", escaped(device.detail))))
 
 
 def _self_test(pipeline: Pipeline, as_json: bool) -> bool:

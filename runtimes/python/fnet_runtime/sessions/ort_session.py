@@ -21,6 +21,8 @@ from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, check_graph_i
 
 ON_CPU = PROVIDERS[CPU]
 NO_FALLBACK, RECORD = "session.disable_cpu_ep_fallback", "session.record_ep_graph_assignment_info"
+LISTS_NODES = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
+"""From release 1.24 on."""
 FELL_BACK = "fallback to CPU EP has been explicitly disabled"
 """ONNX Runtime's words when a provider did not take every node."""
 
@@ -118,10 +120,10 @@ def _provider_session(
     """Open a graph with a provider, and return the notes on it.
 
     ONNX Runtime itself refuses a graph that the provider takes only in part. Such a graph is opened once more, to list the nodes
-    that the provider did not take.
+    that the provider did not take. Only a release that can list them opens a graph in part at once.
     """
     check_provider(provider)
-    if not allow_partial:
+    if not (allow_partial and LISTS_NODES):
         try:
             return _opened(model, options.made(**{NO_FALLBACK: "1"}), provider, precision), ()
         except Exception as error:
@@ -131,7 +133,8 @@ def _provider_session(
     left = not_taken_in_words(provider, nodes_from_session(session))
     if left and not allow_partial:
         raise SessionError(
-            f"{model}: {left}. Let the CPU run them with --allow-partial (allow_partial=True), or use --provider cpu"
+            f"{model}: {left}. Let the CPU run them with --allow-partial (allow_partial=True), or open the bundle without a "
+            "provider"
         )
     return session, ((f"{left}. The CPU runs them",) if left else ())
 

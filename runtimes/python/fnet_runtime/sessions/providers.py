@@ -176,6 +176,7 @@ def not_taken_in_words(provider: Provider, nodes: Sequence[tuple[str, Node]] | N
     left = [node for name, node in nodes if name != provider.ort_name]
     if not left:
         return ""
-    kinds = ", ".join(f"{count} {operator}" for operator, count in Counter(node.operator for node in left).most_common())
+    counts = sorted(Counter(node.operator for node in left).items(), key=lambda kind: (-kind[1], kind[0]))
+    kinds = ", ".join(f"{count} {operator}" for operator, count in counts)
     names = ", ".join(node.name or "(no name)" for node in left[:NAMES_SHOWN])
     return f"{provider.ort_name} did not take {len(left)} of {len(nodes)} nodes: {kinds} (such as {names})"
