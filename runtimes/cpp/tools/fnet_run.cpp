@@ -39,7 +39,8 @@ int main(int count, char** words) {
   const Options options = options_from_line(count, words);
   if (options.devices) return list_devices(options);
   const auto pipeline = fnet::Pipeline::open(options.bundle, options.config);
-  if (!pipeline) fail(pipeline.error(), options.config.provider == fnet::CPU ? "--runtime onnxruntime" : "--runtime onnxruntime without --provider");
+  if (!pipeline)
+    fail(pipeline.error(), options.config.provider == fnet::CPU ? "--runtime onnxruntime" : "--runtime onnxruntime without --provider");
   if (const std::string note = pipeline->note(); !options.quiet && !note.empty()) std::cerr << "note: " << note << "\n";
   if (options.self_test) return self_test(*pipeline, options.as_json);
   Printer printer(*pipeline, options);
