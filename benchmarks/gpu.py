@@ -120,7 +120,7 @@ def steps(scale, scratch, builders, report):
     yield Step(name="correct: small", budget_s=80, results=correctness.small_heads, needs=onnx), (scale, builders, opens)
     yield Step(name="correct: base", budget_s=90, results=correctness.base_model, needs=onnx), (scale, builders, opens)
     for name in scale.providers:
-        yield Step(name=f"provider: {name}", budget_s=25, results=providers.placements, needs=graphs), (scale, name, builders)
+        yield Step(name=f"provider: {name}", budget_s=40, results=providers.placements, needs=graphs), (scale, name, builders)
     for length in (first, *others):
         name = f"{length} tokens"
         yield (
