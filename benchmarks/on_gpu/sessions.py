@@ -22,7 +22,7 @@ class DeviceSession:
         """Open a graph; `profile` is the prefix of a file for ONNX Runtime's profile. Raises SessionError."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        options.add_session_config_entry("session.x64quantprecision", "1")  # as the runtime does
+        options.add_session_config_entry("session.x64quantprecision", "1")  # exact products on every CPU
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile)
         providers = [ON_CPU]

@@ -14,7 +14,7 @@ def run_in_onnxruntime(model, inputs):
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as fnet_runtime does
+    options.add_session_config_entry("session.x64quantprecision", "1")  # exact products on every CPU
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs), strict=True))

@@ -77,7 +77,7 @@ def fed(graph):
 
 def outputs(graph, *, optimized=False):
     options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as OrtSession does
+    options.add_session_config_entry("session.x64quantprecision", "1")  # exact products on every CPU
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     data = ir.to_proto(graph).SerializeToString()
