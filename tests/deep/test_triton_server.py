@@ -205,7 +205,10 @@ def test_the_server_ends_cleanly(bundles, tmp_path):
 
 
 def alive(pid):
-    return Path(f"/proc/{pid}").exists()
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_what_is_killed_can_be_started_again(bundles, tmp_path):
