@@ -70,7 +70,8 @@ cpp-aarch64: packages-all setup
 	$(PYTEST) tests/deep/cpp/test_aarch64.py
 
 # What the tests compare with: real outputs of other projects, each in an environment of its own. They are committed.
-# (Tests install onnxruntime-*, openvino-*, optimum, transformers-4 and triton-* themselves, to run what an export writes in other programs.)
+# (Tests install onnxruntime-*, openvino-*, optimum, sentence-transformers, transformers-4 and triton-* themselves, to run what an export
+# reads or writes in other programs.)
 GOLDEN = datasets flax keras transformers-4 transformers-5
 golden: setup $(GOLDEN:%=.golden/%/installed)
 	.golden/datasets/bin/python tests/golden/labelled_data.py
@@ -80,7 +81,7 @@ golden: setup $(GOLDEN:%=.golden/%/installed)
 
 .golden/%/installed: tests/golden/%.txt
 	$(PYTHON) -m venv .golden/$*
-	.golden/$*/bin/pip install --quiet $(if $(filter flax keras onnxruntime-% openvino-% optimum triton-%,$*),--no-deps) -r $<
+	.golden/$*/bin/pip install --quiet $(if $(filter flax keras onnxruntime-% openvino-% optimum sentence-% triton-%,$*),--no-deps) -r $<
 	touch $@
 
 bench: setup

@@ -7,11 +7,13 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from fnet_core.checkpoint import keras
+from fnet_core.checkpoint import sentence_transformers as sentence
 from fnet_core.errors import CheckpointError
 
 SMALL_FILES = (
     "config.json", "*.index.json", "*.model", "tokenizer.json", "tokenizer_config.json", "added_tokens.json",
-    keras.TASK, keras.PREPROCESSOR, keras.VOCABULARY,
+    keras.TASK, keras.PREPROCESSOR, keras.VOCABULARY, 
+    sentence.MODULES, sentence.SETTINGS, sentence.PROMPTS, "*_Pooling/config.json",
 )  # fmt: skip
 """Files that any format may have next to its weights."""
 FLAX = ("checkpoint_*", "*_checkpoint", "*.msgpack")

@@ -4,7 +4,7 @@ In every format, tensors have transformers' names here. flax.py and keras.py map
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,12 @@ from fnet_core.checkpoint.huggingface import (
 )
 from fnet_core.checkpoint.keras import is_keras_preset, keras_contents
 from fnet_core.checkpoint.names import AS_IT_IS, Contents, Stored, stored_shape
+from fnet_core.checkpoint.sentence_transformers import (
+    SentenceModel,
+    check_sentence_keys,
+    config_with_sentence_keys,
+    sentence_model_from_folder,
+)
 from fnet_core.checkpoint.weights import WEIGHT_FILES, WeightFile
 from fnet_core.config import FNetConfig
 from fnet_core.errors import CheckpointError, TaskError
@@ -53,7 +59,7 @@ class Checkpoint:
 
     `origin` says, for errors, where the configuration comes from. `assumed` lists the values that no file states. `vocabulary` is
     where the SentencePiece model should be. `tokenizer` is the flavour of the format's code, or None if files next to the weights
-    state the flavour.
+    state the flavour. `sentence` is what a folder of sentence-transformers says, whose transformer is in `folder`.
     """
 
     folder: Path
@@ -64,6 +70,7 @@ class Checkpoint:
     tensors: Mapping[str, Stored]
     vocabulary: Path
     tokenizer: str | None = None
+    sentence: SentenceModel | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -105,13 +112,18 @@ def checkpoint_from_name(name: str | None, *, revision: str | None = None, cache
 
 
 def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None) -> Checkpoint:
-    """Open a Hugging Face folder, a keras-hub preset, a flax file or its folder. The manifest will call the checkpoint `id`.
+    """Open a Hugging Face folder, one of sentence-transformers, a keras-hub preset, a flax file or its folder.
 
-    Raises ConfigError for a bad config.json. Raises CheckpointError if config.json or weights are missing, or a file is damaged or
-    unsafe. It does so too if a tensor is duplicate, missing or misshapen, or is not part of an FNet of this configuration.
+    The manifest will call the checkpoint `id`. Raises ConfigError for a bad config.json. Raises CheckpointError if config.json or
+    weights are missing, or a file is damaged or unsafe. It does so too if a tensor is duplicate, missing or misshapen, or is not
+    part of an FNet of this configuration. It refuses modules of sentence-transformers that a bundle does not have.
     """
-    contents = _contents(folder)
+    sentence = sentence_model_from_folder(folder)
+    contents = _contents(folder if sentence is None else sentence.transformer)
+    if sentence is not None:
+        contents = replace(contents, config=config_with_sentence_keys(contents.config, sentence))
     config = contents.config
+    check_sentence_keys(config, f"{id}: {contents.origin}")
     known = known_tensors(config)
     tensors: dict[str, Stored] = {}
     for file, renames in contents.files:
@@ -135,6 +147,7 @@ def checkpoint_from_folder(folder: Path, *, id: str, revision: str | None = None
         tensors=tensors,
         vocabulary=contents.vocabulary,
         tokenizer=contents.tokenizer,
+        sentence=sentence,
     )
 
 

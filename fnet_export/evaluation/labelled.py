@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fnet_runtime.errors import InputError
+from fnet_runtime.pipeline.words import text_from_words
+
 from fnet_export.base.errors import EvaluationError, OptionError
 from fnet_export.evaluation.fields import AS_STATED, Fields
 from fnet_export.evaluation.rows import rows_from_file, value_from_cell
@@ -84,15 +87,17 @@ def question(fields: Fields) -> Parts:
 def tagged(fields: Fields) -> Parts:
     """Read tokens and as many tags. The truth is the tags and, per word, its characters [start, end) of the text."""
     words, tags = fields.texts("tokens"), fields.label_list("tags")
-    if not all(words) or any(c.isspace() for word in words for c in word):
-        raise fields.refused("tokens", "words, none empty or with white space")
+    try:
+        text = text_from_words(words)
+    except InputError as error:
+        raise fields.refused("tokens", "words, none empty or with white space") from error
     if len(tags) != len(words):
         raise fields.refused("tags", f"as many tags as tokens ({len(words)})")
     spans, start = [], 0
     for word in words:
         spans.append((start, start + len(word)))
         start += len(word) + 1
-    return " ".join(words), None, (tags, tuple(spans))
+    return text, None, (tags, tuple(spans))
 
 
 def plain(fields: Fields) -> Parts:

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from fnet_runtime.bundle.manifest import MANIFEST
+from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.same_answers import assert_same_code, assert_same_json, python_run
@@ -25,6 +26,12 @@ BAD_JSON = [
     '{"text": "a", "choices": "bc"}',
     '{"text": "a", "choices": [1]}',
     '{"text": "\\ud800"}',
+    '{"words": "ab"}',
+    '{"words": [1]}',
+    '{"words": ["a", ""]}',
+    '{"words": ["a b"]}',
+    '{"words": ["a\\u2003b"]}',
+    '{"words": ["a"], "text": "b"}',
     "[" * 2000,
 ]
 TEXTS = ("--text", "the quick fox", "--text", "Ünïcödé 😀 10,000", "--text", "")
@@ -83,6 +90,9 @@ def test_text_classification(built, bundle_of_problem, problem_type, labels):
         ("question-answering", ["--max-answer-len", "0"], 2),
         ("question-answering", ["--pair", "fox", "--null-threshold", "inf"], 1),
         ("sequence-classification", ["--threshold", "z"], 2),
+        ("sequence-classification", ["--pooling", "mean"], 1),
+        ("sequence-classification", ["--no-normalize"], 1),
+        ("feature-extraction", ["--pooling", "sum"], 2),
     ],
 )
 def test_options_that_are_refused(built, bundles, task, words, code):
@@ -173,6 +183,25 @@ def test_targets(built, bundles, predict_positions):
         assert b"targets: expected words of one token, found " in refused.stderr
 
 
+@pytest.mark.parametrize("padding", [{}, {"padding": "none"}])
+def test_pooling(built, bundles, padding, tmp_path):
+    bundle = shutil.copytree(bundles("feature-extraction", **padding), tmp_path / "bundle")
+    words = [word for text in [*texts(20, longest=60), *UNUSUAL] for word in ("--text", text)]
+    options = [["--pooling", name] for name in ("pooler", "cls", "mean", "max")]
+    for words_of_pooling in ([], *options):
+        for more in ([], ["--normalize"], ["--no-normalize"]):
+            assert assert_same_json(built, bundle, *words, *words_of_pooling, *more).returncode == 0
+    plain = built.run(bundle, *words, "--json", "--pooling", "mean", "--normalize").stdout
+    config = json.loads((bundle / "config.json").read_text())
+    for stated, code in (("mean", 0), ("sum", 1), (1, 1)):
+        keys = {"trained_pooling": stated, "trained_normalize": True}
+        replaced(bundle, "config.json", json.dumps(config | keys).encode())
+        done = assert_same_json(built, bundle, *words)
+        assert (done.returncode, done.stdout == plain) == (code, not code)
+    replaced(bundle, "config.json", json.dumps(config | {"trained_normalize": "yes"}).encode())
+    assert_same_code(built, bundle, "--text", "a")
+
+
 LONG = "the quick fox " * 20
 
 
@@ -223,7 +252,7 @@ def json_from_tabs(line):
 def test_each_line_has_its_own_second_text(built, bundles, task, line_format):
     lines = LINES[task].splitlines() * 9
     if line_format == "jsonl":
-        lines = [json_from_tabs(line) for line in lines] + [*BAD_JSON, "\ufeff{}"]
+        lines = [json_from_tabs(line) for line in lines] + [*BAD_JSON, "\ufeff{}", '{"words": []}', '{"words": ["the", "[MASK]"]}']
     fed = "\n".join(lines).encode()
     words = [bundles(task), "--lines", "--line-format", line_format, "-", "--text", "x"]
     ours, (code, theirs, _) = built.run(*words, "--json", input=fed), python_run(*words, "--json", input=fed)
@@ -254,6 +283,8 @@ class Options(ctypes.Structure):
         ("handle_impossible_answer", ctypes.c_int),
         ("null_threshold", ctypes.POINTER(ctypes.c_double)),
         ("keep_parts_of_words", ctypes.c_int),
+        ("pooling", ctypes.c_char_p),
+        ("normalize", ctypes.POINTER(ctypes.c_int)),
     )
 
 
@@ -318,6 +349,10 @@ def test_options_of_the_c_interface(ask, bundles):
     assert found["masks"] == [
         [vars(f) for f in mask] for mask in load(bundle).fill_mask("the [MASK]", targets=["fox", "dog"]).masks
     ]
+    bundle = bundles("feature-extraction")
+    found = ask(bundle, "the fox", Options(pooling=b"mean", normalize=ctypes.pointer(ctypes.c_int(1))))
+    pooled = json.loads(json_from_values(load(bundle).embed("the fox", pooling="mean", normalize=True)))["pooled"]
+    assert (found["pooled"], ask(bundle, "the fox", None)["pooled"] == pooled) == (pooled, False)
     bundle = bundles("question-answering")
     given = {"handle_impossible_answer": True, "null_threshold": -1e6, "max_answer_len": 2, "align_to_words": False}
     threshold = ctypes.pointer(ctypes.c_double(-1e6))

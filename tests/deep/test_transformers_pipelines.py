@@ -1,5 +1,6 @@
 """Answers are those of the pipelines of transformers: the same model, 200 texts, every option."""
 
+import fnet_runtime
 import pytest
 from support.transformers_pipelines import CLOSE, LENGTH, both, combinations, texts
 
@@ -62,6 +63,20 @@ def test_entities_of_windows(tmp_path):
         for text, answer in zip(long, ours.find_entities(long, **options), strict=True):
             assert_same_entities(text, answer, theirs(text, **options))
             assert not answer.truncated
+
+
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+def test_entities_of_words(tmp_path):
+    ours, theirs = both("token-classification", tmp_path, pipeline="token-classification", labels=TAGS)
+    for words in (text.split() for text in TEXTS):
+        text = fnet_runtime.text_from_words(words)
+        for strategy in STRATEGIES:
+            expected = theirs([words], aggregation_strategy=strategy, is_split_into_words=True)[0]
+            found = ours.find_entities(text, aggregation_strategy=strategy).entities
+            assert [(e.label, e.start) for e in found] == [trimmed(text, e)[:2] for e in expected]
+            assert [e.score for e in found] == pytest.approx([e["score"] for e in expected], **CLOSE)
+            # a token may be the space before a word alone, to which theirs counts the first character of the word
+            assert all(e.end <= trimmed(text, their)[2] for e, their in zip(found, expected, strict=True))
 
 
 TARGETS = ["fox", "dog", "the", "▁lazy", "quick"]

@@ -1,6 +1,7 @@
 """Tiny checkpoints of random weights."""
 
 import dataclasses
+import json
 import shutil
 
 import torch
@@ -48,6 +49,23 @@ def save_tiny(folder, task="sequence-classification", **changes):
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(config.to_json())
     shutil.copy(VOCABULARY, folder / "spiece.model")
+    return folder
+
+
+def save_sentence_model(folder, pooling, *, normalize=False, transformer="", settings=None, **changes):
+    """A folder as sentence-transformers writes it: `pooling` is the config.json of its module of that name."""
+    save_tiny(folder / transformer, "feature-extraction", **changes)
+    kinds = {"Transformer": transformer, "Pooling": "1_Pooling"} | ({"Normalize": "2_Normalize"} if normalize else {})
+    modules = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(kinds.items())
+    ]
+    (folder / "1_Pooling").mkdir()
+    files = {"modules.json": modules, "1_Pooling/config.json": pooling}
+    if settings is not None:
+        files[f"{transformer or '.'}/sentence_bert_config.json"] = settings
+    for name, values in files.items():
+        (folder / name).write_text(json.dumps(values))
     return folder
 
 

@@ -13,6 +13,7 @@ from fnet_runtime.tokenizer.tokenizer import F_NET, TOKENIZER_JSON
 
 from fnet_core.checkpoint.keras import PREPROCESSOR, TASK, is_keras_preset
 from fnet_core.checkpoint.open import Checkpoint
+from fnet_core.checkpoint.sentence_transformers import LENGTH_KEY, MODULES, SETTINGS
 from fnet_core.config import FOURIER, SIZED_MIXINGS, FNetConfig
 from fnet_core.errors import CheckpointError
 from fnet_export.texts.tokenizer.choice import object_from_file, part
@@ -20,7 +21,8 @@ from fnet_export.texts.tokenizer.choice import object_from_file, part
 OWN_KEY = "trained_sequence_length"
 """Our own key of config.json, for checkpoints whose tokenizer has no place to state the length."""
 OWN_PADDING_KEY = "trained_padding"
-"""Our own key of config.json for how training padded texts: MAX_LENGTH or NONE. No other file can state NONE."""
+"""Our own key of config.json for how training padded texts: MAX_LENGTH or NONE."""
+STATED_HERE = f"{CONFIG} ({OWN_PADDING_KEY})"
 CUT_KEY = "max_length"
 """tokenizer_config.json's key of the length that texts were cut to."""
 MIN_LENGTH = 4
@@ -50,8 +52,8 @@ class TrainedLength:
     `statements` support this length, and `others` contradict them. The user may have overruled some of these by a
     choice: `settled`. Without a statement the length is assumed to be `max_position_embeddings`. `possible` are the lengths that
     the model takes, None for any. `unpadded` names the file whose tokenizer does not pad to a fixed length, if there is one.
-    `stated_padding` is the contract that config.json states with OWN_PADDING_KEY. `decided` says how labelled data decided on the
-    padding, if they did. `matters` says whether a layer mixes padding into the outputs.
+    `stated_padding` is the contract that `stated_in` states: OWN_PADDING_KEY, or a folder of sentence-transformers. `decided` says
+    how labelled data decided on the padding, if they did. `matters` says whether a layer mixes padding into the outputs.
     """
 
     length: int
@@ -61,6 +63,7 @@ class TrainedLength:
     possible: range | None = None
     unpadded: str | None = None
     stated_padding: str | None = None
+    stated_in: str = STATED_HERE
     decided: str | None = None
     matters: bool = True
 
@@ -87,7 +90,7 @@ class TrainedLength:
     @property
     def contract_source(self) -> str:
         """Name the files and keys that state the padding contract."""
-        return self.source if self.stated_padding is None else f"{CONFIG} ({OWN_PADDING_KEY})"
+        return self.source if self.stated_padding is None else self.stated_in
 
     @property
     def source(self) -> str:
@@ -103,7 +106,7 @@ class TrainedLength:
     def contradiction(self) -> str | None:
         """Say which statements contradict each other; None where they agree, or where the user chose one of them."""
         if self.stated_padding == NONE and self.padded:
-            return f"{CONFIG} ({OWN_PADDING_KEY}) says that training padded no text, but {self.source} says {self.length} tokens"
+            return f"{self.stated_in} says that training padded no text, but {self.source} says {self.length} tokens"
         if not self.others or self.settled:
             return None
         listed = ", ".join(f"{each.file} ({each.key}) says {each.length}" for each in (*self.statements, *self.others))
@@ -147,7 +150,7 @@ class TrainedLength:
         sequence_length = padding.length
         if self.stated_padding == NONE:
             return (
-                f"{CONFIG} ({OWN_PADDING_KEY}) states that training ran each text at its own length, but the bundle pads to "
+                f"{self.stated_in} states that training ran each text at its own length, but the bundle pads to "
                 f"{sequence_length} tokens; {ADVICE}"
             )
         overruled = next((each for each in self.others if each.padded), None)
@@ -215,6 +218,10 @@ def trained_length_from_checkpoint(checkpoint: Checkpoint, chosen: int | None = 
     """
     config = checkpoint.config
     most = config.max_position_embeddings
+    stated_padding = _stated_padding(checkpoint)
+    of_sentences = checkpoint.sentence is not None and stated_padding is None
+    if of_sentences:
+        stated_padding = NONE  # a text is padded to the longest of its batch, so alone not at all
     statements = sorted(_statements(checkpoint), key=lambda statement: not statement.padded)
     # A cut at the model's own bound tells nothing. No text can have been padded beyond it: that is a contradiction.
     telling = [each for each in statements if each.length >= MIN_LENGTH and (each.padded or each.length < most)]
@@ -229,7 +236,8 @@ def trained_length_from_checkpoint(checkpoint: Checkpoint, chosen: int | None = 
         settled=chosen in lengths,
         possible=possible_lengths(config),
         unpadded=_unpadded(checkpoint),
-        stated_padding=_stated_padding(checkpoint),
+        stated_padding=stated_padding,
+        stated_in=MODULES if of_sentences else STATED_HERE,
         matters=FOURIER in config.mixings,
     )
 
@@ -263,6 +271,10 @@ def tokenizer_config_with_cut(checkpoint: Checkpoint, values: Mapping[str, Any])
 
 def _statements(checkpoint: Checkpoint) -> Iterator[Statement]:
     yield from _config_statements(checkpoint)
+    if checkpoint.sentence is not None and checkpoint.sentence.max_seq_length is not None:
+        # sentence-transformers overrules the tokenizer's files
+        yield Statement(length=checkpoint.sentence.max_seq_length, file=SETTINGS, key=LENGTH_KEY, padded=False)
+        return
     if is_keras_preset(checkpoint.folder):
         yield from _keras_statements(checkpoint)
         return

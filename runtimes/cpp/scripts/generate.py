@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.bundle import manifest
+from fnet_runtime.bundle import config, manifest
 from fnet_runtime.command import exit_codes, questions
 from fnet_runtime.pipeline import answer_spans, encodings, entities, options, pipeline, tasks
 from fnet_runtime.sessions import ort_session, providers, runtimes
@@ -34,7 +34,7 @@ def facts() -> str:
         **{name: getattr(exit_codes, name) for name in ("BAD_INPUT", "USAGE", "CHECK_FAILED", "ENGINE_FAILED", "READER_LEFT")},
         "FORMAT_VERSION": m.FORMAT_VERSION,
         "MAX_THREADS": runtimes.MAX_THREADS,
-        "TOKEN_TYPES": pipeline.TOKEN_TYPES,
+        "TOKEN_TYPES": config.TOKEN_TYPES,
         "DEFAULT_TOP_K": options.DEFAULT_TOP_K,
         "DEFAULT_ANSWER_TOKENS": options.DEFAULT_ANSWER_TOKENS,
         "NAMES_SHOWN": providers.NAMES_SHOWN,
@@ -58,7 +58,8 @@ def facts() -> str:
         "CPU": providers.CPU,
         **{name: getattr(ort_session, name) for name in ("NO_FALLBACK", "RECORD", "FELL_BACK")},
         "OUTSIDE": entities.OUTSIDE,
-        **{name: getattr(questions, name) for name in ("PLAIN", "TSV", "JSONL", "CHOICES_KEY")},
+        **{name: getattr(questions, name) for name in ("PLAIN", "TSV", "JSONL", "WORDS_KEY", "CHOICES_KEY")},
+        **{name: getattr(config, name) for name in ("POOLER", "FIRST_TOKEN", "MEAN", "GREATEST", "POOLING_KEY", "NORMALIZE_KEY")},
         **{name: getattr(options, name) for name in ("SOFTMAX", "SIGMOID", "NO_FUNCTION", "CUT", "REFUSE", *AGGREGATION)},
         **{name.replace("-", "_").upper(): name for name in tasks.TASKS},
     }
@@ -68,6 +69,7 @@ def facts() -> str:
         "INPUTS": tasks.INPUTS,
         "PRECISIONS": m.PRECISIONS,
         "FUNCTIONS_TO_APPLY": options.FUNCTIONS_TO_APPLY,
+        "POOLINGS": config.POOLINGS,
         "TRUNCATIONS": options.TRUNCATIONS,
         "LINE_FORMATS": questions.LINE_FORMATS,
         "TEXT_KEYS": questions.TEXT_KEYS,

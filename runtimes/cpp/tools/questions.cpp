@@ -54,16 +54,17 @@ fnet::Result<fnet::Request> request_from_json(const Json& values) {
     return fnet::input_error("expected a JSON object with one of " + fnet::joined(keys) + " and at most one of " + fnet::joined(seconds) +
                              "; found the keys " + (found.empty() ? "(nothing)" : fnet::joined(found)));
   }
-  const bool choices = second && values.contains(fnet::CHOICES_KEY);
+  const bool choices = second && values.contains(fnet::CHOICES_KEY), words = values.contains(fnet::WORDS_KEY);
   const auto is_text = [](const Json& value) { return value.is_string(); };
-  const bool good =
-      text->is_string() &&
-      (!second || (choices ? second->is_array() && std::all_of(second->begin(), second->end(), is_text) : second->is_string()));
+  const auto is_list = [&](const Json& value) { return value.is_array() && std::all_of(value.begin(), value.end(), is_text); };
+  const bool good = (words ? is_list(*text) : text->is_string()) && (!second || (choices ? is_list(*second) : second->is_string()));
   if (!good) {
-    return fnet::input_error(std::string("expected texts as strings, and ") + fnet::CHOICES_KEY +
-                             " as a list of strings; found another value");
+    return fnet::input_error(std::string("expected texts as strings, and ") + fnet::WORDS_KEY + " and " + fnet::CHOICES_KEY +
+                             " as lists of strings; found another value");
   }
-  fnet::Request request{text->get<std::string>()};
+  const auto joined = words ? fnet::text_from_words(text->get<Texts>()) : text->get<std::string>();
+  if (!joined) return joined.error();
+  fnet::Request request{*joined};
   if (choices) request.second = second->get<Texts>();
   else if (second) request.second = second->get<std::string>();
   return request;

@@ -92,6 +92,12 @@ Options options_from_line(int count, char** words) {
   app.add_option("--null-threshold", answers.null_threshold, "Print the empty answer first only if its logits are higher by this")
       ->type_name("NUMBER");
   app.add_flag("!--no-align-to-words", answers.align_to_words, "Print answers that need not be whole words");
+  app.add_option("--pooling", answers.pooling, "Makes one vector of a text; as trained by default, else pooler")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(fnet::POOLINGS), std::end(fnet::POOLINGS))));
+  app.add_flag_callback(
+      "--normalize", [&] { answers.normalize = true; }, "Give that vector length 1; as trained by default, else not");
+  app.add_flag_callback(
+      "--no-normalize", [&] { answers.normalize = false; }, "Leave that vector as it is");
   app.add_option("--threshold", answers.threshold, "Print only labels whose score is above this")->type_name("NUMBER");
   app.add_flag("--json", options.as_json, "Print one JSON value per line");
   app.add_flag("--self-test", options.self_test, "Run golden.safetensors and compare the outputs with its float64 references");
@@ -122,7 +128,7 @@ Options options_from_line(int count, char** words) {
       ->type_name("NUMBER")
       ->capture_default_str()
       ->check(integer(1, std::numeric_limits<long long>::max()));
-  app.add_flag("--quiet", options.quiet, "Do not say which texts were cut");
+  app.add_flag("--quiet", options.quiet, "Show no progress, and do not say which texts were cut");
   try {
     app.parse(count, words);
     options.texts = texts->results();

@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/utf8.h"
 #include "ending.h"
+#include "progress.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ class Source {
   static Source of_standard_input() { return {STANDARD_INPUT, STDIN_FILENO}; }
 
   const std::string& name() const { return name_; }
+  int descriptor() const { return descriptor_; }
   // Replaces the bytes by the next that there are, once there are any; none at the end.
   void read_some(std::string& bytes) const {
     bytes.resize(READ_BYTES);
@@ -122,9 +124,17 @@ void for_each_batch(const Options& options, std::size_t size, const std::functio
     answer(asked);
     return;
   }
+  std::vector<int> descriptors;
+  for (const Source& source : sources) descriptors.push_back(source.descriptor());
+  Progress progress(std::move(descriptors), !options.quiet);
+  std::size_t lines = 0;
+  const auto counted = [&](const Batch& batch) {
+    answer(batch);
+    progress.show(lines += batch.size());
+  };
   for (std::size_t start = 0; start < asked.size(); start += size) {
     const auto at = [&](std::size_t i) { return asked.begin() + static_cast<std::ptrdiff_t>(std::min(i, asked.size())); };
-    answer(Batch(at(start), at(start + size)));
+    counted(Batch(at(start), at(start + size)));
   }
-  for (const Source& source : sources) for_each_batch_of_lines(source, size, answer);
+  for (const Source& source : sources) for_each_batch_of_lines(source, size, counted);
 }

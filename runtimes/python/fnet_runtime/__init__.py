@@ -39,6 +39,7 @@ from fnet_runtime.pipeline.open import load
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.self_test import Check
+from fnet_runtime.pipeline.words import text_from_words
 
 __all__ = [
     "Answer",
@@ -68,4 +69,5 @@ __all__ = [
     "TokenLabel",
     "TokenLabels",
     "load",
+    "text_from_words",
 ]

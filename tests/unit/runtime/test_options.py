@@ -39,6 +39,9 @@ SCORES = tuple(LabelScore(label, score) for label, score in (("a", 0.75), ("b", 
         ({"handle_impossible_answer": 1}, "handle_impossible_answer: expected true or false, found 1"),
         ({"align_to_words": None}, "align_to_words: expected true or false, found None"),
         ({"null_threshold": math.inf}, "null_threshold: expected a finite number, found inf"),
+        ({"pooling": "sum"}, "pooling: expected pooler, cls, mean or max, found 'sum'"),
+        ({"normalize": 1}, "normalize: expected true, false or nothing, found 1"),
+        ({"normalize": "yes"}, "normalize: expected true, false or nothing, found 'yes'"),
     ],
 )
 def test_values_that_are_refused(options, message):
@@ -56,6 +59,8 @@ GIVEN = {
     "handle_impossible_answer": True,
     "null_threshold": 0.0,
     "align_to_words": False,
+    "pooling": "mean",
+    "normalize": False,
 }
 """Each option that some tasks only take, with a value."""
 

@@ -21,6 +21,8 @@ from fnet_runtime.pipeline.model import Question
         ('{"question": "a", "context": ""}', "jsonl", False, Question("a", "")),
         ('{"text": "a", "choices": ["b", "c"]}', "jsonl", True, Question("a", ["b", "c"])),
         ('{"text": "a", "choices": []}', "jsonl", True, Question("a", [])),
+        ('{"words": ["a", "b."]}', "jsonl", False, Question("a b.")),
+        ('{"words": []}', "jsonl", False, Question("")),
     ],
 )
 def test_lines(line, line_format, choices, question):
@@ -53,6 +55,15 @@ BAD_JSON = [
 def test_bad_json(line):
     with pytest.raises(InputError, match="^expected "):
         question_from_line(line, "jsonl", choices=False)
+
+
+BAD_WORDS = ['"ab"', "[1]", '["a", ""]', '["a b"]', '["a", "b\\u2003"]', "null"]
+
+
+@pytest.mark.parametrize("words", BAD_WORDS)
+def test_words_that_are_refused(words):
+    with pytest.raises(InputError, match="^words: expected .*; found another "):
+        question_from_line(f'{{"words": {words}}}', "jsonl", choices=False)
 
 
 def test_too_many_tabs():

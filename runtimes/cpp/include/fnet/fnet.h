@@ -59,6 +59,8 @@ typedef struct fnet_options {
   const double* null_threshold; /* question-answering: the same, and the empty answer is first only if its logits exceed those of the best
                                    span by more than this; null: scores alone decide */
   int keep_parts_of_words;      /* question-answering: not 0: answers need not be whole words */
+  const char* pooling;          /* feature-extraction: pooler, cls, mean or max; null: as the checkpoint states, else pooler */
+  const int* normalize;         /* feature-extraction: not 0: the pooled vector gets length 1; null: as the checkpoint states */
 } fnet_options;
 
 /* One request. The strings are read during fnet_run only. */

@@ -57,6 +57,9 @@ struct AnswerOptions {
   std::optional<double> null_threshold = {};  // question-answering: the same, and the empty answer is first only if its logits exceed
                                               // those of the best span by more than this; none: scores alone decide
   bool align_to_words = true;                 // question-answering: answers are whole words
+  std::string pooling = {};                   // feature-extraction: pooler, cls, mean or max makes the pooled vector; empty: as the
+                                              // checkpoint states, else pooler
+  std::optional<bool> normalize = {};         // feature-extraction: the pooled vector gets length 1; none: as the checkpoint states
 };
 
 // A label and its score: a probability from 0 to 1, or the plain output of a regression.
@@ -213,7 +216,7 @@ class FNET_API Pipeline {
   Result<Entities> find_entities(const std::string& text, const AnswerOptions& options) const;
   Result<Answers> answer(const std::string& question, const std::string& context, const AnswerOptions& options = {}) const;
   Result<Fillers> fill_mask(const std::string& text, const AnswerOptions& options = {}) const;
-  Result<Embedding> embed(const std::string& text, const std::optional<std::string>& pair = {}) const;
+  Result<Embedding> embed(const std::string& text, const std::optional<std::string>& pair = {}, const AnswerOptions& options = {}) const;
   Result<NextSentence> next_sentence(const std::string& text, const std::string& second) const;
   Result<Choice> choose(const std::string& text, const std::vector<std::string>& choices) const;
   Result<Pretraining> pretraining(const std::string& text, const std::string& second, const AnswerOptions& options = {}) const;
@@ -222,7 +225,7 @@ class FNET_API Pipeline {
   Result<std::vector<Classification>> classify_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
   Result<std::vector<TokenLabels>> classify_tokens_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
   Result<std::vector<Fillers>> fill_mask_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
-  Result<std::vector<Embedding>> embed_all(const std::vector<std::string>& texts) const;
+  Result<std::vector<Embedding>> embed_all(const std::vector<std::string>& texts, const AnswerOptions& options = {}) const;
 
   // Runs golden.safetensors and compares with its float64 references.
   Result<std::vector<Check>> self_test() const;
@@ -235,6 +238,9 @@ class FNET_API Pipeline {
 
   std::unique_ptr<const Parts> parts_;
 };
+
+// A text of words, with a space between two. An input error for a word that is empty or holds white space.
+FNET_API Result<std::string> text_from_words(const std::vector<std::string>& words);
 
 // An answer as `fnet-run --json` prints it, without the line feed.
 FNET_API std::string json_from_answer(const AnyAnswer& answer);

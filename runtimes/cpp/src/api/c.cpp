@@ -56,6 +56,8 @@ fnet::AnswerOptions options_from_request(const fnet_request& request) {
   if (given.null_threshold) options.null_threshold = *given.null_threshold;
   options.handle_impossible_answer = given.handle_impossible_answer != 0;
   options.align_to_words = given.keep_parts_of_words == 0;
+  if (given.pooling) options.pooling = given.pooling;
+  if (given.normalize) options.normalize = *given.normalize != 0;
   if (given.threshold) options.threshold = *given.threshold;
   return options;
 }

@@ -107,8 +107,8 @@ Result<Answers> Pipeline::answer(const std::string& question, const std::string&
 Result<Fillers> Pipeline::fill_mask(const std::string& text, const AnswerOptions& options) const {
   return guarded([&] { return one_of<Fillers>(answered(MASKED_LM, {{text}}, options)); });
 }
-Result<Embedding> Pipeline::embed(const std::string& text, const std::optional<std::string>& pair) const {
-  return guarded([&] { return one_of<Embedding>(answered(FEATURE_EXTRACTION, {request(text, pair)})); });
+Result<Embedding> Pipeline::embed(const std::string& text, const std::optional<std::string>& pair, const AnswerOptions& options) const {
+  return guarded([&] { return one_of<Embedding>(answered(FEATURE_EXTRACTION, {request(text, pair)}, options)); });
 }
 Result<NextSentence> Pipeline::next_sentence(const std::string& text, const std::string& second) const {
   return guarded([&] { return one_of<NextSentence>(answered(NEXT_SENTENCE_PREDICTION, {{text, second}})); });
@@ -129,8 +129,8 @@ Result<std::vector<TokenLabels>> Pipeline::classify_tokens_all(const std::vector
 Result<std::vector<Fillers>> Pipeline::fill_mask_all(const std::vector<std::string>& texts, const AnswerOptions& options) const {
   return guarded([&] { return all_of<Fillers>(answered(MASKED_LM, requests(texts), options)); });
 }
-Result<std::vector<Embedding>> Pipeline::embed_all(const std::vector<std::string>& texts) const {
-  return guarded([&] { return all_of<Embedding>(answered(FEATURE_EXTRACTION, requests(texts))); });
+Result<std::vector<Embedding>> Pipeline::embed_all(const std::vector<std::string>& texts, const AnswerOptions& options) const {
+  return guarded([&] { return all_of<Embedding>(answered(FEATURE_EXTRACTION, requests(texts), options)); });
 }
 
 Result<std::vector<Check>> Pipeline::self_test() const {

@@ -1,7 +1,12 @@
 #include "bundle/config.h"
 
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
 #include "base/facts.h"
 #include "base/files.h"
+#include "base/words.h"
 #include "json/reader.h"
 
 namespace fnet {
@@ -15,6 +20,15 @@ int64_t integer(const Json& config, const char* key, const Json& otherwise = nul
   return value.get<int64_t>();
 }
 
+// How training made one vector of a text. Throws Error, whose text is the reason alone.
+std::string pooling_of(const Json& config) {
+  const Json pooling = config.value(POOLING_KEY, Json(POOLER));
+  if (pooling.is_string() && std::find(std::begin(POOLINGS), std::end(POOLINGS), pooling.get<std::string>()) != std::end(POOLINGS))
+    return pooling.get<std::string>();
+  const std::vector<std::string> words(std::begin(POOLINGS), std::end(POOLINGS));
+  throw bundle_error(std::string("/") + POOLING_KEY + ": expected one of " + joined(words) + "; found " + shown(pooling));
+}
+
 }  // namespace
 
 Result<ModelConfig> config_from_file(const std::string& path) {
@@ -26,8 +40,10 @@ Result<ModelConfig> config_from_file(const std::string& path) {
   if (!config->is_object()) return refused("expected an object, found " + shown(*config));
   try {
     const Json problem = config->value("problem_type", Json());
+    const Json normalize = config->value(NORMALIZE_KEY, Json(false));
+    if (!normalize.is_boolean()) return refused(std::string("/") + NORMALIZE_KEY + ": expected true or false, found " + shown(normalize));
     return ModelConfig{integer(*config, "vocab_size"), integer(*config, "type_vocab_size", TOKEN_TYPES),
-                       problem.is_string() ? problem.get<std::string>() : ""};
+                       problem.is_string() ? problem.get<std::string>() : "", pooling_of(*config), normalize.get<bool>()};
   } catch (const Error& error) {
     return refused(error.text);
   }

@@ -11,6 +11,8 @@ namespace fnet {
 struct ModelConfig {
   int64_t vocab_size, token_types;
   std::string problem_type;  // empty where config.json has none
+  std::string pooling;       // one of POOLINGS: how training made one vector of a text
+  bool normalize;            // and whether that vector has length 1
 };
 
 // Reads config.json strictly, as far as the pipelines need it.

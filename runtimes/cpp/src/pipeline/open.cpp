@@ -78,7 +78,8 @@ Result<Bundle> bundle_from_folder(const std::string& folder, const Config& confi
   auto session = session_from_bundle(folder, *manifest, config);
   if (!session) return session.error();
   const TaskPipeline* task = task_from_name(manifest->task);
-  return Bundle{{*std::move(manifest), *std::move(tokenizer), model_config->problem_type, model_config->token_types, config.max_text_bytes},
+  return Bundle{{*std::move(manifest), *std::move(tokenizer), model_config->problem_type, model_config->token_types, model_config->pooling,
+                 model_config->normalize, config.max_text_bytes},
                 task,
                 *std::move(session),
                 plain_path(folder + "/" + GOLDEN)};

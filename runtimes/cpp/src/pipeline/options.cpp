@@ -27,6 +27,8 @@ std::vector<std::string> given(const AnswerOptions& options) {
   add("handle_impossible_answer", options.handle_impossible_answer);
   add("null_threshold", options.null_threshold.has_value());
   add("align_to_words", !options.align_to_words);
+  add("pooling", !options.pooling.empty());
+  add("normalize", options.normalize.has_value());
   return names;
 }
 
@@ -49,6 +51,9 @@ std::optional<Error> options_fault(const AnswerOptions& options, const TaskFacts
   if (auto fault = word_fault("aggregation_strategy", options.aggregation_strategy, AGGREGATION_STRATEGIES)) return fault;
   if (!options.function_to_apply.empty()) {
     if (auto fault = word_fault("function_to_apply", options.function_to_apply, FUNCTIONS_TO_APPLY)) return fault;
+  }
+  if (!options.pooling.empty()) {
+    if (auto fault = word_fault("pooling", options.pooling, POOLINGS)) return fault;
   }
   if (options.threshold && !std::isfinite(*options.threshold)) return input_error("threshold: expected a finite number, found another");
   if (options.stride && *options.stride < 0)

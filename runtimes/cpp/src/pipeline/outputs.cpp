@@ -1,6 +1,5 @@
 // How outputs become answers.
 #include <algorithm>
-#include <numeric>
 
 #include "base/utf8.h"
 #include "pipeline/entities.h"
@@ -32,15 +31,6 @@ std::vector<double> scores_of_labels(const float* logits, std::size_t count, con
 }
 
 }  // namespace
-
-Result<AnyAnswer> embedding(const Model&, const Asked& asked, const Rows& rows) {
-  const auto& mask = asked.encodings[0].attention_mask;
-  const auto used = static_cast<std::size_t>(std::accumulate(mask.begin(), mask.end(), int64_t{0}));
-  const Floats& tokens = rows[0].at("last_hidden_state");
-  const std::size_t hidden = tokens.shape.back();
-  const auto end = tokens.values.begin() + static_cast<std::ptrdiff_t>(used * hidden);
-  return AnyAnswer(Embedding{hidden, {tokens.values.begin(), end}, rows[0].at("pooler_output").values, asked.truncated()});
-}
 
 Result<AnyAnswer> pretraining_answer(const Model& model, const Asked& asked, const Rows& rows) {
   return AnyAnswer(Pretraining{fillers_from_rows(model, asked, rows, "prediction_logits"),

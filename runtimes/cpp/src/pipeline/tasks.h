@@ -18,8 +18,10 @@ inline constexpr const char *MULTI_LABEL = "multi_label_classification", *REGRES
 struct Model {
   Manifest manifest;
   Tokenizer tokenizer;
-  std::string problem_type;  // of config.json; empty where it has none
-  int64_t token_types;       // of config.json, its type_vocab_size
+  std::string problem_type;      // of config.json; empty where it has none
+  int64_t token_types;           // of config.json, its type_vocab_size
+  std::string pooling = POOLER;  // of config.json: one of POOLINGS
+  bool normalize = false;        // of config.json: whether a pooled vector has length 1
   std::size_t max_text_bytes = Config{}.max_text_bytes;
 };
 
@@ -67,7 +69,7 @@ std::vector<std::size_t> masks_from_encoding(const Model&, const Encoding&);
 // How many tokens of a context two neighbouring windows share, of windows with `room` tokens of it.
 std::size_t context_overlap(const Model&, const AnswerOptions&, std::size_t room);
 
-// ---- how outputs are read (outputs.cpp, answer_spans.cpp)
+// ---- how outputs are read (outputs.cpp, pooling.cpp, answer_spans.cpp)
 Result<AnyAnswer> embedding(const Model&, const Asked&, const Rows&);
 Result<AnyAnswer> pretraining_answer(const Model&, const Asked&, const Rows&);
 Result<AnyAnswer> masked_lm(const Model&, const Asked&, const Rows&);

@@ -8,11 +8,13 @@ from typing import Any, BinaryIO
 
 import click
 
+from fnet_runtime.bundle.config import POOLINGS
 from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.command.answer_text import escaped
 from fnet_runtime.command.ending import ended_in_words
 from fnet_runtime.command.exit_codes import BAD_INPUT, CHECK_FAILED, ENGINE_FAILED, list_of_exit_codes
 from fnet_runtime.command.printer import Printer
+from fnet_runtime.command.progress import Progress
 from fnet_runtime.command.questions import LINE_FORMATS, PLAIN
 from fnet_runtime.command.standard_output import guarded_standard_output, prepare_standard_output, write_line
 from fnet_runtime.command.texts import (
@@ -78,6 +80,8 @@ class Program(click.Command):
 @click.option("--handle-impossible-answer", is_flag=True, help="Print an empty answer to a question too.")
 @click.option("--null-threshold", type=float, help="Print the empty answer first only if its logits are higher by this.")
 @click.option("--no-align-to-words", is_flag=True, help="Print answers that need not be whole words.")
+@click.option("--pooling", type=click.Choice(POOLINGS), help="Makes one vector of a text.  [default: as trained, else pooler]")
+@click.option("--normalize/--no-normalize", default=None, help="Give that vector length 1.  [default: as trained, else not]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value a line.")
 @click.option("--self-test", is_flag=True, help="Run golden.safetensors and compare with its float64 references.")
 @click.option("--runtime", type=click.Choice(RUNTIME_CHOICES), default=AUTO, show_default=True, help="auto: the bundle's own.")
@@ -99,7 +103,7 @@ class Program(click.Command):
 @click.option("--allow-partial", is_flag=True, help="Let the CPU run the nodes that the provider does not take.")
 @click.option("--devices", is_flag=True, help="List the providers, GPUs and engines of this host, and what the others lack.")
 @click.option("--rebuild", is_flag=True, help="Build the TensorRT engine for this GPU, and keep it in the user's cache.")
-@click.option("--quiet", is_flag=True, help="Do not say which texts were cut.")
+@click.option("--quiet", is_flag=True, help="Show no progress, and do not say which texts were cut.")
 @click.version_option(package_name="fnet-runtime")
 @ended_in_words()
 def main(
@@ -121,6 +125,8 @@ def main(
     handle_impossible_answer: bool,
     null_threshold: float | None,
     no_align_to_words: bool,
+    pooling: str | None,
+    normalize: bool | None,
     as_json: bool,
     self_test: bool,
     runtime: str,
@@ -176,14 +182,19 @@ def main(
             handle_impossible_answer=handle_impossible_answer,
             null_threshold=null_threshold,
             align_to_words=not no_align_to_words,
+            pooling=pooling,
+            normalize=normalize,
         )
         printer = Printer(pipeline, second, options, as_json=as_json, lines=lines, line_format=line_format)
         with contextlib.ExitStack() as stack:
             sources = [(stack.enter_context(opened(file)), str(file)) for file in files]
             if source:
                 sources.append((_standard_input(), source))
+            progress = Progress([file for file, _ in sources], wanted=lines and not quiet)
+            stack.callback(progress.end)
             for batch in _batches(texts_from_arguments(texts), sources, pipeline, lines=lines):
                 printer.answer(batch)
+                progress.show(printer.texts)
         for note in (*(() if quiet else printer.cut_texts()), *printer.failed_texts()):
             click.echo(note, err=True)
         sys.exit(BAD_INPUT if printer.errors else 0)

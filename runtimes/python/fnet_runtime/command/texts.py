@@ -63,7 +63,7 @@ def whole_text(file: BinaryIO, source: str, bound: int) -> PlacedText:
     Raises InputError when the file cannot be read, is too long or is not UTF-8.
     """
     try:
-        size = _size(file)
+        size = size_of_file(file)
         if size is not None and size > bound:
             raise InputError(f"{source}: {too_long(bound, str(size))}")
         data = file.read(bound + 1)
@@ -127,7 +127,7 @@ class _Line:
         return _decoded(bytes(self._data[:size])) if size <= self._bound else InputError(too_long(self._bound, str(size)))
 
 
-def _size(file: BinaryIO) -> int | None:
+def size_of_file(file: BinaryIO) -> int | None:
     """Return the size of a regular file; None for anything else."""
     try:
         status = os.fstat(file.fileno())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fnet_runtime.bundle.config import POOLER
 from fnet_runtime.bundle.manifest import Manifest
 from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
 from fnet_runtime.sessions.session import Outputs
@@ -19,11 +20,13 @@ Rows = Sequence[Outputs]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Model:
-    """The manifest, the tokenizer, and the problem_type of config.json, if any."""
+    """The manifest, the tokenizer, and what config.json says: the problem_type, if any, and how training pooled vectors."""
 
     manifest: Manifest
     tokenizer: Tokenizer
     problem_type: str | None = None
+    pooling: str = POOLER
+    normalize: bool = False
 
 
 @dataclass(frozen=True)

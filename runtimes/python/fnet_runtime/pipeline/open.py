@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fnet_runtime.bundle.config import config_from_file
 from fnet_runtime.bundle.manifest import CONFIG, GOLDEN, manifest_from_folder
-from fnet_runtime.bundle.strict_json import json_from_bytes
-from fnet_runtime.bundle.typed_json import INT64
 from fnet_runtime.errors import BundleError, OptionError
-from fnet_runtime.pipeline.pipeline import TOKEN_TYPES, Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.tasks import task_of_manifest
 from fnet_runtime.sessions.bundle_session import BundleSession
 from fnet_runtime.sessions.providers import CPU
@@ -42,14 +41,14 @@ def load(
         raise OptionError(f"max_text_bytes: expected an integer from 1, found {max_text_bytes!r}")
     folder = Path(bundle)
     manifest = manifest_from_folder(folder)
-    config = _config(folder / CONFIG)
+    config = config_from_file(folder / CONFIG)
     task_of_manifest(manifest, str(folder))
     vocabulary = folder / manifest.tokenizer.file
     tokenizer = Tokenizer.from_file(vocabulary, manifest.tokenizer)
-    if tokenizer.vocab_size > config["vocab_size"] or tokenizer.pad_id != manifest.pad_token_id:
+    if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_id != manifest.pad_token_id:
         raise BundleError(
             f"{vocabulary}: {tokenizer.vocab_size} pieces with <pad> at {tokenizer.pad_id}; the model has "
-            f"{config['vocab_size']} embeddings and pads with {manifest.pad_token_id}"
+            f"{config.vocab_size} embeddings and pads with {manifest.pad_token_id}"
         )
     return Pipeline(
         manifest=manifest,
@@ -64,21 +63,12 @@ def load(
             allow_partial=allow_partial,
         ),
         golden=folder / GOLDEN,
-        problem_type=config.get("problem_type"),
+        problem_type=config.problem_type,
+        pooling=config.pooling,
+        normalize=config.normalize,
         max_text_bytes=max_text_bytes,
-        token_types=config.get("type_vocab_size", TOKEN_TYPES),
+        token_types=config.token_types,
     )
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json_from_bytes(path.read_bytes())
-        for name, value in (("vocab_size", config["vocab_size"]), ("type_vocab_size", config.get("type_vocab_size", TOKEN_TYPES))):
-            if type(value) is not int or value not in INT64:
-                raise TypeError(f"{name} is not an integer of 64 bits")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{path}: is not the config.json of an FNet ({error})") from error
-    return config
 
 
 def _reduced(pipeline: Pipeline) -> str | tuple[Any, ...]:

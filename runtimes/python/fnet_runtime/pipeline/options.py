@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 
+from fnet_runtime.bundle.config import POOLINGS
 from fnet_runtime.errors import OptionError
 
 DEFAULT_TOP_K = 5
@@ -41,6 +42,8 @@ class AnswerOptions:
     null_threshold: the answers include an empty one too, which is the first only if its logits exceed those of the best span by
         more than this. With None, scores alone decide.
     align_to_words: the answers to a question are whole words.
+    pooling: one of POOLINGS, which makes the pooled vector. None pools as the checkpoint states, else with the model's pooler.
+    normalize: the pooled vector is divided by its Euclidean length. None does what the checkpoint states, else does not.
 
     Raises OptionError for a value that is not allowed.
     """
@@ -56,6 +59,8 @@ class AnswerOptions:
     handle_impossible_answer: bool = False
     null_threshold: float | None = None
     align_to_words: bool = True
+    pooling: str | None = None
+    normalize: bool | None = None
 
     def __post_init__(self) -> None:
         if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
@@ -75,6 +80,10 @@ class AnswerOptions:
             if type(getattr(self, name)) is not bool:
                 raise OptionError(f"{name}: expected true or false, found {getattr(self, name)!r}")
         _check_finite("null_threshold", self.null_threshold)
+        if self.pooling is not None:
+            _check_word("pooling", self.pooling, POOLINGS)
+        if self.normalize not in (None, True, False) or type(self.normalize) is int:
+            raise OptionError(f"normalize: expected true, false or nothing, found {self.normalize!r}")
 
     @property
     def count(self) -> int:

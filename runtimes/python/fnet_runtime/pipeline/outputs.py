@@ -8,7 +8,6 @@ import numpy.typing as npt
 from fnet_runtime.pipeline.answers import (
     Choice,
     Classification,
-    Embedding,
     Entities,
     Entity,
     LabelScore,
@@ -82,13 +81,6 @@ def choice(model: Model, request: Request, outputs: Rows) -> Choice:
     scores = softmax(np.concatenate([row["logits"][0] for row in outputs]))
     best = int(scores.argmax())
     return Choice(best, request.second[best], float(scores[best]), tuple(scores.tolist()), request.truncated)
-
-
-def embedding(model: Model, request: Request, outputs: Rows) -> Embedding:
-    """Take the vectors of the tokens and leave out those of padding."""
-    (encoding,) = request.encodings
-    used = int(encoding.attention_mask.sum())  # counting ids of padding would be wrong: a text may hold them
-    return Embedding(outputs[0]["last_hidden_state"][0, :used], outputs[0]["pooler_output"][0], request.truncated)
 
 
 def pretraining(model: Model, request: Request, outputs: Rows) -> Pretraining:

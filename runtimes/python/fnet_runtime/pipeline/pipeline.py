@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar, cast, overload
 
+from fnet_runtime.bundle.config import TOKEN_TYPES
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.errors import InputError, OptionError, SessionError
 from fnet_runtime.pipeline import tasks
@@ -30,8 +31,6 @@ from fnet_runtime.sessions.session import Ids, Outputs, Session, outputs_of_rows
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, Encoding
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES, check_size
 
-TOKEN_TYPES = 4
-"""The token types of a model whose config.json does not say: transformers' default."""
 SORTED_BATCHES = 16
 """How many batches of texts are read to find texts of one length among them, where texts are not padded to one length."""
 A = TypeVar("A")
@@ -186,14 +185,40 @@ class Pipeline(Model):
         return self._asked(tasks.MASKED_LM, text, None, _filling(top_k, targets, truncation))
 
     @overload
-    def embed(self, text: str, pair: str | None = None, *, truncation: str = CUT) -> Embedding: ...
-    @overload
-    def embed(self, text: Texts, pair: Sequence[str | None] | None = None, *, truncation: str = CUT) -> list[Embedding]: ...
     def embed(
-        self, text: str | Texts, pair: str | Sequence[str | None] | None = None, *, truncation: str = CUT
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        truncation: str = CUT,
+    ) -> Embedding: ...
+    @overload
+    def embed(
+        self,
+        text: Texts,
+        pair: Sequence[str | None] | None = None,
+        *,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        truncation: str = CUT,
+    ) -> list[Embedding]: ...
+    def embed(
+        self,
+        text: str | Texts,
+        pair: str | Sequence[str | None] | None = None,
+        *,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        truncation: str = CUT,
     ) -> Embedding | list[Embedding]:
-        """Return the vectors of a text, or of a pair of texts."""
-        return self._asked(tasks.FEATURE_EXTRACTION, text, pair, AnswerOptions(truncation=truncation))
+        """Return the vectors of a text, or of a pair of texts.
+
+        `pooling` is pooler, cls, mean or max, and makes the pooled vector. `normalize` gives that vector length 1.
+        """
+        options = AnswerOptions(truncation=truncation, pooling=pooling, normalize=normalize)
+        return self._asked(tasks.FEATURE_EXTRACTION, text, pair, options)
 
     @overload
     def next_sentence(self, text: str, second: str, *, truncation: str = CUT) -> NextSentence: ...

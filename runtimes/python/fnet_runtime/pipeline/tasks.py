@@ -33,11 +33,11 @@ from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.outputs import (
     choice,
     classification,
-    embedding,
     next_sentence,
     pretraining,
     token_labels,
 )
+from fnet_runtime.pipeline.pooling import embedding
 from fnet_runtime.tokenizer.encoding import CLS, Encoding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
@@ -73,7 +73,12 @@ class Task(Generic[A]):
 
 
 FEATURE_EXTRACTION: Task[Embedding] = Task(
-    "feature-extraction", "embed", encode_single_or_pair, embedding, {"last_hidden_state": "bsn", "pooler_output": "bn"}
+    "feature-extraction",
+    "embed",
+    encode_single_or_pair,
+    embedding,
+    {"last_hidden_state": "bsn", "pooler_output": "bn"},
+    options=("pooling", "normalize"),
 )
 PRETRAINING: Task[Pretraining] = Task(
     "pretraining",

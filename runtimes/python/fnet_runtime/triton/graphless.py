@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from fnet_runtime.bundle.config import config_from_file
 from fnet_runtime.bundle.manifest import CONFIG, GOLDEN, MANIFEST, AxisProfile, Manifest, file_info
-from fnet_runtime.bundle.strict_json import json_from_bytes
 from fnet_runtime.errors import BundleError, SessionError
-from fnet_runtime.pipeline.pipeline import TOKEN_TYPES, Pipeline
+from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.tasks import task_of_manifest
 from fnet_runtime.sessions.session import Ids, Outputs
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
@@ -40,7 +40,7 @@ def graphless_pipeline(folder: Path, *, max_text_bytes: int) -> Pipeline:
         for name in graphless_files(manifest)[1:]:
             if file_info(folder / name) != manifest.files[name]:
                 raise BundleError(f"{folder / name}: the file was altered; make the repository again")
-        config = json_from_bytes((folder / CONFIG).read_bytes())
+        config = config_from_file(folder / CONFIG)
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder}: cannot be read ({error}); make the repository again") from error
     task_of_manifest(manifest, str(folder))
@@ -49,9 +49,11 @@ def graphless_pipeline(folder: Path, *, max_text_bytes: int) -> Pipeline:
         tokenizer=Tokenizer.from_file(folder / manifest.tokenizer.file, manifest.tokenizer),
         session=GivenOutputs(),
         golden=folder / GOLDEN,
-        problem_type=config.get("problem_type"),
+        problem_type=config.problem_type,
+        pooling=config.pooling,
+        normalize=config.normalize,
         max_text_bytes=max_text_bytes,
-        token_types=config.get("type_vocab_size", TOKEN_TYPES),
+        token_types=config.token_types,
     )
 
 
