@@ -99,7 +99,7 @@ void for_each_batch_of_lines(const Source& source, std::size_t size, const std::
       rest.clear();
     }
     rest.append(data, start, data.npos);
-    if (ended && !rest.empty()) add(std::move(rest));
+    if (ended && !rest.empty()) add(rest);
     if (ended || !source.has_more()) give();
   }
 }

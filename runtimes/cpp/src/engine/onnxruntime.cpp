@@ -1,4 +1,8 @@
 // ONNX Runtime, on the CPU or by a provider on a GPU.
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "engine/onnxruntime_library.h"
 #include "engine/providers.h"
 #include "engine/session.h"
@@ -9,7 +13,10 @@ namespace {
 // Whether the fast int8 products of this processor are exact: with VNNI, or on another processor than x86-64.
 bool multiplies_int8_exactly() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512vnni") != 0 || __builtin_cpu_supports("avxvnni") != 0;
+  constexpr unsigned FEATURES = 7, AVX_VNNI = 1U << 4;  // Intel's manual of instructions, CPUID: bit 4 of EAX in the second part of leaf 7
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool avx_vnni = __get_cpuid_count(FEATURES, 1, &a, &b, &c, &d) != 0 && (a & AVX_VNNI) != 0;
+  return __builtin_cpu_supports("avx512vnni") != 0 || (avx_vnni && __builtin_cpu_supports("avx2") != 0);
 #else
   return true;
 #endif

@@ -27,8 +27,9 @@ std::vector<float> pooled_tokens(const std::vector<float>& tokens, std::size_t h
     for (float& value : pooled) value += 0.0F;  // -0 becomes 0, as in Python
     return pooled;
   }
-  const auto count = static_cast<double>(tokens.size() / hidden);
-  std::transform(sums.begin(), sums.end(), pooled.begin(), [=](double sum) { return static_cast<float>(sum / count); });
+  const std::size_t count = tokens.size() / hidden;
+  std::transform(sums.begin(), sums.end(), pooled.begin(),
+                 [=](double sum) { return static_cast<float>(sum / static_cast<double>(count)); });
   return pooled;
 }
 
