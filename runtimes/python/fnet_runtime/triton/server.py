@@ -3,11 +3,8 @@
 import importlib
 import json
 import os
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +22,6 @@ RUNTIME, THREADS, TEXT_BYTES, MAX_ROWS = "runtime", "threads", "max_text_bytes",
 """The keys of `parameters` in config.pbtxt."""
 GPU = "GPU"
 UTILITIES = "triton_python_backend_utils"
-LOOK_S, GRACE_S = 1.0, 5.0
-"""How often an instance looks whether its server is there, and how long Triton's own code may take to end the instance then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +68,6 @@ class Server:
 
     def __init__(self) -> None:
         self._utilities: Any = importlib.import_module(UTILITIES)
-        end_with_server()
 
     def tensors(self, request: Any, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Return the inputs of a request as arrays. An input that the request does not have is left out."""
@@ -90,19 +84,6 @@ class Server:
         kinds = self._utilities.TritonError
         kind = kinds.INVALID_ARG if isinstance(error, InputError) else kinds.INTERNAL
         return self._utilities.InferenceResponse(output_tensors=[], error=kinds(str(error), kind))
-
-
-@cache
-def end_with_server() -> None:
-    """End this process, an instance, after its server. Triton's own code waits for ever for a lock that a killed server held."""
-
-    def watch(server: int) -> None:
-        while os.getppid() == server:
-            time.sleep(LOOK_S)
-        time.sleep(GRACE_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, args=(os.getppid(),), name="end with the server", daemon=True).start()
 
 
 def strings(values: Sequence[str]) -> npt.NDArray[np.object_]:
