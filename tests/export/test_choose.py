@@ -62,7 +62,7 @@ def test_the_chosen_bundle_takes_the_output(checkpoint, data, place):
     assert (values["bundle"], values["results"]) == (str(place / "b"), str(place / "b.choice"))
     candidates = values["candidates"]
     assert [each["name"] for each in candidates] == [  # no file states the padding
-        f"{target} fp32 {padding}" for target in ("onnx", "openvino") for padding in ("max_length", "none")
+        f"{target} fp32 (padding {padding})" for target in ("onnx", "openvino") for padding in ("max_length", "none")
     ]
     assert sorted(each["status"] for each in candidates) == ["chosen", "within", "within", "within"]
     for each in candidates:
@@ -80,7 +80,8 @@ def test_the_chosen_bundle_takes_the_output(checkpoint, data, place):
     assert written_values == {key: value for key, value in values.items() if key not in ("bundle", "results")}
     chosen = next(each for each in candidates if each["status"] == "chosen")
     manifest = manifest_from_folder(place / "b")
-    assert (f"{manifest.target} {manifest.precision} {manifest.padding}", chosen["name"]) == (values["chosen"], values["chosen"])
+    exported = f"{manifest.target} {manifest.precision} (padding {manifest.padding})"
+    assert (exported, chosen["name"]) == (values["chosen"], values["chosen"])
     assert chosen["figures"]["size_bytes"] == sum(info.size_bytes for info in manifest.files.values())
     evaluation = json.loads((place / "b" / "parity.json").read_text())["evaluation"]
     assert evaluation["runs"][0]["metrics"] == chosen["figures"]["metrics"]
@@ -105,10 +106,10 @@ def test_the_checkpoint_is_scored_once(checkpoint, data, place, monkeypatch):
 def test_no_candidate_is_within_the_limits(checkpoint, data, place):
     shown = run(checkpoint, data, place / "b", *ONE, "--max-latency-ms", 1e-6, "--max-size-mb", 0.0001)
     assert shown.exit_code == 3, shown.stderr
-    assert "onnx fp32 none" in shown.stdout
+    assert "onnx fp32 (padding none)" in shown.stdout
     assert "No candidate is within the limits." in shown.stdout
-    assert "1 onnx fp32 none: limit missed: the median latency is " in shown.stderr
-    assert "1 onnx fp32 none: limit missed: the files take " in shown.stderr
+    assert "1 onnx fp32 (padding none): limit missed: the median latency is " in shown.stderr
+    assert "1 onnx fp32 (padding none): limit missed: the files take " in shown.stderr
     assert f"error: no candidate is within the limits, so no bundle was written to {place / 'b'}" in shown.stderr
     assert names(place) == ["b.choice"]
     values = json.loads((place / "b.choice" / "choice.json").read_text())
@@ -134,9 +135,12 @@ def test_a_candidate_that_cannot_be_made_is_a_line_with_the_reason(checkpoint, d
     shown = run(checkpoint, data, place / "b", "--target", "onnx", "--precision", "bf16", "--precision", "fp32")
     assert shown.exit_code == 0, shown.stderr
     for padding in ("max_length", "none"):
-        assert f"onnx bf16 {padding}: not run: --precision: expected fp32, int8 for the target onnx, found 'bf16'" in shown.stdout
-    assert "4 onnx fp32 none: not run: the graph is wrong" in shown.stdout
-    assert "onnx fp32 max_length is the only candidate within the limits." in shown.stdout
+        assert (
+            f"onnx bf16 (padding {padding}): not run: --precision: expected fp32, int8 for the target onnx, found 'bf16'"
+            in shown.stdout
+        )
+    assert "4 onnx fp32 (padding none): not run: the graph is wrong" in shown.stdout
+    assert "onnx fp32 (padding max_length) is the only candidate within the limits." in shown.stdout
     candidates = json.loads((place / "b.choice" / "choice.json").read_text())["candidates"]
     assert [each["command"] is None for each in candidates] == [True, False, True, False]
 
@@ -153,7 +157,7 @@ def test_a_bundle_that_fails_its_proof_is_never_chosen(checkpoint, data, place, 
     with_plans(monkeypatch, change)
     shown = run(checkpoint, data, place / "b", *ONE)
     assert shown.exit_code == 3
-    assert "1 onnx fp32 none: not run: parity failed: " in shown.stderr
+    assert "1 onnx fp32 (padding none): not run: parity failed: " in shown.stderr
     assert " % of its limit" in shown.stderr
     assert "bisect" not in shown.stderr  # the files are gone
     assert names(place) == ["b.choice"]
@@ -166,7 +170,7 @@ def test_a_bundle_that_cannot_be_timed_is_a_line_with_the_reason(checkpoint, dat
     assert (shown.exit_code, "not run: not timed: its process ended (exit 1): out of luck" in shown.stderr) == (3, True)
 
 
-@pytest.mark.parametrize("stage", ["onnx fp32 none (1 of 1): prove parity", "time 1 bundles in turns"])
+@pytest.mark.parametrize("stage", ["onnx fp32 (padding none) (1 of 1): prove parity", "time 1 bundles in turns"])
 def test_an_interrupted_run_leaves_nothing(checkpoint, data, place, stage):
     def stop(event):
         if event.stage == stage:
@@ -203,7 +207,10 @@ def test_a_stated_padding_is_the_only_one(data, tmp_path, place):
     assert (shown.exit_code, "--padding: expected none, because training ran" in shown.stderr) == (2, True)
     shown = run(stated, data, place / "c", *ONE[:4], "--padding", "max_length", "--accept-drift", "--json")
     values = json.loads(shown.stdout)
-    assert (values["chosen"], values["baseline"]["name"]) == ("onnx fp32 max_length", "checkpoint, each text at its own length")
+    assert (values["chosen"], values["baseline"]["name"]) == (
+        "onnx fp32 (padding max_length)",
+        "checkpoint, each text at its own length",
+    )
 
 
 def test_a_regression_has_no_limit_of_accuracy(tmp_path, place):

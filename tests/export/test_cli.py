@@ -41,7 +41,7 @@ def test_help_lists_every_command():
     [
         (["veriffy", "b"], "No such command 'veriffy'. Did you mean 'verify'?"),
         (["inspct", "--json"], "No such command 'inspct'. Did you mean 'inspect'?"),
-        (["frobnicate"], "No such command 'frobnicate'. Expected one of export, convert, eval,"),
+        (["frobnicate"], "No such command 'frobnicate'. Expected one of export, choose, convert,"),
         (["--tsk", "x"], "No such option '--tsk'"),
         (["export"], "Missing option '--target'"),
     ],

@@ -11,8 +11,8 @@ from fnet_export.plan.selection.selection import CHOSEN, MISSED, Figures, Select
 
 COLORS = {True: "#4477aa", False: "#bbbbbb"}
 """The colours of the chosen candidate and of the others."""
-LARGEST_AREA, MARK = 900.0, 7
-"""The area of the largest candidate, and the size of a mark in the legend, in points."""
+LARGEST_AREA, MARK, HEIGHT = 700.0, 7, 20
+"""The area of the largest candidate, the size of a mark in the legend, and how far a number is from its mark, in points."""
 ROOM = 1.15
 """How far the axis of latency goes past the slowest candidate or the limit."""
 
@@ -27,7 +27,7 @@ def chart_from_selection(selection: Selection) -> str | None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4), layout="constrained")
         axes = figure.subplots()
-        for number, trial, figures in marks:
+        for _, trial, figures in sorted(marks, key=lambda mark: -mark[2].size_bytes):  # a small mark is in front of a large one
             status = selection.status(trial)
             axes.scatter(
                 *_place(figures),
@@ -37,7 +37,9 @@ def chart_from_selection(selection: Selection) -> str | None:
                 alpha=0.8,
                 zorder=2,
             )
-            axes.annotate(str(number), _place(figures), ha="center", va="center", zorder=3)
+        for order, (number, _, figures) in enumerate(sorted(marks, key=lambda mark: mark[2].latency.value)):
+            above = HEIGHT * (1 - 2 * (order % 2))  # numbers of neighbours are above and below
+            axes.annotate(str(number), _place(figures), (0, above), textcoords="offset points", ha="center", va="center")
         front = sorted(_place(figures) for _, trial, figures in marks if selection.on_front(trial))
         axes.plot(*zip(*front, strict=True), color="#4477aa", linewidth=1, zorder=1)
         _draw_limits(axes, selection, main.of_counts(selection.baseline_scores.counts))

@@ -85,12 +85,12 @@ class Combination:
     @property
     def name(self) -> str:
         """Return the name to use in tables and sentences."""
-        return f"{self.target} {self.precision} {self.padding}"
+        return f"{self.target} {self.precision} (padding {self.padding})"
 
     @property
     def folder(self) -> str:
         """Return the name of its folder."""
-        return self.name.replace(" ", "-")
+        return f"{self.target}-{self.precision}-{self.padding}"
 
 
 @dataclass(frozen=True, kw_only=True)

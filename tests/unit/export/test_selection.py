@@ -116,8 +116,8 @@ def test_the_fastest_within_the_limits_is_kept():
     slow, fast = trial(precision=FP32, times=(20.0, 20.0)), trial("openvino", times=(10.0, 10.0), size_bytes=9_000_000)
     wrong = trial(precision=INT8, times=(1.0, 1.0), right=100, limits=limits)
     chosen, why = chosen_from_trials([slow, wrong, fast, trial(target="tensorrt", reason="no GPU")])
-    assert (chosen, why) == (fast, "openvino fp32 none is the fastest of 2 candidates within the limits.")
-    assert chosen_from_trials([slow, wrong]) == (slow, "onnx fp32 none is the only candidate within the limits.")
+    assert (chosen, why) == (fast, "openvino fp32 (padding none) is the fastest of 2 candidates within the limits.")
+    assert chosen_from_trials([slow, wrong]) == (slow, "onnx fp32 (padding none) is the only candidate within the limits.")
     assert chosen_from_trials([wrong]) == (None, "No candidate is within the limits.")
 
 
@@ -128,11 +128,11 @@ def test_candidates_that_the_measurement_cannot_order_are_ordered_by_size_then_p
     slow = trial(precision=INT8, times=first + 5, size_bytes=1000)
     chosen, why = chosen_from_trials([large, slow, small])
     assert chosen is small
-    assert why.startswith("The measurement does not say which is faster: onnx fp32 none, openvino fp32 none.")
-    assert why.endswith("Among these, onnx fp32 none is the smallest.")
+    assert why.startswith("The measurement does not say which is faster: onnx fp32 (padding none), openvino fp32 (padding none).")
+    assert why.endswith("Among these, onnx fp32 (padding none) is the smallest.")
     coarse, fine = trial(precision=INT8, times=first), trial(precision=FP32, times=second)
     chosen, why = chosen_from_trials([coarse, fine])
-    assert (chosen, why.endswith("onnx fp32 none is the smallest of the highest precision.")) == (fine, True)
+    assert (chosen, why.endswith("onnx fp32 (padding none) is the smallest of the highest precision.")) == (fine, True)
 
 
 def test_the_front_has_what_no_other_candidate_beats():
@@ -218,8 +218,8 @@ def test_people_see_every_candidate():
     assert [line.status for line in lines] == ["", "chosen", "missed", "not run"]
     assert [cell.value for cell in lines[1].cells] == ["94.50", "-0.50", "11", "1 MB"]
     assert [*misses_of_selection(selection)] == [
-        "2 onnx int8 none: limit missed: accuracy is 20.00 points below the baseline's; at most 0.5 were asked for",
-        "3 tensorrt fp32 none: not run: there is no <GPU>",
+        "2 onnx int8 (padding none): limit missed: accuracy is 20.00 points below the baseline's; at most 0.5 were asked for",
+        "3 tensorrt fp32 (padding none): not run: there is no <GPU>",
     ]
     notes = notes_from_selection(selection)
     assert notes[0].startswith("The interval of its difference reaches 2.00 points below the checkpoint, past the limit of 0.5.")
@@ -228,8 +228,8 @@ def test_people_see_every_candidate():
     page = html_from_selection(selection)
     assert "a &lt;b&gt;model" in page
     assert "there is no &lt;GPU&gt;" in page
-    assert "onnx int8 none: 5.00 ms, accuracy 75.00, missed" in page
-    assert json.loads(json.dumps(selection.values()))["chosen"] == "onnx fp32 none"
+    assert "onnx int8 (padding none): 5.00 ms, accuracy 75.00, missed" in page
+    assert json.loads(json.dumps(selection.values()))["chosen"] == "onnx fp32 (padding none)"
 
 
 def test_a_page_without_a_chart():
