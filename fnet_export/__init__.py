@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fnet_export.parity.report.evidence import ParityError
     from fnet_export.plan.export import export
     from fnet_export.plan.pipeline import Export
+    from fnet_export.plan.selection.choose import choose
+    from fnet_export.plan.selection.selection import Selection
 
 __all__ = [
     "Benchmark",
@@ -41,8 +43,10 @@ __all__ = [
     "ProgressEvent",
     "Rebuilt",
     "Scores",
+    "Selection",
     "Verification",
     "bench",
+    "choose",
     "convert",
     "evaluate",
     "export",
@@ -60,8 +64,10 @@ _MODULES = {
     "ProgressEvent": "fnet_export.base.progress",
     "Rebuilt": "fnet_runtime.engine.rebuild",
     "Scores": "fnet_export.evaluation.evaluate",
+    "Selection": "fnet_export.plan.selection.selection",
     "Verification": "fnet_export.bundle.verify",
     "bench": "fnet_export.benchmark.bench",
+    "choose": "fnet_export.plan.selection.choose",
     "convert": "fnet_export.bundle.convert",
     "evaluate": "fnet_export.evaluation.evaluate",
     "export": "fnet_export.plan.export",

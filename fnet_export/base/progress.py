@@ -1,4 +1,4 @@
-"""Report progress: a protocol, three ways to show it, and calls of a function."""
+"""Report progress: a protocol, three ways to show it, calls of a function, and the parts of a job."""
 
 import contextlib
 import sys
@@ -172,3 +172,25 @@ class Calls:
     def _call(self, event: ProgressEvent) -> None:
         if self._on_progress is not None:
             self._on_progress(event)
+
+
+class OfPart:
+    """Report the progress of one part of a job: put its name before each stage, and report a note of several parts once."""
+
+    def __init__(self, progress: Progress, name: str, noted: set[str]) -> None:
+        """Take the progress of the job, the name of the part, and the notes that other parts reported, to which it adds its own."""
+        self._progress, self._name, self._noted = progress, name, noted
+
+    def stage(self, title: str) -> None:
+        """Begin a stage of the part."""
+        self._progress.stage(f"{self._name}: {title}")
+
+    def step(self, done: int, total: int, what: str = "") -> None:
+        """Report how many steps of the present stage are done."""
+        self._progress.step(done, total, what)
+
+    def note(self, text: str) -> None:
+        """Report something that a user should know, unless another part did."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self._progress.note(text)

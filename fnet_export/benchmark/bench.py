@@ -11,7 +11,7 @@ from fnet_export.base.errors import OptionError, OutputError
 from fnet_export.base.progress import Calls, OnProgress, Progress
 from fnet_export.benchmark.benchmark import Benchmark, cases_from_options, result_from_case, subjects_from_bundles
 from fnet_export.benchmark.latency import PERCENTILES, rounds_needed
-from fnet_export.benchmark.requests import timed_texts
+from fnet_export.benchmark.requests import requests_from_texts, timed_texts
 
 MIN_ROUNDS, DEFAULT_ROUNDS = rounds_needed(PERCENTILES[0]), rounds_needed(99)
 
@@ -77,7 +77,8 @@ def benchmark_from_bundles(
     results = []
     for case in cases_from_options(subjects, batch_sizes, threads):
         progress.stage(case.name)
-        results.append(result_from_case(case, subjects, texts, rounds=rounds, on_progress=progress.step))
+        batches = [[requests_from_texts(subject.manifest.task, texts, case.batch_size)] for subject in subjects]
+        results.append(result_from_case(case, subjects, batches, rounds=rounds, on_progress=progress.step))
     return Benchmark(subjects=subjects, rounds=rounds, cases=tuple(results))
 
 

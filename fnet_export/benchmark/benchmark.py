@@ -14,7 +14,7 @@ from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name
 
 from fnet_export.base.errors import BenchError, OptionError
 from fnet_export.benchmark.child import Child, child_from_arguments
-from fnet_export.benchmark.requests import requests_from_texts
+from fnet_export.benchmark.requests import Batch
 from fnet_export.engine.sessions.timing import in_turns
 
 WORKER = ("-P", "-m", "fnet_export.benchmark.worker")
@@ -140,18 +140,21 @@ def cases_from_options(subjects: Sequence[Subject], batch_sizes: Sequence[int], 
 def result_from_case(
     case: Case,
     subjects: Sequence[Subject],
-    texts: Sequence[str],
+    batches: Sequence[Sequence[Batch]],
     *,
     rounds: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CaseResult:
-    """Open every subject in a process of its own, and time them in turns. A subject that fails has the reason as its result."""
+    """Open every subject in a process of its own, and time them in turns. A subject that fails has the reason as its result.
+
+    `batches` has the batches of each subject. Each round takes the next batch, and begins again after the last.
+    """
     with contextlib.ExitStack() as stack:
         runs = []
-        for subject in subjects:
+        for subject, asked in zip(subjects, batches, strict=True):
             # started after the previous subject is open, so that no two load at once
             runs.append(_Run(stack.enter_context(child_from_arguments(WORKER))))
-            runs[-1].open(_job(subject, case, texts))
+            runs[-1].open(_job(subject, case, asked))
         able = [run for run in runs if run.failure is None]
         for done, run in enumerate(in_turns(able, rounds=rounds)):
             run.turn()
@@ -193,7 +196,6 @@ class _Run:
         return None
 
 
-def _job(subject: Subject, case: Case, texts: Sequence[str]) -> dict[str, Any]:
-    requests = requests_from_texts(subject.manifest.task, texts, case.batch_size)
+def _job(subject: Subject, case: Case, batches: Sequence[Batch]) -> dict[str, Any]:
     opened = {name: getattr(subject, name) for name in ("runtime", "provider", "allow_partial")}
-    return asdict(case) | {"bundle": str(subject.folder), **opened, "requests": requests}
+    return asdict(case) | {"bundle": str(subject.folder), **opened, "batches": batches}

@@ -32,3 +32,10 @@ def speed_ratio(times_ms: Sequence[float], first_ms: Sequence[float]) -> Figure:
     drawn = np.stack(list(resamples(len(these))))
     ratios = np.median(first[drawn], axis=1) / np.median(these[drawn], axis=1)
     return figure_from_values(float(np.median(first) / np.median(these)), ratios)
+
+
+def median_ms(times_ms: Sequence[float]) -> Figure:
+    """Return the median, with a bootstrap interval over the rounds."""
+    times = np.asarray(times_ms)
+    drawn = np.stack(list(resamples(len(times))))
+    return figure_from_values(float(np.median(times)), np.median(times[drawn], axis=1))

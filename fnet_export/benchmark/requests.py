@@ -9,8 +9,10 @@ from fnet_runtime.tokenizer.encoding import MASK
 
 from fnet_export.texts.emails import emails
 
-Request = tuple[str, str | list[str] | None]
+Request = tuple[str, str | Sequence[str] | None]
 """A text and its pair, as `Pipeline` takes them."""
+Batch = Sequence[Request]
+"""Requests that are asked at once."""
 PAIRED = ("pretraining", "next-sentence-prediction", "question-answering", "multiple-choice")
 MASKED = ("masked-lm", "pretraining")
 

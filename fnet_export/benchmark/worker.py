@@ -1,14 +1,15 @@
 """Run as the process of one bundle: open it, then time a turn for every line of input. Only the runtime is imported.
 
-The first line is the job: `{"bundle", "runtime", "provider", "allow_partial", "threads", "batch_size", "requests"}`. The answers
-are `{"load_ms", "libraries_bytes"}`, then `{"text_ms", "engine_ms"}` for each turn, and `{"peak_bytes"}` at the end. An error is
-`{"error"}`.
+The first line is the job: `{"bundle", "runtime", "provider", "allow_partial", "threads", "batch_size", "batches"}`. A batch is a
+list of requests, and each turn takes the next batch. The first answer is `{"load_ms", "libraries_bytes"}`. Each turn answers
+`{"text_ms", "engine_ms"}`, and `{"peak_bytes"}` is the last answer. An error is `{"error"}`.
 """
 
+import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,40 +33,45 @@ def main() -> None:
 
 
 def _work(job: dict[str, Any]) -> None:
-    texts, pairs = [text for text, _ in job["requests"]], [pair for _, pair in job["requests"]]
     before_bytes = peak_bytes()
     start = time.perf_counter()
     opened = {name: job[name] for name in ("runtime", "provider", "allow_partial", "threads")}
     pipeline = load(job["bundle"], **opened)
-    pipeline(texts[0], pairs[0])
+    pipeline(*job["batches"][0][0])
     load_ms = 1e3 * (time.perf_counter() - start)
-    batches = _batches(pipeline, job)
+    batches = [_Batch(pipeline, requests) for requests in job["batches"]]
     for _ in range(WARM_UP_TURNS):
-        _turn(pipeline, batches, texts, pairs)
+        batches[0].turn()
     _say({"load_ms": load_ms, "libraries_bytes": before_bytes})
-    for _ in sys.stdin:
-        _say(_turn(pipeline, batches, texts, pairs))
+    for batch, _ in zip(itertools.cycle(batches), sys.stdin, strict=False):
+        _say(batch.turn())
     _say({"peak_bytes": peak_bytes()})
 
 
-def _batches(pipeline: Pipeline, job: dict[str, Any]) -> list[Inputs]:
-    """Return the model's inputs of one batch of texts. Rows of different lengths are batches of their own."""
-    rows = [row for text, pair in job["requests"] for row in pipeline.inputs(text, pair)]
+class _Batch:
+    """Requests that are asked at once, and the model's inputs of them."""
+
+    def __init__(self, pipeline: Pipeline, requests: list[Any]) -> None:
+        self._pipeline = pipeline
+        self._texts, self._pairs = [text for text, _ in requests], [pair for _, pair in requests]
+        self._inputs = _inputs_by_shape(row for text, pair in requests for row in pipeline.inputs(text, pair))
+
+    def turn(self) -> dict[str, float]:
+        """Time the engine, and texts to answers, after one run that fills the caches again."""
+        self._run()
+        return {"engine_ms": _timed_ms(self._run), "text_ms": _timed_ms(lambda: self._pipeline(self._texts, self._pairs))}
+
+    def _run(self) -> None:
+        for inputs in self._inputs:
+            run_in_batches(self._pipeline.session, inputs)
+
+
+def _inputs_by_shape(rows: Iterable[Inputs]) -> list[Inputs]:
+    """Join rows of one shape. Rows of different lengths run one after the other."""
     by_shape: dict[tuple[int, ...], list[Inputs]] = {}
     for row in rows:
         by_shape.setdefault(row["input_ids"].shape, []).append(row)
     return [{name: np.concatenate([row[name] for row in alike]) for name in alike[0]} for alike in by_shape.values()]
-
-
-def _turn(pipeline: Pipeline, batches: list[Inputs], texts: list[str], pairs: list[Any]) -> dict[str, float]:
-    """Time the engine, and texts to answers, after one run that fills the caches again."""
-
-    def run() -> None:
-        for inputs in batches:
-            run_in_batches(pipeline.session, inputs)
-
-    run()
-    return {"engine_ms": _timed_ms(run), "text_ms": _timed_ms(lambda: pipeline(texts, pairs))}
 
 
 def _timed_ms(run: Callable[[], object]) -> float:

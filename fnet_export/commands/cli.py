@@ -29,6 +29,7 @@ class Entry:
 
 COMMANDS = {
     EXPORT: Entry(module="export", summary="Export one task of a trained FNet as a verified bundle."),
+    "choose": Entry(module="choose", summary="Keep the fastest of several exports within limits."),
     "convert": Entry(module="convert", summary="Rewrite a checkpoint in another format."),
     "eval": Entry(module="evaluate", summary="Measure the accuracy of a bundle on labelled data."),
     "padding": Entry(module="padding", summary="Compare padded lengths of a bundle's model."),

@@ -94,7 +94,7 @@ def table_from_scores(scores: Scores) -> Table:
     for metric in evaluation.metrics:
         row = [_shown(figures[metric.name], metric)]
         if baseline and change:
-            row += [_number(baseline.value(metric.name), metric), _shown(change.differences[metric.name], metric)]
+            row += [metric.shown(baseline.value(metric.name)), _shown(change.differences[metric.name], metric)]
         table.add_row(escape(metric.name), *row)
     return table
 
@@ -129,8 +129,4 @@ def _notes_of_intervals(scores: Scores) -> Iterator[str]:
 
 
 def _shown(figure: Figure, metric: Metric) -> str:
-    return f"{_number(figure.value, metric)} [dim]({_number(figure.low, metric)} to {_number(figure.high, metric)})[/]"
-
-
-def _number(value: float, metric: Metric) -> str:
-    return f"{value:.2f}" if metric.in_points else f"{value:.4g}"
+    return f"{metric.shown(figure.value)} [dim]({metric.shown(figure.low)} to {metric.shown(figure.high)})[/]"

@@ -102,29 +102,50 @@ def _engine_options(target: str, batch_size: AxisProfile, length_profiles: tuple
     return EngineOptions(target=target, batch_size=batch_size, length_profiles=length_profiles, build=options)
 
 
+task_option = click.option(
+    "--task",
+    default=AUTO_TASK,
+    metavar="TASK",
+    shell_complete=_tasks,
+    help=f"One of {', '.join(TASKS)}, or {AUTO_TASK}: the task that architectures in the checkpoint's config.json names.",
+)
+model_option = click.option(
+    "--model",
+    "checkpoint",
+    metavar="FOLDER|ID",
+    help=f"A folder, a flax file or a hub id.  [default: {BUILT_IN_ID}, the built-in spam filter]",
+)
+sequence_length_option = click.option(
+    "--sequence-length",
+    type=click.IntRange(min=1),
+    help="The padded length in tokens, or the longest with --padding none.  [default: as the checkpoint's files state]",
+)
+accept_drift_option = click.option(
+    "--accept-drift",
+    is_flag=True,
+    help="Export with another length or padding than the checkpoint's, which changes outputs.",
+)
+calibration_option = click.option(
+    "--calibration",
+    type=FILE,
+    metavar="FILE",
+    help="int8: texts, one per line or JSON Lines.  [default: the built-in e-mails]",
+)
+calibration_method_option = click.option(
+    "--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen."
+)
+quick_option = click.option(
+    "--quick", is_flag=True, help="Prove parity on 16 inputs, and run only the reference, torch and the bundle."
+)
+
 model_options = group(
     "model",
     ModelOptions,
-    click.option(
-        "--task",
-        default=AUTO_TASK,
-        metavar="TASK",
-        shell_complete=_tasks,
-        help=f"One of {', '.join(TASKS)}, or {AUTO_TASK}: the task that architectures in the checkpoint's config.json names.",
-    ),
-    click.option(
-        "--model",
-        "checkpoint",
-        metavar="FOLDER|ID",
-        help=f"A folder, a flax file or a hub id.  [default: {BUILT_IN_ID}, the built-in spam filter]",
-    ),
+    task_option,
+    model_option,
     revision_option,
     tokenizer_option,
-    click.option(
-        "--sequence-length",
-        type=click.IntRange(min=1),
-        help="The padded length in tokens, or the longest with --padding none.  [default: as the checkpoint's files state]",
-    ),
+    sequence_length_option,
     click.option(
         "--padding",
         type=click.Choice(PADDINGS),
@@ -138,11 +159,7 @@ model_options = group(
         metavar="N",
         help="--padding none: pad each text to a multiple of N tokens.",
     ),
-    click.option(
-        "--accept-drift",
-        is_flag=True,
-        help="Export with another length or padding than the checkpoint's, which changes outputs.",
-    ),
+    accept_drift_option,
     click.option(
         "--predict-positions",
         type=click.IntRange(min=1),
@@ -168,13 +185,8 @@ graph_options = group(
 calibration_options = group(
     "calibration",
     _calibration_options,
-    click.option(
-        "--calibration",
-        type=FILE,
-        metavar="FILE",
-        help="int8: texts, one per line or JSON Lines.  [default: the built-in e-mails]",
-    ),
-    click.option("--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen."),
+    calibration_option,
+    calibration_method_option,
     click.option(
         "--max-accuracy-drop",
         type=POINTS,
@@ -194,7 +206,7 @@ proof_options = group(
         metavar="POINTS",
         help="Exit 3 if less than POINTS % of the decisions agree with the reference.",
     ),
-    click.option("--quick", is_flag=True, help="Prove parity on 16 inputs, and run only the reference, torch and the bundle."),
+    quick_option,
     click.option("--evaluation", type=FILE, metavar="FILE", help="Labelled data to score the bundle and the checkpoint on."),
     column_option,
     min_accuracy_option,

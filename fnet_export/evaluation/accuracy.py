@@ -3,7 +3,7 @@
 A bundle that pads to another length than training did agrees with its reference in every digit and is wrong. Only labels show it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fnet_runtime.errors import NoDeviceError, SessionError
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name, session_from_bundle
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
-from fnet_runtime.tokenizer.encoding import NONE, Padding
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 
 from fnet_core.checkpoint.model import model_from_checkpoint
@@ -116,7 +116,7 @@ def check_records(subject: Subject, data: LabelledData) -> None:
     """
     config = subject.trained.config
     masked = SCORINGS[kind_from_task(subject.trained.task.name, config.problem_type, config.num_labels)].answer is guessed
-    pipeline = _pipeline(subject, _ways(subject)[0], _Unopened())
+    pipeline = _pipeline(subject, _bundle_way(subject), _Unopened())
     for record in data.records:
         check_record(pipeline, record)
         if masked:
@@ -129,10 +129,15 @@ def accuracy_from_folder(
     data: LabelledData,
     limits: Limits,
     *,
+    checkpoints: Sequence[Measurement] = (),
     on_progress: OnProgress = lambda done, total: None,
 ) -> Accuracy:
-    """Answer labelled data with a bundle's files in a folder, and with the model that it was made from."""
-    bundle, *others = _ways(subject)
+    """Answer labelled data with a bundle's files in a folder, and with the model that it was made from.
+
+    `checkpoints` are measurements of that model on the same data, which are not repeated.
+    """
+    bundle, others = _bundle_way(subject), _checkpoint_ways(subject)
+    measured_before = {measurement.name: measurement for measurement in checkpoints}
     measurements: list[Measurement] = []
 
     def step(done: int, of: int) -> None:
@@ -145,7 +150,7 @@ def accuracy_from_folder(
 
     measurements.append(shipped())
     for way in others:
-        measurements.append(_measurement(subject, way, data, step))
+        measurements.append(measured_before.get(way.name) or _measurement(subject, way, data, step))
     return Accuracy(
         data=data,
         limits=limits,
@@ -162,20 +167,41 @@ def gap_of_paddings(
 
     Where one of them cannot run, return its measurement, which has the reason.
     """
-    _, own, *_ = _ways(subject)
-    length = subject.trained_length.length
-    padded = replace(own, name=f"checkpoint, padded to {length} tokens", padding=Padding(length))
+    own, padded = checkpoints_from_subject(subject, data, with_assumed=True, on_progress=on_progress)
+    if own.evaluation is None or padded.evaluation is None:
+        return padded if padded.evaluation is None else own
+    return gap_from_evaluations(padded.evaluation, own.evaluation)
+
+
+def checkpoints_from_subject(
+    subject: Subject, data: LabelledData, *, with_assumed: bool, on_progress: OnProgress = lambda done, total: None
+) -> tuple[Measurement, ...]:
+    """Answer labelled data with the checkpoint in torch: at each text's own length, and padded to the length that files state.
+
+    `with_assumed` pads it to a length that is only assumed as well.
+    """
+    ways = _checkpoint_ways(subject, with_assumed=with_assumed)
     measurements: list[Measurement] = []
 
     def step(done: int, of: int) -> None:
-        on_progress(len(measurements) * of + done, 2 * of)
+        on_progress(len(measurements) * of + done, len(ways) * of)
 
-    for way in (padded, own):
+    for way in ways:
         measurements.append(_measurement(subject, way, data, step))
-    first, second = (measurement.evaluation for measurement in measurements)
-    if first is None or second is None:
-        return next(measurement for measurement in measurements if measurement.evaluation is None)
-    return gap_from_evaluations(first, second)
+    return tuple(measurements)
+
+
+def baseline_from_checkpoints(checkpoints: Sequence[Measurement], trained: TrainedLength) -> Measurement:
+    """Return the measurement of the checkpoint with the padding of its training. If no file states the padding, return the best.
+
+    Raises EvaluationError if it did not run.
+    """
+    possible = [each for each in checkpoints if trained.contract in (None, NONE if each.name == OWN_LENGTHS else MAX_LENGTH)]
+    scored = [(each, each.evaluation) for each in possible if each.evaluation is not None]
+    if not scored:
+        reasons = "; ".join(f"{each.name}: {each.reason}" for each in possible)
+        raise EvaluationError(f"the checkpoint cannot be scored, so no bundle can be compared with it: {reasons}")
+    return max(scored, key=lambda pair: pair[1].value() * (1 if SCORINGS[pair[1].kind].limited else -1))[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,8 +225,13 @@ class _Unopened:
         raise SessionError("nothing is open to run the records; expected them to be encoded only")
 
 
-def _ways(subject: Subject) -> list[_Way]:
-    """List the bundle, then the checkpoint at each text's own length and, where a length is stated, padded to that."""
+def _bundle_way(subject: Subject) -> _Way:
+    """Return the way of a bundle that is not opened yet."""
+    return _Way(name=BUNDLE, runtime="", task=subject.trained.task, padding=subject.trained.padding, open="not opened")
+
+
+def _checkpoint_ways(subject: Subject, *, with_assumed: bool = False) -> list[_Way]:
+    """List the checkpoint at each text's own length and, where a length is stated, or assumed and asked for, padded to that."""
     config, trained, length = subject.trained.config, subject.trained, subject.trained_length
     task = task_of_config(task_named(trained.task.name), config)  # a checkpoint predicts every token of a masked-lm
 
@@ -209,11 +240,8 @@ def _ways(subject: Subject) -> list[_Way]:
 
     sized = f"the {config.mixing} mixing has matrices of {config.max_position_embeddings} tokens; no other length runs"
     unpadded = sized if set(SIZED_MIXINGS) & set(config.mixings) else lambda: TorchSession(model())
-    ways = [
-        _Way(name=BUNDLE, runtime="", task=trained.task, padding=trained.padding, open="not opened"),
-        _Way(name=OWN_LENGTHS, runtime=TORCH, task=task, padding=Padding(length.length, NONE), open=unpadded),
-    ]
-    if length.stated:
+    ways = [_Way(name=OWN_LENGTHS, runtime=TORCH, task=task, padding=Padding(length.length, NONE), open=unpadded)]
+    if length.stated or with_assumed:
         padded = f"checkpoint, padded to {length.length} tokens"
         ways.append(_Way(name=padded, runtime=TORCH, task=task, padding=Padding(length.length), open=lambda: TorchSession(model())))
     return ways

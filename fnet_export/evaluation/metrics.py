@@ -52,6 +52,10 @@ class Metric:
             return self.value(drawn)
         return np.array([self.value(counts[chosen]) for chosen in resamples(len(counts))])
 
+    def shown(self, value: float) -> str:
+        """Write a value: two decimals where it is in points, else four digits."""
+        return f"{value:.2f}" if self.in_points else f"{value:.4g}"
+
     def is_share_of_records(self, counts: Floats) -> bool:
         """Return whether each record, of `float64[record, count]`, is right or wrong, one trial of a proportion, or not counted."""
         if self.parts is None:

@@ -1,7 +1,7 @@
 """The stages joined: a plan in, a verified bundle out."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,10 @@ class _Proved:
     golden: tuple[Case, ...]
 
 
-def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
+def bundle_from_plan(plan: Plan, progress: Progress, *, checkpoints: Sequence[Measurement] = ()) -> Export:
     """Export: checkpoint, model, graph, engine, parity, bundle.
 
+    `checkpoints` are measurements of the checkpoint on the labelled data of the plan, which are not repeated.
     Raises ParityError if a runtime disagrees with the reference, AgreementError below --min-agreement, and AccuracyError below a
     limit of accuracy. The files are then in `OUTPUT.failed`. Raises
     EvaluationError, OutputError, GraphError, EngineError, CheckpointError and SessionError as the stages do.
@@ -104,7 +105,7 @@ def bundle_from_plan(plan: Plan, progress: Progress) -> Export:
         if options.graph.precision != FP32:
             latency = latency_from_plan(plan, graphs, folder=folder, scratch=scratch, engine=engine, samples=samples)
         headroom = _headroom(plan, samples)
-        accuracy = _accuracy(plan, folder, engine, progress)
+        accuracy = _accuracy(plan, folder, engine, checkpoints, progress)
 
         progress.stage(WRITE)
         _write_golden(plan, folder, proved)
@@ -289,13 +290,16 @@ def subject_from_plan(plan: Plan, engine: EngineInfo | None) -> Subject:
     )
 
 
-def _accuracy(plan: Plan, folder: Path, engine: EngineInfo | None, progress: Progress) -> Accuracy | None:
+def _accuracy(
+    plan: Plan, folder: Path, engine: EngineInfo | None, checkpoints: Sequence[Measurement], progress: Progress
+) -> Accuracy | None:
     """Answer the labelled data of the plan, if there are any."""
     if plan.evaluation is None:
         return None
     progress.stage(EVALUATE)
     limits = Limits(min_accuracy=plan.options.proof.min_accuracy)
-    return accuracy_from_folder(folder, subject_from_plan(plan, engine), plan.evaluation, limits, on_progress=progress.step)
+    subject = subject_from_plan(plan, engine)
+    return accuracy_from_folder(folder, subject, plan.evaluation, limits, checkpoints=checkpoints, on_progress=progress.step)
 
 
 def _write_golden(plan: Plan, folder: Path, proved: _Proved) -> None:

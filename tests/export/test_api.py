@@ -115,7 +115,7 @@ def test_export_takes_what_other_targets_need(named, tmp_path):
 
 OUT_OF_RANGE = [
     (function, name, value)
-    for function in ("export", "convert", "verify", "evaluate", "bench")
+    for function in ("export", "choose", "convert", "verify", "evaluate", "bench")
     for name, option in options_of(function).items()
     for value in out_of_range(option)
 ]
@@ -126,6 +126,7 @@ def test_a_value_that_the_command_line_refuses_is_refused(function, name, value,
     """The types of click do not check the parameters of a function, so its options and stages must."""
     needed = {
         "export": {"model": named, "target": "onnx", "output": tmp_path / "b"},
+        "choose": {"model": named, "data": labelled, "output": tmp_path / "b"},
         "convert": {"model": named, "to": "huggingface", "output": tmp_path / "b"},
         "evaluate": {"data": labelled},
     }.get(function, {})

@@ -171,7 +171,7 @@ def test_a_subject_that_dies_while_running_leaves_the_others(whole_bundle, monke
     subjects = [benchmark.Subject(**(vars(subject) | {"runtime": runtime})) for runtime in ("dying", "well")]
     told = []
     found = result_from_case(
-        Case(batch_size=1, threads=None), subjects, ["a"], rounds=4, on_progress=lambda *step: told.append(step)
+        Case(batch_size=1, threads=None), subjects, [[[("a", None)]]] * 2, rounds=4, on_progress=lambda *step: told.append(step)
     )
     dead, well = found.results
     assert dead == "its process ended (exit 1): Killed by the test"

@@ -41,7 +41,7 @@ def test_help_lists_every_command():
     [
         (["veriffy", "b"], "No such command 'veriffy'. Did you mean 'verify'?"),
         (["inspct", "--json"], "No such command 'inspct'. Did you mean 'inspect'?"),
-        (["frobnicate"], "No such command 'frobnicate'. Expected one of export, convert, eval,"),
+        (["frobnicate"], "No such command 'frobnicate'. Expected one of export, choose, convert,"),
         (["--tsk", "x"], "No such option '--tsk'"),
         (["export"], "Missing option '--target'"),
     ],
@@ -76,7 +76,7 @@ def test_packages_are_programs(package):
 
 def arguments_of(name, bundle, checkpoint, folder):
     """What makes each command do its work on a tiny bundle."""
-    if name == "eval":
+    if name in ("eval", "choose"):
         label = '{"text": "the fox", "label": "A"}\n'
         (folder / "data.jsonl").write_text(label * 3)
     return {
@@ -90,6 +90,19 @@ def arguments_of(name, bundle, checkpoint, folder):
             "--output",
             folder / "e",
             "--dry-run",
+        ],
+        "choose": [
+            *(
+                "--model",
+                checkpoint,
+                "--task",
+                "sequence-classification",
+                "--data",
+                folder / "data.jsonl",
+                "--output",
+                folder / "c",
+            ),
+            *("--target", "onnx", "--precision", "fp32", "--padding", "max_length", "--rounds", 2, "--quick", "--force"),
         ],
         "convert": ["--model", checkpoint, "--to", "flax", "--output", folder / "flax", "--force"],
         "eval": [bundle, "--data", folder / "data.jsonl"],
@@ -106,7 +119,7 @@ def test_every_command_is_quiet_and_prints_one_json_object(name, whole_bundle, c
     assert (quiet.exit_code, quiet.output) == (0, "")
     assert (both.exit_code, both.stderr) == (0, "")
     assert isinstance(json.loads(both.stdout), dict)
-    where = ["--model", tmp_path / "nowhere"] if name in ("export", "convert") else []
+    where = ["--model", tmp_path / "nowhere"] if name in ("export", "choose", "convert") else []
     bad = [*arguments, *where] if where else [name, tmp_path / "nowhere", *arguments[2:]]
     failed = run(*bad, "--quiet", "--json")
     told = json.loads(failed.stdout)

@@ -11,7 +11,7 @@ from fnet_export.commands.cli import main as fnet_export
 
 DOCS = Path(__file__).parents[2] / "docs"
 HEAD = "| exit code | meaning |\n|---|---|\n"
-PAGES = {"export": "export", "eval": "evaluate", "verify": "verify", "bench": "bench", "bisect": "bisect"}
+PAGES = {"export": "export", "choose": "choose", "eval": "evaluate", "verify": "verify", "bench": "bench", "bisect": "bisect"}
 """Commands of fnet-export with a table, and its page."""
 
 

@@ -20,6 +20,7 @@ from fnet_export.commands.cli import main
 HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "numpy", "click", "rich", "fnet_core", "fnet_runtime")
 FUNCTIONS = {
     "export": "export",
+    "choose": "choose",
     "convert": "convert",
     "verify": "verify",
     "evaluate": "eval",
