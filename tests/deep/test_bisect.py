@@ -36,7 +36,7 @@ from fnet_export.plan.graphs import lowered_from_plan
 from fnet_export.plan.manifest import manifest_from_plan
 from fnet_export.plan.plan import plan_from_options
 from fnet_export.precision.half import HALVES, half_from_graph
-from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph
 from fnet_export.precision.steps import check_names, module_of_name, module_of_place, steps_from_graph
 from fnet_export.texts.samples import samples_from_texts
 
@@ -68,7 +68,7 @@ def subject_of(folder, checkpoint, damage=lambda graph: graph, **options):
     elif precision == "int8":
         layers = layers_from_model(fnet_from_trained(plan.trained))
         bounds = {product.activation.name: 8.0 for product in products_from_graph(graph, layers)}
-        graph = int8_from_graph(graph, bounds, layers, target=plan.options.engine.target)
+        graph = quantised_from_graph(graph, "int8", bounds, layers, target=plan.options.engine.target)
     write_graph(damage(graph), folder / MODEL)
     return subject_from_bundle(folder, manifest_from_plan(plan), plan.trained.checkpoint)
 

@@ -24,9 +24,9 @@ from fnet_export.graph.trace import graph_from_model
 from fnet_export.parity.check import Candidate, parity_from_candidates
 from fnet_export.parity.reference import reference_from_model
 from fnet_export.precision.calibrate import bounds_from_graph
-from fnet_export.precision.emulation import half_model, int8_model
+from fnet_export.precision.emulation import half_model, quantised_model
 from fnet_export.precision.half import HALVES, half_from_graph
-from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph, steps_from_bounds
 from fnet_export.texts.samples import parity_samples
 from fnet_export.texts.text_files import texts_from_file
 
@@ -113,9 +113,11 @@ def test_honest_int8_passes(seed, traced, samples, tmp_path):
     for target, session in opened.items():
         path = tmp_path / target / "model.onnx"
         path.parent.mkdir()
-        write_graph(int8_from_graph(float32, bounds, layers, target=target), path)
+        write_graph(quantised_from_graph(float32, "int8", bounds, layers, target=target), path)
         sessions[target] = session(path, inputs)
-    passing(seed, samples, "int8", int8_model(model_of(seed), steps_from_bounds(float32, bounds, layers)), sessions)
+    passing(
+        seed, samples, "int8", quantised_model(model_of(seed), "int8", steps_from_bounds(float32, "int8", bounds, layers)), sessions
+    )
 
 
 @pytest.mark.parametrize("precision", HALVES)

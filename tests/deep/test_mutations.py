@@ -21,8 +21,8 @@ from fnet_export.graph.trace import graph_from_model
 from fnet_export.parity.check import Candidate, parity_from_candidates
 from fnet_export.parity.reference import reference_from_model
 from fnet_export.precision.calibrate import bounds_from_graph
-from fnet_export.precision.emulation import half_model, int8_model
-from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.precision.emulation import half_model, quantised_model
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph, steps_from_bounds
 from fnet_export.texts.samples import parity_samples
 from fnet_export.texts.text_files import texts_from_file
 
@@ -111,13 +111,13 @@ class HonestInt8(Honest):
         write_graph(float32, folder / "model.onnx")
         tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32, layers)))
         bounds = bounds_from_graph(folder / "model.onnx", tensors, self.inputs, self.samples, "minmax")
-        self.steps = steps_from_bounds(float32, bounds, layers)
-        self.int8 = int8_from_graph(float32, bounds, layers, target="onnx")
+        self.steps = steps_from_bounds(float32, "int8", bounds, layers)
+        self.int8 = quantised_from_graph(float32, "int8", bounds, layers, target="onnx")
         self.layers = len(products_from_graph(float32, layers))
 
     def rows(self, graph, folder):
         write_graph(graph, folder / "model.onnx")
-        emulated = int8_model(self.model, self.steps)
+        emulated = quantised_model(self.model, "int8", self.steps)
         candidates = [
             Candidate(name="torch", open=lambda: TorchSession(emulated), expected=True, precision="int8"),
             Candidate(name="graph", open=lambda: OrtSession(folder / "model.onnx", self.inputs), precision="int8"),
