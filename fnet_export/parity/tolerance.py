@@ -17,8 +17,8 @@ FROM_EMULATION_MEDIAN, FROM_EMULATION_MEAN = 0.1, 0.5
 """The allowed distance of a row from the emulation of int8 or fp8, as a multiple of its own error. What float32 rounds to the other
 side of a step explains that. It is little on most inputs (the median) and much on a few, such as padding only, where all positions
 round alike."""
-UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 1 / 254, FP8: 2.0**-4}
-"""Half the distance of neighbouring numbers, in parts of the number (int8: of the largest of its tensor)."""
+UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 0.5 / 127, FP8: 16 / 448}
+"""Half the distance of neighbouring numbers, in parts of the number (int8 and fp8: of the largest of its tensor)."""
 MULTIPLES_SHOWN = ", ".join(f"{multiple} in {precision}" for precision, multiple in MULTIPLES.items())
 RULE = (
     "The reference is the checkpoint in float64 with torch.fft. Nothing is lowered.",
