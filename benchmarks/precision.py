@@ -53,7 +53,7 @@ def build_int8(target, *, any_length=False):
         from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
         from fnet_export.graph.trace import graph_from_model
         from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
-        from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
+        from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph
         from fnet_export.texts.samples import Samples
 
         torch.manual_seed(0)
@@ -70,7 +70,7 @@ def build_int8(target, *, any_length=False):
             names = [str(product.activation.name) for product in products_from_graph(graph, layers)]
             inputs = inputs_of(case, SEQUENCE if any_length else None)
             bounds = bounds_from_graph(float32, names, inputs, samples, MINMAX, cache=Path(scratch))
-        write(int8_from_graph(graph, bounds, layers, target=target), path)
+        write(quantised_from_graph(graph, "int8", bounds, layers, target=target), path)
 
     def write(graph, path):
         from fnet_export.graph.file import write_graph

@@ -139,7 +139,7 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
     from fnet_export.graph.trace import graph_from_model
     from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
     from fnet_export.precision.half import half_from_graph
-    from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
+    from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph, steps_from_bounds
     from fnet_export.texts.samples import Samples
 
     def write(graph, precision):
@@ -168,8 +168,8 @@ def fnet_graphs(model, transform, precisions, folder, *, target="onnx"):
                 inputs = tensors_from_task(model.task, model.config, Padding(model.sequence_length))[0]
                 bounds = bounds_from_graph(paths["fp32"], names, inputs, samples, MINMAX, cache=folder)
                 float32 = onnx_ir.load(paths["fp32"])
-                paths[precision] = write(int8_from_graph(float32, bounds, layers, target=target), precision)
-                (folder / precision / STEPS).write_text(json.dumps(steps_from_bounds(float32, bounds, layers)))
+                paths[precision] = write(quantised_from_graph(float32, "int8", bounds, layers, target=target), precision)
+                (folder / precision / STEPS).write_text(json.dumps(steps_from_bounds(float32, "int8", bounds, layers)))
             else:
                 paths[precision] = write(
                     half_from_graph(traced(scaled=True) if precision == "fp16" else plain, precision), precision

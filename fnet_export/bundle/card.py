@@ -116,7 +116,9 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     rows.append(("precision", code(manifest.precision)))
     quantization = manifest.quantization
     if quantization is not None:
-        rows.append(("int8 ranges", f"{quantization.method}, from {quantization.texts} texts of {code(quantization.data)}"))
+        rows.append(
+            (f"{manifest.precision} ranges", f"{quantization.method}, from {quantization.texts} texts of {code(quantization.data)}")
+        )
     rows += [("input", code(tensor_shown(tensor))) for tensor in manifest.inputs]
     rows += [("output", code(tensor_shown(tensor))) for tensor in manifest.outputs]
     rows.append(("padding", padding_from_manifest(manifest)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from fnet_runtime.bundle.manifest import (
+    FP8,
     FP32,
     HARDWARE_COMPATIBILITIES,
     MODEL,
@@ -18,7 +19,7 @@ from fnet_runtime.bundle.manifest import (
 )
 from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
 from fnet_runtime.engine.options import MAX_OPTIMIZATION_LEVEL, BuildOptions
-from fnet_runtime.engine.products import RTX_COMPUTE_CAPABILITIES
+from fnet_runtime.engine.products import LEAST_COMPUTE_CAPABILITIES, RTX_COMPUTE_CAPABILITIES
 from fnet_runtime.errors import InputError
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, PADDINGS
 from rich.console import Console
@@ -129,10 +130,10 @@ calibration_option = click.option(
     "--calibration",
     type=FILE,
     metavar="FILE",
-    help="int8: texts, one per line or JSON Lines.  [default: the built-in e-mails]",
+    help="int8, fp8: texts, one per line or JSON Lines.  [default: the built-in e-mails]",
 )
 calibration_method_option = click.option(
-    "--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8: how ranges are chosen."
+    "--calibration-method", type=click.Choice(METHODS), default=MINMAX, help="int8, fp8: how ranges are chosen."
 )
 quick_option = click.option(
     "--quick", is_flag=True, help="Prove parity on 16 inputs, and run only the reference, torch and the bundle."
@@ -191,7 +192,7 @@ calibration_options = group(
         "--max-accuracy-drop",
         type=POINTS,
         metavar="POINTS",
-        help="int8: keep layers in float32 until at most POINTS of accuracy, of 100, are lost.",
+        help="int8, fp8: keep layers in float32 until at most POINTS of accuracy, of 100, are lost.",
     ),
 )
 proof_options = group(
@@ -267,7 +268,7 @@ engine_options = group(
         multiple=True,
         metavar="X.Y",
         help="TensorRT-RTX: a GPU to build for, such as 8.6; may be given several times.  "
-        f"[default: {', '.join(RTX_COMPUTE_CAPABILITIES)}]",
+        f"[default: {', '.join(RTX_COMPUTE_CAPABILITIES)}; for fp8 from {LEAST_COMPUTE_CAPABILITIES[FP8]} on]",
     ),
     click.option(
         "--weight-stripped",

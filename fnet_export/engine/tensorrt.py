@@ -12,16 +12,34 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, LIBRARIES, SEQUENCE, AxisProfile, EngineInfo
+from fnet_runtime.bundle.manifest import (
+    AMPERE_PLUS,
+    BF16,
+    ENGINE,
+    FP8,
+    FP16,
+    FP32,
+    INT8,
+    LIBRARIES,
+    SEQUENCE,
+    AxisProfile,
+    EngineInfo,
+)
 from fnet_runtime.engine.build import Built, OnProgress, engine_from_file
 from fnet_runtime.engine.cuda import Gpu, gpu_of_host
 from fnet_runtime.engine.logger import error_logger
 from fnet_runtime.engine.options import BuildOptions
-from fnet_runtime.engine.products import check_options
+from fnet_runtime.engine.products import (
+    LEAST_COMPUTE_CAPABILITIES,
+    RTX_COMPUTE_CAPABILITIES,
+    capable_of,
+    check_options,
+    compute_capabilities_of,
+)
 from fnet_runtime.errors import BuildError, SessionError
 from fnet_runtime.errors import OptionError as RuntimeOptionError
 
-from fnet_export.base.errors import EngineError, OptionError, ProfileError
+from fnet_export.base.errors import EngineError, OptionError, PrecisionError, ProfileError
 from fnet_export.engine.library import Importer, Library, library_from_name
 
 DEFAULTS = BuildOptions()
@@ -74,6 +92,32 @@ def check_build_options(options: BuildOptions, library: Library, *, importer: Im
     """Raise OptionError for options that the library does not have, or cannot use on this host."""
     with _as_export_errors():
         check_options(options, library.module, library.name, gpu=gpu_of_library(library, importer=importer) is not None)
+
+
+def build_of_precision(
+    options: BuildOptions, precision: str, library: Library, *, importer: Importer = importlib.import_module
+) -> BuildOptions:
+    """Return the options of a build, for those GPUs only that multiply in a precision.
+
+    Raises OptionError where the options ask for other GPUs, and PrecisionError where the GPU of this host does not.
+    """
+    least = LEAST_COMPUTE_CAPABILITIES.get(precision)
+    if least is None:
+        return options
+    needed = f"{precision} needs a GPU of compute capability {least} or newer"
+    if options.hardware_compatibility == AMPERE_PLUS:
+        raise OptionError(f"--hardware-compatibility: {needed}; found {AMPERE_PLUS}, which has older GPUs. Leave the option out")
+    if compute_capabilities_of(library.module):
+        able = capable_of(precision, options.compute_capabilities or RTX_COMPUTE_CAPABILITIES)
+        others = [capability for capability in options.compute_capabilities if capability not in able]
+        if others:
+            raise OptionError(f"--compute-capability: {needed}; found {', '.join(others)}. Leave it out, or take --precision int8")
+        return replace(options, compute_capabilities=able)
+    gpu = gpu_of_library(library, importer=importer)
+    if gpu is not None and not capable_of(precision, [gpu.compute_capability]):
+        found = f"{gpu.name} with {gpu.compute_capability}"
+        raise PrecisionError(f"--precision {precision}: {needed}; found {found}. Take --precision int8, or another GPU")
+    return options
 
 
 def engine_from_graph(
@@ -151,13 +195,13 @@ def precisions_from_network(trt: Any, network: Any) -> dict[str, str]:
 
 
 def _precision(trt: Any, tensor: Any, made: Mapping[str, Any]) -> str:
-    """int8 of what was dequantised, perhaps reshaped since; else the type of a tensor."""
+    """The eight bits that a tensor was dequantised from, perhaps reshaped since; else its own type."""
     layer = made.get(tensor.name)
     while layer is not None and layer.type == trt.LayerType.SHUFFLE:
         layer = made.get(layer.get_input(0).name)
     if layer is not None and layer.type == trt.LayerType.DEQUANTIZE:
-        return INT8
-    return {trt.float16: FP16, trt.bfloat16: BF16}.get(tensor.dtype, FP32)
+        tensor = layer.get_input(0)
+    return {trt.float16: FP16, trt.bfloat16: BF16, trt.int8: INT8, trt.fp8: FP8}.get(tensor.dtype, FP32)
 
 
 def profile_shapes(graph: onnx.ModelProto, ranges: Mapping[str, AxisProfile]) -> dict[str, tuple[tuple[int, ...], ...]]:

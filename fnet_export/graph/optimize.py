@@ -27,7 +27,7 @@ LayerNormalization: ONNX Runtime's kernel for both is the slower one (fnet_runti
 
 
 QUANTISABLE = tuple(change for change in OPTIMIZER if not isinstance(change, TiedPass))
-"""Those before int8.py, which has no Gemm: a tied decoder stays a product of the transposed table."""
+"""Those before quantised.py, which has no Gemm: a tied decoder stays a product of the transposed table."""
 
 
 def optimized_from_graph(graph: ir.Model, passes: Sequence[ir.passes.PassBase] = OPTIMIZER) -> ir.Model:

@@ -15,7 +15,7 @@ from fnet_export.base.errors import GraphError
 
 Values = dict[str, npt.NDArray[np.generic]]
 """Arrays by the name of the value."""
-BFLOAT16 = ir.DataType.BFLOAT16
+BFLOAT16, FLOAT8 = ir.DataType.BFLOAT16, ir.DataType.FLOAT8E4M3FN
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, BFLOAT16)
 ORT_FLOATS: Mapping[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -70,7 +70,8 @@ class OrtPart:
     """A part opened by ONNX Runtime: floating arrays are rounded to the types that it takes.
 
     ONNX Runtime's CPU has hardly an operator in bf16. Such a part computes in float32, and what it takes and gives is rounded to
-    bf16: what hardware does that sums in float32. Arrays of bf16 are float32 arrays of numbers that bf16 has.
+    bf16: what hardware does that sums in float32. Arrays of bf16 are float32 arrays of numbers that bf16 has. ONNX Runtime takes
+    and gives fp8 as bytes.
     """
 
     def __init__(self, part: ir.Model, *, name: str) -> None:
@@ -80,6 +81,7 @@ class OrtPart:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # many are open at once
         values = (*part.graph.inputs, *part.graph.outputs)
         self._bf16 = {str(value.name) for value in values if value.dtype == BFLOAT16}
+        self._fp8 = {str(value.name) for value in values if value.dtype == FLOAT8}
         if self._bf16:
             part = part.clone()
             _retype(part, (BFLOAT16,), ir.DataType.FLOAT)
@@ -97,6 +99,8 @@ class OrtPart:
         dtype = self._types[value]
         if value in self._bf16:
             return _in_bf16(array)
+        if value in self._fp8:
+            return array.astype(FLOAT8.numpy())
         with np.errstate(over="ignore"):
             return array if dtype is None else array.astype(dtype)
 
@@ -104,11 +108,12 @@ class OrtPart:
         """Run it on what it needs of some values, of any float. Raises SessionError."""
         fed = {name: np.asarray(self.rounded(name, values[name]), order="C") for name in self._types}
         try:
-            outputs = self._session.run(self._outputs, fed)
+            outputs = self._session.run(self._outputs, {name: _for_ort(array) for name, array in fed.items()})
         except Exception as error:
             raise SessionError(f"{self._name}: ONNX Runtime failed: {error}") from error
-        pairs = zip(self._outputs, outputs, strict=True)
-        return {name: _in_bf16(array) if name in self._bf16 else array for name, array in pairs}
+        made = dict(zip(self._outputs, outputs, strict=True))
+        made |= {name: _in_bf16(array) for name, array in made.items() if name in self._bf16}
+        return made | {name: array.view(FLOAT8.numpy()) for name, array in made.items() if name in self._fp8}
 
 
 class NodeByNode:
@@ -182,6 +187,13 @@ def _retype(part: ir.Model, kinds: Collection[ir.DataType], dtype: ir.DataType) 
     for node in part.graph:
         if node.op_type == "Cast" and node.attributes.get_int("to") in kinds:
             node.attributes["to"] = ir.AttrInt64("to", dtype)
+
+
+def _for_ort(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic] | onnxruntime.OrtValue:
+    """Return an array as ONNX Runtime takes it. numpy has no fp8 of its own."""
+    if array.dtype != FLOAT8.numpy():
+        return array
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint8), FLOAT8)
 
 
 def _in_bf16(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

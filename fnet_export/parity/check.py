@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from fnet_runtime.bundle.manifest import FP32, INT8
+from fnet_runtime.bundle.manifest import CALIBRATED, FP32
 from fnet_runtime.errors import NoDeviceError, SessionError
 from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
 
@@ -103,7 +103,7 @@ def parity_from_candidates(
         if run.candidate.expected:
             models.setdefault(run.candidate.precision, run)
     whole, some = range(reference.count), list(range(reference.count) if part is None else part)
-    rounds = _rounds(some, reference.bytes_of_one // 2 if INT8 in models else 0)
+    rounds = _rounds(some, reference.bytes_of_one // 2 if _emulation(models) is not None else 0)
     if timed_in_turns:
         _turns(runs, models, rounds, reference, samples, on_step)
     else:
@@ -157,7 +157,7 @@ def _round(
 ) -> None:
     """Open one candidate after the other, those first that say what to expect, and run each on these inputs."""
     parts = _parts(inputs, samples)
-    first = list(models.values())
+    first, emulation = list(models.values()), _emulation(models)
     others = [run for run in runs if run not in first]
     emulated: list[Outputs] = []
     for run in (*first, *(reversed(others) if backwards else others)):
@@ -167,10 +167,10 @@ def _round(
         if session is None:
             on_step(len(inputs), run.candidate.name)
             continue
-        beside: Sequence[Outputs | None] = emulated if run.candidate.precision == INT8 else [None] * len(parts)
+        beside: Sequence[Outputs | None] = emulated if run.candidate.precision in CALIBRATED else [None] * len(parts)
         try:
             for index, (part, outputs) in enumerate(zip(parts, run.timed(session, samples, parts), strict=True)):
-                if run is models.get(INT8):
+                if run is emulation:
                     emulated.append(outputs)
                 run.compare_each(part, outputs, reference.outputs_again, beside[index])
                 on_step(len(part), run.candidate.name)
@@ -189,9 +189,10 @@ def _turns(
 ) -> None:
     """Open all candidates, and run them on each input in turns, each time with a different one first.
 
-    What int8 is compared with is always the first.
+    What int8 or fp8 is compared with is always the first.
     """
-    able = sorted((run for run in runs if run.reason is None), key=lambda run: run is not models.get(INT8))
+    emulation = _emulation(models)
+    able = sorted((run for run in runs if run.reason is None), key=lambda run: run is not emulation)
     opened = [(run, run.session()) for run in able]
     sessions = {run: session for run, session in opened if session is not None}
     for run, session in opened:
@@ -202,18 +203,23 @@ def _turns(
         answers = {run: run.timed(session, samples, parts) for run, session in sessions.items()}
         for index, part in enumerate(parts):
             emulated = None
-            for run in _rotated(list(answers), index, fixed=int(INT8 in models)):
+            for run in _rotated(list(answers), index, fixed=int(emulation is not None)):
                 if run.failed:
                     continue
                 try:
                     outputs = next(answers[run])
-                    if run is models.get(INT8):
+                    if run is emulation:
                         emulated = outputs
-                    beside = emulated if run.candidate.precision == INT8 else None
+                    beside = emulated if run.candidate.precision in CALIBRATED else None
                     run.compare_each(part, outputs, reference.outputs_again, beside)
                 except SessionError as error:
                     run.fail(error)
                 on_step(len(part), run.candidate.name)
+
+
+def _emulation(models: Mapping[str, "_Run"]) -> "_Run | None":
+    """Return what int8 or fp8 is compared with, next to the reference; None in other precisions."""
+    return next((run for precision, run in models.items() if precision in CALIBRATED), None)
 
 
 def _rotated(runs: Sequence["_Run"], count: int, *, fixed: int) -> list["_Run"]:
@@ -248,7 +254,7 @@ def _rest(
             session = sessions[run.candidate.name]
             assert session is not None  # it was opened before
             outputs = run_in_batches(session, samples.batch(some))
-            if run is model and run.candidate.precision == INT8:
+            if run is _emulation(models):
                 emulated = outputs
             run.compare(some, outputs, reference_outputs, emulated)
             on_step(len(some), run.candidate.name)

@@ -29,7 +29,7 @@ class Distance:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputRow:
-    """One output of one row: how it compared, its limit, and whether that holds; in int8 also its distance from the emulation.
+    """One output of one row: how it compared, its limit, whether it holds; in int8 and fp8 also its distance from the emulation.
 
     `too_few` says that fewer of its decisions are the reference's than --min-agreement asks for.
     """

@@ -3,34 +3,34 @@
 import math
 from dataclasses import asdict, dataclass
 
-from fnet_runtime.bundle.manifest import BF16, FP16, FP32, INT8
+from fnet_runtime.bundle.manifest import BF16, FP8, FP16, FP32, INT8
 
 from fnet_export.base.errors import OptionError
 
 MULTIPLE = 16
 """The allowed multiple of float32's rounding."""
-MULTIPLES = {FP32: MULTIPLE, FP16: 4, BF16: 4, INT8: 2}
+MULTIPLES = {FP32: MULTIPLE, FP16: 4, BF16: 4, INT8: 2, FP8: 2}
 """The allowed multiple of the expected error, by precision. docs/parity.md has the measurements. In float32 other orders of
 summation reached 3.2 times the expected largest and the expected mean error (40 random models of three heads), ONNX Runtime's DFT
 operator 6.5 times."""
 FROM_EMULATION_MEDIAN, FROM_EMULATION_MEAN = 0.1, 0.5
-"""The allowed distance of a row from the emulation of int8, as a multiple of int8's own error. What float32 rounds to the other
+"""The allowed distance of a row from the emulation of int8 or fp8, as a multiple of its own error. What float32 rounds to the other
 side of a step explains that. It is little on most inputs (the median) and much on a few, such as padding only, where all positions
 round alike."""
-UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 1 / 254}
-"""Half the distance of neighbouring numbers, in parts of the number (int8: of the largest of its tensor)."""
+UNIT = {FP32: 2.0**-24, FP16: 2.0**-11, BF16: 2.0**-8, INT8: 0.5 / 127, FP8: 16 / 448}
+"""Half the distance of neighbouring numbers, in parts of the number (int8 and fp8: of the largest of its tensor)."""
 MULTIPLES_SHOWN = ", ".join(f"{multiple} in {precision}" for precision, multiple in MULTIPLES.items())
 RULE = (
     "The reference is the checkpoint in float64 with torch.fft. Nothing is lowered.",
     "The expected error is the error that the checkpoint makes in torch at the same precision. In float32, the "
     "checkpoint runs as it is, on the inputs that every runtime ran on.",
-    "In half precision, torch rounds the weights and the output of each layer. In int8, torch rounds what will be "
-    "quantised, by the calibrated bounds. Both run on every input of the runtime that is judged.",
+    "In half precision, torch rounds the weights and the output of each layer. In int8 and fp8, torch rounds what will "
+    "be quantised, by the calibrated bounds. Both run on every input of the runtime that is judged.",
     "An expected error is at least half a unit of the precision times the largest reference magnitude. For the mean "
     "error, an eighth of that is enough.",
     "The limit is a multiple of the expected error, for the largest and for the mean absolute error. The multiple is "
     f"{MULTIPLES_SHOWN}.",
-    "In int8, each runtime is also compared with the emulation of int8 in torch. The median over the inputs of its mean "
+    "In int8 and fp8, each runtime is also compared with the emulation in torch. The median over the inputs of its mean "
     f"distance may be {FROM_EMULATION_MEDIAN:g} of the median error of the emulation plus {MULTIPLE} units of float32. "
     f"The mean distance over all inputs may be {FROM_EMULATION_MEAN:g} of the expected mean error.",
     "An output passes if it is finite and its errors are within their limits.",
@@ -109,7 +109,7 @@ def limit_from_expected(expected: Errors, precision: str, tolerance: Tolerance |
 
 
 def limit_from_emulation(expected: Errors, median_abs: float, tolerance: Tolerance | None = None) -> DistanceLimit:
-    """Return how far an int8 output may be from the emulation of int8, whose own error is the one expected.
+    """Return how far an output in int8 or fp8 may be from its emulation, whose own error is the one expected.
 
     `median_abs` is the median over inputs of that error's mean.
     """

@@ -14,10 +14,10 @@ from fnet_export.graph.lower import LoweredFNet
 from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.graph.trained import lowered_from_trained
-from fnet_export.plan.int8 import int8_from_plan
 from fnet_export.plan.plan import CALIBRATE, SIMPLIFY, TRACE, Plan
+from fnet_export.plan.quantised import quantised_from_plan
 from fnet_export.precision.half import half_from_graph
-from fnet_export.precision.int8 import layers_from_model
+from fnet_export.precision.quantised import layers_from_model
 from fnet_export.precision.sensitivity import Sensitivity
 from fnet_export.precision.steps import module_of_name
 
@@ -26,14 +26,14 @@ from fnet_export.precision.steps import module_of_name
 class Graphs:
     """Files of the graphs: `shipped` is the bundle's; `float32` is that as well where it is float32.
 
-    `int8_layers` are the model's linear layers that were to become int8, by module; None in another precision. `steps` are what
-    int8 is to quantise activations by, from the calibrated bounds and not from a graph (int8.py).
+    `quantised` are the model's linear layers that were to become int8 or fp8, by module; None in another precision. `steps` are the
+    scales that activations are to have, from the calibrated bounds and not from a graph (quantised.py).
     """
 
     traced: Path
     float32: Path
     shipped: Path
-    int8_layers: tuple[str, ...] | None = None
+    quantised: tuple[str, ...] | None = None
     sensitivity: Sensitivity | None = None
     steps: Mapping[str, float] = field(default_factory=dict)
 
@@ -67,16 +67,16 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
     if options.simplify:
         progress.stage(SIMPLIFY)
         graph = optimized_from_graph(graph, QUANTISABLE if plan.calibration is not None else OPTIMIZER)
-    int8_layers = sensitivity = None
+    quantised = sensitivity = None
     steps: dict[str, float] = {}
     changes = options.precision != FP32
     float32 = shipped = write(graph, scratch / "float32" if changes else folder)
     if plan.calibration is not None:
         progress.stage(CALIBRATE)
         layers = layers_from_model(model.model)
-        graph, sensitivity, steps = int8_from_plan(plan, plan.calibration, graph, layers, float32=float32, progress=progress)
+        graph, sensitivity, steps = quantised_from_plan(plan, plan.calibration, graph, layers, float32=float32, progress=progress)
         kept = () if sensitivity is None else sensitivity.kept
-        int8_layers = tuple(layer for layer in layers if layer not in kept)
+        quantised = tuple(layer for layer in layers if layer not in kept)
         shipped = write(graph, folder)
     elif changes:
         shipped = write(half_from_graph(graph, options.precision, keep=_kept(plan)), folder)
@@ -85,4 +85,4 @@ def graphs_from_plan(plan: Plan, folder: Path, scratch: Path, progress: Progress
             value.const_value = None
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = torch.empty(0)
-    return Graphs(traced=traced, float32=float32, shipped=shipped, int8_layers=int8_layers, sensitivity=sensitivity, steps=steps)
+    return Graphs(traced=traced, float32=float32, shipped=shipped, quantised=quantised, sensitivity=sensitivity, steps=steps)

@@ -14,7 +14,7 @@ TOOLS = ("fnet-export", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim",
 def manifest_from_plan(
     plan: Plan, *, engine: EngineInfo | None = None, files: Mapping[str, FileInfo] | None = None, kept: tuple[str, ...] = ()
 ) -> Manifest:
-    """Describe a bundle; `kept` are the modules that int8 leaves in float32. Without files it is of a bundle not yet written."""
+    """Describe a bundle; `kept` are the modules that stay in float32. Without files it is of a bundle not yet written."""
     trained = plan.trained
     config, source = trained.config, trained.checkpoint.source
     inputs, outputs = tensors_from_task(trained.task, config, trained.padding)

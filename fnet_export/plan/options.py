@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fnet_runtime.bundle.manifest import FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
+from fnet_runtime.bundle.manifest import BF16, CALIBRATED, FP16, FP32, INT8, OPENVINO, PRECISIONS, TARGETS, AxisProfile
 from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.tokenizer.encoding import PADDINGS
@@ -20,16 +20,17 @@ from fnet_export.parity.tolerance import Tolerance
 from fnet_export.plan.task_choice import AUTO_TASK
 from fnet_export.plan.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.precision.calibrate import METHODS, MINMAX
+from fnet_export.precision.eight_bit import EIGHT_BITS
 from fnet_export.precision.half import HALVES
 from fnet_export.texts.tokenizer.choice import check_flavour
 
 TARGET_PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "onnx": (FP32, INT8),
-    OPENVINO: PRECISIONS,
+    OPENVINO: (FP32, FP16, BF16, INT8),
     "tensorrt": PRECISIONS,
     "tensorrt-rtx": PRECISIONS,
 }
-"""ONNX Runtime has no products in half precision on x86-64 CPUs: it would compute in float32."""
+"""ONNX Runtime has no products in half precision on x86-64 CPUs: it would compute in float32. No CPU multiplies fp8."""
 BUILD_OPTION_NAMES: Mapping[str, str] = {"compute_capabilities": "--compute-capability"}
 DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 
@@ -88,6 +89,9 @@ class GraphOptions:
         if self.transform not in TRANSFORM_NAMES:
             raise OptionError(f"--transform: expected one of {', '.join(TRANSFORM_NAMES)}; found {self.transform!r}")
         check_opset(self.opset)
+        oldest = EIGHT_BITS[self.precision].opset if self.precision in EIGHT_BITS else self.opset
+        if self.opset < oldest:
+            raise OptionError(f"--opset: {self.precision} exists from operator set {oldest} on; found {self.opset}. Leave it out")
         if self.keep_float32 and self.precision not in HALVES:
             raise OptionError(f"--keep-float32: is for {' and '.join(HALVES)}; found precision {self.precision}; leave it out")
         if self.precision != FP32 and not self.simplify:
@@ -96,7 +100,7 @@ class GraphOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationOptions:
-    """How int8 is calibrated: a file of texts (None for the built-in e-mails), a method of METHODS, a limit in points of 100.
+    """How int8 or fp8 is calibrated: a file of texts (None: the built-in e-mails), a method of METHODS, a limit in points of 100.
 
     Raises OptionError.
     """
@@ -193,7 +197,7 @@ class ExportOptions:
             raise OptionError(
                 f"--precision: expected {expected} for the target {target}, found {precision!r}; targets for that: {targets}"
             )
-        int8_only = {"--calibration": self.calibration.texts, "--max-accuracy-drop": self.calibration.max_accuracy_drop}
-        for name, value in int8_only.items():
-            if value is not None and precision != INT8:
-                raise OptionError(f"{name}: is for int8; found precision {precision}. Add --precision int8")
+        calibrated_only = {"--calibration": self.calibration.texts, "--max-accuracy-drop": self.calibration.max_accuracy_drop}
+        for name, value in calibrated_only.items():
+            if value is not None and precision not in CALIBRATED:
+                raise OptionError(f"{name}: is for {' and '.join(CALIBRATED)}; found precision {precision}. Add --precision int8")

@@ -96,7 +96,7 @@ def bundle_from_plan(plan: Plan, progress: Progress, *, checkpoints: Sequence[Me
 
         graphs = graphs_from_plan(plan, folder, scratch, progress)
         engine, built = _written_engine(plan, folder, progress)
-        proof = proof_from_plan(plan, folder, built, graphs.int8_layers)
+        proof = proof_from_plan(plan, folder, built, graphs.quantised)
 
         progress.stage(PROVE)
         samples = _samples(plan)
@@ -258,7 +258,7 @@ def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[Engin
         library=plan.library,
         ranges=plan.ranges,
         length_profiles=plan.length_profiles,
-        build=plan.options.engine.build,
+        build=plan.build,
         on_progress=lambda phase, done, total: progress.step(done, total, phase),
     )
     (folder / ENGINE).write_bytes(engine.data)

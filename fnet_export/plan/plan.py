@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fnet_runtime.bundle.manifest import INT8, OPENVINO, AxisProfile, TensorInfo, file_info
+from fnet_runtime.bundle.manifest import CALIBRATED, INT8, OPENVINO, AxisProfile, TensorInfo, file_info
+from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.sessions.openvino_session import NO_VNNI, precision_on_cpu
 from fnet_runtime.sessions.processor import saturates_int8
 from fnet_runtime.sessions.providers import check_provider, provider_from_name
@@ -17,7 +18,7 @@ from fnet_export.base.errors import OptionError, PrecisionError
 from fnet_export.bundle.folder import check_output
 from fnet_export.engine.library import Library
 from fnet_export.engine.openvino import openvino_library
-from fnet_export.engine.tensorrt import check_build_options, library_for_target
+from fnet_export.engine.tensorrt import build_of_precision, check_build_options, library_for_target
 from fnet_export.evaluation.decisions import decision_of_task
 from fnet_export.evaluation.labelled import LabelledData, records_from_file
 from fnet_export.evaluation.padding import DRIFT_TEXTS, check_length
@@ -45,7 +46,7 @@ READ, MEASURES, TRACE, SIMPLIFY, CALIBRATE, BUILD, PROVE, EVALUATE, WRITE = (
     "measure what is asked for",
     "trace to ONNX",
     "simplify",
-    "calibrate int8",
+    "calibrate",
     "build the engine",
     "prove parity",
     "evaluate labelled data",
@@ -60,7 +61,7 @@ class Plan:
 
     The name of `transform` is MEASURE until the export has measured which transform is the fastest. `padding_is_measured` says that
     labelled data decide how texts are padded, because neither a file nor the user does. `measurements` says what the
-    export measures before it traces the model.
+    export measures before it traces the model. `build` has the options of the builder, for GPUs that multiply in the precision.
     """
 
     options: ExportOptions
@@ -71,6 +72,7 @@ class Plan:
     ranges: Mapping[str, AxisProfile]
     length_profiles: tuple[AxisProfile, ...]
     library: Library | None
+    build: BuildOptions
     texts: Texts
     calibration: Texts | None
     evaluation: LabelledData | None
@@ -109,7 +111,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     """
     asked, precision, target = options.model, options.graph.precision, options.engine.target
     check_output(options.output.folder, force=options.output.force)
-    library = _library(options.engine, precision)
+    library, build = _library(options.engine, precision)
     check_provider(provider_from_name(options.proof.provider))
     checkpoint = checkpoint_from_name(asked.checkpoint, revision=asked.revision)
     config = checkpoint.config
@@ -144,8 +146,9 @@ def plan_from_options(options: ExportOptions) -> Plan:
         ranges={BATCH: options.engine.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
         length_profiles=_length_profiles(options.engine, padding),
         library=library,
+        build=build,
         texts=texts_from_file(options.proof.texts),
-        calibration=texts_from_file(options.calibration.texts) if precision == INT8 else None,
+        calibration=texts_from_file(options.calibration.texts) if precision in CALIBRATED else None,
         evaluation=evaluation,
         notes=tuple(notes),
         padding_is_measured=padding_is_measured,
@@ -314,17 +317,18 @@ def _evaluation(options: ExportOptions, task: Task, config: FNetConfig) -> Label
     return LabelledData(name=file.name, sha256=file_info(file).sha256, records=records)
 
 
-def _library(engine: EngineOptions, precision: str) -> Library | None:
-    """Import what makes the engine of a target.
+def _library(engine: EngineOptions, precision: str) -> tuple[Library | None, BuildOptions]:
+    """Import what makes the engine of a target, and choose the GPUs that it is for.
 
-    Raises EngineError, OptionError for build options that the library lacks, and PrecisionError where this CPU lacks the precision.
+    Raises EngineError, OptionError for build options that the library or the precision lacks, and PrecisionError where this CPU or
+    this GPU lacks the precision.
     """
     if engine.target == "onnx":
-        return None
+        return None, engine.build
     if engine.target != OPENVINO:
         tensorrt = library_for_target(engine.target)
         check_build_options(engine.build, tensorrt)
-        return tensorrt
+        return tensorrt, build_of_precision(engine.build, precision, tensorrt)
     library = openvino_library()
     if precision == INT8 and saturates_int8():
         raise PrecisionError(f"--precision int8: {NO_VNNI}. Export with another --precision, or on a CPU with VNNI")
@@ -334,4 +338,4 @@ def _library(engine: EngineOptions, precision: str) -> Library | None:
             f"{precision}: OpenVINO would compute in {runs} on this CPU, which lacks {precision}; export on a CPU that has it, or "
             "with another --precision"
         )
-    return library
+    return library, engine.build

@@ -19,7 +19,7 @@ from fnet_export.precision.proof import (
 )
 
 
-def proof_from_plan(plan: Plan, folder: Path, engine: Engine | None, int8_layers: Collection[str] | None) -> PrecisionProof | None:
+def proof_from_plan(plan: Plan, folder: Path, engine: Engine | None, quantised: Collection[str] | None) -> PrecisionProof | None:
     """Ask the library that runs the bundle; None for float32. Raises PrecisionError when too little runs in the precision."""
     precision, library = plan.options.graph.precision, plan.library
     if precision == FP32:
@@ -40,6 +40,6 @@ def proof_from_plan(plan: Plan, folder: Path, engine: Engine | None, int8_layers
         if engine.inspected is not None:
             precisions, named = precisions_from_inspector(engine.inspected, precisions)
             read_from += f" and its engine's inspector, which names {named} of {len(products)} products"
-    proof = proof_from_precisions(products, precisions, precision=precision, read_from=read_from, meant=int8_layers)
+    proof = proof_from_precisions(products, precisions, precision=precision, read_from=read_from, meant=quantised)
     proof.check()
     return proof

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import onnx_ir as ir
-from fnet_runtime.bundle.manifest import BF16, ENGINE, FP16, FP32, INT8, MODEL, OPENVINO, EngineInfo, TensorInfo
+from fnet_runtime.bundle.manifest import BF16, ENGINE, FP8, FP16, FP32, INT8, MODEL, OPENVINO, EngineInfo, TensorInfo
 from fnet_runtime.errors import NoDeviceError, SessionError
 from fnet_runtime.sessions.openvino_session import precision_on_cpu
 from fnet_runtime.sessions.runtimes import SessionOptions, session_from_options
@@ -23,7 +23,7 @@ from fnet_export.precision.half import HALVES, half_from_graph
 from fnet_export.texts.samples import Samples
 
 ROUNDS = 5
-RIVALS: Mapping[str, tuple[str, ...]] = {FP16: (FP32,), BF16: (FP32,), INT8: (FP32, FP16, BF16)}
+RIVALS: Mapping[str, tuple[str, ...]] = {FP16: (FP32,), BF16: (FP32,), INT8: (FP32, FP16, BF16), FP8: (FP32, FP16, BF16)}
 """What a precision is timed against. Of the halves one is enough: bf16 is for hosts without fp16."""
 
 
@@ -101,7 +101,7 @@ def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:
         library=plan.library,
         ranges=plan.ranges,
         length_profiles=plan.length_profiles,
-        build=plan.options.engine.build,
+        build=plan.build,
     )
     path = graph.with_name(ENGINE)
     path.write_bytes(built.data)

@@ -6,7 +6,6 @@ from fnet_runtime.bundle.manifest import (
     CONFIG,
     ENGINE,
     GOLDEN,
-    INT8,
     IR,
     IR_DATA,
     MANIFEST,
@@ -26,8 +25,9 @@ from fnet_core.transform import TRANSFORMS, AnyLengthMixing
 from fnet_export.bundle.golden import GOLDEN_POSITIONS
 from fnet_export.graph.file import EXTERNAL_DATA_ABOVE_BYTES
 from fnet_export.graph.trained import TrainedModel
+from fnet_export.precision.eight_bit import EIGHT_BITS
 from fnet_export.precision.half import HALVES
-from fnet_export.precision.int8 import is_quantised, layers_from_model
+from fnet_export.precision.quantised import is_quantised, layers_from_model
 from fnet_export.texts.samples import CHOICES_COUNT, GOLDEN_ROWS
 from fnet_export.texts.tokenizer.choice import TokenizerChoice
 
@@ -55,7 +55,7 @@ def _graph_bytes(trained: TrainedModel, transform: str, precision: str) -> int:
         make = TRANSFORMS[transform] if trained.padding.contract == MAX_LENGTH else AnyLengthMixing
         matrices = sum(matrix.numel() for matrix in make(length, config.hidden_size, torch.float32).buffers())
     weights = sum(
-        weight.numel() * (1 if precision == INT8 and is_quantised(name, layers) else size)
+        weight.numel() * (1 if precision in EIGHT_BITS and is_quantised(name, layers) else size)
         for name, weight in model.named_parameters()
     )
     return weights + size * matrices

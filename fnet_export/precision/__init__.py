@@ -1,1 +1,1 @@
-"""Graphs in half precision and int8, and the proof of what they compute."""
+"""Graphs in half precision and in eight bits, and the proof of what they compute."""

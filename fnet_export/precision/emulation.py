@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from fnet_runtime.bundle.manifest import BF16, FP16, INT8
+from fnet_runtime.bundle.manifest import BF16, FP8, FP16, INT8
 from torch import Tensor, nn
 
 from fnet_core.config import FOURIER
@@ -16,7 +16,8 @@ from fnet_core.fnet import FNet
 from fnet_core.model import Block
 from fnet_core.transform import Mixing, fourier_scale
 from fnet_export.graph.lower import AtPositions, Scale
-from fnet_export.precision.int8 import LARGEST, TABLE
+from fnet_export.precision.eight_bit import EIGHT_BITS
+from fnet_export.precision.quantised import TABLE
 
 BITS = {FP16: 11, BF16: 8}
 """Digits that a number of half precision has, the leading one included."""
@@ -70,31 +71,46 @@ def half_model(model: FNet | AtPositions, precision: str) -> FNet | AtPositions:
     return copied
 
 
-def int8_model(model: FNet | AtPositions, steps: Mapping[str, float]) -> FNet | AtPositions:
-    """Return a float32 model whose linear layers take and hold int8: those of `steps`, the step of what goes into each by module.
+def _to_int8(value: Tensor) -> Tensor:
+    return torch.clamp(torch.round(value), -127, 127)
 
-    Weights have a scale per output unit, word embeddings one per row where TABLE is in `steps`. The model given is not changed.
+
+def _to_fp8(value: Tensor) -> Tensor:
+    return torch.clamp(value, -448, 448).to(torch.float8_e4m3fn).to(value.dtype)
+
+
+EIGHT_BIT_ROUNDS: Mapping[str, Round] = {INT8: _to_int8, FP8: _to_fp8}
+"""How torch rounds a number that its scale brought into the range of a type."""
+
+
+def quantised_model(model: FNet | AtPositions, precision: str, steps: Mapping[str, float]) -> FNet | AtPositions:
+    """Return a float32 model whose linear layers take and hold `int8` or `fp8`.
+
+    `steps` names these layers, and has the scale of the input of each. Weights, and the word embeddings where TABLE is in `steps`,
+    are scaled by their own largest numbers. The model given is not changed.
     """
     copied = copy.deepcopy(model)
     inner = copied.model if isinstance(copied, AtPositions) else copied
     modules = dict(inner.named_modules())
+    rounded, of_type = EIGHT_BIT_ROUNDS[precision], EIGHT_BITS[precision]
     with torch.no_grad():
         weights = {id(weight): weight for name in steps if isinstance(weight := modules[name].weight, Tensor)}  # a tied one once
         for weight in weights.values():
-            of_unit = weight.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) / LARGEST
-            weight.copy_(torch.round(weight / of_unit) * of_unit)
+            largest = weight.abs().amax(dim=1, keepdim=True) if of_type.of_units else weight.abs().amax()
+            scale = largest.clamp_min(torch.finfo(weight.dtype).tiny) / of_type.largest
+            weight.copy_(rounded(weight / scale) * scale)
     for name, step in steps.items():
         if name != TABLE:
-            modules[name].register_forward_pre_hook(_quantising(step))
+            modules[name].register_forward_pre_hook(_quantising(rounded, step))
     return copied
 
 
-def _quantising(step: float) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    return lambda _, values: (torch.clamp(torch.round(values[0] / step), -LARGEST, LARGEST) * step,)
+def _quantising(rounded: Round, step: float) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    return lambda _, values: (rounded(values[0] / step) * step,)
 
 
 def expected_model(model: FNet | AtPositions, precision: str, steps: Mapping[str, float]) -> FNet | AtPositions:
-    """Return a float32 model that computes as `precision` is expected to; int8 by the `steps` of calibration (int8.py)."""
+    """Return a float32 model that computes as `precision` is expected to; eight bits by the `steps` (quantised.py)."""
     if precision in BITS:
         return half_model(model, precision)
-    return int8_model(model, steps) if precision == INT8 else model
+    return quantised_model(model, precision, steps) if precision in EIGHT_BITS else model

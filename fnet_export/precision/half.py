@@ -4,7 +4,6 @@ ONNX Runtime's float16 converter knows no bfloat16 and works on protocol buffers
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -21,29 +20,6 @@ FLOAT32_OPERATORS = frozenset({"LayerNormalization", "Softmax"})
 """What stays in float32: statistics over a whole row, and an epsilon that half precision has no number for."""
 MASKED = float(np.finfo(np.float32).min)
 """What a score is set to where a token does not count (AttentionMixing): the lowest number there is, in half precision too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """What differs between targets in int8: the table of word embeddings, and activations that several products read.
-
-    look_up_int8: rows are looked up in int8 and then scaled, which saves ONNX Runtime the 6 ms that 32,000 of them take; TensorRT
-    takes an int8 constant before DequantizeLinear only. tied_columns: a table that a tied decoder reads is stored transposed, as
-    ONNX Runtime multiplies it. shared_unsigned: an activation that several products read is uint8 with the zero point 128, whose
-    steps are the same. On CPUs without VNNI, ONNX Runtime 1.32 multiplies such an activation in float32 if it is int8.
-    """
-
-    look_up_int8: bool
-    tied_columns: bool
-    shared_unsigned: bool
-
-
-FORMS: Mapping[str, Form] = {
-    "onnx": Form(look_up_int8=True, tied_columns=True, shared_unsigned=True),
-    "openvino": Form(look_up_int8=True, tied_columns=False, shared_unsigned=False),
-    "tensorrt": Form(look_up_int8=False, tied_columns=False, shared_unsigned=False),
-    "tensorrt-rtx": Form(look_up_int8=False, tied_columns=False, shared_unsigned=False),
-}
 
 
 def half_from_graph(graph: ir.Model, precision: str, *, keep: Collection[str] = ()) -> ir.Model:

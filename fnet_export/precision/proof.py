@@ -15,20 +15,37 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
-from fnet_runtime.bundle.manifest import BF16, FP16, FP32, INT8, SEQUENCE
+from fnet_runtime.bundle.manifest import BF16, FP8, FP16, FP32, INT8, SEQUENCE
 from fnet_runtime.sessions.openvino_session import Operation
 
 from fnet_export.base.errors import PrecisionError
 
 ENOUGH = 0.95
 """Share of the multiply-adds below which an export fails."""
-OF_TYPE: dict[int, str] = {onnx.TensorProto.FLOAT: FP32, onnx.TensorProto.FLOAT16: FP16, onnx.TensorProto.BFLOAT16: BF16}
+OF_TYPE: dict[int, str] = {
+    onnx.TensorProto.FLOAT: FP32,
+    onnx.TensorProto.FLOAT16: FP16,
+    onnx.TensorProto.BFLOAT16: BF16,
+    onnx.TensorProto.INT8: INT8,
+    onnx.TensorProto.UINT8: INT8,
+    onnx.TensorProto.FLOAT8E4M3FN: FP8,
+}
 OF_OPENVINO = {"f32": FP32, "f16": FP16, "bf16": BF16, "i8": INT8, "u8": INT8}
 INTEGER_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "QGemm", "DynamicQuantizeMatMul")
 PRODUCTS = ("MatMul", "Gemm", "FusedMatMul", "FusedGemm", *INTEGER_PRODUCTS)
 OPENVINO_PRODUCTS = ("FullyConnected", "MatMul", "Gemm")
 NOT_FOUND = "not found"
-OF_INSPECTOR = {"float": FP32, "fp32": FP32, "half": FP16, "fp16": FP16, "bfloat16": BF16, "bf16": BF16, "int8": INT8}
+OF_INSPECTOR = {
+    "float": FP32,
+    "fp32": FP32,
+    "half": FP16,
+    "fp16": FP16,
+    "bfloat16": BF16,
+    "bf16": BF16,
+    "int8": INT8,
+    "fp8": FP8,
+    "fp8e4m3": FP8,
+}
 """Words of TensorRT's engine inspector for what a tensor holds: alone (`Half`), or in `Row major linear FP16 format`."""
 
 
@@ -111,14 +128,18 @@ def products_from_file(graph: Path, sequence_length: int = 1) -> list[Product]:
             axis.dim_value = axis.dim_value or (sequence_length if axis.dim_param == SEQUENCE else 1)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     shapes, types = _shapes_and_types(model)
-    dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    dequantised = {
+        node.output[0]: OF_TYPE.get(types.get(node.input[2], 0), NOT_FOUND)  # its zero point has the type
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear"
+    }
     sums = {name: node.output[0] for node in model.graph.node if node.op_type == "Add" for name in node.input}
     return [
         Product(
             name=node.name,
             values=(node.output[0], *([sums[node.output[0]]] if node.output[0] in sums else [])),
             multiply_adds=prod(shapes.get(node.output[0], [0])) * shapes.get(node.input[0], [0])[-1],
-            precision=INT8 if node.input[0] in dequantised else OF_TYPE.get(types.get(node.input[0], 0), NOT_FOUND),
+            precision=dequantised.get(node.input[0]) or OF_TYPE.get(types.get(node.input[0], 0), NOT_FOUND),
         )
         for node in model.graph.node
         if node.op_type in PRODUCTS

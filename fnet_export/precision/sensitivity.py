@@ -1,4 +1,4 @@
-"""Sensitivity: which layers int8 damages most, and how few of them must stay in float32 to keep the accuracy."""
+"""Sensitivity: which layers eight bits damage most, and how few of them must stay in float32 to keep the accuracy."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,21 +15,20 @@ from fnet_runtime.sessions.session import Ids, Outputs, Session, run_in_batches
 from fnet_export.evaluation.evaluation import evaluation_from_pipeline
 from fnet_export.evaluation.labelled import Record
 from fnet_export.graph.file import write_graph
-from fnet_export.precision.int8 import TABLE, Layers, int8_from_graph, products_from_graph
+from fnet_export.precision.eight_bit import EIGHT_BITS
+from fnet_export.precision.quantised import TABLE, Layers, products_from_graph, quantised_from_graph
 from fnet_export.texts.samples import Samples
 
 RANKED_ROWS = 8
 """Texts on which a layer's damage is measured."""
-TARGET = "onnx"
-"""Whatever the bundle is for: the form differs, the numbers do not, and ONNX Runtime runs here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """What int8 does to each layer alone, and what was kept out of it.
+    """What int8 or fp8 does to each layer alone, and what was kept out of it.
 
     `damages` has the root mean square difference of the outputs, in parts of the largest output, by module, the worst first; `kept`
-    the modules that stay in float32. Accuracy is in points of 100: float32's, the least that was asked for, and what int8 reaches.
+    the modules that stay in float32. Accuracy is in points of 100: float32's, the least that was asked for, and what was reached.
     """
 
     damages: Mapping[str, float]
@@ -41,6 +40,7 @@ class Sensitivity:
 
 def sensitivity_from_graph(
     graph: ir.Model,
+    precision: str,
     bounds: Mapping[str, float],
     layers: Layers,
     pipeline: Pipeline,
@@ -58,10 +58,11 @@ def sensitivity_from_graph(
     modules = list(dict.fromkeys([*(product.module for product in products_from_graph(graph, layers)), TABLE]))
     inputs = pipeline.manifest.inputs
     rows = samples.inputs[:RANKED_ROWS]
+    target = next(iter(EIGHT_BITS[precision].forms))
     exact = _flat_outputs(pipeline.session, rows)
 
     def session(keep: Sequence[str]) -> Session:
-        write_graph(int8_from_graph(graph, bounds, layers, target=TARGET, keep=keep), scratch / MODEL)
+        write_graph(quantised_from_graph(graph, precision, bounds, layers, target=target, keep=keep), scratch / MODEL)
         return OrtSession(scratch / MODEL, inputs)
 
     damage_by_module = {}

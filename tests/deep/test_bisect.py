@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.golden import Case, Golden
-from fnet_runtime.bundle.manifest import MODEL, manifest_from_folder
+from fnet_runtime.bundle.manifest import CALIBRATED, MODEL, manifest_from_folder
 from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
@@ -36,7 +36,7 @@ from fnet_export.plan.graphs import lowered_from_plan
 from fnet_export.plan.manifest import manifest_from_plan
 from fnet_export.plan.plan import plan_from_options
 from fnet_export.precision.half import HALVES, half_from_graph
-from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph
 from fnet_export.precision.steps import check_names, module_of_name, module_of_place, steps_from_graph
 from fnet_export.texts.samples import samples_from_texts
 
@@ -48,7 +48,7 @@ def samples_of(subject):
 
 
 def plan_of(checkpoint, *, task="sequence-classification", precision="fp32", **options):
-    target = "tensorrt-rtx" if precision in HALVES else "onnx"
+    target = "tensorrt-rtx" if precision in (*HALVES, "fp8") else "onnx"
     return plan_from_options(
         options_from(task=task, target=target, model=str(checkpoint), output=checkpoint / "b", precision=precision, **options)
     )
@@ -65,10 +65,10 @@ def subject_of(folder, checkpoint, damage=lambda graph: graph, **options):
     graph, precision = graph_of(plan), plan.options.graph.precision
     if precision in HALVES:
         graph = half_from_graph(graph, precision)
-    elif precision == "int8":
+    elif precision in CALIBRATED:
         layers = layers_from_model(fnet_from_trained(plan.trained))
         bounds = {product.activation.name: 8.0 for product in products_from_graph(graph, layers)}
-        graph = int8_from_graph(graph, bounds, layers, target=plan.options.engine.target)
+        graph = quantised_from_graph(graph, precision, bounds, layers, target=plan.options.engine.target)
     write_graph(damage(graph), folder / MODEL)
     return subject_from_bundle(folder, manifest_from_plan(plan), plan.trained.checkpoint)
 
@@ -182,8 +182,9 @@ def test_nothing_departs_in_a_healthy_bundle(tmp_path, task, changes, options):
     assert all(0 < step.departure.error < MULTIPLE * step.departure.noise < 1e-4 for step in found.steps)
 
 
-def test_int8_hides_a_step_of_one_weight_and_bisect_finds_it(tmp_path):
-    healthy = subject_of(tmp_path, save_tiny(tmp_path / "c"), precision="int8")
+@pytest.mark.parametrize("precision", CALIBRATED)
+def test_eight_bits_hide_a_step_of_one_weight_and_bisect_finds_it(precision, tmp_path):
+    healthy = subject_of(tmp_path, save_tiny(tmp_path / "c"), precision=precision)
     assert place_in(healthy) is None
     damaged = healthy.shipped.clone()
     weight = next(
@@ -193,7 +194,8 @@ def test_int8_hides_a_step_of_one_weight_and_bisect_finds_it(tmp_path):
         and node.name.startswith("encoder.blocks.1.output/")
         and node.inputs[0].is_initializer()
     )
-    weight.const_value = ir.tensor(weight.const_value.numpy() // 2 * 2, name=weight.name)
+    whole = weight.const_value.numpy()
+    weight.const_value = ir.tensor((whole.view(np.uint8) // 2 * 2).view(whole.dtype), name=weight.name)
     found = bisection_from_subject(replace(healthy, shipped=damaged), samples_of(healthy))
     assert not any(step.departure.departs for step in found.steps)
     assert (found.place.module, found.place.operator) == ("fnet.encoder.layer.1.output.dense", "DequantizeLinear")

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from fnet_runtime.bundle.manifest import OPENVINO
+from fnet_runtime.bundle.manifest import CALIBRATED, OPENVINO
 from fnet_runtime.sessions.openvino_session import OpenVinoSession, precision_on_cpu
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.processor import saturates_int8
@@ -24,9 +24,10 @@ from fnet_export.graph.trace import graph_from_model
 from fnet_export.parity.check import Candidate, parity_from_candidates
 from fnet_export.parity.reference import reference_from_model
 from fnet_export.precision.calibrate import bounds_from_graph
-from fnet_export.precision.emulation import half_model, int8_model
+from fnet_export.precision.eight_bit import EIGHT_BITS
+from fnet_export.precision.emulation import half_model, quantised_model
 from fnet_export.precision.half import HALVES, half_from_graph
-from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph, steps_from_bounds
 from fnet_export.texts.samples import parity_samples
 from fnet_export.texts.text_files import texts_from_file
 
@@ -98,8 +99,9 @@ def passing(seed, samples, precision, expected, sessions):
     assert report.passed, [(row.name, row.outputs["logits"].share_of_limit, row.outputs) for row in report.rows]
 
 
+@pytest.mark.parametrize("precision", CALIBRATED)
 @pytest.mark.parametrize("seed", range(SEEDS_OF_OTHERS))
-def test_honest_int8_passes(seed, traced, samples, tmp_path):
+def test_honest_eight_bits_pass(seed, precision, traced, samples, tmp_path):
     lowered, graph = traced
     fill(lowered, seed)
     float32 = optimized_from_graph(graph, QUANTISABLE)
@@ -109,13 +111,16 @@ def test_honest_int8_passes(seed, traced, samples, tmp_path):
     tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32, layers)))
     bounds = bounds_from_graph(tmp_path / "model.onnx", tensors, inputs, samples, "minmax")
     sessions = {}
-    opened = {"onnx": OrtSession} | ({} if saturates_int8() else {OPENVINO: partial(OpenVinoSession, precision="int8")})
+    opened = {next(iter(EIGHT_BITS[precision].forms)): OrtSession}
+    if precision == "int8" and not saturates_int8():
+        opened[OPENVINO] = partial(OpenVinoSession, precision="int8")
     for target, session in opened.items():
         path = tmp_path / target / "model.onnx"
         path.parent.mkdir()
-        write_graph(int8_from_graph(float32, bounds, layers, target=target), path)
+        write_graph(quantised_from_graph(float32, precision, bounds, layers, target=target), path)
         sessions[target] = session(path, inputs)
-    passing(seed, samples, "int8", int8_model(model_of(seed), steps_from_bounds(float32, bounds, layers)), sessions)
+    steps = steps_from_bounds(float32, precision, bounds, layers)
+    passing(seed, samples, precision, quantised_model(model_of(seed), precision, steps), sessions)
 
 
 @pytest.mark.parametrize("precision", HALVES)

@@ -1,4 +1,4 @@
-"""The tolerance is sharp: a graph damaged in any of ten ways fails, one in int8 in five more, and the same graph whole passes."""
+"""The tolerance is sharp: a damaged graph fails, in float32 and in eight bits, and the same graph whole passes."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from fnet_runtime.tokenizer.encoding import Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from safetensors.torch import load_file, save_file
 from support.checkpoints import save_tiny
-from support.mutations import INT8_MUTATIONS, MUTATIONS, save_overflowing
+from support.mutations import FP8_MUTATIONS, INT8_MUTATIONS, MUTATIONS, save_overflowing
 
 from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.checkpoint.open import checkpoint_from_name
@@ -21,8 +21,9 @@ from fnet_export.graph.trace import graph_from_model
 from fnet_export.parity.check import Candidate, parity_from_candidates
 from fnet_export.parity.reference import reference_from_model
 from fnet_export.precision.calibrate import bounds_from_graph
-from fnet_export.precision.emulation import half_model, int8_model
-from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.precision.eight_bit import EIGHT_BITS
+from fnet_export.precision.emulation import half_model, quantised_model
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph, steps_from_bounds
 from fnet_export.texts.samples import parity_samples
 from fnet_export.texts.text_files import texts_from_file
 
@@ -101,45 +102,67 @@ def test_fp16_that_overflows_fails_and_scaled_passes(overflowing, tmp_path):
     assert overflowing.status(mutation.mutate(overflowing.scaled), tmp_path, "fp16") == "passed"
 
 
-class HonestInt8(Honest):
-    """A checkpoint in int8: its calibrated bounds, the steps that are expected of it, and its graph."""
+class HonestQuantised(Honest):
+    """A checkpoint in eight bits: its calibrated bounds, the steps that are expected of it, and its graph."""
 
-    def __init__(self, name, folder, texts=None):
+    def __init__(self, name, folder, precision, texts=None):
         super().__init__(name, "folded", texts)
         float32 = optimized_from_graph(graph_from_model(lowered_from_model(self.model, "folded")), QUANTISABLE)
         layers = layers_from_model(self.model)
         write_graph(float32, folder / "model.onnx")
         tensors = list(dict.fromkeys(str(product.activation.name) for product in products_from_graph(float32, layers)))
         bounds = bounds_from_graph(folder / "model.onnx", tensors, self.inputs, self.samples, "minmax")
-        self.steps = steps_from_bounds(float32, bounds, layers)
-        self.int8 = int8_from_graph(float32, bounds, layers, target="onnx")
+        self.precision, self.steps = precision, steps_from_bounds(float32, precision, bounds, layers)
+        target = next(iter(EIGHT_BITS[precision].forms))
+        self.quantised = quantised_from_graph(float32, precision, bounds, layers, target=target)
         self.layers = len(products_from_graph(float32, layers))
 
     def rows(self, graph, folder):
         write_graph(graph, folder / "model.onnx")
-        emulated = int8_model(self.model, self.steps)
+        emulated = quantised_model(self.model, self.precision, self.steps)
         candidates = [
-            Candidate(name="torch", open=lambda: TorchSession(emulated), expected=True, precision="int8"),
-            Candidate(name="graph", open=lambda: OrtSession(folder / "model.onnx", self.inputs), precision="int8"),
+            Candidate(name="torch", open=lambda: TorchSession(emulated), expected=True, precision=self.precision),
+            Candidate(name="graph", open=lambda: OrtSession(folder / "model.onnx", self.inputs), precision=self.precision),
         ]
         return parity_from_candidates(self.reference, candidates, self.samples).rows
 
 
+def honest_quantised(name, folder, precision):
+    return HonestQuantised(str(save_tiny(folder / "c")) if name == "tiny" else None, folder, precision, texts=8)
+
+
 @pytest.fixture(scope="module", params=["tiny", "built-in"])
 def honest_int8(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("int8")
-    return HonestInt8(str(save_tiny(folder / "c")) if request.param == "tiny" else None, folder, texts=8)
+    return honest_quantised(request.param, tmp_path_factory.mktemp("int8"), "int8")
+
+
+@pytest.fixture(scope="module", params=["tiny", "built-in"])
+def honest_fp8(request, tmp_path_factory):
+    return honest_quantised(request.param, tmp_path_factory.mktemp("fp8"), "fp8")
+
+
+def assert_fails_in_any_layer(honest, damage, folder):
+    passed = []
+    for layer in range(honest.layers):
+        _, row = honest.rows(damage(honest.quantised, layer), folder)
+        if row.status != "failed":
+            passed.append((layer, row.outputs))
+    assert passed == []
 
 
 def test_a_whole_int8_graph_passes(honest_int8, tmp_path):
-    assert [row.status for row in honest_int8.rows(honest_int8.int8, tmp_path)] == ["passed", "passed"]
+    assert [row.status for row in honest_int8.rows(honest_int8.quantised, tmp_path)] == ["passed", "passed"]
+
+
+def test_a_whole_fp8_graph_passes(honest_fp8, tmp_path):
+    assert [row.status for row in honest_fp8.rows(honest_fp8.quantised, tmp_path)] == ["passed", "passed"]
 
 
 @pytest.mark.parametrize("name", INT8_MUTATIONS)
 def test_an_int8_graph_damaged_in_any_layer_fails(honest_int8, name, tmp_path):
-    passed = []
-    for layer in range(honest_int8.layers):
-        _, row = honest_int8.rows(INT8_MUTATIONS[name](honest_int8.int8, layer), tmp_path)
-        if row.status != "failed":
-            passed.append((layer, row.outputs))
-    assert passed == []
+    assert_fails_in_any_layer(honest_int8, INT8_MUTATIONS[name], tmp_path)
+
+
+@pytest.mark.parametrize("name", FP8_MUTATIONS)
+def test_an_fp8_graph_damaged_in_any_layer_fails(honest_fp8, name, tmp_path):
+    assert_fails_in_any_layer(honest_fp8, FP8_MUTATIONS[name], tmp_path)

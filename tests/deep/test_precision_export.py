@@ -8,6 +8,7 @@ import openvino
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import (
+    CALIBRATED,
     ENGINE,
     IR,
     MANIFEST,
@@ -31,8 +32,8 @@ from fnet_export.base.errors import EngineError, OptionError
 from fnet_export.commands import cli
 from fnet_export.plan import rivals
 from fnet_export.plan.plan import CALIBRATE, plan_from_options
-from fnet_export.precision.int8 import layers_from_model
 from fnet_export.precision.proof import ENOUGH, products_from_file
+from fnet_export.precision.quantised import layers_from_model
 from fnet_export.texts.emails import EMAILS
 from fnet_export.texts.text_files import BUILT_IN, COUNT, texts_from_file
 
@@ -129,17 +130,17 @@ def test_bf16_in_openvino(task, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["sequence-classification", "masked-lm"])
-@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8", "fp8"])
 def test_precisions_of_tensorrt_rtx(task, precision, tmp_path):
     checkpoint = without_biases(save_tiny(tmp_path / "c", task))
     folder = export(checkpoint, tmp_path / "b", task=task, target="tensorrt-rtx", precision=precision).folder
     manifest = manifest_from_folder(folder)
-    assert (manifest.precision, manifest.quantization is not None) == (precision, precision == "int8")
+    assert (manifest.precision, manifest.quantization is not None) == (precision, precision in CALIBRATED)
     assert ENGINE in manifest.files
     report = report_of(folder)
     assert report["proof"]["share"] == 1.0
     assert report["proof"]["read_from"].endswith("the strongly typed network that it built from")
-    assert (report["headroom"] is None) == (precision == "int8")
+    assert (report["headroom"] is None) == (precision in CALIBRATED)
     rows = {row["name"]: row for row in report["rows"]}
     of_onnx = rows["ONNX Runtime, final graph, optimised"]
     if precision != "bf16":
@@ -210,7 +211,12 @@ def test_positions_and_lengths_go_with_int8(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--precision", "fp8"], 2, "is not one of 'fp32', 'fp16', 'bf16', 'int8'"),
+        (["--precision", "fp4"], 2, "is not one of 'fp32', 'fp16', 'bf16', 'int8', 'fp8'"),
+        (
+            ["--precision", "fp8"],
+            2,
+            "--precision: expected fp32, int8 for the target onnx, found 'fp8'; targets for that: tensorrt, tensorrt-rtx",
+        ),
         (
             ["--precision", "fp16"],
             2,
@@ -221,7 +227,7 @@ def test_positions_and_lengths_go_with_int8(tmp_path):
             2,
             "--precision: expected fp32, int8 for the target onnx, found 'bf16'",
         ),
-        (["--calibration", "texts.jsonl"], 2, "--calibration: is for int8; found precision fp32. Add --precision int8"),
+        (["--calibration", "texts.jsonl"], 2, "--calibration: is for int8 and fp8; found precision fp32. Add --precision int8"),
         (["--keep-float32", "head"], 2, "--keep-float32: is for fp16 and bf16; found precision fp32; leave it out"),
         (["--precision", "int8", "--calibration", "texts.jsonl"], 1, "texts.jsonl: cannot be read"),
         (

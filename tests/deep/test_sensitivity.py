@@ -19,7 +19,7 @@ from fnet_export.plan.graphs import lowered_from_plan
 from fnet_export.plan.manifest import manifest_from_plan
 from fnet_export.plan.plan import plan_from_options
 from fnet_export.precision.calibrate import MINMAX, bounds_from_graph
-from fnet_export.precision.int8 import TABLE, layers_from_model, products_from_graph
+from fnet_export.precision.quantised import TABLE, layers_from_model, products_from_graph
 from fnet_export.precision.sensitivity import sensitivity_from_graph
 from fnet_export.texts.emails import EMAILS
 from fnet_export.texts.samples import samples_from_texts
@@ -53,7 +53,9 @@ def built_in(tmp_path_factory):
 def test_nothing_is_kept_where_nothing_is_lost(built_in, tmp_path):
     graph, products, layers, pipeline, bounds, samples = built_in
     records = records_of_pipeline(EMAILS, pipeline, limit=40)
-    found = sensitivity_from_graph(graph, bounds, layers, pipeline, records, samples, max_accuracy_drop=100, scratch=tmp_path)
+    found = sensitivity_from_graph(
+        graph, "int8", bounds, layers, pipeline, records, samples, max_accuracy_drop=100, scratch=tmp_path
+    )
     assert found.kept == ()
     assert set(found.damages) == {TABLE, *(product.module for product in products)}
     assert list(found.damages.values()) == sorted(found.damages.values(), reverse=True)
@@ -66,7 +68,7 @@ def test_what_spoils_the_answers_is_kept_first(built_in, tmp_path):
     (spoilt,) = (product for product in products if product.module == SPOILT)
     wrong = bounds | {str(spoilt.activation.name): 1e4}  # every activation of it is rounded to 0
     records = records_of_pipeline(EMAILS, pipeline)
-    found = sensitivity_from_graph(graph, wrong, layers, pipeline, records, samples, max_accuracy_drop=0, scratch=tmp_path)
+    found = sensitivity_from_graph(graph, "int8", wrong, layers, pipeline, records, samples, max_accuracy_drop=0, scratch=tmp_path)
     assert next(iter(found.damages)) == SPOILT
     assert found.kept[0] == SPOILT
     assert len(found.kept) < len(found.damages)
@@ -88,7 +90,7 @@ def test_the_export_tells_what_it_kept(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"max_accuracy_drop": 1.0}, OptionError, "--max-accuracy-drop: is for int8; found precision fp32"),
+        ({"max_accuracy_drop": 1.0}, OptionError, "--max-accuracy-drop: is for int8 and fp8; found precision fp32"),
         ({"min_accuracy": 101.0}, OptionError, "--min-accuracy: expected points of 100, 0 to 100; found 101"),
         ({"max_accuracy_drop": 101.0, "precision": "int8"}, OptionError, "expected points of 100, 0 to 100; found 101"),
     ],

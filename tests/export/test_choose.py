@@ -230,7 +230,7 @@ def test_a_regression_has_no_limit_of_accuracy(tmp_path, place):
         (["--max-accuracy-drop", 101], 2, "101.0 is not in the range"),
         (["--rounds", 1], 2, "1 is not in the range x>=2"),
         (["--target", "onnx", "--precision", "bf16"], 2, "expected a candidate that this host can export and run; onnx bf16"),
-        ([*ONE, "--calibration", "texts"], 2, "--calibration: is for int8, which is not among the candidates"),
+        ([*ONE, "--calibration", "texts"], 2, "--calibration: is for int8 and fp8, which are not among the candidates"),
         ([*ONE, "--sequence-length", 64], 1, "64"),
         ([*ONE, "--column", "text=nowhere"], 1, "nowhere"),
         ([*ONE, "--output", "nowhere/../.."], 1, "expected the name of a folder at the end"),

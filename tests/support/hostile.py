@@ -76,7 +76,8 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
     ({"target": "openvino", "engine": IR_ENGINE | {"file": "model.onnx"}}, "engine: file: expected model.xml, found 'model.onnx'"),
     ({"target": "openvino", "engine": IR_ENGINE}, "files: model.bin, model.xml not listed"),
     ({"target": "tensorrt", "engine": ENGINE}, "files: model.engine not listed"),
-    ({"precision": "fp8"}, "precision: expected one of fp32, fp16, bf16, int8, found 'fp8'"),
+    ({"precision": "fp4"}, "precision: expected one of fp32, fp16, bf16, int8, fp8, found 'fp4'"),
+    ({"precision": "fp8"}, "quantization: expected an object for the precision fp8"),
     ({"precision": "int8"}, "quantization: expected an object for the precision int8"),
     ({"quantization": QUANTIZATION}, "quantization: expected null for the precision fp32"),
     (

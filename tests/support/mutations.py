@@ -1,4 +1,4 @@
-"""Ten damages of an exported graph: what a parity check must refuse and `bisect` must place; and five of an int8 graph."""
+"""Damages of an exported graph: ten that parity must refuse and `bisect` must place, five of an int8 graph, three of fp8."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -186,6 +186,13 @@ def zero_point_of_uint8(graph, layer):
     return model
 
 
+def activation_read_back_doubled(graph, layer):
+    """What one product reads is read back twice as large."""
+    model, found = _dequantised(graph, 0)
+    _with_input(model, found[layer], 1, lambda scale: scale * np.float32(2))
+    return model
+
+
 def _with_activation_scale(graph, layer, factor):
     model, found = _dequantised(graph, 0)
     for node in (found[layer].inputs[0].producer(), found[layer]):
@@ -201,6 +208,12 @@ INT8_MUTATIONS = {
     "zero point off by half the range": zero_point_of_uint8,
 }
 """Each takes the number of a linear layer, in the order of the graph: from an int8 graph to a damaged clone."""
+FP8_MUTATIONS = {
+    "weight scale doubled": weight_scale_doubled,
+    "activation scale halved": activation_scale_halved,
+    "activation read back doubled": activation_read_back_doubled,
+}
+"""The same of an fp8 graph. A doubled scale of an activation is no damage: the steps of fp8 follow the size of its numbers."""
 
 
 def _node(graph, module, operator):

@@ -137,7 +137,7 @@ def _origin(value: ir.Value | None) -> str:
 
 
 def _keyed(graph: ir.Graph) -> dict[Key, ir.Node]:
-    """Nodes by name and count: int8 gives several nodes of a module one name."""
+    """Nodes by name and count: a quantised graph gives several nodes of a module one name."""
     counts: dict[str, int] = {}
     nodes = {}
     for node in graph:

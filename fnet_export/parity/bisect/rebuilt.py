@@ -1,7 +1,7 @@
 """A bundle's graph made again from its checkpoint, in memory: what the bundle's own graph is compared with."""
 
 import onnx_ir as ir
-from fnet_runtime.bundle.manifest import FP32, INT8, POSITIONS, Manifest
+from fnet_runtime.bundle.manifest import FP32, POSITIONS, Manifest
 from fnet_runtime.tokenizer.encoding import NONE
 
 from fnet_core.fnet import FNet
@@ -9,8 +9,9 @@ from fnet_core.tasks import Task, task_at_positions, task_named
 from fnet_export.graph.lower import LoweredFNet, lowered_for_target
 from fnet_export.graph.optimize import OPTIMIZER, QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
+from fnet_export.precision.eight_bit import EIGHT_BITS
 from fnet_export.precision.half import FLOAT32, FLOAT32_OPERATORS, HALVES, half_from_graph, nodes_of_shapes
-from fnet_export.precision.int8 import LARGEST, int8_from_graph, layers_from_model, products_from_graph
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph
 
 
 def task_of_manifest(manifest: Manifest) -> Task:
@@ -35,7 +36,7 @@ def lowered_of_manifest(trained: FNet, task: Task, manifest: Manifest) -> Lowere
 def float32_of_manifest(lowered: LoweredFNet, manifest: Manifest, shipped: ir.Model) -> ir.Model:
     """Trace and optimize in float32; a float32 bundle may hold the graph as traced, which its nodes' names show."""
     traced = graph_from_model(lowered, opset=shipped.graph.opset_imports[""])
-    optimized = optimized_from_graph(traced, QUANTISABLE if manifest.precision == INT8 else OPTIMIZER)
+    optimized = optimized_from_graph(traced, QUANTISABLE if manifest.precision in EIGHT_BITS else OPTIMIZER)
     if manifest.precision == FP32 and _unlike(traced, shipped) < _unlike(optimized, shipped):
         return traced
     return optimized
@@ -45,14 +46,15 @@ def fresh_from_float32(graph: ir.Model, model: FNet, manifest: Manifest, shipped
     """Give a model's float32 graph the precision of a bundle's, with the ranges, or the nodes in float32, of the bundle's graph."""
     if manifest.precision in HALVES:
         return half_from_graph(graph, manifest.precision, keep=kept_in_float32(shipped))
-    if manifest.precision != INT8 or manifest.quantization is None:
+    if manifest.quantization is None:
         return graph
     scales = {name: value.const_value for name, value in shipped.graph.initializers.items()}
-    bounds, layers = {}, layers_from_model(model)
+    bounds, layers, largest = {}, layers_from_model(model), EIGHT_BITS[manifest.precision].largest
     for product in products_from_graph(graph, layers):
         scale = scales.get(f"{product.activation.name}_scale")
-        bounds[str(product.activation.name)] = LARGEST * float(scale.numpy()) if scale is not None else 1.0
-    return int8_from_graph(graph, bounds, layers, target=manifest.target, keep=manifest.quantization.kept)
+        bounds[str(product.activation.name)] = largest * float(scale.numpy()) if scale is not None else 1.0
+    kept = manifest.quantization.kept
+    return quantised_from_graph(graph, manifest.precision, bounds, layers, target=manifest.target, keep=kept)
 
 
 def kept_in_float32(half: ir.Model) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def lines_from_evidence(evidence: Evidence) -> list[str]:
     if evidence.proof is not None:
         lines.append(line_from_proof(evidence.proof))
     if evidence.sensitivity is not None:
-        lines.append(line_from_sensitivity(evidence.sensitivity))
+        lines.append(line_from_sensitivity(evidence.sensitivity, evidence.manifest.precision))
     if evidence.latency is not None:
         lines += lines_from_latency(evidence.latency)
     return lines
@@ -78,10 +78,11 @@ def line_from_proof(proof: PrecisionProof) -> str:
     )
 
 
-def line_from_sensitivity(sensitivity: Sensitivity) -> str:
-    """Say what int8 costs in accuracy, and which modules stay in float32."""
+def line_from_sensitivity(sensitivity: Sensitivity, precision: str) -> str:
+    """Say what int8 or fp8 costs in accuracy, and which modules stay in float32."""
     return (
-        f"Accuracy {sensitivity.reached:.2f} in int8, {sensitivity.float32:.2f} in float32 ({sensitivity.wanted:.2f} wanted); "
+        f"Accuracy {sensitivity.reached:.2f} in {precision}, {sensitivity.float32:.2f} in float32 "
+        f"({sensitivity.wanted:.2f} wanted); "
         f"kept in float32: {', '.join(sensitivity.kept) or 'nothing'}"
     )
 

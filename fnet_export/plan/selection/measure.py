@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from fnet_runtime.bundle.manifest import INT8
 from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.sessions.runtimes import AUTO
 
@@ -34,6 +33,7 @@ from fnet_export.plan.selection.options import Combination, SelectionOptions, re
 from fnet_export.plan.selection.results import RESULTS, write_results
 from fnet_export.plan.selection.rule import chosen_from_trials, missed_by_figures
 from fnet_export.plan.selection.selection import Figures, Selection, Trial
+from fnet_export.precision.eight_bit import EIGHT_BITS
 
 Exported = dict[Combination, Export | str]
 """The bundle of each candidate, or the reason why it was not exported."""
@@ -83,8 +83,9 @@ def _check_planned(options: SelectionOptions, planned: Sequence[PlannedCombinati
     if not any(each.plan for each in planned):
         reasons = "; ".join(f"{each.combination.name}: {each.reason}" for each in planned)
         raise OptionError(f"--target, --precision, --padding: expected a candidate that this host can export and run; {reasons}")
-    if options.calibration.texts is not None and all(each.combination.precision != INT8 for each in planned):
-        raise OptionError("--calibration: is for int8, which is not among the candidates. Leave it out, or add --precision int8")
+    if options.calibration.texts is not None and all(each.combination.precision not in EIGHT_BITS for each in planned):
+        named = " and ".join(EIGHT_BITS)
+        raise OptionError(f"--calibration: is for {named}, which are not among the candidates. Leave it out, or add a --precision")
 
 
 def _selection(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fnet_runtime.bundle.manifest import INT8, PRECISIONS, TARGETS
+from fnet_runtime.bundle.manifest import PRECISIONS, TARGETS
 from fnet_runtime.sessions.runtimes import MAX_THREADS
 from fnet_runtime.tokenizer.encoding import PADDINGS
 
@@ -20,6 +20,7 @@ from fnet_export.plan.options import (
     OutputOptions,
     ProofOptions,
 )
+from fnet_export.precision.eight_bit import EIGHT_BITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ class SelectionOptions:
             model=replace(self.model, padding=combination.padding),
             engine=EngineOptions(target=combination.target),
             graph=GraphOptions(precision=combination.precision),
-            calibration=self.calibration if combination.precision == INT8 else CalibrationOptions(),
+            calibration=self.calibration if combination.precision in EIGHT_BITS else CalibrationOptions(),
             proof=self.proof,
             output=self.output,
         )

@@ -47,7 +47,7 @@ def facts() -> str:
         **{name: getattr(t, name) for name in ("FIRST_CHARACTERS", "CHARACTERS_PER_TOKEN", "GROWTH", "WHOLE", "LONGER")},
     }
     numbers = {"DEFAULT_THRESHOLD": options.DEFAULT_THRESHOLD}
-    names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BF16", "INT8")
+    names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BF16")
     tensors = ("BATCH", "SEQUENCE", "ATTENTION_MASK", "POSITIONS", "OPENVINO")
     compatibilities = ("NO_COMPATIBILITY", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY")
     texts = {
@@ -68,6 +68,7 @@ def facts() -> str:
         "PADDINGS": encoding.PADDINGS,
         "INPUTS": tasks.INPUTS,
         "PRECISIONS": m.PRECISIONS,
+        "CALIBRATED": m.CALIBRATED,
         "FUNCTIONS_TO_APPLY": options.FUNCTIONS_TO_APPLY,
         "POOLINGS": config.POOLINGS,
         "TRUNCATIONS": options.TRUNCATIONS,

@@ -125,8 +125,9 @@ TEST_CASE("what the format does not have is refused by its place, with what was 
   CHECK(fault("/engine", ENGINE) == "manifest.json: /engine: expected null for the target onnx");
   CHECK(fault("/target", "openvino") == "manifest.json: /engine: expected an object for the target openvino");
   CHECK(fault("/target", "x") == "manifest.json: /target: expected one of onnx, openvino, tensorrt, tensorrt-rtx, found \"x\"");
-  CHECK(fault("/precision", "x") == "manifest.json: /precision: expected one of fp32, fp16, bf16, int8, found \"x\"");
+  CHECK(fault("/precision", "x") == "manifest.json: /precision: expected one of fp32, fp16, bf16, int8, fp8, found \"x\"");
   CHECK(fault("/precision", "int8") == "manifest.json: /quantization: expected an object for the precision int8");
+  CHECK(fault("/precision", "fp8") == "manifest.json: /quantization: expected an object for the precision fp8");
   CHECK(fault("/tokenizer/flavour", "x") ==
         "manifest.json: /tokenizer: flavour: expected one of f_net, sentencepiece, fnet-slow, fnet-fast, fnet-v5; found \"x\"");
   CHECK(fault("/tokenizer/flavour", "fnet-v5") == "manifest.json: /files: expected the files tokenizer.json as well");

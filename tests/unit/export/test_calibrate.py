@@ -21,7 +21,7 @@ from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision import calibrate
 from fnet_export.precision.calibrate import bounds_from_graph, calibration_cache
-from fnet_export.precision.int8 import layers_from_model, products_from_graph
+from fnet_export.precision.quantised import layers_from_model, products_from_graph
 from fnet_export.texts.emails import emails
 from fnet_export.texts.samples import samples_from_texts
 

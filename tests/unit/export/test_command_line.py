@@ -52,6 +52,7 @@ def options_of(words, monkeypatch):
             "length_profiles": (AxisProfile(min=1, opt=2, max=3), AxisProfile(min=3, opt=4, max=5)),
             "build": BuildOptions(workspace_mib=64, timing_cache=Path("times"), compute_capabilities=("8.6", "8.9")),
         },
+        {"target": "tensorrt-rtx", "precision": "fp8", "calibration": Path("texts"), "calibration_method": "percentile"},
         {"target": "tensorrt", "build": BuildOptions(optimization_level=0, weight_stripped=True)},
         {"target": "tensorrt", "build": BuildOptions(version_compatible=True, hardware_compatibility="ampere-plus")},
     ],

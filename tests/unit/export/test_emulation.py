@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from fnet_runtime.bundle.manifest import CALIBRATED, MODEL
+from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.tokenizer.encoding import PADDINGS, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from support.checkpoints import LENGTH, VOCABULARY, tiny_config
@@ -8,13 +10,21 @@ from support.checkpoints import LENGTH, VOCABULARY, tiny_config
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.engine.sessions.torch_session import TorchSession
+from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
+from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.parity.layers import layers_from_models
 from fnet_export.parity.tolerance import UNIT
 from fnet_export.precision.emulation import BITS, expected_model, half_model
-from fnet_export.precision.int8 import TABLE, layers_from_model, products_from_graph, steps_from_bounds
+from fnet_export.precision.quantised import (
+    TABLE,
+    layers_from_model,
+    products_from_graph,
+    quantised_from_graph,
+    steps_from_bounds,
+)
 from fnet_export.texts.emails import emails
 from fnet_export.texts.samples import parity_samples
 
@@ -60,12 +70,12 @@ def test_int8_steps_are_those_of_the_bounds_and_of_no_graph():
     graph = optimized_from_graph(graph_from_model(lowered_from_model(model_of(), "folded")), QUANTISABLE)
     layers = layers_from_model(model_of())
     bounds = {str(product.activation.name): 12.7 for product in products_from_graph(graph, layers)}
-    steps = steps_from_bounds(graph, bounds, layers, keep=["encoder.blocks.0.output"])
+    steps = steps_from_bounds(graph, "int8", bounds, layers, keep=["encoder.blocks.0.output"])
     assert steps.pop(TABLE) == 0.0
     assert {"encoder.blocks.1.intermediate", "encoder.embeddings.projection"} < set(steps)
     assert list(steps.values()) == pytest.approx([0.1] * len(steps))
     assert "encoder.blocks.0.output" not in steps
-    assert TABLE not in steps_from_bounds(graph, bounds, layers, keep=[TABLE])
+    assert TABLE not in steps_from_bounds(graph, "int8", bounds, layers, keep=[TABLE])
 
 
 def test_errors_by_layer():
@@ -74,3 +84,19 @@ def test_errors_by_layer():
     assert [layer.name for layer in layers] == ["embeddings", "block 0", "block 1"]
     assert all(0 < layer.mean_rel < layer.max_rel < 0.1 for layer in layers)
     assert all(layer.max_rel == 0 for layer in layers_from_models(exact, exact, samples()))
+
+
+@pytest.mark.parametrize("precision", CALIBRATED)
+def test_eight_bits_in_torch_are_those_of_the_graph(precision, tmp_path):
+    """Nearly: float32 may round a number to the other side of a step."""
+    model, given = model_of(), samples()
+    graph = optimized_from_graph(graph_from_model(lowered_from_model(model_of(), "folded")), QUANTISABLE)
+    layers = layers_from_model(model)
+    bounds = {str(product.activation.name): 5.0 for product in products_from_graph(graph, layers)}
+    emulated = logits_of(expected_model(model, precision, steps_from_bounds(graph, precision, bounds, layers)), given)
+    write_graph(quantised_from_graph(graph, precision, bounds, layers, target="tensorrt"), tmp_path / MODEL)
+    session = OrtSession(tmp_path / MODEL, tensors_from_task(TASK, tiny_config(), Padding(LENGTH))[0])
+    found = np.concatenate([session.run(each)["logits"] for each in given.inputs])
+    error = np.abs(emulated - logits_of(model_of(torch.float64), given))
+    assert error.max() > 0
+    assert np.abs(found - emulated).mean() < 0.1 * error.mean()

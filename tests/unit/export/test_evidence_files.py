@@ -47,7 +47,7 @@ def test_examples_are_of_the_format(values):
         ({"more": 1}, "Additional properties are not allowed ('more' was unexpected)"),
         ({"rows": []}, "[] should be non-empty"),
         ({"samples": FULL["samples"] | {"sha256": "abc"}}, "'abc' does not match"),
-        ({"bundle": FULL["bundle"] | {"precision": "fp8"}}, "'fp8' is not one of"),
+        ({"bundle": FULL["bundle"] | {"precision": "fp4"}}, "'fp4' is not one of"),
         ({"rows": [FULL["rows"][2] | {"reason": None}]}, "None is not of type 'string'"),
         ({"rows": [FULL["rows"][0] | {"status": "skipped"}]}, "'skipped' is not one of"),
         ({"worst": [{"name": "email 1"}]}, "'text' is a required property"),

@@ -60,7 +60,7 @@ def test_all_of_a_full_report_is_on_the_page():
     for name, version in FULL["environment"]["libraries"].items():
         assert f"{name} {version}" in text
     assert "98.1 % of the multiply-adds meant for bf16, 95.4 % of all" in text
-    assert "Accuracy is 95.75 in int8 and 96.00 in float32; 95.50 was the goal. Kept in float32: pooler" in text
+    assert "Accuracy is 95.75 in bf16 and 96.00 in float32; 95.50 was the goal. Kept in float32: pooler" in text
     assert "OpenVINO, fp16: the processor has no fp16 products" in text
     assert "3.4e-02 limit 2.8e-01" in text
     assert page.count("<svg") == 5

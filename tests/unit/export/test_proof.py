@@ -5,7 +5,9 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from fnet_runtime.bundle.manifest import IR, MODEL, AxisProfile
+from fnet_runtime.bundle.manifest import CALIBRATED, IR, MODEL, AxisProfile
+from fnet_runtime.engine.options import BuildOptions
+from fnet_runtime.engine.products import RTX_COMPUTE_CAPABILITIES
 from fnet_runtime.sessions.openvino_session import OpenVinoSession, Operation
 from fnet_runtime.tokenizer.encoding import Padding
 from support.checkpoints import LENGTH, tiny_config
@@ -15,14 +17,13 @@ from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
 from fnet_export.base.errors import PrecisionError
 from fnet_export.engine.openvino import ir_from_graph, openvino_library
-from fnet_export.engine.tensorrt import engine_from_graph, library_for_target
+from fnet_export.engine.tensorrt import build_of_precision, engine_from_graph, library_for_target
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trace import graph_from_model
 from fnet_export.precision.half import half_from_graph
-from fnet_export.precision.int8 import int8_from_graph, layers_from_model, products_from_graph
 from fnet_export.precision.proof import (
     NOT_FOUND,
     Product,
@@ -32,8 +33,10 @@ from fnet_export.precision.proof import (
     products_from_file,
     proof_from_precisions,
 )
+from fnet_export.precision.quantised import layers_from_model, products_from_graph, quantised_from_graph
 
 TASK = TASKS["masked-lm"]
+FROM_ADA = ("8.9", "12.0", "12.1")
 ENGINE_RANGES = {"batch_size": AxisProfile(min=1, opt=1, max=2)}
 
 
@@ -93,14 +96,14 @@ def test_products_and_their_multiply_adds(graph, bounds, tmp_path):
         sizes = {p.name.partition("/")[0]: p.multiply_adds for p in products}
         assert sizes["encoder.blocks.0.intermediate"] == sizes["encoder.blocks.1.output"] == LENGTH * 12 * 10
         assert sizes["head.decoder"] == LENGTH * 12 * tiny_config().vocab_size
-    products = products_from_file(written(int8_from_graph(graph, bounds, LAYERS, target="onnx"), tmp_path))
+    products = products_from_file(written(quantised_from_graph(graph, "int8", bounds, LAYERS, target="onnx"), tmp_path))
     assert {p.name.partition("/")[0] for p in products if p.precision == "int8"} == modules
     assert {p.name.partition("/")[0] for p in products if p.precision == "fp32"} == {f"encoder.blocks.{i}.mixing" for i in (0, 1)}
     assert sizes == {p.name.partition("/")[0]: p.multiply_adds for p in products}
 
 
 def test_onnxruntime_runs_them_in_int8(graph, bounds, tmp_path):
-    path = written(int8_from_graph(graph, bounds, LAYERS, target="onnx"), tmp_path)
+    path = written(quantised_from_graph(graph, "int8", bounds, LAYERS, target="onnx"), tmp_path)
     products = products_from_file(path)
     assert precisions_from_onnxruntime(path, products) == {p.name: p.precision for p in products}
     path = written(graph, tmp_path)
@@ -110,7 +113,7 @@ def test_onnxruntime_runs_them_in_int8(graph, bounds, tmp_path):
 
 def test_onnxruntime_runs_the_form_of_tensorrt_in_int8_too(graph, bounds, tmp_path):
     """The weights have zero points, so ONNX Runtime can move the transposition of the tied table through DequantizeLinear."""
-    path = written(int8_from_graph(graph, bounds, LAYERS, target="tensorrt"), tmp_path)
+    path = written(quantised_from_graph(graph, "int8", bounds, LAYERS, target="tensorrt"), tmp_path)
     products = products_from_file(path)
     proof = proof_from_precisions(products, precisions_from_onnxruntime(path, products), precision="int8", read_from="it")
     assert (list(proof.stayed), proof.share) == ([], 1.0)
@@ -138,7 +141,7 @@ def test_a_product_that_onnxruntime_makes_float_is_found_out(tmp_path):
 
 @needs_vnni
 def test_openvino_runs_them_in_int8(graph, bounds, tmp_path):
-    path = written(int8_from_graph(graph, bounds, LAYERS, target="openvino"), tmp_path)
+    path = written(quantised_from_graph(graph, "int8", bounds, LAYERS, target="openvino"), tmp_path)
     ir_from_graph(path, tmp_path, library=openvino_library())
     inputs, _ = tensors_from_task(TASK, tiny_config(), Padding(LENGTH))
     operations = OpenVinoSession(tmp_path / IR, inputs, precision="int8").operations()
@@ -168,16 +171,19 @@ def test_openvino_names_a_product_by_node_module_or_output():
     assert precisions_from_openvino(of_its_own, products) == {"a/MatMul": "int8", "b/one": "int8"}
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8", "fp8"])
 def test_tensorrt_is_given_them_in_that_precision(graph, bounds, tmp_path, precision):
-    made = (
-        int8_from_graph(graph, bounds, LAYERS, target="tensorrt-rtx") if precision == "int8" else half_from_graph(graph, precision)
-    )
-    path = written(made, tmp_path)
-    engine = engine_from_graph(path, library=library_for_target("tensorrt-rtx"), ranges=ENGINE_RANGES)
+    if precision in CALIBRATED:
+        made = quantised_from_graph(graph, precision, bounds, LAYERS, target="tensorrt-rtx")
+    else:
+        made = half_from_graph(graph, precision)
+    path, library = written(made, tmp_path), library_for_target("tensorrt-rtx")
+    build = build_of_precision(BuildOptions(), precision, library)
+    engine = engine_from_graph(path, library=library, ranges=ENGINE_RANGES, build=build)
     products = products_from_file(path)
     assert engine.precisions == {p.name: p.precision for p in products}
     assert precision in set(engine.precisions.values())
+    assert engine.info.compute_capabilities == (FROM_ADA if precision == "fp8" else RTX_COMPUTE_CAPABILITIES)
 
 
 def test_types_that_are_none_of_ours(tmp_path):
@@ -203,6 +209,7 @@ def layer(names, *tensors, weights=None):
         (layer(["a/MatMul", "a/Add"], "Int8", "Float"), "int8", 1),
         (layer(["a/MatMul"], "Row major linear FP16 format", "Half"), "fp16", 1),
         (layer(["a/MatMul"], "Half", weights={"Weights": {"Type": "Int8", "Count": 4}}), "int8", 1),
+        (layer(["a/MatMul"], "FP8", "FP8"), "fp8", 1),
         (layer(["a/MatMul"], "BFloat16", "Float"), "bf16 and fp32", 1),
         (layer(["a/MatMul"], "Int64"), "int8", 0),  # tells nothing
         (layer(["other/MatMul"], "Float"), "int8", 0),

@@ -9,13 +9,22 @@ from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import AxisProfile, EngineBuild
 from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.errors import InputError
+from support.fake_cuda import FakeCuda, importer_of
+from support.fake_tensorrt import fake_tensorrt
 
 from fnet_core.config import FNetConfig
 from fnet_core.fnet import FNet
 from fnet_core.tasks import TASKS
-from fnet_export.base.errors import EngineError, OptionError, ProfileError
+from fnet_export.base.errors import EngineError, OptionError, PrecisionError, ProfileError
 from fnet_export.commands.cli import main
-from fnet_export.engine.tensorrt import check_build_options, engine_from_graph, library_for_target, profile_shapes
+from fnet_export.engine.library import Library
+from fnet_export.engine.tensorrt import (
+    build_of_precision,
+    check_build_options,
+    engine_from_graph,
+    library_for_target,
+    profile_shapes,
+)
 from fnet_export.graph.file import write_graph
 from fnet_export.graph.simplify import simplified_from_graph
 from fnet_export.graph.trace import graph_from_model
@@ -113,3 +122,45 @@ def test_build_options_on_the_command_line(tmp_path):
         done = CliRunner().invoke(main, [*words, *more])
         assert done.exit_code == 2
         assert message in done.stderr
+
+
+def test_fp8_is_built_for_gpus_that_multiply_it():
+    assert build_of_precision(BuildOptions(), "int8", RTX) == BuildOptions()
+    assert build_of_precision(BuildOptions(), "fp8", RTX).compute_capabilities == ("8.9", "12.0", "12.1")
+    named = BuildOptions(compute_capabilities=("12.0", "8.9"))
+    assert build_of_precision(named, "fp8", RTX) == named
+    with pytest.raises(OptionError, match=r"--compute-capability: fp8 needs .* 8\.9 or newer; found 8\.0, 8\.6\. Leave it out"):
+        build_of_precision(BuildOptions(compute_capabilities=("8.0", "8.9", "8.6")), "fp8", RTX)
+    assert build_of_precision(BuildOptions(compute_capabilities=("8.6",)), "fp16", RTX).compute_capabilities == ("8.6",)
+    with pytest.raises(OptionError, match=r"--hardware-compatibility: fp8 needs .*; found ampere-plus, which has older GPUs"):
+        build_of_precision(BuildOptions(hardware_compatibility="ampere-plus"), "fp8", RTX)
+
+
+def test_fp8_is_refused_where_the_gpu_of_the_host_has_none():
+    """TensorRT builds for the GPU that is there."""
+    module = fake_tensorrt()[0]
+    library = Library(name="tensorrt", version="10.13", module=module)
+
+    def built(capability):
+        importer = importer_of(cuda_bindings_runtime=FakeCuda("a GPU", capability), tensorrt=module)
+        return build_of_precision(BuildOptions(), "fp8", library, importer=importer)
+
+    assert built((8, 9)) == built((9, 0)) == built((10, 0)) == BuildOptions()
+    with pytest.raises(PrecisionError, match=r"--precision fp8: fp8 needs .* 8\.9 or newer; found a GPU with 8\.6\. Take"):
+        built((8, 6))
+
+
+def test_fp8_on_the_command_line(tmp_path):
+    words = ["--task", "sequence-classification", "--precision", "fp8", "--output", str(tmp_path / "b"), "--dry-run"]
+    for more, message in (
+        (
+            ["--target", "openvino"],
+            "expected fp32, fp16, bf16, int8 for the target openvino, found 'fp8'; targets for that: tensorrt",
+        ),
+        (["--target", "tensorrt-rtx", "--opset", "18"], "--opset: fp8 exists from operator set 19 on; found 18. Leave it out"),
+        (["--target", "tensorrt-rtx", "--compute-capability", "8.6"], "--compute-capability: fp8 needs a GPU of compute"),
+    ):
+        done = CliRunner().invoke(main, [*words, *more])
+        assert (done.exit_code, message in done.stderr) == (2, True), done.output
+    done = CliRunner().invoke(main, [*words, "--target", "tensorrt-rtx"])
+    assert (done.exit_code, "calibrate" in done.output) == (0, True), done.output

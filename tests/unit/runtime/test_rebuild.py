@@ -163,6 +163,12 @@ def test_what_cannot_be_rebuilt_is_refused(whole_bundle, manifest, tmp_path, mon
         rebuilt(whole_bundle, manifest, tensorrt=old)
     with pytest.raises(BuildError, match=r"builds for the compute capabilities 7\.5, .*; found NVIDIA H100 with 9\.0\. Install"):
         rebuilt(whole_bundle, manifest, cuda=FakeCuda("NVIDIA H100", (9, 0)), tensorrt_rtx=tensorrt_rtx)
+    of_fp8 = replace(manifest, precision="fp8")
+    with pytest.raises(
+        BuildError, match=r"fp8 needs a GPU of compute capability 8\.9 or newer; found NVIDIA A10 with 8\.6\. Export"
+    ):
+        rebuilt(whole_bundle, of_fp8, cuda=FakeCuda("NVIDIA A10", (8, 6)), tensorrt=fake_tensorrt()[0])
+    assert rebuilt(whole_bundle, of_fp8, cuda=FakeCuda("NVIDIA H100", (9, 0)), tensorrt=fake_tensorrt()[0]).built
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     with pytest.raises(BuildError, match="engines: cannot be written .* Name another folder in FNET_RUNTIME_CACHE"):

@@ -177,7 +177,7 @@ void check_manifest(const Manifest& m, const Where& where) {
   const auto of_engine = engine_files(m, where);
   (where / "precision").check(has(PRECISIONS, m.precision), "expected one of " + joined(PRECISIONS) + ", found " + quoted(m.precision));
   (where / "quantization")
-      .check(m.quantization.has_value() == (m.precision == INT8),
+      .check(m.quantization.has_value() == has(CALIBRATED, m.precision),
              std::string(m.quantization ? "expected null" : "expected an object") + " for the precision " + m.precision);
   (where / "sequence_length").check(m.sequence_length >= 1, "expected a length from 1, found " + std::to_string(m.sequence_length));
   if (const auto fault = m.text_padding().fault()) where.refuse(fault->text);

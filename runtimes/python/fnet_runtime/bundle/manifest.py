@@ -40,8 +40,10 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 TARGETS = tuple(LIBRARIES)
 ENGINE_FILES: Mapping[str, tuple[str, ...]] = {OPENVINO: (IR, IR_DATA), "tensorrt": (ENGINE,), "tensorrt_rtx": (ENGINE,)}
 """The file that each library opens, then the file that it reads next to it."""
-FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
-PRECISIONS = (FP32, FP16, BF16, INT8)
+FP32, FP16, BF16, INT8, FP8 = "fp32", "fp16", "bf16", "int8", "fp8"
+CALIBRATED = (INT8, FP8)
+"""Precisions of eight bits, whose scales were measured on texts."""
+PRECISIONS = (FP32, FP16, BF16, *CALIBRATED)
 NO_COMPATIBILITY, AMPERE_PLUS, SAME_COMPUTE_CAPABILITY = "none", "ampere-plus", "same-compute-capability"
 HARDWARE_COMPATIBILITIES = (NO_COMPATIBILITY, AMPERE_PLUS, SAME_COMPUTE_CAPABILITY)
 """The GPUs that an engine of TensorRT runs on: one kind, any from Ampere on, or all of one compute capability."""
@@ -123,7 +125,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """The origin of the int8 scales: the method, the texts by name, hash and count, and the modules that stayed in float32."""
+    """The origin of the scales of int8 or fp8: the method, the texts by name, hash and count, and the modules kept in float32."""
 
     method: str
     data: str
@@ -197,7 +199,7 @@ class Manifest:
             raise BundleError(f"{name}: target: expected one of {', '.join(TARGETS)}, found {self.target!r}")
         if self.precision not in PRECISIONS:
             raise BundleError(f"{name}: precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
-        if (self.quantization is None) != (self.precision != INT8):
+        if (self.quantization is None) != (self.precision not in CALIBRATED):
             expected = "null" if self.quantization else "an object"
             raise BundleError(f"{name}: quantization: expected {expected} for the precision {self.precision}")
         libraries = LIBRARIES[self.target]

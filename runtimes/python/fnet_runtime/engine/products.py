@@ -3,16 +3,22 @@
 The code asks a library for a part by name, never by version. A row says which part, and what to do where it is missing or useless.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fnet_runtime.bundle.manifest import FP8
 from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.errors import OptionError
 
 TENSORRT, RTX = "tensorrt", "tensorrt_rtx"
 RTX_COMPUTE_CAPABILITIES = ("8.0", "8.6", "8.9", "12.0", "12.1")
 """What TensorRT-RTX builds for by default: Ampere and later. It is set by name, so that a manifest need not assume it."""
+LEAST_COMPUTE_CAPABILITIES: Mapping[str, str] = {FP8: "8.9"}
+"""The oldest GPUs that multiply in a precision, where not all do that a library builds for: Ada for fp8.
+
+https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/work-quantized-types.html says so.
+"""
 WHEELS = "Python bindings 10.12.0.36, 10.16.1.11, 11.4.0.106"
 TRIED_RTX = "tensorrt_rtx 1.7.1.116, tried"
 
@@ -194,3 +200,13 @@ def compute_capabilities_of(trt: Any) -> tuple[str, ...]:
     members = getattr(getattr(trt, "ComputeCapability", None), "__members__", {})
     numbers = sorted(int(name.removeprefix("SM")) for name in members if name.startswith("SM"))
     return tuple(f"{number // 10}.{number % 10}" for number in numbers)
+
+
+def capable_of(precision: str, capabilities: Sequence[str]) -> tuple[str, ...]:
+    """Return the compute capabilities, such as 8.9, of the GPUs that multiply in a precision, in the given order."""
+    least = _numbers(LEAST_COMPUTE_CAPABILITIES.get(precision, "0.0"))
+    return tuple(capability for capability in capabilities if _numbers(capability) >= least)
+
+
+def _numbers(capability: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in capability.split("."))

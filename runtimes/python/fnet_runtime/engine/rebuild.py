@@ -40,7 +40,7 @@ from fnet_runtime.bundle.typed_json import value_from_json
 from fnet_runtime.engine.build import OnProgress, Shapes, engine_from_file
 from fnet_runtime.engine.cuda import Gpu, Importer, gpu_of_host, imported
 from fnet_runtime.engine.options import BuildOptions, options_from_engine
-from fnet_runtime.engine.products import RTX, compute_capabilities_of
+from fnet_runtime.engine.products import LEAST_COMPUTE_CAPABILITIES, RTX, capable_of, compute_capabilities_of
 from fnet_runtime.errors import BuildError, BundleError, LibraryError, OptionError
 
 DESCRIPTION = "engine.json"
@@ -90,6 +90,12 @@ def rebuilt_engine(
             f"{library} {trt.__version__} builds for the compute capabilities {', '.join(offered)}; found {gpu.name} with "
             f"{gpu.compute_capability}. Install another library of the target {manifest.target}, or open model.onnx with the "
             "runtime onnxruntime"
+        )
+    if not capable_of(manifest.precision, [gpu.compute_capability]):
+        least = LEAST_COMPUTE_CAPABILITIES[manifest.precision]
+        raise BuildError(
+            f"{folder}: {manifest.precision} needs a GPU of compute capability {least} or newer; found {gpu.name} with "
+            f"{gpu.compute_capability}. Export the bundle in int8, or open model.onnx with the runtime onnxruntime"
         )
     options, profiles = _options(manifest.engine, library, gpu), profiles_from_manifest(manifest)
     depends = {

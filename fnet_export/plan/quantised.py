@@ -1,4 +1,4 @@
-"""int8 as planned: calibrated, and with so many layers in float32 as the accuracy asks for."""
+"""A graph in eight bits as planned: calibrated, and with so many layers in float32 as the accuracy asks for."""
 
 import tempfile
 from pathlib import Path
@@ -11,23 +11,23 @@ from fnet_export.base.progress import Progress
 from fnet_export.plan.manifest import manifest_from_plan
 from fnet_export.plan.plan import Plan
 from fnet_export.precision.calibrate import bounds_from_graph
-from fnet_export.precision.int8 import Layers, int8_from_graph, products_from_graph, steps_from_bounds
+from fnet_export.precision.quantised import Layers, products_from_graph, quantised_from_graph, steps_from_bounds
 from fnet_export.precision.sensitivity import Sensitivity, sensitivity_from_graph
 from fnet_export.texts.samples import CHOICES_COUNT, samples_from_texts
 from fnet_export.texts.text_files import Texts
 
 
-def int8_from_plan(
+def quantised_from_plan(
     plan: Plan, data: Texts, graph: ir.Model, layers: Layers, *, float32: Path, progress: Progress
 ) -> tuple[ir.Model, Sensitivity | None, dict[str, float]]:
     """Calibrate a float32 graph, which is in a file, and quantise its linear layers, except the layers that the accuracy needs in
     float32.
 
-    Also return the steps of what is quantised, by module, for the emulation (see `steps_from_bounds`).
+    Also return the scales of what is quantised, by module, for the emulation (see `steps_from_bounds`).
 
     Raises SessionError when the graph cannot be run, EvaluationError for data that the model cannot take.
     """
-    manifest = manifest_from_plan(plan)
+    manifest, precision = manifest_from_plan(plan), plan.options.graph.precision
     samples = samples_from_texts(
         plan.trained.task,
         plan.tokenizer.tokenizer,
@@ -51,6 +51,7 @@ def int8_from_plan(
         with tempfile.TemporaryDirectory(dir=float32.parent) as scratch:
             sensitivity = sensitivity_from_graph(
                 graph,
+                precision,
                 bounds,
                 layers,
                 pipeline,
@@ -61,5 +62,6 @@ def int8_from_plan(
                 on_progress=progress.step,
             )
     keep = sensitivity.kept if sensitivity is not None else ()
-    steps = steps_from_bounds(graph, bounds, layers, keep)
-    return int8_from_graph(graph, bounds, layers, target=plan.options.engine.target, keep=keep), sensitivity, steps
+    steps = steps_from_bounds(graph, precision, bounds, layers, keep)
+    target = plan.options.engine.target
+    return quantised_from_graph(graph, precision, bounds, layers, target=target, keep=keep), sensitivity, steps

@@ -1,7 +1,7 @@
-"""int8: linear layers and the word embeddings between QuantizeLinear and DequantizeLinear, scaled by what calibration found.
+"""Linear layers and word embeddings in eight bits, between QuantizeLinear and DequantizeLinear, scaled by what calibration found.
 
-Every target gets symmetric int8, with a scale per output unit for weights and a scale per tensor for activations. Biases, mixing,
-normalisation and the small heads stay in float32 (TensorRT-RTX refuses an int32 bias). FORMS has the differences between targets.
+Every target gets symmetric numbers, with a scale per tensor for activations. Biases, mixing, normalisation and the small heads stay
+in float32 (TensorRT-RTX refuses an int32 bias). `eight_bit.py` has the differences between int8, fp8 and the targets.
 """
 
 from collections import Counter
@@ -21,13 +21,11 @@ from fnet_core.variants import LinearMixing
 from fnet_export.base.errors import GraphError
 from fnet_export.graph.check import checked
 from fnet_export.graph.names import module_of_node
-from fnet_export.precision.half import FORMS, Form
+from fnet_export.precision.eight_bit import EIGHT_BITS
 
-LARGEST = 127
-"""int8 uses the range -127 to 127, the same on both sides."""
 TABLE = "encoder.embeddings.word"
 FLOAT_MODULES = ("pooler.", "head.classifier", "head.qa_outputs", "head.seq_relationship", "head.next_sentence")
-"""Layers that read one token or give a few numbers: quantised they lose most and save nothing."""
+"""Layers that read one token or give a few numbers: in eight bits they lose most and save nothing."""
 
 FAULT = "This is a fault of fnet-export: report it, and export in fp32 until then"
 
@@ -44,11 +42,11 @@ class Product:
 
 
 Layers = Mapping[str, str]
-"""The linear layers that int8 is for, by module; each with the first of its siblings that has the same weights, mostly itself."""
+"""The linear layers that are quantised, by module; each with the first of its siblings that has the same weights, mostly itself."""
 
 
 def layers_from_model(model: FNet) -> Layers:
-    """List the linear layers of a model that int8 is for: all but mixing matrices, and the small layers of FLOAT_MODULES.
+    """List the linear layers of a model to quantise: all but mixing matrices, and the small layers of FLOAT_MODULES.
 
     A graph may compute a query and a key of the same weights by one product. A model on the meta device has no weights to compare.
     """
@@ -68,7 +66,7 @@ def _are_equal(one: nn.Module, other: nn.Module) -> bool:
 
 
 def is_quantised(parameter: str, layers: Layers) -> bool:
-    """Return, by the name of a model's parameter, whether it is stored in int8:
+    """Return, by the name of a model's parameter, whether it is stored in eight bits:
 
     weights of linear layers and the word embeddings.
     """
@@ -98,23 +96,29 @@ def products_from_graph(graph: ir.Model, layers: Layers) -> list[Product]:
     missing = [layer for layer, same in layers.items() if same not in computed]
     if missing:
         raise GraphError(
-            f"int8: expected a product of each of the model's {len(layers)} linear layers in the graph; found none of "
+            f"quantisation: expected a product of each of the model's {len(layers)} linear layers in the graph; found none of "
             f"{', '.join(missing)}. {FAULT}"
         )
     return products
 
 
-def int8_from_graph(
-    graph: ir.Model, bounds: Mapping[str, float], layers: Layers, *, target: str, keep: Collection[str] = ()
+def quantised_from_graph(
+    graph: ir.Model,
+    precision: str,
+    bounds: Mapping[str, float],
+    layers: Layers,
+    *,
+    target: str,
+    keep: Collection[str] = (),
 ) -> ir.Model:
-    """Quantise the linear layers of an optimized graph, except the modules of `keep`, and the word embeddings.
+    """Quantise the linear layers of an optimized graph to a precision of EIGHT_BITS, except `keep`, and the word embeddings.
 
-    `bounds` are the largest magnitudes of activations, by the name of the value (calibrate.py). The graph given is not changed.
-    Raises GraphError for a layer that the graph has no product of, and when the result is not valid.
+    `bounds` are the largest magnitudes of activations, by the name of the value (calibrate.py), and `keep` are modules. The graph
+    given is not changed. Raises GraphError for a layer that the graph has no product of, and when the result is not valid.
     """
     model = graph.clone()
     products = [product for product in products_from_graph(model, layers) if product.module not in keep]
-    quantiser = _Quantiser(model, bounds, FORMS[target], products)
+    quantiser = _Quantiser(model, precision, bounds, target, products)
     for product in products:
         quantiser.quantise(product)
     if TABLE not in keep:
@@ -122,16 +126,19 @@ def int8_from_graph(
             quantiser.quantise_table(node)
     for change in (common.RemoveUnusedNodesPass(), common.NameFixPass()):
         model = change(model).model
-    return checked(model, "the int8 graph")
+    return checked(model, f"the {precision} graph")
 
 
-def steps_from_bounds(graph: ir.Model, bounds: Mapping[str, float], layers: Layers, keep: Collection[str] = ()) -> dict[str, float]:
-    """Return the steps that the activations of linear layers are to be rounded by, by module, from their bounds.
+def steps_from_bounds(
+    graph: ir.Model, precision: str, bounds: Mapping[str, float], layers: Layers, keep: Collection[str] = ()
+) -> dict[str, float]:
+    """Return the scales that the activations of linear layers are to be divided by, by module, from their bounds.
 
-    The word embeddings, whose ids have no step, stand at nought. No quantised graph is read: its scales are what is checked.
+    The word embeddings, whose ids have no scale, stand at nought. No quantised graph is read: its scales are what is checked.
     """
+    largest = EIGHT_BITS[precision].largest
     of_first = {
-        layers[product.module]: (bounds[cast(str, product.activation.name)] or 1.0) / LARGEST  # 1.0: of zeros alone
+        layers[product.module]: (bounds[cast(str, product.activation.name)] or 1.0) / largest  # 1.0: of zeros alone
         for product in products_from_graph(graph, layers)
         if product.module not in keep
     }
@@ -142,17 +149,23 @@ def steps_from_bounds(graph: ir.Model, bounds: Mapping[str, float], layers: Laye
 def _look_ups(graph: ir.Model) -> list[ir.Node]:
     look_ups = [node for node in graph.graph if node.op_type == "Gather" and module_of_node(node) == TABLE]
     if not look_ups:
-        raise GraphError(f"int8: expected a look-up of the word embeddings in the graph; found no look-up of {TABLE}. {FAULT}")
+        raise GraphError(
+            f"quantisation: expected a look-up of the word embeddings in the graph; found no look-up of {TABLE}. {FAULT}"
+        )
     return look_ups
 
 
 class _Quantiser:
     """What one graph shares while it is quantised: a weight, and an activation, once each."""
 
-    def __init__(self, model: ir.Model, bounds: Mapping[str, float], form: Form, products: Sequence[Product]) -> None:
-        self._graph, self._bounds, self._form = model.graph, bounds, form
+    def __init__(
+        self, model: ir.Model, precision: str, bounds: Mapping[str, float], target: str, products: Sequence[Product]
+    ) -> None:
+        self._graph, self._bounds, self._precision = model.graph, bounds, precision
+        self._type = EIGHT_BITS[precision]
+        self._form = self._type.forms[target]
         self._readers = Counter(product.activation for product in products)
-        self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value, ir.Value]] = {}
+        self._weights: dict[tuple[ir.Value, int | None], tuple[ir.Value, ir.Value, ir.Value]] = {}
         self._activations: dict[ir.Value, ir.Value] = {}
         self._columns: dict[ir.Value, ir.Value] = {}
 
@@ -163,18 +176,18 @@ class _Quantiser:
         whole, scales, zeros = self._weight(product.weight, axis)
         if product.transposed and self._form.tied_columns:
             whole = self._columns[product.weight] = self._constant(f"{whole.name}_columns", np.ascontiguousarray(_array(whole).T))
-            node.replace_input_with(1, self._insert(node, "DequantizeLinear", (whole, scales, zeros), axis=1))
+            node.replace_input_with(1, self._dequantised(node, whole, scales, zeros, axis=1))
             return
-        weight = self._insert(node, "DequantizeLinear", (whole, scales, zeros), axis=axis)
+        weight = self._dequantised(node, whole, scales, zeros, axis=axis)
         node.replace_input_with(1, self._insert(node, "Transpose", (weight,), perm=[1, 0]) if product.transposed else weight)
 
     def quantise_table(self, node: ir.Node) -> None:
-        """Quantise a look-up of rows, each of its own scale."""
+        """Quantise a look-up of rows."""
         table, ids = node.inputs
         assert table is not None
         rows, scales, zeros = self._weight(table, 0)
         if not self._form.look_up_int8:
-            node.replace_input_with(0, self._insert(node, "DequantizeLinear", (rows, scales, zeros), axis=0))
+            node.replace_input_with(0, self._dequantised(node, rows, scales, zeros, axis=0))
             return
         if table in self._columns:
             embedded = self._insert(node, "Gather", (self._columns[table], ids), axis=1)
@@ -194,31 +207,40 @@ class _Quantiser:
         node.outputs[0].replace_all_uses_with(scaled)
         self._graph.remove(node, safe=True)
 
+    def _dequantised(self, before: ir.Node, whole: ir.Value, scales: ir.Value, zeros: ir.Value, *, axis: int) -> ir.Value:
+        """Turn a constant of eight bits into floats, by the scales along an axis if there are several."""
+        along = {"axis": axis} if self._type.of_units else {}
+        return self._insert(before, "DequantizeLinear", (whole, scales, zeros), **along)
+
     def _weight(self, value: ir.Value, axis: int) -> tuple[ir.Value, ir.Value, ir.Value]:
-        """A constant in int8, and its scales and zero points along an axis.
+        """A constant in eight bits, its scales and zero points: along an axis, or one of each.
 
         Without zero points, ONNX Runtime makes one for the whole weight on CPUs without VNNI (1.32), and then cannot run the graph.
         """
-        if (value, axis) not in self._weights:
+        key = value, axis if self._type.of_units else None
+        if key not in self._weights:
             weight = _array(value)
-            scale = np.abs(weight).max(axis=1 - axis) / np.float32(LARGEST)
-            scale = np.where(scale == 0, np.float32(1), scale)  # of zeros alone
-            whole = np.round(weight / np.expand_dims(scale, 1 - axis)).astype(np.int8)
-            self._weights[value, axis] = (
-                self._constant(f"{value.name}_int8", whole),
+            others = 1 - axis if self._type.of_units else None
+            scale = np.abs(weight).max(axis=others, keepdims=True) / np.float32(self._type.largest)
+            scale[scale == 0] = 1  # of zeros alone
+            whole = self._type.rounded(weight / scale)
+            scale = scale.reshape(-1 if self._type.of_units else ())
+            self._weights[key] = (
+                self._constant(f"{value.name}_{self._precision}", whole),
                 self._constant(f"{value.name}_scale", scale),
-                self._constant(f"{value.name}_zeros", np.zeros(scale.shape, np.int8)),
+                self._constant(f"{value.name}_zeros", np.zeros(scale.shape, whole.dtype)),
             )
-        return self._weights[value, axis]
+        return self._weights[key]
 
     def _activation(self, product: Product) -> ir.Value:
         """An activation, quantised and back, before the first product that reads it."""
         value = product.activation
         if value not in self._activations:
             bound = self._bounds[cast(str, value.name)] or 1.0  # of zeros alone
-            scale = self._constant(f"{value.name}_scale", np.array(bound / LARGEST, np.float32))
+            scale = self._constant(f"{value.name}_scale", np.array(bound / self._type.largest, np.float32))
             unsigned = self._form.shared_unsigned and self._readers[value] > 1
-            zero = self._constant(f"{value.name}_zero", np.array(128, np.uint8) if unsigned else np.array(0, np.int8))
+            zero_point = np.array(128, np.uint8) if unsigned else np.zeros((), self._type.dtype.numpy())
+            zero = self._constant(f"{value.name}_zero", zero_point)
             quantised = self._insert(product.node, "QuantizeLinear", (value, scale, zero))
             self._activations[value] = self._insert(product.node, "DequantizeLinear", (quantised, scale, zero))
         return self._activations[value]

@@ -2,10 +2,12 @@ from functools import cache
 
 import numpy as np
 import onnx
+import onnx.reference
 import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
+from fnet_runtime.bundle.manifest import CALIBRATED
 from support.checkpoints import LENGTH, tiny_config
 
 from fnet_core.fnet import FNet
@@ -15,10 +17,15 @@ from fnet_export.graph.file import write_graph
 from fnet_export.graph.lower import lowered_from_model
 from fnet_export.graph.optimize import QUANTISABLE, optimized_from_graph
 from fnet_export.graph.trace import graph_from_model
-from fnet_export.precision.half import FORMS
-from fnet_export.precision.int8 import LARGEST, TABLE, int8_from_graph, layers_from_model, products_from_graph
+from fnet_export.plan.options import TARGET_PRECISIONS
+from fnet_export.precision.eight_bit import EIGHT_BITS
+from fnet_export.precision.emulation import EIGHT_BIT_ROUNDS
 from fnet_export.precision.proof import precisions_from_onnxruntime, products_from_file
+from fnet_export.precision.quantised import TABLE, layers_from_model, products_from_graph, quantised_from_graph
 
+LARGEST = 127
+FORMS = EIGHT_BITS["int8"].forms
+FP8 = EIGHT_BITS["fp8"]
 HYBRID = {"attention_layers": (1,), "num_attention_heads": 4}
 LAYERS = [
     "encoder.embeddings.projection",
@@ -50,9 +57,17 @@ def products(graph):
     return products_from_graph(graph, graph.meta["layers"])
 
 
-def int8(graph, target="onnx", **options):
+def in_eight_bits(graph, precision, target, **options):
     bounds = {product.activation.name: 3.0 + i for i, product in enumerate(products(graph))}
-    return int8_from_graph(graph, bounds, graph.meta["layers"], target=target, **options)
+    return quantised_from_graph(graph, precision, bounds, graph.meta["layers"], target=target, **options)
+
+
+def int8(graph, target="onnx", **options):
+    return in_eight_bits(graph, "int8", target, **options)
+
+
+def fp8(graph, target="tensorrt", **options):
+    return in_eight_bits(graph, "fp8", target, **options)
 
 
 def weights(graph):
@@ -139,7 +154,7 @@ def test_a_layer_that_the_graph_has_no_product_of_is_refused():
     for node in nodes(unnamed, "Gather"):
         node.name = node.name.rpartition("/")[2]
     with pytest.raises(GraphError, match="found no look-up of encoder.embeddings.word"):
-        int8_from_graph(unnamed, {}, {}, target="onnx")
+        quantised_from_graph(unnamed, "int8", {}, {}, target="onnx")
 
 
 @pytest.mark.parametrize("target", FORMS)
@@ -183,7 +198,7 @@ def test_units_of_zeros_alone():
     zeroed[:, 3] = 0
     product.weight.const_value = ir.tensor(zeroed, name=product.weight.name)
     bounds = {product.activation.name: 0.0 for product in products(graph)}
-    quantised = int8_from_graph(graph, bounds, graph.meta["layers"], target="onnx")
+    quantised = quantised_from_graph(graph, "int8", bounds, graph.meta["layers"], target="onnx")
     after = weights(quantised)
     assert (after[f"{product.weight.name}_scale"][3], np.abs(after[f"{product.weight.name}_int8"][:, 3]).max()) == (1, 0)
     assert after[f"{product.activation.name}_scale"] == np.float32(1 / LARGEST)
@@ -274,3 +289,99 @@ def test_nothing_is_left_behind_unused(name, target):
     assert sizes[1] < 0.55 * sizes[0]  # most of a tiny model is the table, with a scale or two for every 12 numbers
     names = [node.name for node in quantised.graph]
     assert len(set(names)) == len(names)
+
+
+# ---- fp8
+
+
+@pytest.mark.parametrize("target", FP8.forms)
+@pytest.mark.parametrize(("name", "hybrid"), [("masked-lm", False), ("question-answering", True)])
+def test_fp8_is_between_quantise_and_dequantise(name, hybrid, target):
+    graph = float_graph(name, hybrid=hybrid)
+    before = ir.to_proto(graph).SerializeToString(deterministic=True)
+    made = fp8(graph, target)
+    onnx.checker.check_model(ir.to_proto(made), full_check=True)
+    assert ir.to_proto(graph).SerializeToString(deterministic=True) == before
+    float8 = ir.DataType.FLOAT8E4M3FN
+    for node in nodes(made, "QuantizeLinear"):
+        assert (node.inputs[2].dtype, node.inputs[2].const_value.numpy()) == (float8, 0)
+    for node in nodes(made, "DequantizeLinear"):
+        assert [value.dtype for value in node.inputs[1:]] == [ir.DataType.FLOAT, float8]
+        assert node.inputs[1].const_value.shape == ()  # of the whole tensor, which TensorRT needs to multiply in fp8
+    quantised = {node.inputs[0].producer().op_type for node in nodes(made, "DequantizeLinear") if node.inputs[0].producer()}
+    assert quantised == {"QuantizeLinear"}
+    products = products_from_graph(graph, graph.meta["layers"])
+    by_name = {node.name: node for node in made.graph}
+    for product in products:
+        activation, weight = by_name[product.node.name].inputs
+        weight = weight.producer().inputs[0] if product.transposed else weight
+        assert [value.producer().op_type for value in (activation, weight)] == ["DequantizeLinear"] * 2
+
+
+def test_fp8_weights_are_within_half_a_step():
+    graph = float_graph("masked-lm")
+    before, after = weights(graph), weights(fp8(graph))
+    for product in products(graph):
+        name = product.weight.name
+        whole, scale = after[f"{name}_fp8"].astype(np.float32), after[f"{name}_scale"]
+        assert (after[f"{name}_fp8"].dtype, scale.dtype, scale.shape) == (FP8.dtype.numpy(), np.float32, ())
+        assert np.abs(whole).max() == FP8.largest == 448
+        relative = np.maximum(np.abs(before[name]), scale * 2.0**-6)  # below 2^-6 the steps no longer shrink
+        assert (np.abs(whole * scale - before[name]) <= 1.0001 * 2.0**-4 * relative).all()
+    table = next(product.weight.name for product in products(graph) if product.transposed)
+    assert table not in after  # once in fp8, for the look-up and the decoder alike
+    assert sum(array.size == before[table].size for array in after.values()) == 1
+
+
+def test_fp8_scales_are_those_of_the_bounds_and_zeros_have_one_too():
+    given = float_graph("sequence-classification")
+    graph = given.clone()
+    graph.meta.update(given.meta)
+    product = products(graph)[1]
+    product.weight.const_value = ir.tensor(np.zeros(product.weight.shape.numpy(), np.float32), name=product.weight.name)
+    bounds = {product.activation.name: 44.8 * i for i, product in enumerate(products(graph))}
+    made = quantised_from_graph(graph, "fp8", bounds, graph.meta["layers"], target="tensorrt")
+    after = weights(made)
+    assert after[f"{product.weight.name}_scale"] == 1
+    assert [after[f"{p.activation.name}_scale"] for p in products(graph)] == pytest.approx(
+        [1 / 448, *(0.1 * i for i in range(1, len(bounds)))]
+    )
+    assert all(np.isfinite(output).all() for output in outputs(made))
+
+
+@pytest.mark.parametrize("name", ["masked-lm", "question-answering"])
+def test_onnx_runtime_gives_the_same_numbers_in_fp8_with_and_without_its_optimizer(name):
+    graph = float_graph(name, hybrid=True)
+    made = fp8(graph)
+    for found, expected in zip(outputs(made, optimized=True), outputs(made), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
+def test_what_is_kept_stays_float_in_fp8_too():
+    graph = float_graph("masked-lm")
+    kept = {"encoder.blocks.0.intermediate", TABLE}
+    after = weights(fp8(graph, keep=kept))
+    for product in products(graph):
+        assert (f"{product.weight.name}_fp8" in after) == (product.module not in kept)
+    everything = fp8(graph, keep={*modules(graph), TABLE})
+    assert nodes(everything, "QuantizeLinear") == nodes(everything, "DequantizeLinear") == []
+
+
+def test_the_types_are_the_calibrated_precisions():
+    assert tuple(EIGHT_BITS) == CALIBRATED
+    for precision, of_type in EIGHT_BITS.items():
+        assert {target for target, precisions in TARGET_PRECISIONS.items() if precision in precisions} == set(of_type.forms)
+
+
+def test_eight_bits_round_to_the_nearest_and_halfway_to_the_even_one():
+    """fp8 as onnx itself rounds, and as torch does, which the emulation uses."""
+    generator = np.random.default_rng(0)
+    numbers = np.concatenate([generator.normal(0, scale, 2000) for scale in (1e-3, 1e-2, 1, 100)]).astype(np.float32)
+    numbers = np.concatenate([numbers, np.float32([0, 2.5, 17, 19, 447, 449, 464, 1e6, -1e6, 2.0**-10, 1.5 * 2.0**-9])])
+    rounded = FP8.rounded(numbers).astype(np.float32)
+    assert list(rounded[-9:]) == [16, 20, 448, 448, 448, 448, -448, 0, 2.0**-8]
+    np.testing.assert_array_equal(rounded, EIGHT_BIT_ROUNDS["fp8"](torch.from_numpy(numbers)).numpy())
+    reference = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["" : 20]> g (float[N] x) => (float[N] y)
+        <float one = {1.0}, float8e4m3fn zero = {0}> { q = QuantizeLinear(x, one, zero)  y = DequantizeLinear(q, one, zero) }""")
+    np.testing.assert_array_equal(rounded, onnx.reference.ReferenceEvaluator(reference).run(None, {"x": numbers})[0])
+    assert list(EIGHT_BITS["int8"].rounded(np.float32([0.5, 1.5, -2.5, 300, -300]))) == [0, 2, -2, 127, -127]
