@@ -195,14 +195,19 @@ class AnyLengthMixing(Mixing):
 
     cos_hidden: Tensor
     sin_hidden: Tensor
+    quarters: Tensor
 
     def __init__(self, longest: int, hidden_size: int, dtype: torch.dtype, *, scaled: bool = False) -> None:
-        """Build the matrices of the hidden axis. A scaled mixing has the scale of the longest input at every length."""
+        """Build the matrices of the hidden axis, and a quarter turn divided by each length.
+
+        A scaled mixing has the scale of the longest input at every length.
+        """
         super().__init__(longest, hidden_size)
         self.hidden_order, self._hidden, self._dtype = folded_order(hidden_size), _slices(hidden_size), dtype
         self._scale = _scale(longest, scaled)
         cos_h, sin_h = folded_matrices(hidden_size)
         _keep(self, dtype, _scale(hidden_size, scaled), cos_hidden=cos_h, sin_hidden=sin_h)
+        _keep(self, dtype, 1.0, quarters=0.5 * math.pi / np.maximum(np.arange(longest + 1), 1))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mix; see Mixing."""
@@ -233,15 +238,17 @@ class AnyLengthMixing(Mixing):
         the crest: the error of a float angle counts least where the angle is large, near a quarter turn.
         """
         whole = torch.full((1, 1), length)
+        unit = self.quarters.index_select(0, torch.full((1,), length))  # looked up, because a division by S may be rounded coarsely
         angle = 4 * (index[:, None] * index % whole)
         scale = torch.full((1,), self._scale, dtype=self._dtype)
         weight = torch.where(index == mirror, 0.5 * scale, scale)
-        return self._wave(angle, whole, length) * weight, self._wave((angle - whole).abs(), whole, length) * scale
+        return _wave(angle, whole, unit) * weight, _wave((angle - whole).abs(), whole, unit) * scale
 
-    def _wave(self, from_crest: Tensor, whole: Tensor, length: int) -> Tensor:
-        """Return the cosine of angles from 0 to a whole turn, in units of `whole` to a quarter turn."""
-        height = whole - torch.minimum(from_crest, 4 * whole - from_crest)
-        return torch.sin(height / torch.full((1, 1), length, dtype=self._dtype) * (0.5 * math.pi))
+
+def _wave(from_crest: Tensor, whole: Tensor, unit: Tensor) -> Tensor:
+    """Return the cosine of angles from 0 to a whole turn, in units of `whole` to a quarter turn. `unit` is a unit in radians."""
+    height = whole - torch.minimum(from_crest, 4 * whole - from_crest)
+    return torch.sin(height * unit)
 
 
 def _mirrored(index: Tensor, length: int) -> Tensor:

@@ -12,6 +12,9 @@ from fnet_runtime.bundle.manifest import IR, OPENVINO, EngineInfo
 from fnet_export.base.errors import EngineError
 from fnet_export.engine.library import Importer, Library, library_from_name
 
+KEPT = "precise_0"
+"""OpenVINO's mark of a node whose precision stays."""
+
 
 def openvino_library(*, importer: Importer = importlib.import_module) -> Library:
     """Import OpenVINO. Raises EngineError with the line to install when it is missing."""
@@ -24,6 +27,7 @@ def ir_from_graph(graph: Path, folder: Path, *, library: Library) -> EngineInfo:
     try:
         model = ov.Core().read_model(graph)
         _name_by_order(model)
+        _keep_float32(model, ov.Type.f32)
         ov.save_model(model, folder / IR, compress_to_fp16=False)
     except RuntimeError as error:
         raise EngineError(f"{graph.name}: OpenVINO {library.version} cannot convert it: {' '.join(str(error).split())}") from error
@@ -37,3 +41,17 @@ def _name_by_order(model: Any) -> None:
     for index, node in enumerate(model.get_ordered_ops()):
         if node.get_friendly_name() == node.get_name():
             node.set_friendly_name(f"{node.get_type_name()}_{index}")
+
+
+def _keep_float32(model: Any, float32: Any) -> None:
+    """Mark what is computed in float32 from lengths alone: angles, which a session in bf16 would round to 8 bits.
+
+    OpenVINO's CPU plugin leaves a node with this mark in its precision (2024 to 2026).
+    """
+    of_texts: set[str] = set()
+    for node in model.get_ordered_ops():
+        kind, sources = node.get_type_name(), [value.get_source_output().get_node().get_friendly_name() for value in node.inputs()]
+        if kind == "Parameter" or (kind != "ShapeOf" and not of_texts.isdisjoint(sources)):
+            of_texts.add(node.get_friendly_name())
+        elif kind != "Constant" and node.get_output_element_type(0) == float32:
+            node.get_rt_info()[KEPT] = ""

@@ -72,7 +72,7 @@ def _staying(model: ir.Model, keep: Collection[str]) -> set[ir.Node]:
 
 
 def nodes_of_shapes(model: ir.Model) -> set[ir.Node]:
-    """Find the nodes that compute from the shapes of inputs and from single numbers alone. They stay in float32.
+    """Find the nodes that compute only from the shapes of inputs and from lists of numbers. They stay in float32.
 
     They make the matrices of the transform where a graph takes any length. An angle in half precision would be too coarse.
     """
@@ -82,7 +82,8 @@ def nodes_of_shapes(model: ir.Model) -> set[ir.Node]:
         if value is None or value.producer() in found:
             return True
         constant = value.const_value if value.is_initializer() else None
-        return constant is not None and (constant.size == 1 or value.dtype not in FLOATS)
+        small = constant is not None and (constant.size == 1 or len(constant.shape) <= 1)
+        return small or (constant is not None and value.dtype not in FLOATS)
 
     for node in model.graph:
         if node.op_type == "Shape" or (any(v and v.producer() in found for v in node.inputs) and all(map(known, node.inputs))):

@@ -99,7 +99,7 @@ def test_int8_in_openvino(task, tmp_path):
     checkpoint = save_tiny(tmp_path / "c", task, attention_layers=(1,), num_attention_heads=4)
     if task == "question-answering":
         without_biases(checkpoint)
-    folder = export(checkpoint, tmp_path / "b", task=task, target="openvino", precision="int8").folder
+    folder = export(checkpoint, tmp_path / "b", task=task, target="openvino", precision="int8", quick=False).folder
     assert all(check.passed for check in fnet_runtime.load(folder, threads=1).self_test())
     report = report_of(folder)
     assert {row["name"] for row in report["rows"] if row["status"] != "passed"} == {"transformers", CPP_ROW}  # it has no attention
