@@ -171,7 +171,7 @@ def test_the_baseline_is_padded_as_in_training():
     ("make", "values", "message"),
     [
         (CandidateOptions, {"targets": ("onnx", "tflite")}, "--target: expected one of onnx, .*; found 'tflite'"),
-        (CandidateOptions, {"precisions": ("fp8",)}, "--precision: expected one of fp32, .*; found 'fp8'"),
+        (CandidateOptions, {"precisions": ("fp4",)}, "--precision: expected one of fp32, .*; found 'fp4'"),
         (CandidateOptions, {"paddings": ("longest",)}, "--padding: expected one of max_length, none; found 'longest'"),
         (SelectionLimits, {"max_accuracy_drop": 101}, "--max-accuracy-drop: expected points of 100, 0 to 100; found 101"),
         (SelectionLimits, {"max_latency_ms": 0}, "--max-latency-ms: expected milliseconds above 0, found 0"),
