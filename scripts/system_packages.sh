@@ -13,6 +13,8 @@ missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
 done
+# clang alone may lack what it links sanitizers with: a package of its own in Debian and newer Ubuntu
+[ -f "$(clang -print-runtime-dir 2>/dev/null)/libclang_rt.asan-$(uname -m).a" ] || missing+=(libclang-rt-dev)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 as_root=()

@@ -35,6 +35,7 @@ from fnet_runtime.pipeline.answers import (
     TokenLabel,
     TokenLabels,
 )
+from fnet_runtime.pipeline.model import Question
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
@@ -65,6 +66,7 @@ __all__ = [
     "OptionError",
     "Pipeline",
     "Pretraining",
+    "Question",
     "SessionError",
     "TokenLabel",
     "TokenLabels",

@@ -1,10 +1,12 @@
 """An opened bundle without its engine, and one request on its way to an answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from fnet_runtime.bundle.config import POOLER
 from fnet_runtime.bundle.manifest import Manifest
+from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.options import DEFAULT_OPTIONS, AnswerOptions
 from fnet_runtime.sessions.session import Outputs
 from fnet_runtime.tokenizer.encoding import Encoding
@@ -56,3 +58,18 @@ class Request:
     def truncated(self) -> bool:
         """Return whether tokens of a text did not fit and were cut."""
         return any(encoding.truncated for encoding in self.encodings)
+
+
+def pairs_of_texts(text: str | Texts, second: Second | Sequence[Second]) -> Iterable[tuple[str, Second]]:
+    """Pair each text with its second text. Raises InputError for values of other types, or lists of different lengths."""
+    if isinstance(text, str):
+        return [(text, cast(Second, second))]  # each task checks what it takes
+    if not isinstance(text, Sequence) or not all(isinstance(t, str) for t in text):
+        raise InputError(f"expected a text, or a list of texts; found {type(text).__name__}")
+    if second is None:
+        return [(t, None) for t in text]
+    if isinstance(second, str) or not isinstance(second, Sequence):
+        raise InputError(f"expected a list of as many pairs as texts, found {type(second).__name__}")
+    if len(second) != len(text):
+        raise InputError(f"expected as many pairs as texts ({len(text)}), found {len(second)}")
+    return zip(text, second, strict=True)

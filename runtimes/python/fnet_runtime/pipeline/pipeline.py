@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar, cast, overload
 
@@ -22,7 +23,7 @@ from fnet_runtime.pipeline.answers import (
     TokenLabels,
 )
 from fnet_runtime.pipeline.encodings import PositionedEncoding
-from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts
+from fnet_runtime.pipeline.model import Model, Question, Request, Second, Texts, pairs_of_texts
 from fnet_runtime.pipeline.options import CUT, DEFAULT_OPTIONS, NO_AGGREGATION, REFUSE, SIMPLE, AnswerOptions
 from fnet_runtime.pipeline.self_test import Check, checks_from_session
 from fnet_runtime.pipeline.tasks import TASKS, Task, check_options, check_tokenizer
@@ -340,6 +341,20 @@ class Pipeline(Model):
         answers = self._answered(self._task, [request for request in requests if isinstance(request, Request)])
         return [next(answers) if isinstance(request, Request) else request for request in requests]
 
+    def answer_lazily(
+        self, questions: Iterable[str | Question], *, top_k: int | None = None, options: AnswerOptions = DEFAULT_OPTIONS
+    ) -> Iterator[AnyAnswer | InputError]:
+        """Answer texts as an iterator brings them. `rows_at_once` of them are read, and answered before the next ones are read.
+
+        An InputError takes the place of an answer that cannot be given. Raises OptionError at once for an option of other tasks.
+        """
+        self._check_options(self._task, _with_top_k(options, top_k))
+        return self._answered_lazily(iter(questions), _with_top_k(options, top_k))
+
+    def _answered_lazily(self, questions: Iterator[str | Question], options: AnswerOptions) -> Iterator[AnyAnswer | InputError]:
+        while batch := list(islice(questions, self.rows_at_once)):
+            yield from self.answer_questions([one if isinstance(one, Question) else Question(one) for one in batch], options)
+
     def inputs(self, text: str, pair: Second = None) -> list[dict[str, Ids]]:
         """Return the model's inputs for one request: a row for each window, choice or few masks, with a batch axis of 1.
 
@@ -378,7 +393,7 @@ class Pipeline(Model):
         if task.name != own_task.name:
             raise InputError(f"{task.function}: expected a bundle of {task.name}, found {own_task.name}; call {own_task.function}")
         self._check_options(task, options)
-        requests = [self._request(task, t, s, options) for t, s in _pairs(text, second)]
+        requests = [self._request(task, t, s, options) for t, s in pairs_of_texts(text, second)]
         answers: list[A] = []
         for answer in self._answered(task, requests):
             if isinstance(answer, InputError):
@@ -479,18 +494,3 @@ def _filling(top_k: int, targets: Sequence[str], truncation: str) -> AnswerOptio
 
 def _with_top_k(options: AnswerOptions, top_k: int | None) -> AnswerOptions:
     return options if top_k is None else replace(options, top_k=top_k)
-
-
-def _pairs(text: str | Texts, second: Second | Sequence[Second]) -> Iterable[tuple[str, Second]]:
-    """Pair each text with its second text. Raises InputError for values of other types, or lists of different lengths."""
-    if isinstance(text, str):
-        return [(text, cast(Second, second))]  # each task checks what it takes
-    if not isinstance(text, Sequence) or not all(isinstance(t, str) for t in text):
-        raise InputError(f"expected a text, or a list of texts; found {type(text).__name__}")
-    if second is None:
-        return [(t, None) for t in text]
-    if isinstance(second, str) or not isinstance(second, Sequence):
-        raise InputError(f"expected a list of as many pairs as texts, found {type(second).__name__}")
-    if len(second) != len(text):
-        raise InputError(f"expected as many pairs as texts ({len(text)}), found {len(second)}")
-    return zip(text, second, strict=True)
