@@ -3,8 +3,8 @@
 import itertools
 import os
 import re
-import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -22,7 +22,7 @@ TEXTS = texts(97, longest=40)
 def program(request):
     """The command and the environment of fnet-run."""
     if request.param == "Python":
-        return shutil.which("fnet-run"), os.environ.copy()
+        return Path(sys.executable).with_name("fnet-run"), os.environ.copy()
     built = request.getfixturevalue("built")
     return built.folder / "fnet-run", built.environment
 
