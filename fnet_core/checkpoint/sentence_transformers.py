@@ -63,8 +63,14 @@ def sentence_model_from_folder(folder: Path) -> SentenceModel | None:
 
 
 def config_with_sentence_keys(config: FNetConfig, sentence: SentenceModel) -> FNetConfig:
-    """Return the configuration with our own keys for the pooling."""
+    """Return the configuration with our own keys for the pooling. Raises CheckpointError if it has other values of them."""
     keys = {POOLING_KEY: sentence.pooling, NORMALIZE_KEY: sentence.normalize}
+    for key, value in keys.items():
+        if config.extra.get(key, value) != value:
+            raise CheckpointError(
+                f"{sentence.transformer}: config.json: {key}: expected {value!r}, as {MODULES} says; found "
+                f"{config.extra[key]!r}. Correct the file that is wrong"
+            )
     return replace(config, extra={**config.extra, **keys})
 
 
@@ -115,16 +121,16 @@ def _pooling(path: Path) -> str:
     settings = _object(path)
     if MODE in settings:
         found = settings[MODE] if isinstance(settings[MODE], list) else [settings[MODE]]
-        modes = [name for name in POOLINGS if POOLINGS[name] in found] if len(found) == 1 else []
+        names = {pooling: pooling for pooling in POOLINGS.values()}
     else:
-        found = [key.removeprefix(f"{MODE}_") for key, value in settings.items() if key.startswith(f"{MODE}_") and value]
-        modes = [name for name in found if name in POOLINGS]
-    if len(found) != 1 or len(modes) != 1:
+        found = [key for key, value in settings.items() if key.startswith(f"{MODE}_") and value]
+        names = {f"{MODE}_{name}": pooling for name, pooling in POOLINGS.items()}
+    if len(found) != 1 or found[0] not in names:
         raise CheckpointError(
-            f"{path}: expected one pooling mode of {', '.join(POOLINGS)}; found {', '.join(map(str, found)) or 'none'}. "
+            f"{path}: expected one pooling mode of {', '.join(names)}; found {', '.join(map(str, found)) or 'none'}. "
             "A bundle has no other mode"
         )
-    return POOLINGS[modes[0]]
+    return names[found[0]]
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -59,8 +59,13 @@ EXAMPLES: Mapping[str, Example] = {
 """By task."""
 
 
-def card_from_manifest(manifest: Manifest, evidence: Mapping[str, Any], command: Sequence[str]) -> str:
-    """Return the text of README.md, from the manifest, the values of parity.json, and the words that export the bundle again."""
+def card_from_manifest(
+    manifest: Manifest, evidence: Mapping[str, Any], command: Sequence[str], *, pooling: str | None = None
+) -> str:
+    """Return the text of README.md, from the manifest, the values of parity.json, and the words that export the bundle again.
+
+    `pooling` says in words what makes one vector of a text, None for other tasks than feature-extraction.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # it is Markdown: `code` escapes what a checkpoint says
@@ -78,7 +83,7 @@ def card_from_manifest(manifest: Manifest, evidence: Mapping[str, Any], command:
         chooses=chooses,
         choices=CHOICES,
         arguments=", ".join([*example.texts, *(["choice"] if chooses else [])]),
-        rows=list(_rows(manifest)),
+        rows=list(_rows(manifest, pooling)),
         verdict=verdict_from_values(evidence),
         command=shlex.join(command),
         in_optimum=POSITIONS not in inputs,
@@ -98,7 +103,7 @@ def code(text: str) -> str:
     return f"{quotes} {shown} {quotes}" if "`" in shown else f"{quotes}{shown}{quotes}"
 
 
-def _rows(manifest: Manifest) -> list[tuple[str, str]]:
+def _rows(manifest: Manifest, pooling: str | None) -> list[tuple[str, str]]:
     """Return what the bundle is and what it was made of, as names and texts in Markdown."""
     source, engine = manifest.source, manifest.engine
     rows = [("task", code(manifest.task))]
@@ -122,6 +127,8 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     rows += [("input", code(tensor_shown(tensor))) for tensor in manifest.inputs]
     rows += [("output", code(tensor_shown(tensor))) for tensor in manifest.outputs]
     rows.append(("padding", padding_from_manifest(manifest)))
+    if pooling is not None:
+        rows.append(("pooling", pooling))
     rows.append(("tokenizer", f"{code(manifest.tokenizer.flavour)}, from {code(manifest.tokenizer.file)}"))
     rows.append(("transform", f"{code(manifest.transform)}: {manifest.transform_reason}"))
     rows.append(("made by", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())))

@@ -9,14 +9,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fnet_runtime.bundle.manifest import ATTENTION_MASK, MODEL, PARITY, Manifest, TensorInfo, manifest_from_folder
+from fnet_runtime.bundle.config import FIRST_TOKEN, GREATEST, MEAN, POOLER, config_from_file
+from fnet_runtime.bundle.manifest import ATTENTION_MASK, CONFIG, MODEL, PARITY, Manifest, TensorInfo, manifest_from_folder
 from fnet_runtime.errors import BundleError
+from fnet_runtime.pipeline.tasks import FEATURE_EXTRACTION
 from fnet_runtime.sessions.runtimes import runtimes_from_manifest
 from fnet_runtime.tokenizer.encoding import NONE
 
 from fnet_export.bundle.releases import oldest_releases
 
 Importer = Callable[[str], ModuleType]
+VECTORS: Mapping[str, str] = {
+    POOLER: "pooler_output of the model",
+    FIRST_TOKEN: "the vector of the first token",
+    MEAN: "the mean of the vectors of all tokens",
+    GREATEST: "the greatest numbers of the vectors of all tokens",
+}
+"""What makes one vector of a text, by the name of the pooling."""
 ONNX_DOMAINS = ("", "ai.onnx")
 """The two names of the domain of ONNX's own operators."""
 
@@ -46,10 +55,12 @@ class Graph:
 class Description:
     """Describe a whole, unaltered bundle: its manifest, and facts from its other files.
 
-    `parity` is None without parity.json, and `graph` without the library onnx.
+    `pooling` says in words what makes one vector of a text, and is None for other tasks than feature-extraction. `parity` is None
+    without parity.json, and `graph` without the library onnx.
     """
 
     manifest: Manifest
+    pooling: str | None
     parity: ParityVerdict | None
     graph: Graph | None
 
@@ -71,6 +82,7 @@ class Description:
             "hashes": "all match",
             "runtimes": list(runtimes_from_manifest(self.manifest)),
             "padding": padding_from_manifest(self.manifest),
+            "pooling": self.pooling,
             "parity": self.parity and asdict(self.parity),
             "opset": self.graph and self.graph.opset,
             "ir_version": self.graph and self.graph.ir_version,
@@ -83,7 +95,20 @@ class Description:
 def description_from_bundle(folder: Path, *, importer: Importer = importlib.import_module) -> Description:
     """Check and read a bundle. Raises BundleError, which names the file, if a file is missing, altered or of another kind."""
     manifest = manifest_from_folder(folder)
-    return Description(manifest=manifest, parity=verdict_from_bundle(folder), graph=_graph(folder / MODEL, importer))
+    return Description(
+        manifest=manifest,
+        pooling=pooling_from_bundle(folder, manifest.task),
+        parity=verdict_from_bundle(folder),
+        graph=_graph(folder / MODEL, importer),
+    )
+
+
+def pooling_from_bundle(folder: Path, task: str) -> str | None:
+    """Say in words what makes one vector of a text, or return None for another task. Raises BundleError for a bad config.json."""
+    if task != FEATURE_EXTRACTION.name:
+        return None
+    config = config_from_file(folder / CONFIG)
+    return f"{config.pooling}: {VECTORS[config.pooling]}{', divided by its length' if config.normalize else ''}"
 
 
 def padding_from_manifest(manifest: Manifest) -> str:

@@ -100,11 +100,11 @@ def _check_replaceable(output: Path, *, force: bool, kind: FolderKind) -> None:
         return
     if not force:
         raise OutputError(f"{output}: exists; expected a new folder. Choose another --output, or --force to replace a {kind.noun}")
-    obstacle = f"not a {kind.noun}" if output.is_symlink() or not output.is_dir() else _in_the_way(output, kind)
+    obstacle = "a link" if output.is_symlink() else "a file" if not output.is_dir() else _in_the_way(output, kind)
     if obstacle is not None:
         raise OutputError(
-            f"{output}: --force replaces {kind.noun}s only; expected a folder with a {kind.noun}'s {kind.index} and only the files "
-            f"that it lists, found {obstacle}. Remove the folder yourself"
+            f"{output}: only a {kind.noun} is replaced; expected a folder with a {kind.noun}'s {kind.index} and only the files "
+            f"that it lists, found {obstacle}. Choose another --output"
         )
 
 

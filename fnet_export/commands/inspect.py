@@ -60,6 +60,8 @@ def _entries(description: Description) -> Iterator[tuple[str, str]]:
         for tensor in tensors:
             yield kind, tensor_shown(tensor)
     yield "padding", padding_from_manifest(manifest)
+    if description.pooling is not None:
+        yield "pooling", description.pooling
     if description.parity is not None and description.parity.caution is not None:
         yield "note", description.parity.caution
     yield "tokenizer", _tokenizer(manifest.tokenizer)

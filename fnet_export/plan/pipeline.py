@@ -15,6 +15,7 @@ from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE
 from fnet_export.base.errors import OptionError
 from fnet_export.base.progress import Progress
 from fnet_export.bundle.card import card_from_manifest
+from fnet_export.bundle.description import pooling_from_bundle
 from fnet_export.bundle.folder import bundle_folder, files_from_folder
 from fnet_export.bundle.golden import write_golden
 from fnet_export.engine.openvino import ir_from_graph
@@ -127,7 +128,9 @@ def bundle_from_plan(plan: Plan, progress: Progress, *, checkpoints: Sequence[Me
         )
         values = values_from_evidence(evidence)
         write_evidence(folder, values)
-        (folder / CARD).write_text(card_from_manifest(evidence.manifest, values, words_from_options(_pinned(plan))), "utf-8")
+        pooling = pooling_from_bundle(folder, evidence.manifest.task)
+        card = card_from_manifest(evidence.manifest, values, words_from_options(_pinned(plan)), pooling=pooling)
+        (folder / CARD).write_text(card, "utf-8")
         (folder / MANIFEST).write_text(evidence.manifest.to_json(), "utf-8")
         evidence.check()
     return Export(folder=options.output.folder, manifest=evidence.manifest, evidence=evidence, values=values)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from fnet_core.checkpoint.open import Checkpoint
+from fnet_core.checkpoint.sentence_transformers import MODULES
 from fnet_core.tasks import TASKS, Task, task_named
 from fnet_export.base.errors import OptionError
 
 AUTO_TASK = "auto"
 """The task that config.json names."""
+FEATURE_EXTRACTION = "feature-extraction"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,9 @@ def task_from_name(name: str, checkpoint: Checkpoint) -> TaskChoice:
     """
     if name != AUTO_TASK:
         return TaskChoice(task=task_named(name), note=None)
+    if checkpoint.sentence is not None:
+        note = f"task {FEATURE_EXTRACTION}: {MODULES} is of sentence-transformers; --task names another"
+        return TaskChoice(task=task_named(FEATURE_EXTRACTION), note=note)
     named = checkpoint.config.architectures
     tasks = [task for task in TASKS.values() if task.huggingface_class in named]
     if len(tasks) != 1:

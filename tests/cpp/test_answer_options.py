@@ -93,6 +93,8 @@ def test_text_classification(built, bundle_of_problem, problem_type, labels):
         ("sequence-classification", ["--pooling", "mean"], 1),
         ("sequence-classification", ["--no-normalize"], 1),
         ("feature-extraction", ["--pooling", "sum"], 2),
+        ("feature-extraction", ["--normalize=false"], 2),
+        ("feature-extraction", ["--json=true"], 2),
     ],
 )
 def test_options_that_are_refused(built, bundles, task, words, code):

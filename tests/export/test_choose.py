@@ -246,5 +246,5 @@ def test_another_folder_in_the_place_of_the_results_is_kept(checkpoint, data, pl
     (place / "b.choice").mkdir()
     (place / "b.choice" / "notes.txt").touch()
     shown = run(checkpoint, data, place / "b", *ONE)
-    assert (shown.exit_code, "b.choice: --force replaces choices only" in shown.stderr) == (1, True)
+    assert (shown.exit_code, "b.choice: only a choice is replaced" in shown.stderr) == (1, True)
     assert names(place / "b.choice") == ["notes.txt"]

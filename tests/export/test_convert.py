@@ -356,7 +356,7 @@ def test_what_is_there_is_kept(tmp_path):
     assert (output / "checkpoint_0").is_file()
     for folder in (original, output):
         (folder / "notes.txt").touch()
-        with pytest.raises(OutputError, match=r"--force replaces conversions only; expected a folder with a con"):
+        with pytest.raises(OutputError, match=r"only a conversion is replaced; expected a folder with a con"):
             convert(original, "flax", folder, force=True)
     (output / "notes.txt").unlink()
     (output / "conversion.json").write_text("[]")

@@ -232,7 +232,7 @@ def test_of_a_long_line_only_the_beginning_is_kept(monkeypatch):
     assert (fits[1], next_one[1]) == ("abé", "f")
     refused = "expected a text of at most 4 bytes of UTF-8, found {}; max_text_bytes (fnet-run: --max-text-bytes) sets the bound"
     assert [str(text) for _, text in (long, last)] == [refused.format(5), refused.format(9)]
-    assert last[0] == Place("-", 4)
+    assert last[0] == Place("-", 4, 9)
 
 
 class Huge:

@@ -231,7 +231,7 @@ def test_existing_output_is_kept(bundle, checkpoint):
     assert manifest_from_folder(bundle).sequence_length == LENGTH // 2
     assert [p.name for p in bundle.parent.iterdir()] == ["bundle"]
     (bundle / MANIFEST).unlink()
-    with pytest.raises(OutputError, match="--force replaces bundles only"):
+    with pytest.raises(OutputError, match="only a bundle is replaced"):
         export(checkpoint, bundle, force=True)
 
 

@@ -9,7 +9,7 @@ from fnet_runtime.errors import FNetRuntimeError, SessionError
 from fnet_runtime.tokenizer.encoding import PADDINGS
 
 from fnet_core.errors import FNetError
-from fnet_export.base.errors import EngineError, FNetExportError
+from fnet_export.base.errors import EngineError, FNetExportError, OutputError
 from fnet_export.engine.library import Library
 from fnet_export.engine.openvino import openvino_library
 from fnet_export.engine.tensorrt import library_for_target
@@ -48,6 +48,8 @@ def _planned(combination: Combination, options: SelectionOptions) -> PlannedComb
     try:
         library_of_target(combination.target)
         return PlannedCombination(combination=combination, plan=plan_from_options(options.export(combination)))
+    except OutputError:  # nothing can be written, whatever the candidate
+        raise
     except (FNetError, FNetExportError, FNetRuntimeError) as error:
         return PlannedCombination(combination=combination, reason=str(error))
 

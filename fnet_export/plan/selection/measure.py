@@ -81,7 +81,10 @@ def _check_limit(options: SelectionOptions, first: Plan) -> None:
 def _check_planned(options: SelectionOptions, planned: Sequence[PlannedCombination]) -> None:
     """Refuse candidates that are all impossible here, and texts for a precision that is not among them."""
     if not any(each.plan for each in planned):
-        reasons = "; ".join(f"{each.combination.name}: {each.reason}" for each in planned)
+        by_reason: dict[str, list[str]] = {}
+        for each in planned:
+            by_reason.setdefault(str(each.reason), []).append(each.combination.name)
+        reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
         raise OptionError(f"--target, --precision, --padding: expected a candidate that this host can export and run; {reasons}")
     if options.calibration.texts is not None and all(each.combination.precision not in EIGHT_BITS for each in planned):
         named = " and ".join(EIGHT_BITS)

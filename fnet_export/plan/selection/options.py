@@ -57,8 +57,8 @@ class SelectionLimits:
         Limits(max_accuracy_drop=self.max_accuracy_drop)
         for name, unit in (("max_latency_ms", "milliseconds"), ("max_size_mb", "million bytes")):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise OptionError(f"--{name.replace('_', '-')}: expected {unit} above 0, found {value:g}")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+                raise OptionError(f"--{name.replace('_', '-')}: expected {unit} above 0, found {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +69,10 @@ class TimingOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.rounds < MIN_ROUNDS:
-            raise OptionError(f"--rounds: expected {MIN_ROUNDS} or more, found {self.rounds}")
-        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
-            raise OptionError(f"--threads: expected 1 to {MAX_THREADS}, found {self.threads}")
+        if type(self.rounds) is not int or self.rounds < MIN_ROUNDS:
+            raise OptionError(f"--rounds: expected {MIN_ROUNDS} or more, found {self.rounds!r}")
+        if self.threads is not None and (type(self.threads) is not int or not 1 <= self.threads <= MAX_THREADS):
+            raise OptionError(f"--threads: expected 1 to {MAX_THREADS}, found {self.threads!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -249,13 +249,16 @@ def possible_lengths(config: FNetConfig) -> range:
 
 
 def config_with_length(checkpoint: Checkpoint) -> FNetConfig:
-    """Return a checkpoint's configuration, in which our own key states the length where a file states that training padded to it.
+    """Return a checkpoint's configuration, in which our own keys state how training padded, where a file states it.
 
     Another format has no place for the statements of this one. Raises CheckpointError for statements that contradict each other.
     """
     config, trained = checkpoint.config, trained_length_from_checkpoint(checkpoint)
     trained.check(checkpoint.source.id, option=None)
-    return replace(config, extra={**config.extra, OWN_KEY: trained.length}) if trained.padded else config
+    own: dict[str, Any] = {OWN_KEY: trained.length} if trained.padded else {}
+    if trained.stated_padding is not None:
+        own[OWN_PADDING_KEY] = trained.stated_padding
+    return replace(config, extra={**config.extra, **own}) if own else config
 
 
 def tokenizer_config_with_cut(checkpoint: Checkpoint, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,7 +266,9 @@ def tokenizer_config_with_cut(checkpoint: Checkpoint, values: Mapping[str, Any])
 
     transformers 5 keeps the cut as `max_length`. An older one stays only where tokenizer.json states nothing, as it is read.
     """
-    stated = [] if is_keras_preset(checkpoint.folder) else [*_tokenizer_statements(checkpoint)]
+    stated = _sentence_statements(checkpoint)
+    if not stated and not is_keras_preset(checkpoint.folder):
+        stated = [*_tokenizer_statements(checkpoint)]
     kept = {key: value for key, value in values.items() if key != CUT_KEY or not stated}
     cuts = [each.length for each in stated if not each.padded]
     return kept | ({CUT_KEY: cuts[0]} if cuts else {})
@@ -271,9 +276,9 @@ def tokenizer_config_with_cut(checkpoint: Checkpoint, values: Mapping[str, Any])
 
 def _statements(checkpoint: Checkpoint) -> Iterator[Statement]:
     yield from _config_statements(checkpoint)
-    if checkpoint.sentence is not None and checkpoint.sentence.max_seq_length is not None:
-        # sentence-transformers overrules the tokenizer's files
-        yield Statement(length=checkpoint.sentence.max_seq_length, file=SETTINGS, key=LENGTH_KEY, padded=False)
+    of_sentences = _sentence_statements(checkpoint)
+    if of_sentences:  # the library overrules the tokenizer's files
+        yield from of_sentences
         return
     if is_keras_preset(checkpoint.folder):
         yield from _keras_statements(checkpoint)
@@ -281,6 +286,13 @@ def _statements(checkpoint: Checkpoint) -> Iterator[Statement]:
     of_tokenizer = [*_tokenizer_statements(checkpoint)]
     yield from of_tokenizer
     yield from _tokenizer_config_statements(checkpoint, resaved=bool(of_tokenizer))
+
+
+def _sentence_statements(checkpoint: Checkpoint) -> list[Statement]:
+    """Return what the settings of sentence-transformers state: where texts are cut, if they do."""
+    if checkpoint.sentence is None or checkpoint.sentence.max_seq_length is None:
+        return []
+    return [Statement(length=checkpoint.sentence.max_seq_length, file=SETTINGS, key=LENGTH_KEY, padded=False)]
 
 
 def _config_statements(checkpoint: Checkpoint) -> Iterator[Statement]:

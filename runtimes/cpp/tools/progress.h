@@ -8,20 +8,20 @@
 
 class Progress {
  public:
-  // Reads how far the files are. Nothing is shown unless `wanted`, and unless standard error is a terminal and standard output is not.
-  Progress(std::vector<int> descriptors, bool wanted);
+  // Asks the files for their sizes. Nothing is shown unless `wanted`, and unless standard error is a terminal and standard output is not.
+  Progress(const std::vector<int>& descriptors, bool wanted);
   // Removes the line.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  // Shows that so many lines have answers, unless it is a moment since the last time.
-  void show(std::size_t lines);
+  // Shows that so many more lines of so many bytes have answers, unless it is a moment since the last time.
+  void show(std::size_t lines, std::size_t size_bytes);
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  std::vector<int> descriptors_;
   std::optional<long long> bytes_;  // of all files; none where one is not a regular file
+  std::size_t lines_ = 0, answered_bytes_ = 0;
   bool shown_;
   Clock::time_point start_, last_;
 };

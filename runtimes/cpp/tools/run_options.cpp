@@ -129,6 +129,9 @@ Options options_from_line(int count, char** words) {
       ->capture_default_str()
       ->check(integer(1, std::numeric_limits<long long>::max()));
   app.add_flag("--quiet", options.quiet, "Show no progress, and do not say which texts were cut");
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_expected_max() == 0) option->disable_flag_override();  // a flag takes no value
+  }
   try {
     app.parse(count, words);
     options.texts = texts->results();

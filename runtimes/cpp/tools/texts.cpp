@@ -69,7 +69,7 @@ Asked whole_text(const Source& source) {
     source.read_some(part);
     whole += part;
   } while (!part.empty());
-  Asked asked = asked_from_bytes({source.name()}, std::move(whole));
+  Asked asked = asked_from_bytes(Place{source.name()}, std::move(whole));
   if (asked.fault) fail(fnet::input_error(source.name() + ": " + asked.fault->text));
   return asked;
 }
@@ -84,9 +84,10 @@ void for_each_batch_of_lines(const Source& source, std::size_t size, const std::
     waiting_bytes = 0;
   };
   const auto add = [&](std::string line) {
+    const std::size_t size_bytes = line.size() + 1;
     if (!line.empty() && line.back() == '\r') line.pop_back();
     waiting_bytes += line.size();
-    waiting.push_back(asked_from_bytes({source.name(), ++number}, std::move(line)));
+    waiting.push_back(asked_from_bytes({source.name(), ++number, size_bytes}, std::move(line)));
     if (waiting.size() == size || waiting_bytes > fnet::MAX_TEXT_BYTES) give();
   };
   std::string rest, data;
@@ -118,7 +119,7 @@ void for_each_batch(const Options& options, std::size_t size, const std::functio
   for (const std::string& path : options.files) sources.push_back(Source::of_file(path));
   if (options.standard_input) sources.push_back(Source::of_standard_input());
   Batch asked;
-  for (std::size_t i = 0; i < options.texts.size(); ++i) asked.push_back({{ARGUMENT, i + 1}, options.texts[i]});
+  for (std::size_t i = 0; i < options.texts.size(); ++i) asked.push_back(Asked{Place{ARGUMENT, i + 1, 0}, options.texts[i]});
   if (!options.lines) {
     for (const Source& source : sources) asked.push_back(whole_text(source));
     answer(asked);
@@ -126,11 +127,12 @@ void for_each_batch(const Options& options, std::size_t size, const std::functio
   }
   std::vector<int> descriptors;
   for (const Source& source : sources) descriptors.push_back(source.descriptor());
-  Progress progress(std::move(descriptors), !options.quiet);
-  std::size_t lines = 0;
+  Progress progress(descriptors, !options.quiet);
   const auto counted = [&](const Batch& batch) {
     answer(batch);
-    progress.show(lines += batch.size());
+    std::size_t size_bytes = 0;
+    for (const Asked& one : batch) size_bytes += one.place.size_bytes;
+    progress.show(batch.size(), size_bytes);
   };
   for (std::size_t start = 0; start < asked.size(); start += size) {
     const auto at = [&](std::size_t i) { return asked.begin() + static_cast<std::ptrdiff_t>(std::min(i, asked.size())); };

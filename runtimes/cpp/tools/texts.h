@@ -12,6 +12,7 @@
 struct Place {
   std::string source;
   std::size_t number = 0;
+  std::size_t size_bytes = 0;  // of a line, with its end
 
   std::string text() const;
   // Whether the text is an argument, not a line or a file.

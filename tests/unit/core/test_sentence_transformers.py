@@ -70,10 +70,19 @@ def test_the_transformer_has_a_folder_of_its_own(tmp_path):
             [{"type": "a.Transformer", "path": "../x"}, {"type": "a.Pooling", "path": "1_Pooling"}],
             "path: expected a folder in this one, found '../x'",
         ),
-        ("1_Pooling/config.json", {}, "expected one pooling mode of cls_token, mean_tokens, max_tokens; found none"),
+        (
+            "1_Pooling/config.json",
+            {},
+            "expected one pooling mode of pooling_mode_cls_token, .*; found none",
+        ),
         ("1_Pooling/config.json", [], "expected a JSON object, found list"),
-        ("1_Pooling/config.json", CLASSIC | {"pooling_mode_lasttoken": True}, "found mean_tokens, lasttoken"),
-        ("1_Pooling/config.json", {"pooling_mode": "weightedmean"}, "found weightedmean"),
+        (
+            "1_Pooling/config.json",
+            CLASSIC | {"pooling_mode_lasttoken": True},
+            "found pooling_mode_mean_tokens, pooling_mode_lasttoken",
+        ),
+        ("1_Pooling/config.json", {"pooling_mode": "weightedmean"}, "one pooling mode of cls, mean, max; found weightedmean"),
+        ("1_Pooling/config.json", {"pooling_mode": "cls_token"}, "one pooling mode of cls, mean, max; found cls_token"),
         ("1_Pooling/config.json", {"pooling_mode": ["mean", "max"]}, "found mean, max"),
         ("sentence_bert_config.json", {"do_lower_case": True}, "do_lower_case: expected false"),
         ("sentence_bert_config.json", {"max_seq_length": "8"}, "max_seq_length: expected a number of tokens or null, found '8'"),
@@ -104,3 +113,9 @@ def test_a_pooling_module_without_its_file(tmp_path):
     folder = save_tiny(tmp_path / "n", "feature-extraction", extra={"trained_normalize": "yes"})
     with pytest.raises(CheckpointError, match="n: config.json: trained_normalize: expected true or false, found 'yes'"):
         checkpoint_from_folder(folder, id="n")
+
+
+def test_a_config_that_contradicts_the_modules(tmp_path):
+    folder = save_sentence_model(tmp_path / "m", CLASSIC, extra={"trained_pooling": "max"})
+    with pytest.raises(CheckpointError, match="trained_pooling: expected 'mean', as modules.json says; found 'max'"):
+        checkpoint_from_folder(folder, id="m")

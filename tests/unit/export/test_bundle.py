@@ -79,13 +79,13 @@ def test_force_never_replaces_what_is_no_bundle(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path / "home")
     for name in ("home", "file", "link"):
-        with pytest.raises(OutputError, match="--force replaces bundles only"), bundle_folder(tmp_path / name, force=True):
+        with pytest.raises(OutputError, match="only a bundle is replaced"), bundle_folder(tmp_path / name, force=True):
             pass
     assert (tmp_path / "home" / "letters").read_text() == "dear"
     webext = tmp_path / "webext"
     webext.mkdir()
     (webext / "manifest.json").write_text('{"manifest_version": 3}')
-    with pytest.raises(OutputError, match="--force replaces bundles only"), bundle_folder(webext, force=True):
+    with pytest.raises(OutputError, match="only a bundle is replaced"), bundle_folder(webext, force=True):
         pass
     assert (webext / "manifest.json").exists()
     (tmp_path / "empty").mkdir()
@@ -95,7 +95,7 @@ def test_force_never_replaces_what_is_no_bundle(tmp_path):
 
 def test_force_keeps_a_bundle_that_holds_other_files_too(bundle):
     (bundle / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="--force replaces bundles only"), bundle_folder(bundle, force=True):
+    with pytest.raises(OutputError, match="only a bundle is replaced"), bundle_folder(bundle, force=True):
         pass
     assert (bundle / "notes.txt").read_text() == "mine"
 

@@ -4,6 +4,7 @@ import pytest
 from fnet_runtime.command.questions import LINE_FORMATS, question_from_line
 from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.model import Question
+from fnet_runtime.pipeline.words import text_from_words
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ BAD_WORDS = ['"ab"', "[1]", '["a", ""]', '["a b"]', '["a", "b\\u2003"]', "null"]
 
 @pytest.mark.parametrize("words", BAD_WORDS)
 def test_words_that_are_refused(words):
-    with pytest.raises(InputError, match="^words: expected .*; found another "):
+    with pytest.raises(InputError, match="^words: expected .* found "):
         question_from_line(f'{{"words": {words}}}', "jsonl", choices=False)
 
 
@@ -70,3 +71,17 @@ def test_too_many_tabs():
     with pytest.raises(InputError, match="^expected at most one tab, between a text and its second text; found 2$"):
         question_from_line("a\tb\tc", "tsv", choices=False)
     assert LINE_FORMATS == ("text", "tsv", "jsonl")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("ab", "expected a list of words, found str"),
+        (None, "expected a list of words, found NoneType"),
+        (["a", 3], r"expected words \(str\), found int as word 1, from 0"),
+        (["a", "b c"], "expected words without white space, and not empty; found 'b c' as word 1, from 0"),
+    ],
+)
+def test_a_refusal_names_the_word(words, message):
+    with pytest.raises(InputError, match=f"^words: {message}$"):
+        text_from_words(words)

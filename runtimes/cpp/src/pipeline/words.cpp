@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "fnet/fnet.hpp"
+#include "json/writer.h"
 #include "tokenizer/python_characters.h"
 #include "tokenizer/tokenizer.h"
 
@@ -14,8 +15,8 @@ Result<std::string> text_from_words(const std::vector<std::string>& words) {
     const auto characters = text_from_utf8(words[number]);
     if (!characters) return characters.error();
     if (characters->empty() || std::any_of(characters->begin(), characters->end(), python::is_space)) {
-      return input_error("words: expected words without white space, none empty; found another as word " + std::to_string(number) +
-                         ", from 0");
+      return input_error("words: expected words without white space, and not empty; found " + quoted(words[number]) + " as word " +
+                         std::to_string(number) + ", from 0");
     }
     if (number) text += ' ';
     text += words[number];

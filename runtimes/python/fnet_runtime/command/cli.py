@@ -194,7 +194,7 @@ def main(
             stack.callback(progress.end)
             for batch in _batches(texts_from_arguments(texts), sources, pipeline, lines=lines):
                 printer.answer(batch)
-                progress.show(printer.texts)
+                progress.show(batch)
         for note in (*(() if quiet else printer.cut_texts()), *printer.failed_texts()):
             click.echo(note, err=True)
         sys.exit(BAD_INPUT if printer.errors else 0)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from fnet_runtime.command.texts import size_of_file
+from fnet_runtime.command.texts import PlacedText, size_of_file
 
 EVERY_S = 0.2
 ERASE = "\x1b[K"
@@ -21,18 +21,21 @@ class Progress:
 
     def __init__(self, files: Sequence[BinaryIO], *, wanted: bool) -> None:
         sizes = [size_of_file(file) for file in files]
-        self._files, self._bytes = files, None if None in sizes else sum(size or 0 for size in sizes)
+        self._bytes = None if None in sizes else sum(size or 0 for size in sizes)
+        self._lines = self._answered_bytes = 0
         self._shown = wanted and sys.stderr.isatty() and not sys.stdout.isatty()
         self._start = self._last = time.monotonic()
 
-    def show(self, lines: int) -> None:
-        """Show that so many lines have answers, unless it is a moment since the last time."""
+    def show(self, batch: Sequence[PlacedText]) -> None:
+        """Show that these lines too have answers, unless it is a moment since the last time."""
+        self._lines += len(batch)
+        self._answered_bytes += sum(place.size_bytes for place, _ in batch)
         now = time.monotonic()
         if not self._shown or now - self._last < EVERY_S:
             return
         self._last = now
-        part = f" ({sum(file.tell() for file in self._files) / self._bytes:.0%})" if self._bytes else ""
-        self._write(f"{ERASE}{lines} lines{part}, {lines / (now - self._start):.0f} a second\r")
+        part = f" ({self._answered_bytes / self._bytes:.0%})" if self._bytes else ""
+        self._write(f"{ERASE}{self._lines} lines{part}, {self._lines / (now - self._start):.0f} a second\r")
 
     def end(self) -> None:
         """Remove the line."""

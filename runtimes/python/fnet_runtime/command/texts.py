@@ -20,11 +20,12 @@ READ_BYTES = 1 << 16
 class Place:
     """The source of a text (--text, a file, or - for standard input), and its number in the source, from 1.
 
-    A file that is one text has no number.
+    A file that is one text has no number. `size_bytes` are the bytes of a line, with its end.
     """
 
     source: str
     number: int | None = None
+    size_bytes: int = 0
 
     def __str__(self) -> str:
         if self.number is None:
@@ -97,7 +98,7 @@ def batches_of_lines(file: BinaryIO, source: str, size: int, bound: int) -> Iter
         for part in ends:
             line.add(part)
             number += 1
-            waiting.append((Place(source, number), line.text()))
+            waiting.append((Place(source, number, line.size + 1), line.text()))
             waiting_bytes += line.size
             line = _Line(bound)
             if len(waiting) == size or waiting_bytes > bound:
@@ -105,7 +106,7 @@ def batches_of_lines(file: BinaryIO, source: str, size: int, bound: int) -> Iter
                 waiting, waiting_bytes = [], 0
         line.add(rest)
         if ended and line.size:
-            waiting.append((Place(source, number + 1), line.text()))
+            waiting.append((Place(source, number + 1, line.size), line.text()))
         if waiting and (ended or not _has_more(file)):
             yield waiting
             waiting, waiting_bytes = [], 0
