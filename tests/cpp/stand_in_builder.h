@@ -47,9 +47,7 @@ class ConfigCalls : public VBuilderConfigStub {
   }
 #ifdef TRT_MAJOR_RTX
   bool setNbComputeCapabilities(int32_t count) noexcept override { return count == 1; }
-  bool setComputeCapability(ComputeCapability capability, int32_t) noexcept override {
-    return capability == ComputeCapability::kSM89;
-  }
+  bool setComputeCapability(ComputeCapability capability, int32_t) noexcept override { return capability == ComputeCapability::kSM89; }
 #endif
   std::string set;
 };

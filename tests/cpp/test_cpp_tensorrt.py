@@ -328,6 +328,10 @@ def test_a_build_that_fails_leaves_nothing(built, cache, elsewhere, tmp_path):
     assert re.search(rf"the ONNX parser of {built.library}.*/no/such\.so: .*name its file in {parser}$", done.stderr)
     done = built.run(elsewhere, "--rebuild", "--text", "a", **cache.environment | {parser: "libm.so.6"})
     assert "lacks its functions; expected lib" in done.stderr
+    if built.library == "tensorrt_rtx":
+        done = built.run(elsewhere, "--rebuild", "--text", "a", **cache.environment | {"STAND_IN_CAPABILITY": "90"})
+        assert (done.returncode, cache.entries) == (4, [])
+        assert f"{name} cannot build for compute capability 9.0: " in done.stderr
     (tmp_path / "file").touch()
     done = built.run(elsewhere, "--rebuild", "--text", "a", **cache.environment | {"FNET_RUNTIME_CACHE": str(tmp_path / "file")})
     assert done.returncode == 4

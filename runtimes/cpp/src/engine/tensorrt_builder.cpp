@@ -98,6 +98,9 @@ Result<std::string> engine_from_graph(void* library, const TrtBuild& build, cons
   const std::unique_ptr<nvinfer1::INetworkDefinition> network(builder->createNetworkV2(STRONGLY_TYPED));
   const std::unique_ptr<nvinfer1::IBuilderConfig> config(builder->createBuilderConfig());
   if (!network || !config) return failed("cannot start a build");
+  if (!set_compute_capability(*config, build.compute_capability))
+    return session_error(name + " cannot build for compute capability " + build.compute_capability + ": " + said() +
+                         ". Open model.onnx with the runtime onnxruntime");
   const std::unique_ptr<nvonnxparser::IParser> parser(
       static_cast<nvonnxparser::IParser*>((*create_parser)(network.get(), &log, NV_ONNX_PARSER_VERSION)));
   if (!parser) return failed("cannot start its parser");
@@ -108,8 +111,6 @@ Result<std::string> engine_from_graph(void* library, const TrtBuild& build, cons
   if (build.workspace_mib)
     config->setMemoryPoolLimit(nvinfer1::MemoryPoolType::kWORKSPACE, static_cast<std::size_t>(*build.workspace_mib) * MIB);
   if (build.optimization_level) config->setBuilderOptimizationLevel(static_cast<int32_t>(*build.optimization_level));
-  if (!set_compute_capability(*config, build.compute_capability))
-    return failed("cannot build for compute capability " + build.compute_capability);
   for (const Shapes& shapes : build.profiles) {
     if (!add_profile(*builder, *config, shapes)) return failed("refuses a profile of the inputs");
   }
