@@ -1,4 +1,5 @@
-// A CUDA runtime whose device memory is host memory and whose streams run at once: one GPU of compute capability 8.9.
+// A CUDA runtime whose device memory is host memory and whose streams run at once: one GPU of compute capability 8.9,
+// unless STAND_IN_CAPABILITY (such as 86) and STAND_IN_DRIVER (such as 13010) say otherwise.
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
@@ -11,9 +12,16 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 const char* cudaGetErrorName(cudaError_t) { return "cudaErrorUnknown"; }
+cudaError_t cudaDriverGetVersion(int* version) {
+  const char* chosen = std::getenv("STAND_IN_DRIVER");
+  *version = chosen ? std::atoi(chosen) : 13000;
+  return cudaSuccess;
+}
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? 8 : 9;
+  const char* chosen = std::getenv("STAND_IN_CAPABILITY");
+  const int capability = chosen ? std::atoi(chosen) : 89;
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? capability / 10 : capability % 10;
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {

@@ -1,7 +1,7 @@
 // A library of TensorRT, or TensorRT-RTX, as the headers have it, whose engines classify a text of ids: the first two logits are the
 // sums of input_ids and of token_type_ids over 1000, the others 0. An engine file holds the sequence length and the number of labels.
 // stubs.inc, which the test makes of NvInferImpl.h, defines classes that abort in each function but those of here.
-#include <NvInferRuntime.h>
+#include <NvInfer.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -10,6 +10,8 @@
 #include <string>
 
 #include "stubs.inc"
+// stubs first
+#include "stand_in_builder.h"
 
 namespace {
 
@@ -129,9 +131,10 @@ class Runtime : public IRuntime {
 extern "C" {
 
 void* createInferRuntime_INTERNAL(void* logger, int32_t) noexcept { return new Runtime(*static_cast<ILogger*>(logger)); }
+void* createInferBuilder_INTERNAL(void* logger, int32_t) noexcept { return new Builder(*static_cast<ILogger*>(logger)); }
 int32_t getInferLibMajorVersion() noexcept { return STAND_IN_MAJOR; }
 int32_t getInferLibMinorVersion() noexcept { return NV_TENSORRT_MINOR; }
 int32_t getInferLibPatchVersion() noexcept { return NV_TENSORRT_PATCH; }
-int32_t getInferLibBuildVersion() noexcept { return 0; }
+int32_t getInferLibBuildVersion() noexcept { return std::stoi(text_of("STAND_IN_BUILD", "0")); }
 
 }  // extern "C"

@@ -377,7 +377,7 @@ class Config(ctypes.Structure):
         *(("runtime", ctypes.c_char_p), ("threads", ctypes.c_int), ("library", ctypes.c_char_p)),
         *((name, ctypes.c_int) for name in ("device", "contexts", "cuda_graph")),
         ("max_text_bytes", ctypes.c_size_t),
-        *(("provider", ctypes.c_char_p), ("allow_partial", ctypes.c_int)),
+        *(("provider", ctypes.c_char_p), ("allow_partial", ctypes.c_int), ("rebuild", ctypes.c_int)),
     )
 
 
@@ -424,6 +424,9 @@ def test_the_c_interface_answers_as_python_does(built, library, bundles):
     refused = "expected a text of at most 3 bytes of UTF-8, found 4; max_text_bytes (fnet-run: --max-text-bytes) sets the bound"
     assert c_answer(library, pipeline, "a", "one", "four") == c_answer(library, pipeline, "four", "one") == (2, refused)
     library.fnet_close(pipeline)
+    config.rebuild = 1
+    assert library.fnet_open(os.fsencode(bundle), ctypes.byref(config), ctypes.byref(pipeline)) == 2
+    assert library.fnet_last_error().startswith(b"rebuild: is for engines of TensorRT; ")
     assert library.fnet_open(b"/no", None, ctypes.byref(pipeline)) == 1
     assert not pipeline
     assert library.fnet_last_error().startswith(b"/no/manifest.json: cannot be read (")

@@ -12,6 +12,8 @@ from typing import Any
 
 from fnet_runtime.bundle import config, manifest
 from fnet_runtime.command import exit_codes, questions
+from fnet_runtime.engine import options as build_options
+from fnet_runtime.engine import products, rebuild
 from fnet_runtime.pipeline import answer_spans, encodings, entities, options, pipeline, tasks
 from fnet_runtime.sessions import ort_session, providers, runtimes
 from fnet_runtime.tokenizer import encoding, tokenizer
@@ -38,6 +40,7 @@ def facts() -> str:
         "DEFAULT_TOP_K": options.DEFAULT_TOP_K,
         "DEFAULT_ANSWER_TOKENS": options.DEFAULT_ANSWER_TOKENS,
         "NAMES_SHOWN": providers.NAMES_SHOWN,
+        "MAX_OPTIMIZATION_LEVEL": build_options.MAX_OPTIMIZATION_LEVEL,
     }
     sizes = {
         "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,
@@ -47,13 +50,14 @@ def facts() -> str:
         **{name: getattr(t, name) for name in ("FIRST_CHARACTERS", "CHARACTERS_PER_TOKEN", "GROWTH", "WHOLE", "LONGER")},
     }
     numbers = {"DEFAULT_THRESHOLD": options.DEFAULT_THRESHOLD}
-    names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "BF16")
+    names = ("MANIFEST", "MODEL", "MODEL_DATA", "CONFIG", "GOLDEN", "TOKENIZER_CONFIG", "ENGINE", "BF16")
     tensors = ("BATCH", "SEQUENCE", "ATTENTION_MASK", "POSITIONS", "OPENVINO")
     compatibilities = ("NO_COMPATIBILITY", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY")
     texts = {
         **{name: getattr(m, name) for name in (*names, *tensors, *compatibilities)},
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
+        **{name: getattr(rebuild, name) for name in ("DESCRIPTION", "CACHE_VARIABLE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
         "CPU": providers.CPU,
         **{name: getattr(ort_session, name) for name in ("NO_FALLBACK", "RECORD", "FELL_BACK")},
@@ -90,6 +94,7 @@ def facts() -> str:
             for name, task in tasks.TASKS.items()
         ],
     }
+    tables["PrecisionFacts LEAST_COMPUTE_CAPABILITIES"] = [list(row) for row in products.LEAST_COMPUTE_CAPABILITIES.items()]
     tables["ProviderFacts PROVIDERS"] = [[provider.name, provider.ort_name] for provider in providers.PROVIDERS.values()]
     tables["ProviderOption PROVIDER_OPTIONS"] = [
         [provider.name, precision, *option]
@@ -117,8 +122,9 @@ KINDS: Mapping[str, type[Any]] = {
     "BUILD": manifest.EngineBuild,
     "PROFILE": manifest.AxisProfile,
     "FILE": manifest.FileInfo,
+    "ENTRY": rebuild.Entry,
 }
-"""The objects of manifest.json."""
+"""The objects of manifest.json, and of engine.json in the cache of rebuilt engines."""
 
 
 def _braced(values: Iterable[Any]) -> str:

@@ -65,5 +65,5 @@ TEST_CASE("an engine without weights is refused with the ways out") {
   const auto found = fit_fault("e", stripped, L4, VERSION);
   REQUIRE(found);
   CHECK(found->code == Code::session);
-  CHECK(found->text.find("e: has no weights, and only the Python runtime fills them in from model.onnx. Export the bundle") == 0);
+  CHECK(found->text.find("e: has no weights, and only the Python runtime fills them in from model.onnx. Build the engine") == 0);
 }

@@ -57,6 +57,7 @@ class HostCuda : public fnet::Cuda {
   std::optional<Error> use(int) const override { return fault("cudaSetDevice"); }
   Result<std::string> compute_capability(int) const override { return std::string("8.9"); }
   Result<std::string> name(int) const override { return std::string("NVIDIA L4"); }
+  Result<std::string> driver() const override { return std::string("13.0"); }
   Result<void*> stream() const override {
     if (auto failed = fault("cudaStreamCreate")) return *failed;
     ++host_.streams;
@@ -162,15 +163,17 @@ Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fnet::TrtO
   std::FILE* out = std::fopen(FILE_NAME.c_str(), "wb");
   std::fputs(bytes, out);
   std::fclose(out);
-  return fnet::trt_session(
-      FILE_NAME, info, inputs, options, [&] { return Result<std::shared_ptr<const fnet::Cuda>>(std::make_shared<HostCuda>(host)); },
+  const auto library = [&](const std::string& found, bool) -> Result<std::unique_ptr<fnet::TrtEngine>> {
+    if (found != "engine") return session_error("a tag does not match");
+    return std::unique_ptr<fnet::TrtEngine>(std::make_unique<HostEngine>(host));
+  };
+  const auto trt = fnet::trt_host(
+      options.device, [&] { return Result<std::shared_ptr<const fnet::Cuda>>(std::make_shared<HostCuda>(host)); },
       [&] {
-        return Result<fnet::TrtLibrary>(
-            fnet::TrtLibrary{"1.7.1", [&](const std::string& found, bool) -> Result<std::unique_ptr<fnet::TrtEngine>> {
-                               if (found != "engine") return session_error("a tag does not match");
-                               return std::unique_ptr<fnet::TrtEngine>(std::make_unique<HostEngine>(host));
-                             }});
+        return Result<fnet::TrtLibrary>(fnet::TrtLibrary{"1.7.1", library});
       });
+  if (!trt) return trt.error();
+  return fnet::trt_session(FILE_NAME, info, inputs, options, *trt);
 }
 
 // A session for texts of any length, whose engine has a profile for short ones and one for longer ones.

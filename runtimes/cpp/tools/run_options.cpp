@@ -110,6 +110,7 @@ Options options_from_line(int count, char** words) {
       ->capture_default_str()
       ->check(CLI::IsMember(providers));
   app.add_flag("--allow-partial", config.allow_partial, "Let the CPU run the nodes that the provider does not take");
+  app.add_flag("--rebuild", config.rebuild, "Build the TensorRT engine for this GPU, and keep it in the user's cache");
   app.add_flag("--devices", options.devices, "List the providers, GPUs and engines of this host, and what the others lack");
   app.add_option("--library", config.library, "The file of the engine's library, such as libonnxruntime.so")->type_name("FILE");
   app.add_option("--threads", config.threads, "Cores that ONNX Runtime may use; all by default")

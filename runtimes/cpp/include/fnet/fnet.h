@@ -35,6 +35,8 @@ typedef struct fnet_config {
   size_t max_text_bytes; /* longest text that is taken, in bytes of UTF-8; a longer one is an input error; 0 is 33554432 */
   const char* provider;  /* of ONNX Runtime; null: "cpu"; or "cuda", "tensorrt" or "nv-tensorrt-rtx", which run model.onnx on a GPU */
   int allow_partial;     /* not 0: let the CPU run the nodes that the provider does not take; else such a bundle does not open */
+  int rebuild;           /* TensorRT: not 0: build the engine for this GPU from model.onnx, in minutes, and keep it in the user's cache for
+                            the next time */
 } fnet_config;
 
 /* An opened bundle. Any number of threads may run it at once; close it once, after the last run has returned. */

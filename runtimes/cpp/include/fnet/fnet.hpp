@@ -40,6 +40,8 @@ struct Config {
   int device = 0;                // number of the GPU that TensorRT or a provider uses; the calling thread's CUDA device becomes this one
   int contexts = 2;              // TensorRT: callers that it runs at once, 1 to 64, each with GPU memory of its own; others wait
   bool cuda_graph = false;       // TensorRT: capture the run of each batch size and length as a CUDA graph, and launch that from then on
+  bool rebuild = false;          // TensorRT: build the engine for this GPU from model.onnx, in minutes, and keep it in the user's cache for
+                                 // the next time (docs/engines.md)
   std::size_t max_text_bytes = 33554432;  // longest text that is taken, in bytes of UTF-8, from 1; a longer one is an input error
 };
 

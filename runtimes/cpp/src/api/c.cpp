@@ -80,6 +80,7 @@ fnet_code fnet_open(const char* folder, const fnet_config* config, fnet_pipeline
       if (config->max_text_bytes) chosen.max_text_bytes = config->max_text_bytes;
       chosen.cuda_graph = config->cuda_graph != 0;
       chosen.allow_partial = config->allow_partial != 0;
+      chosen.rebuild = config->rebuild != 0;
     }
     auto opened = fnet::Pipeline::open(folder, chosen);
     if (!opened) return kept(opened.error());

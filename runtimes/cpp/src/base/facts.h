@@ -36,6 +36,11 @@ struct TaskFacts {
   bool labelled, choices;
 };
 
+// A precision, and the oldest GPUs that multiply in it, where not all do that a library builds for.
+struct PrecisionFacts {
+  const char *precision, *compute_capability;
+};
+
 // A provider of ONNX Runtime, and ONNX Runtime's own name of it.
 struct ProviderFacts {
   const char *name, *ort_name;

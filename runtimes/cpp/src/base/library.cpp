@@ -1,6 +1,7 @@
 #include "base/library.h"
 
 #include <dlfcn.h>
+#include <link.h>
 
 #include <cstdlib>
 
@@ -16,6 +17,12 @@ Result<void*> library_from_names(const std::string& what, const std::string& fil
     why += (why.empty() ? "" : "; ") + std::string(dlerror());
   }
   return session_error(what + "'s library cannot be opened (" + why + "); install it, or name its file in " + variable);
+}
+
+std::string folder_of_library(void* library) {
+  const link_map* map = nullptr;
+  const std::string file = dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 ? map->l_name : "";
+  return file.substr(0, file.rfind('/') + 1);
 }
 
 void* function_of(void* library, const char* name) { return dlsym(library, name); }

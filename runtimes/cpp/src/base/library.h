@@ -13,6 +13,9 @@ namespace fnet {
 Result<void*> library_from_names(const std::string& what, const std::string& file, const char* variable,
                                  const std::vector<std::string>& names);
 
+// The folder of an opened library's file, with a slash at its end.
+std::string folder_of_library(void* library);
+
 // A function of an opened library; null where it has none of that name.
 void* function_of(void* library, const char* name);
 

@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "base/words.h"
+#include "bundle/engine_json.h"
 #include "bundle/typed_json.h"
 
 namespace fnet {
@@ -43,43 +44,6 @@ Source source(const Json& value, const Where& where) {
           object.get("random_head", boolean)};
 }
 
-AxisProfile profile(const Json& value, const Where& where) {
-  const Object object(value, where, PROFILE_KEYS);
-  const AxisProfile found{object.get("min", integer), object.get("opt", integer), object.get("max", integer)};
-  if (!(1 <= found.min && found.min <= found.opt && found.opt <= found.max)) {
-    where.refuse("expected 1 <= min <= opt <= max, found " + std::to_string(found.min) + ", " + std::to_string(found.opt) + ", " +
-                 std::to_string(found.max));
-  }
-  return found;
-}
-
-EngineBuild build(const Json& value, const Where& where) {
-  const Object object(value, where, BUILD_KEYS);
-  return {object.get_optional("gpu", "a string", &Json::is_string, text),
-          object.get_optional("workspace_mib", "an integer", &Json::is_number_integer, integer),
-          object.get_optional("optimization_level", "an integer", &Json::is_number_integer, integer),
-          object.get_optional("timing_cache_sha256", "a string", &Json::is_string, text),
-          object.get("version_compatible", boolean),
-          object.get("hardware_compatibility", text),
-          object.get("weight_stripped", boolean)};
-}
-
-EngineInfo engine(const Json& value, const Where& where) {
-  const Object object(value, where, ENGINE_KEYS);
-  return {object.get("file", text),
-          object.get("library", text),
-          object.get("version", text),
-          object.get_list("compute_capabilities", text),
-          object.get_mapping("batch_profile", profile),
-          object.get_list("length_profiles", profile),
-          object.get_optional("build", "an object", &Json::is_object, build)};
-}
-
-FileInfo file(const Json& value, const Where& where) {
-  const Object object(value, where, FILE_KEYS);
-  return {object.get("sha256", text), object.get("size_bytes", integer)};
-}
-
 Manifest manifest(const Json& value, const Where& where) {
   const Object object(value, where, MANIFEST_KEYS);
   return {object.get("format_version", integer),
@@ -99,8 +63,8 @@ Manifest manifest(const Json& value, const Where& where) {
           object.get_optional("quantization", "an object", &Json::is_object, quantization),
           object.get("source", source),
           object.get_mapping("tools", text),
-          object.get_optional("engine", "an object", &Json::is_object, engine),
-          object.get_mapping("files", file)};
+          object.get_optional("engine", "an object", &Json::is_object, engine_from_json),
+          object.get_mapping("files", file_from_json)};
 }
 
 // ---- what holds between the values; throws Error

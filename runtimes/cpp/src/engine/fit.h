@@ -3,15 +3,19 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bundle/manifest.h"
 
 namespace fnet {
 
-// A GPU of this host.
+// A GPU of this host, and the version of CUDA that its driver is for.
 struct Gpu {
-  std::string name, compute_capability;
+  std::string name, compute_capability, driver = {};
 };
+
+// The numbers that a version begins with: 10.13.3.9.post1 has four.
+std::vector<int64_t> numbers_of_version(const std::string& version);
 
 // A no-device error for another GPU than the engine was built for, a session error for another version of its library, or for an engine
 // that this runtime cannot open at all.

@@ -8,7 +8,7 @@
 
 // clang-format off
 #define FNET_CUDA_FUNCTIONS(X)                                                                                            \
-  X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaSetDevice) X(cudaDeviceGetAttribute) X(cudaStreamCreate)                \
+  X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaDriverGetVersion) X(cudaSetDevice) X(cudaDeviceGetAttribute) X(cudaStreamCreate)                \
   X(cudaStreamSynchronize) X(cudaStreamDestroy) X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync) X(cudaStreamBeginCapture)    \
   X(cudaStreamEndCapture) X(cudaGraphInstantiate) X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
 // clang-format on
@@ -57,6 +57,12 @@ class CudaRuntime : public Cuda {
     if (const auto failed = fault("cudaGetDeviceProperties", properties_(properties.data(), device))) return *failed;
     properties.back() = 0;
     return std::string(properties.data());
+  }
+
+  Result<std::string> driver() const override {
+    int version = 0;
+    if (const auto failed = fault("cudaDriverGetVersion", cudaDriverGetVersion_(&version))) return *failed;
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
   }
 
   Result<void*> stream() const override {

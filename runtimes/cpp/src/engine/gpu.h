@@ -21,6 +21,8 @@ class Cuda {
   virtual Result<std::string> compute_capability(int device) const = 0;
   // Such as NVIDIA L4.
   virtual Result<std::string> name(int device) const = 0;
+  // The version of CUDA that the driver is for, such as 13.0.
+  virtual Result<std::string> driver() const = 0;
 
   virtual Result<void*> stream() const = 0;
   virtual std::optional<Error> wait(void* stream) const = 0;

@@ -6,6 +6,7 @@
 #include "base/facts.h"
 #include "base/files.h"
 #include "base/words.h"
+#include "engine/rebuild.h"
 #include "engine/tensorrt.h"
 #include "json/writer.h"
 
@@ -30,21 +31,57 @@ const std::vector<TrtProduct> TRT_PRODUCTS{
 #endif
 };
 
-Result<std::unique_ptr<Session>> engine_session(const std::string& folder, const Manifest& manifest, const Config& config,
-                                                const std::string& chosen) {
-  for (const TrtProduct& product : TRT_PRODUCTS) {
-    if (manifest.engine->library != product.library) continue;
-    return trt_session(plain_path(folder + "/" + manifest.engine->file), *manifest.engine, manifest.inputs,
-                       {config.device, config.contexts, config.cuda_graph}, product.cuda, [&] { return product.open(config.library); });
-  }
-  return session_error(folder + ": this build of fnet_runtime cannot open an engine of " + chosen + "; the runtime " + ONNXRUNTIME +
-                       " opens " + MODEL);
-}
-
 // The name of the runtime that opens the engines of a library.
 std::string runtime_of_library(std::string library) {
   std::replace(library.begin(), library.end(), '_', '-');
   return library;
+}
+
+const TrtProduct* product_from_library(const std::string& library) {
+  const auto found =
+      std::find_if(TRT_PRODUCTS.begin(), TRT_PRODUCTS.end(), [&](const TrtProduct& product) { return product.library == library; });
+  return found == TRT_PRODUCTS.end() ? nullptr : &*found;
+}
+
+Result<std::unique_ptr<Session>> engine_session(const std::string& folder, const Manifest& manifest, const Config& config,
+                                                const std::string& chosen) {
+  const TrtProduct* product = product_from_library(manifest.engine->library);
+  if (!product)
+    return session_error(folder + ": this build of fnet_runtime cannot open an engine of " + chosen + "; the runtime " + ONNXRUNTIME +
+                         " opens " + MODEL);
+  const auto host = trt_host(config.device, product->cuda, [&] { return product->open(config.library); });
+  if (!host) return host.error();
+  return trt_session(plain_path(folder + "/" + manifest.engine->file), *manifest.engine, manifest.inputs,
+                     {config.device, config.contexts, config.cuda_graph}, *host);
+}
+
+// The session of an engine that the first library of the bundle's target builds for this host, of those that this build and the host have.
+Result<std::unique_ptr<Session>> rebuilt_session(const std::string& folder, const Manifest& manifest, const Config& config) {
+  std::vector<std::string> lacks, reasons;
+  for (const TargetFacts& target : TARGETS) {
+    if (manifest.target != target.name) continue;
+    for (const char* library : target.libraries) {
+      if (!library) continue;
+      const TrtProduct* product = product_from_library(library);
+      if (!product) {
+        lacks.emplace_back(library);
+        continue;
+      }
+      const auto opened = product->open(config.library);
+      if (!opened) {
+        reasons.push_back(opened.error().text);
+        continue;
+      }
+      const auto host = trt_host(config.device, product->cuda, [&] { return opened; });
+      if (!host) return host.error();
+      const auto rebuilt = rebuilt_engine(folder, manifest, library, *host);
+      if (!rebuilt) return rebuilt.error();
+      return trt_session(rebuilt->file, rebuilt->info, manifest.inputs, {config.device, config.contexts, config.cuda_graph}, *host);
+    }
+  }
+  if (!reasons.empty()) return session_error(joined(reasons, "; "));
+  return session_error(folder + ": this build of fnet_runtime cannot build an engine of " + joined(lacks, " or ") +
+                       "; compile it with the headers of that library, or rebuild with the Python runtime");
 }
 
 const ProviderFacts* provider_from_name(const std::string& name) {
@@ -83,6 +120,9 @@ Result<std::unique_ptr<Session>> session_from_bundle(const std::string& folder, 
   const std::string chosen = !on_cpu ? ONNXRUNTIME : config.runtime == "auto" ? names[0] : config.runtime;
   if (!std::count(names.begin(), names.end(), chosen))
     return input_error(folder + ": cannot be opened with " + config.runtime + "; expected " + joined(names, " or "));
+  if (config.rebuild && (chosen == ONNXRUNTIME || chosen == OPENVINO))
+    return input_error("rebuild: is for engines of TensorRT; " + folder + " opens with " + chosen + ", which builds none. Leave it out");
+  if (config.rebuild) return rebuilt_session(folder, manifest, config);
   if (chosen != ONNXRUNTIME) return engine_session(folder, manifest, config, chosen);
   if (manifest.precision == BF16 && on_cpu)
     return session_error(folder + ": ONNX Runtime cannot multiply matrices of bf16 on a CPU; open the bundle with its own engine");

@@ -8,7 +8,6 @@
 #include "base/facts.h"
 #include "base/files.h"
 #include "base/words.h"
-#include "engine/fit.h"
 #include "engine/lane.h"
 
 namespace fnet {
@@ -158,27 +157,14 @@ std::vector<TensorInfo> inputs_from_engine(const std::vector<EngineTensor>& tens
 }  // namespace
 
 Result<std::unique_ptr<Session>> trt_session(const std::string& engine, const EngineInfo& info, const std::vector<TensorInfo>& inputs,
-                                             const TrtOptions& options, const std::function<Result<std::shared_ptr<const Cuda>>()>& cuda,
-                                             const std::function<Result<TrtLibrary>()>& library) {
-  const auto gpu = cuda();
-  if (!gpu) return gpu.error();
-  const auto devices = (*gpu)->device_count();
-  if (!devices) return devices.error();
-  if (options.device >= *devices)
-    return input_error("device: expected 0 to " + std::to_string(*devices - 1) + ", found " + std::to_string(options.device));
-  const auto product = library();
-  if (!product) return product.error();
-  const auto capability = (*gpu)->compute_capability(options.device);
-  if (!capability) return capability.error();
-  const auto name = (*gpu)->name(options.device);
-  if (!name) return name.error();
-  if (const auto fault = fit_fault(engine, info, {*name, *capability}, product->version)) return *fault;
-  if (const auto fault = (*gpu)->use(options.device)) return *fault;
+                                             const TrtOptions& options, const TrtHost& host) {
+  const TrtLibrary& product = host.library;
+  if (const auto fault = fit_fault(engine, info, host.gpu, product.version)) return *fault;
   const auto bytes = bytes_from_file(engine);
   if (const auto* fault = std::get_if<SystemFault>(&bytes)) return session_error(engine + ": cannot be read (" + fault->text() + ")");
-  auto opened = product->engine_from_bytes(std::get<std::string>(bytes), info.build && info.build->version_compatible);
+  auto opened = product.engine_from_bytes(std::get<std::string>(bytes), info.build && info.build->version_compatible);
   if (!opened) {
-    return session_error(engine + ": " + info.library + " " + product->version + " cannot open it (built with " + info.version +
+    return session_error(engine + ": " + info.library + " " + product.version + " cannot open it (built with " + info.version +
                          "): " + opened.error().text);
   }
   const auto tensors = (*opened)->tensors();
@@ -189,7 +175,7 @@ Result<std::unique_ptr<Session>> trt_session(const std::string& engine, const En
       return session_error(engine + ": the output " + tensor.name + " is " + tensor.dtype + ", expected float32");
     if (tensor.output) outputs.push_back(tensor.name);
   }
-  auto session = std::make_unique<TrtSession>(*gpu, *std::move(opened), info, inputs, std::move(outputs), options);
+  auto session = std::make_unique<TrtSession>(host.cuda, *std::move(opened), info, inputs, std::move(outputs), options);
   if (const auto fault = session->open()) return Error{fault->code, engine + ": " + fault->text};
   return std::unique_ptr<Session>(std::move(session));
 }

@@ -1,14 +1,12 @@
 // A TensorRT engine on an NVIDIA GPU: a pool of lanes, one for each caller at a time.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/gpu.h"
+#include "engine/host.h"
 #include "engine/session.h"
-#include "engine/tensorrt_library.h"
 
 namespace fnet {
 
@@ -21,7 +19,6 @@ struct TrtOptions {
 // Opens an engine file with a product's library. Session errors: a library, a GPU or memory is missing, or the file is refused, or it is
 // another graph than the manifest says; no-device errors: no GPU, or none that the engine was built for.
 Result<std::unique_ptr<Session>> trt_session(const std::string& engine, const EngineInfo& info, const std::vector<TensorInfo>& inputs,
-                                             const TrtOptions& options, const std::function<Result<std::shared_ptr<const Cuda>>()>& cuda,
-                                             const std::function<Result<TrtLibrary>()>& library);
+                                             const TrtOptions& options, const TrtHost& host);
 
 }  // namespace fnet

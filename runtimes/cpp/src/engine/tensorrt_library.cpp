@@ -8,6 +8,7 @@
 
 #include "base/library.h"
 #include "base/words.h"
+#include "engine/tensorrt_builder.h"
 #include "engine/tensorrt_library.h"
 
 namespace fnet {
@@ -131,11 +132,17 @@ Result<TrtLibrary> opened(const std::string& file) {
     return session_error(std::string(PRODUCT) + " " + joined(words, ".") + ": this build of fnet_runtime was compiled for " + wanted +
                          "; name the file of such a library in " + LIBRARY_VARIABLE + ", or build with the headers of this one");
   }
-  return TrtLibrary{joined(words, "."), [create](const std::string& bytes, bool host_code) -> Result<std::unique_ptr<TrtEngine>> {
+  const std::string text = joined(words, ".");
+  return TrtLibrary{text,
+                    [create](const std::string& bytes, bool host_code) -> Result<std::unique_ptr<TrtEngine>> {
                       auto engine = std::make_unique<Engine>();
                       auto* runtime = static_cast<nvinfer1::IRuntime*>(create(&engine->log(), NV_TENSORRT_VERSION));
                       if (!engine->open(runtime, bytes, host_code)) return session_error(engine->said());
                       return std::unique_ptr<TrtEngine>(std::move(engine));
+                    },
+                    [opened = *library, text](const TrtBuild& build) {
+                      Log log;
+                      return engine_from_graph(opened, build, text, log, [&] { return log.said(); });
                     }};
 }
 

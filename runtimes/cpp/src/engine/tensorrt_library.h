@@ -1,9 +1,11 @@
 // What a session needs of TensorRT or TensorRT-RTX. Each product's headers are read in a translation unit of its own.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,12 +44,26 @@ class TrtEngine {
   virtual std::string said() const = 0;
 };
 
+constexpr int64_t MIB = 1 << 20;
+using Range = std::array<std::vector<int64_t>, 3>;  // the least, the best and the greatest shape of an input
+using Shapes = Named<Range>;
+
+// What an engine is built from. What is missing is the library's choice.
+struct TrtBuild {
+  std::string graph;  // file of the graph, with its weights next to it
+  std::vector<Shapes> profiles;
+  std::optional<int64_t> workspace_mib, optimization_level;
+  std::string compute_capability;  // of the GPU that is present
+};
+
 // A product's library, opened at run time.
 struct TrtLibrary {
   std::string version;
   // The error's text is what the library says against the bytes, alone. An engine for newer versions holds code, which runs if
   // `host_code` allows it.
   std::function<Result<std::unique_ptr<TrtEngine>>(const std::string& bytes, bool host_code)> engine_from_bytes;
+  // Builds an engine, in minutes. A session error has the library's words.
+  std::function<Result<std::string>(const TrtBuild& build)> engine_from_graph = {};
 };
 
 // Opens a product's library: `file`, else the file that FNET_TENSORRT or FNET_TENSORRT_RTX names, else what the loader finds. A session

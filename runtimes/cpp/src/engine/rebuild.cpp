@@ -1,0 +1,248 @@
+#include "engine/rebuild.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <set>
+#include <system_error>
+
+#include "base/sha256.h"
+#include "base/words.h"
+#include "bundle/engine_json.h"
+#include "json/writer.h"
+
+namespace fnet {
+namespace {
+
+constexpr const char* TENSORRT = "tensorrt";
+constexpr int64_t MOST_MIB = std::numeric_limits<int64_t>::max() / MIB;
+
+// ---- what is built
+
+// The ranges of the inputs, for an open length of these; without one, of inputs that have none.
+Result<Shapes> shapes_from_manifest(const Manifest& manifest, const AxisProfile* lengths) {
+  Named<AxisProfile> ranges = manifest.engine->batch_profile;
+  if (lengths) ranges.emplace(ranges.begin(), SEQUENCE, *lengths);
+  Shapes shapes;
+  std::set<std::string> unknown;
+  for (const TensorInfo& tensor : manifest.inputs) {
+    Range& range = shapes.emplace_back(tensor.name, Range{}).second;
+    for (const Axis& axis : tensor.axes) {
+      const auto* open = std::get_if<std::string>(&axis);
+      const int64_t length = open ? 0 : std::get<int64_t>(axis);
+      AxisProfile profile{length, length, length};
+      if (open) {
+        const auto known = std::find_if(ranges.begin(), ranges.end(), [&](const auto& named) { return named.first == *open; });
+        if (known == ranges.end()) unknown.insert(*open);
+        else profile = known->second;
+      }
+      range[0].push_back(profile.min), range[1].push_back(profile.opt), range[2].push_back(profile.max);
+    }
+  }
+  if (!unknown.empty())
+    return session_error("the manifest has no range for the open axes " + joined(unknown) + "; export the bundle again");
+  return shapes;
+}
+
+// The options of a bundle's engine that hold on every host. What lets other hosts open an engine is left out.
+Result<TrtBuild> build_from_manifest(const std::string& folder, const Manifest& manifest, const Gpu& gpu) {
+  for (const auto& [precision, least] : LEAST_COMPUTE_CAPABILITIES) {
+    if (manifest.precision == precision && numbers_of_version(gpu.compute_capability) < numbers_of_version(least)) {
+      return session_error(folder + ": " + precision + " needs a GPU of compute capability " + least + " or newer; found " + gpu.name +
+                           " with " + gpu.compute_capability +
+                           ". Export the bundle in int8, or open model.onnx with the runtime onnxruntime");
+    }
+  }
+  const EngineBuild options = manifest.engine->build.value_or(EngineBuild{});
+  const auto &mib = options.workspace_mib, &level = options.optimization_level;
+  if (mib && (*mib < 1 || *mib > MOST_MIB))
+    return input_error("--workspace-mib: expected an integer from 1, found " + std::to_string(*mib));
+  if (level && (*level < 0 || *level > MAX_OPTIMIZATION_LEVEL)) {
+    return input_error("--optimization-level: expected 0 to " + std::to_string(MAX_OPTIMIZATION_LEVEL) + ", found " +
+                       std::to_string(*level));
+  }
+  TrtBuild build{plain_path(folder + "/" + MODEL), {}, mib, level, gpu.compute_capability};
+  std::vector<const AxisProfile*> lengths;
+  for (const AxisProfile& profile : manifest.engine->length_profiles) lengths.push_back(&profile);
+  if (lengths.empty()) lengths.push_back(nullptr);
+  for (const AxisProfile* profile : lengths) {
+    auto shapes = shapes_from_manifest(manifest, profile);
+    if (!shapes) return shapes.error();
+    build.profiles.push_back(*std::move(shapes));
+  }
+  return build;
+}
+
+// ---- the name of an entry: the hash of the JSON that the Python runtime hashes, byte for byte
+
+std::string listed(const std::vector<std::string>& items) { return "[" + joined(items) + "]"; }
+std::string number_or_null(const std::optional<int64_t>& number) { return number ? std::to_string(*number) : "null"; }
+
+std::string json_from_shapes(const Shapes& shapes) {
+  std::vector<std::string> inputs;
+  for (const auto& [name, range] : shapes) {
+    std::vector<std::string> bounds;
+    for (const std::vector<int64_t>& shape : range) {
+      std::vector<std::string> axes;
+      for (const int64_t length : shape) axes.push_back(std::to_string(length));
+      bounds.push_back(listed(axes));
+    }
+    inputs.push_back(quoted(name) + ": " + listed(bounds));
+  }
+  return "{" + joined(inputs) + "}";
+}
+
+std::string key_of(const Manifest& manifest, const std::string& library, const TrtHost& host, const TrtBuild& build) {
+  std::vector<std::string> profiles, graph;
+  for (const Shapes& shapes : build.profiles) profiles.push_back(json_from_shapes(shapes));
+  for (const std::string name : {MODEL, MODEL_DATA}) {
+    for (const auto& [file, info] : manifest.files) {
+      if (file == name) graph.push_back(quoted(info.sha256));
+    }
+  }
+  const std::string depends =
+      "{\"gpu\": {\"name\": " + quoted(host.gpu.name) + ", \"compute_capability\": " + quoted(host.gpu.compute_capability) +
+      ", \"driver\": " + quoted(host.gpu.driver) + "}, \"library\": " + listed({quoted(library), quoted(host.library.version)}) +
+      ", \"options\": " + listed({number_or_null(build.workspace_mib), number_or_null(build.optimization_level)}) +
+      ", \"profiles\": " + listed(profiles) + ", \"graph\": " + listed(graph) + "}";
+  Sha256 hash;
+  hash.add(depends.data(), depends.size());
+  return hash.hex();
+}
+
+// ---- the cache; what fails throws std::system_error
+
+[[noreturn]] void fail() { throw std::system_error(errno, std::system_category()); }
+
+std::string text_of(const char* variable) {
+  const char* text = std::getenv(variable);
+  return text ? text : "";
+}
+
+std::string home() {
+  if (const char* named = std::getenv("HOME")) return named;
+  const passwd* user = getpwuid(getuid());
+  return user ? user->pw_dir : "";
+}
+
+// The folder of rebuilt engines: the one that FNET_RUNTIME_CACHE names, or one in the user's cache.
+std::string engine_cache() {
+  std::string base = text_of(CACHE_VARIABLE);
+  if (base.empty()) {
+    const std::string caches = text_of("XDG_CACHE_HOME");
+    base = (caches.empty() ? home() + "/.cache" : caches) + "/fnet-runtime";
+  }
+  return plain_path(base + "/engines");
+}
+
+// Holds a lock, for which it waits. The system releases the lock of a process that dies.
+class Lock {
+ public:
+  explicit Lock(const std::string& file) : descriptor_(open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+    if (descriptor_ < 0) fail();
+    while (flock(descriptor_, LOCK_EX) != 0) {
+      if (errno == EINTR) continue;
+      const int fault = errno;
+      close(descriptor_);
+      throw std::system_error(fault, std::system_category());
+    }
+  }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() { close(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+void remove_folder(const std::string& folder) {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+}
+
+// A folder that is removed in the end, where it still is.
+struct PartialFolder {
+  explicit PartialFolder(std::string pattern) : path(std::move(pattern)) {
+    if (!mkdtemp(path.data())) fail();
+  }
+  PartialFolder(const PartialFolder&) = delete;
+  PartialFolder& operator=(const PartialFolder&) = delete;
+  ~PartialFolder() { remove_folder(path); }
+  std::string path;
+};
+
+void write_file(const std::string& path, const std::string& bytes) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wb"), std::fclose);
+  if (!file || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) fail();
+  if (std::fclose(file.release()) != 0) fail();
+}
+
+FileInfo measured(const std::string& path) {
+  auto info = info_from_file(path);
+  if (const auto* fault = std::get_if<SystemFault>(&info)) throw std::system_error(fault->number, std::system_category());
+  return std::get<FileInfo>(info);
+}
+
+// The description of an engine in the cache; nothing where there is no whole one.
+std::optional<EngineInfo> kept(const std::string& folder) {
+  const auto text = bytes_from_file(folder + "/" + DESCRIPTION);
+  if (std::holds_alternative<SystemFault>(text)) return std::nullopt;
+  auto entry = entry_from_json(std::get<std::string>(text));
+  const auto file = info_from_file(folder + "/" + ENGINE);
+  if (!entry || std::holds_alternative<SystemFault>(file)) return std::nullopt;
+  const auto& [sha256, size] = std::get<FileInfo>(file);
+  if (sha256 != entry->file.sha256 || size != entry->file.size_bytes) return std::nullopt;
+  return std::move(entry->engine);
+}
+
+// Writes an entry next to its place, and renames it.
+void keep(const std::string& cache, const std::string& key, const std::string& bytes, const EngineInfo& info) {
+  const std::string prefix = "." + key + ".partial-", place = cache + "/" + key;
+  std::vector<std::string> left;  // this process holds the lock, so the one that made these is dead
+  for (const auto& found : std::filesystem::directory_iterator(cache)) {
+    if (found.path().filename().string().compare(0, prefix.size(), prefix) == 0) left.push_back(found.path().string());
+  }
+  for (const std::string& folder : left) remove_folder(folder);
+  const PartialFolder part(cache + "/" + prefix + "XXXXXX");
+  const std::string engine = part.path + "/" + ENGINE;
+  write_file(engine, bytes);
+  write_file(part.path + "/" + DESCRIPTION, json_from_entry({info, measured(engine)}));
+  remove_folder(place);  // a damaged entry
+  std::filesystem::rename(part.path, place);
+}
+
+}  // namespace
+
+Result<Rebuilt> rebuilt_engine(const std::string& folder, const Manifest& manifest, const std::string& library, const TrtHost& host) {
+  const auto build = build_from_manifest(folder, manifest, host.gpu);
+  if (!build) return build.error();
+  const std::string cache = engine_cache(), key = key_of(manifest, library, host, *build), file = cache + "/" + key + "/" + ENGINE;
+  try {
+    std::filesystem::create_directories(cache);
+    const Lock lock(cache + "/." + key + ".lock");
+    if (auto info = kept(cache + "/" + key)) return Rebuilt{file, *std::move(info)};
+    const auto bytes = host.library.engine_from_graph(*build);
+    if (!bytes) return bytes.error();
+    EngineInfo info = *manifest.engine;
+    info.file = ENGINE, info.library = library, info.version = host.library.version;
+    info.compute_capabilities = {host.gpu.compute_capability};
+    info.build = EngineBuild{};
+    if (library == TENSORRT) info.build->gpu = host.gpu.name;  // TensorRT-RTX builds for every GPU of a compute capability
+    info.build->workspace_mib = build->workspace_mib, info.build->optimization_level = build->optimization_level;
+    keep(cache, key, *bytes, info);
+    return Rebuilt{file, info};
+  } catch (const std::system_error& error) {
+    return session_error(cache + ": cannot be written (" + error.code().message() +
+                         "); expected a folder for rebuilt engines. Name another folder in " + CACHE_VARIABLE);
+  }
+}
+
+}  // namespace fnet

@@ -1,0 +1,191 @@
+// The cache of rebuilt engines, with a builder that makes text.
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "base/sha256.h"
+#include "catch.h"
+#include "engine/rebuild.h"
+
+namespace {
+
+namespace files = std::filesystem;
+using fnet::Result, fnet::session_error;
+
+// A cache of its own, a bundle whose engine is another GPU's, and the number of builds.
+struct Case {
+  Case() {
+    std::string pattern = (files::temp_directory_path() / "fnet_rebuild_test.XXXXXX").string();
+    folder = mkdtemp(pattern.data());
+    setenv("FNET_RUNTIME_CACHE", folder.c_str(), 1);
+    manifest.target = "tensorrt", manifest.precision = "fp32";
+    manifest.inputs = {{"input_ids", "int64", {std::string("batch_size"), int64_t{7}}}};
+    manifest.engine = fnet::EngineInfo{"model.engine", "tensorrt_rtx", "1.7", {"7.5"}, {{"batch_size", {1, 2, 4}}}, {}};
+    manifest.engine->build = fnet::EngineBuild{};
+    manifest.engine->build->workspace_mib = 64;
+    manifest.files = {{"model.onnx.data", {"bb", 2}}, {"model.onnx", {"aa", 1}}};
+    host.gpu = {"NVIDIA L4", "8.9", "13.0"};
+    host.library.version = "10.13.0.35";
+    host.library.engine_from_graph = [this](const fnet::TrtBuild& build) -> Result<std::string> {
+      ++builds;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      if (fails) return session_error("no kernel fits");
+      return "engine of " + build.graph;
+    };
+  }
+  Case(const Case&) = delete;
+  Case& operator=(const Case&) = delete;
+  ~Case() {
+    files::remove_all(folder);
+    unsetenv("FNET_RUNTIME_CACHE");
+  }
+
+  Result<fnet::Rebuilt> rebuilt() const { return fnet::rebuilt_engine("bundle", manifest, "tensorrt", host); }
+  std::vector<files::path> entries() const {
+    std::vector<files::path> found;
+    for (const auto& entry : files::directory_iterator(folder / "engines")) {
+      if (entry.is_directory()) found.push_back(entry.path());
+    }
+    return found;
+  }
+
+  files::path folder;
+  fnet::Manifest manifest{};
+  fnet::TrtHost host;
+  std::atomic<int> builds{0};
+  bool fails = false;
+};
+
+std::string text_of(const files::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// What Python hashes and writes for the same bundle and host.
+constexpr const char* DEPENDS =
+    R"({"gpu": {"name": "NVIDIA L4", "compute_capability": "8.9", "driver": "13.0"}, "library": ["tensorrt", "10.13.0.35"], )"
+    R"("options": [64, null], "profiles": [{"input_ids": [[1, 7], [2, 7], [4, 7]]}], "graph": ["aa", "bb"]})";
+constexpr const char* DESCRIBED = R"({
+  "engine": {
+    "file": "model.engine",
+    "library": "tensorrt",
+    "version": "10.13.0.35",
+    "compute_capabilities": [
+      "8.9"
+    ],
+    "batch_profile": {
+      "batch_size": {
+        "min": 1,
+        "opt": 2,
+        "max": 4
+      }
+    },
+    "length_profiles": [],
+    "build": {
+      "gpu": "NVIDIA L4",
+      "workspace_mib": 64,
+      "optimization_level": null,
+      "timing_cache_sha256": null,
+      "version_compatible": false,
+      "hardware_compatibility": "none",
+      "weight_stripped": false
+    }
+  },
+  "file": {
+    "sha256": "HASH",
+    "size_bytes": 27
+  }
+}
+)";
+
+std::string hash_of(const std::string& text) {
+  fnet::Sha256 hash;
+  hash.add(text.data(), text.size());
+  return hash.hex();
+}
+
+}  // namespace
+
+TEST_CASE("an entry has the name and the files that Python gives it") {
+  const Case test;
+  const auto first = test.rebuilt();
+  REQUIRE(first);
+  const files::path entry = test.folder / "engines" / hash_of(DEPENDS);
+  CHECK(first->file == (entry / "model.engine").string());
+  CHECK(text_of(first->file) == "engine of bundle/model.onnx");
+  std::string described = DESCRIBED;
+  described.replace(described.find("HASH"), 4, hash_of("engine of bundle/model.onnx"));
+  CHECK(text_of(entry / "engine.json") == described);
+  const auto again = test.rebuilt();
+  REQUIRE(again);
+  CHECK(again->info.build->gpu == "NVIDIA L4");
+  CHECK(test.builds == 1);
+  CHECK(test.entries().size() == 1);
+}
+
+TEST_CASE("what an engine depends on is in the name of its entry") {
+  Case test;
+  REQUIRE(test.rebuilt());
+  SECTION("driver") { test.host.gpu.driver = "13.1"; }
+  SECTION("GPU") { test.host.gpu.name = "NVIDIA L40S"; }
+  SECTION("library") { test.host.library.version = "10.13.0.36"; }
+  SECTION("options") { test.manifest.engine->build->optimization_level = 1; }
+  SECTION("graph") { test.manifest.files[1].second.sha256 = "cc"; }
+  SECTION("lengths") {
+    test.manifest.inputs[0].axes[1] = fnet::SEQUENCE;
+    test.manifest.engine->length_profiles = {{1, 2, 3}, {4, 5, 6}};
+  }
+  REQUIRE(test.rebuilt());
+  CHECK(test.builds == 2);
+  CHECK(test.entries().size() == 2);
+}
+
+TEST_CASE("callers that need the same engine build it once") {
+  const Case test;
+  std::vector<std::thread> callers;
+  std::atomic<int> opened{0};
+  for (int i = 0; i < 3; ++i) callers.emplace_back([&] { opened += static_cast<bool>(test.rebuilt()); });
+  for (std::thread& caller : callers) caller.join();
+  CHECK(opened == 3);
+  CHECK(test.builds == 1);
+}
+
+TEST_CASE("a damaged entry is built again, and a build that fails leaves none") {
+  Case test;
+  const auto first = test.rebuilt();
+  REQUIRE(first);
+  std::ofstream(first->file) << "cut";
+  REQUIRE(test.rebuilt());
+  CHECK(text_of(first->file) == "engine of bundle/model.onnx");
+  files::remove_all(test.entries()[0]);
+  test.fails = true;
+  const auto failed = test.rebuilt();
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().text == "no kernel fits");
+  CHECK(test.entries().empty());
+}
+
+TEST_CASE("what cannot be rebuilt is refused before the cache is touched") {
+  Case test;
+  std::string expected;
+  SECTION("precision") {
+    test.manifest.precision = "fp8", test.host.gpu.compute_capability = "8.6";
+    expected = "bundle: fp8 needs a GPU of compute capability 8.9 or newer; found NVIDIA L4 with 8.6. Export the bundle in int8, or ";
+  }
+  SECTION("axis") {
+    test.manifest.engine->batch_profile = {};
+    expected = "the manifest has no range for the open axes batch_size; export the bundle again";
+  }
+  SECTION("workspace") {
+    test.manifest.engine->build->workspace_mib = 0;
+    expected = "--workspace-mib: expected an integer from 1, found 0";
+  }
+  const auto refused = test.rebuilt();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().text.substr(0, expected.size()) == expected);
+  CHECK_FALSE(files::exists(test.folder / "engines"));
+}
