@@ -94,7 +94,7 @@ def test_text_classification(built, bundle_of_problem, problem_type, labels):
         ("sequence-classification", ["--no-normalize"], 1),
         ("feature-extraction", ["--pooling", "sum"], 2),
         ("feature-extraction", ["--normalize=false"], 2),
-        ("feature-extraction", ["--json=true"], 2),
+        ("feature-extraction", ["--json=false"], 2),
     ],
 )
 def test_options_that_are_refused(built, bundles, task, words, code):
