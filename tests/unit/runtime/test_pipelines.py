@@ -1,6 +1,5 @@
 """Pipelines over a scripted session: each test says what the engine answers and reads what comes of it."""
 
-import itertools
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +8,8 @@ import numpy as np
 import pytest
 import torch
 from fnet_runtime.bundle.manifest import FORMAT_VERSION, Manifest, Source, TensorInfo
-from fnet_runtime.errors import InputError, OptionError
+from fnet_runtime.errors import InputError
 from fnet_runtime.pipeline.answers import Choice, Classification, Embedding, Fillers, NextSentence, Pretraining, TokenLabels
-from fnet_runtime.pipeline.model import Question
-from fnet_runtime.pipeline.options import AnswerOptions
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.tasks import TASKS
 from fnet_runtime.sessions.session import ANY_BATCH
@@ -480,23 +477,3 @@ def test_a_function_refuses_a_bundle_of_another_task(task):
 
 def test_every_task_has_a_typed_function():
     assert {name: task.function for name, task in TASKS.items()} == {name: row[0] for name, row in FUNCTIONS.items()}
-
-
-def test_texts_of_an_iterator_are_read_a_batch_at_a_time():
-    pipe = pipeline("sequence-classification", logits([0.0, 1.0]), padding="none")
-    read = []
-
-    def texts():
-        for number in itertools.count():
-            read.append(number)
-            yield Question("a", "b") if number == 1 else 5 if number == 2 else "fox"
-
-    answers = pipe.answer_lazily(texts(), top_k=1)
-    assert read == []
-    first, second, third, fourth = itertools.islice(answers, 4)
-    assert len(read) == pipe.rows_at_once
-    assert (first, second) == (pipe("fox", top_k=1), pipe("a", "b", top_k=1))
-    assert (str(third), fourth) == ("expected a text (str), found int", first)
-    assert list(pipe.answer_lazily([])) == []
-    with pytest.raises(OptionError, match="^stride: expected a bundle of"):
-        pipe.answer_lazily([], options=AnswerOptions(stride=1))
