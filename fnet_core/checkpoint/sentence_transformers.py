@@ -52,11 +52,12 @@ def sentence_model_from_folder(folder: Path) -> SentenceModel | None:
             f"{folder / MODULES}: expected the modules Transformer and Pooling, and Normalize after them or not; "
             f"found {', '.join(kinds) or 'none'}. A bundle has no other module"
         )
-    _check_prompt(folder / PROMPTS)
     transformer, pooling = (_folder_of(folder, module) for module in modules[:2])
+    settings = transformer / SETTINGS
+    _check_texts_stay(settings, folder / PROMPTS)
     return SentenceModel(
         transformer=transformer,
-        max_seq_length=_length(transformer / SETTINGS),
+        max_seq_length=_length(settings),
         pooling=_pooling(pooling / "config.json"),
         normalize=len(kinds) == 3,
     )
@@ -91,17 +92,8 @@ def _folder_of(folder: Path, module: Mapping[str, Any]) -> Path:
     return folder / path
 
 
-def _check_prompt(path: Path) -> None:
-    prompt = _object(path).get("default_prompt_name") if path.is_file() else None
-    if prompt is not None:
-        raise CheckpointError(
-            f"{path}: default_prompt_name: expected null, because a bundle puts nothing before a text; found {prompt!r}. "
-            "Set it to null, and put the prompt before your texts"
-        )
-
-
-def _length(path: Path) -> int | None:
-    """Read where texts are cut. A text must be tokenised as it is."""
+def _check_texts_stay(path: Path, prompts: Path) -> None:
+    """Refuse settings and prompts that change a text before it is tokenised, or how the tokenizer is called."""
     settings = _object(path) if path.is_file() else {}
     if settings.get("do_lower_case"):
         raise CheckpointError(f"{path}: do_lower_case: expected false, because a bundle tokenises a text as it is; found true")
@@ -110,7 +102,17 @@ def _length(path: Path) -> int | None:
             f"{path}: processing_kwargs: expected none, found {settings['processing_kwargs']!r}. Remove them, and state a fixed "
             "padding as trained_sequence_length in config.json"
         )
-    length = settings.get(LENGTH_KEY)
+    prompt = _object(prompts).get("default_prompt_name") if prompts.is_file() else None
+    if prompt is not None:
+        raise CheckpointError(
+            f"{prompts}: default_prompt_name: expected null, because a bundle puts nothing before a text; found {prompt!r}. "
+            "Set it to null, and put the prompt before your texts"
+        )
+
+
+def _length(path: Path) -> int | None:
+    """Read where texts are cut, in tokens."""
+    length = _object(path).get(LENGTH_KEY) if path.is_file() else None
     if length is not None and (type(length) is not int or length < 1):
         raise CheckpointError(f"{path}: {LENGTH_KEY}: expected a number of tokens or null, found {length!r}")
     return length

@@ -46,7 +46,7 @@ def _name_by_order(model: Any) -> None:
 def _keep_float32(model: Any, float32: Any) -> None:
     """Mark what is computed in float32 from lengths alone: angles, which a session in bf16 would round to 8 bits.
 
-    OpenVINO's CPU plugin leaves a node with this mark in its precision (2024 to 2026).
+    OpenVINO's CPU plugin leaves a node with this mark in its precision (tried with 2024.6 and 2026.4).
     """
     of_texts: set[str] = set()
     for node in model.get_ordered_ops():

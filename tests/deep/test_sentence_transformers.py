@@ -19,7 +19,7 @@ from support.transformers_pipelines import texts
 SCRIPT = ROOT / "tests" / "golden" / "sentence_transformers_oracle.py"
 CUT = 16
 WAYS = list(itertools.product(("cls", "mean", "max"), (False, True)))
-TEXTS = texts(40, longest=40)
+TEXTS = [*texts(40, longest=40), "  the fox \n", "a\tb  c", ""]
 
 
 @pytest.fixture(scope="module")
