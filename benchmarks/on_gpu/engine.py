@@ -23,7 +23,7 @@ def built_engine(path, rows, folder, capabilities=None):
     engine = engine_from_graph(
         path,
         library=library_from_name("tensorrt_rtx"),
-        ranges={BATCH: AxisProfile(min=1, opt=rows, max=rows)},
+        profiles=[{BATCH: AxisProfile(min=1, opt=rows, max=rows)}],
         build=BuildOptions(compute_capabilities=tuple(capabilities or ())),
     )
     folder.mkdir(parents=True, exist_ok=True)

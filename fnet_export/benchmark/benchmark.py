@@ -128,7 +128,7 @@ def cases_from_options(subjects: Sequence[Subject], batch_sizes: Sequence[int], 
     """Pair batch sizes with threads. Raises OptionError for a batch size that an engine does not accept."""
     for subject, size in itertools.product(subjects, batch_sizes):
         engine = subject.manifest.engine
-        profile = engine.batch_profile.get(BATCH) if engine and subject.runtime != ONNXRUNTIME else None
+        profile = engine.whole_range(BATCH) if engine and subject.runtime != ONNXRUNTIME else None
         if profile and not profile.min <= size <= profile.max:
             raise OptionError(
                 f"--batch-size {size}: the engine of {subject.folder} takes {profile.min} to {profile.max}; choose such a size, "

@@ -67,15 +67,11 @@ from fnet_export.plan.transform_choice import AUTO, TRANSFORM_NAMES
 from fnet_export.precision.calibrate import METHODS, MINMAX
 
 
-def _profile(_context: click.Context, _option: click.Parameter, sizes: tuple[int, int, int]) -> AxisProfile:
+def _profiles(_context: click.Context, _option: click.Parameter, each: tuple[tuple[int, int, int], ...]) -> tuple[AxisProfile, ...]:
     try:
-        return AxisProfile(min=sizes[0], opt=sizes[1], max=sizes[2])
+        return tuple(AxisProfile(min=least, opt=tuned, max=most) for least, tuned, most in each)
     except InputError as error:
         raise click.BadParameter(str(error)) from error
-
-
-def _profiles(context: click.Context, option: click.Parameter, each: tuple[tuple[int, int, int], ...]) -> tuple[AxisProfile, ...]:
-    return tuple(_profile(context, option, sizes) for sizes in each)
 
 
 def _tasks(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -95,12 +91,14 @@ def _proof_options(samples: Path | None, atol: float | None, rtol: float | None,
     return ProofOptions(texts=samples, tolerance=tolerance_from_options(atol, rtol), **values)
 
 
-def _engine_options(target: str, batch_size: AxisProfile, length_profiles: tuple[AxisProfile, ...], **build: Any) -> EngineOptions:
+def _engine_options(
+    target: str, batch_profiles: tuple[AxisProfile, ...], length_profiles: tuple[AxisProfile, ...], **build: Any
+) -> EngineOptions:
     try:
         options = BuildOptions(**build)
     except InputError as error:
         raise OptionError(str(error)) from error
-    return EngineOptions(target=target, batch_size=batch_size, length_profiles=length_profiles, build=options)
+    return EngineOptions(target=target, batch_profiles=batch_profiles, length_profiles=length_profiles, build=options)
 
 
 task_option = click.option(
@@ -219,13 +217,15 @@ engine_options = group(
     _engine_options,
     click.option("--target", required=True, type=click.Choice(TARGETS), help="What opens the bundle."),
     click.option(
-        "--batch-size",
+        "--batch-profile",
+        "batch_profiles",
         nargs=3,
         type=click.IntRange(min=1),
-        default=(DEFAULT_BATCH.min, DEFAULT_BATCH.opt, DEFAULT_BATCH.max),
-        callback=_profile,
+        multiple=True,
+        callback=_profiles,
         metavar="MIN OPT MAX",
-        help="Batch sizes that the engine takes, and the size to tune it for.",
+        help="TensorRT: batch sizes to optimise for; may be given several times.  "
+        f"[default: {DEFAULT_BATCH.min} {DEFAULT_BATCH.opt} {DEFAULT_BATCH.max}]",
     ),
     click.option(
         "--length-profile",

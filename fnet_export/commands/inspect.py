@@ -101,8 +101,8 @@ def _engine(manifest: Manifest) -> str:
         parts.append(f"compute capabilities {', '.join(engine.compute_capabilities)}")
     if engine.build is not None:
         parts += _build(engine.build)
-    parts += [f"{axis} {p.min} to {p.max}, tuned for {p.opt}" for axis, p in engine.batch_profile.items()]
-    parts += [f"texts of {p.min} to {p.max} tokens, tuned for {p.opt}" for p in engine.length_profiles]
+    axes = dict.fromkeys(axis for profile in engine.profiles for axis in profile)
+    parts += [f"{axis} {p.min} to {p.max}, tuned for {p.opt}" for axis in axes for p in engine.ranges(axis)]
     return "; ".join(parts)
 
 

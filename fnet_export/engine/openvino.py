@@ -31,9 +31,7 @@ def ir_from_graph(graph: Path, folder: Path, *, library: Library) -> EngineInfo:
         ov.save_model(model, folder / IR, compress_to_fp16=False)
     except RuntimeError as error:
         raise EngineError(f"{graph.name}: OpenVINO {library.version} cannot convert it: {' '.join(str(error).split())}") from error
-    return EngineInfo(
-        file=IR, library=library.name, version=library.version, compute_capabilities=(), length_profiles=(), batch_profile={}
-    )
+    return EngineInfo(file=IR, library=library.name, version=library.version, compute_capabilities=(), profiles=())
 
 
 def _name_by_order(model: Any) -> None:

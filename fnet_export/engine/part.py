@@ -67,7 +67,7 @@ class EnginePart:
             made = ir_from_graph(graph, folder, library=library)
         else:
             build = options_on_gpu(engine, library.name, gpu_of_host(library.name))
-            built = engine_from_graph(graph, library=library, ranges=ranges, build=build)
+            built = engine_from_graph(graph, library=library, profiles=[ranges], build=build)
             (folder / ENGINE).write_bytes(built.data)
             made = built.info
         options = SessionOptions(file=folder / made.file, inputs=self._inputs, precision=precision, engine=made)

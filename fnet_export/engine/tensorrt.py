@@ -21,7 +21,6 @@ from fnet_runtime.bundle.manifest import (
     FP32,
     INT8,
     LIBRARIES,
-    SEQUENCE,
     AxisProfile,
     EngineInfo,
 )
@@ -124,27 +123,24 @@ def engine_from_graph(
     graph: Path,
     *,
     library: Library,
-    ranges: Mapping[str, AxisProfile],
-    length_profiles: Sequence[AxisProfile] = (),
+    profiles: Sequence[Mapping[str, AxisProfile]],
     build: BuildOptions = DEFAULTS,
     on_progress: OnProgress | None = None,
 ) -> Engine:
-    """Build an engine from an ONNX file (with its external data next to it) for the given ranges of its dynamic axes.
+    """Build an engine from an ONNX file (with its external data next to it), with one or more optimisation profiles.
 
-    Where the texts have their own lengths, the engine gets an optimisation profile for each range of `length_profiles`.
-    `on_progress` gets the steps that the library reports. Raises ProfileError before the build if a dynamic axis has no range, or a
-    range has no axis. Raises OptionError for options that the library does not have, and EngineError with the library's own words
-    if it refuses the graph.
+    Each profile has the ranges of all dynamic axes, by name. `on_progress` gets the steps that the library reports. Raises
+    ProfileError before the build if a dynamic axis has no range, or a range has no axis. Raises OptionError for options that the
+    library does not have, and EngineError with the library's own words if it refuses the graph.
     """
     header = onnx.load(graph, load_external_data=False)
-    lengths = [{SEQUENCE: profile} for profile in length_profiles] or [{}]
     precisions: dict[str, str] = {}
     with _as_export_errors():
         built = engine_from_file(
             graph,
             trt=library.module,
             library=library.name,
-            profiles=[profile_shapes(header, {**ranges, **length}) for length in lengths],
+            profiles=[profile_shapes(header, ranges) for ranges in profiles],
             options=build,
             gpu=gpu_of_library(library),
             on_network=lambda network: precisions.update(precisions_from_network(library.module, network)),
@@ -155,8 +151,7 @@ def engine_from_graph(
         library=library.name,
         version=built.version,
         compute_capabilities=built.compute_capabilities,
-        batch_profile=dict(ranges),
-        length_profiles=tuple(length_profiles),
+        profiles=tuple(dict(ranges) for ranges in profiles),
         build=built.build,
     )
     return Engine(data=built.data, info=info, precisions=precisions, inspected=_inspected(library.module, built))

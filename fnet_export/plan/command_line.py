@@ -22,7 +22,7 @@ FLAGS: Mapping[str, Mapping[str, str]] = {
         "predict_positions": "--predict-positions",
         "random_head": "--random-head",
     },
-    "engine": {"target": "--target", "batch_size": "--batch-size", "length_profiles": "--length-profile"},
+    "engine": {"target": "--target", "batch_profiles": "--batch-profile", "length_profiles": "--length-profile"},
     "build": {field.name: option_shown(field.name) for field in fields(BuildOptions)},
     "graph": {
         "transform": "--transform",

@@ -15,7 +15,6 @@ from fnet_export.evaluation.fields import AS_STATED
 from fnet_export.graph.trace import DEFAULT_OPSET
 from fnet_export.parity.tolerance import tolerance_from_options
 from fnet_export.plan.options import (
-    DEFAULT_BATCH,
     CalibrationOptions,
     EngineOptions,
     ExportOptions,
@@ -54,7 +53,7 @@ def export(
     keep_float32: str | Sequence[str] = (),
     opset: int = DEFAULT_OPSET,
     no_simplify: bool = False,
-    batch_size: Sizes = (DEFAULT_BATCH.min, DEFAULT_BATCH.opt, DEFAULT_BATCH.max),
+    batch_profile: Sequence[Sizes] = (),
     length_profile: Sequence[Sizes] = (),
     workspace_mib: int | None = None,
     optimization_level: int | None = None,
@@ -82,9 +81,9 @@ def export(
 
     `target` is `onnx`, `openvino`, `tensorrt` or `tensorrt-rtx`. `model` is a folder, a flax file or a hub id, None for the
     built-in model. `task` is the name of a task, or `auto` for the task that config.json names. `output` is the folder to write,
-    and `force` replaces a bundle there. `batch_size`, and each of `length_profile`, is the smallest size, the size to tune for, and
-    the largest size. `column` names columns of `evaluation`, such as `{"text": "sentence"}`. `on_progress` is called with each
-    ProgressEvent, in this thread. An exception of this function ends the export.
+    and `force` replaces a bundle there. Each of `batch_profile` and of `length_profile` is the smallest size, the size to tune
+    for, and the largest size. `column` names columns of `evaluation`, such as `{"text": "sentence"}`. `on_progress` is called with
+    each ProgressEvent, in this thread. An exception of this function ends the export.
 
     Returns the folder, the manifest, the evidence, and the content of parity.json as `values`. Raises OptionError for options that
     do not fit, and ParityError if the bundle fails a check. Raises other FNetExportError, FNetError and FNetRuntimeError as the
@@ -117,7 +116,7 @@ def export(
         ),
         engine=EngineOptions(
             target=target,
-            batch_size=_profile("--batch-size", batch_size),
+            batch_profiles=tuple(_profile("--batch-profile", sizes) for sizes in batch_profile),
             length_profiles=tuple(_profile("--length-profile", sizes) for sizes in length_profile),
             build=build,
         ),

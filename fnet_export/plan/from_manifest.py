@@ -4,13 +4,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 import onnx_ir as ir
-from fnet_runtime.bundle.manifest import BATCH, Manifest
+from fnet_runtime.bundle.manifest import BATCH, SEQUENCE, Manifest
 from fnet_runtime.engine.options import options_from_engine
 
 from fnet_core.checkpoint.open import BUILT_IN_ID
 from fnet_core.transform import TRANSFORMS
 from fnet_export.parity.bisect.rebuilt import task_of_manifest
-from fnet_export.plan.options import DEFAULT_BATCH, EngineOptions, ExportOptions, GraphOptions, ModelOptions, OutputOptions
+from fnet_export.plan.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, OutputOptions
 from fnet_export.plan.transform_choice import AUTO
 
 
@@ -21,7 +21,7 @@ def options_from_manifest(
 
     `shipped` is the bundle's graph, `model` where its checkpoint is now, None for where it was.
     """
-    source, profile = manifest.source, {} if manifest.engine is None else manifest.engine.batch_profile
+    source, engine = manifest.source, manifest.engine
     return ExportOptions(
         model=ModelOptions(
             task=manifest.task,
@@ -43,9 +43,9 @@ def options_from_manifest(
         ),
         engine=EngineOptions(
             target=manifest.target,
-            batch_size=profile.get(BATCH, DEFAULT_BATCH),
-            length_profiles=() if manifest.engine is None else manifest.engine.length_profiles,
-            build=options_from_engine(manifest.engine),
+            batch_profiles=() if engine is None else engine.ranges(BATCH),
+            length_profiles=() if engine is None else engine.ranges(SEQUENCE),
+            build=options_from_engine(engine),
         ),
         output=OutputOptions(folder=output),
     )

@@ -146,20 +146,25 @@ class ProofOptions:
 class EngineOptions:
     """What opens the bundle, a target of TARGETS, and the batch sizes and lengths that an engine takes. Raises OptionError.
 
-    `length_profiles` are ranges of lengths that TensorRT optimises for, where texts keep their own length. `build` has the options
-    of TensorRT's builder.
+    `batch_profiles` are ranges of batch sizes that TensorRT optimises for; without a range, DEFAULT_BATCH. `length_profiles` are
+    ranges of lengths, where texts keep their own length. `build` has the options of TensorRT's builder.
     """
 
     target: str
-    batch_size: AxisProfile = DEFAULT_BATCH
+    batch_profiles: tuple[AxisProfile, ...] = ()
     length_profiles: tuple[AxisProfile, ...] = ()
     build: BuildOptions = field(default_factory=BuildOptions)
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise OptionError(f"--target: expected one of {', '.join(TARGETS)}; found {self.target!r}")
-        if self.length_profiles and self.target in ("onnx", OPENVINO):
-            raise OptionError(f"--length-profile: is for engines of TensorRT; the target {self.target} takes any length")
+        if self.target in ("onnx", OPENVINO):
+            for option, profiles, unit in (
+                ("--batch-profile", self.batch_profiles, "batch"),
+                ("--length-profile", self.length_profiles, "length"),
+            ):
+                if profiles:
+                    raise OptionError(f"{option}: is for engines of TensorRT; the target {self.target} takes any {unit}")
         if self.build.given() and self.target in ("onnx", OPENVINO):
             names = ", ".join(option_shown(name) for name in self.build.given())
             raise OptionError(f"{names}: expected a target of TensorRT, found {self.target}. Leave the option out")

@@ -259,8 +259,7 @@ def _written_engine(plan: Plan, folder: Path, progress: Progress) -> tuple[Engin
     engine = engine_from_graph(
         folder / MODEL,
         library=plan.library,
-        ranges=plan.ranges,
-        length_profiles=plan.length_profiles,
+        profiles=plan.profiles,
         build=plan.build,
         on_progress=lambda phase, done, total: progress.step(done, total, phase),
     )

@@ -1,9 +1,9 @@
 """The plan of an export: everything that can be checked and read before work begins. A plan runs no model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fnet_runtime.bundle.manifest import CALIBRATED, INT8, OPENVINO, AxisProfile, TensorInfo, file_info
+from fnet_runtime.bundle.manifest import CALIBRATED, INT8, OPENVINO, SEQUENCE, AxisProfile, TensorInfo, file_info
 from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.sessions.openvino_session import NO_VNNI, precision_on_cpu
 from fnet_runtime.sessions.processor import saturates_int8
@@ -27,7 +27,7 @@ from fnet_export.graph.lower import check_any_length
 from fnet_export.graph.tensors import tensors_from_task
 from fnet_export.graph.trained import TrainedModel
 from fnet_export.parity.report.wording import note_of_random_head
-from fnet_export.plan.options import EngineOptions, ExportOptions, GraphOptions, ModelOptions, ProofOptions
+from fnet_export.plan.options import DEFAULT_BATCH, EngineOptions, ExportOptions, GraphOptions, ModelOptions, ProofOptions
 from fnet_export.plan.sizes import bytes_from_trained
 from fnet_export.plan.task_choice import task_from_name
 from fnet_export.plan.transform_choice import AUTO, CANDIDATES, FOLDED, MEASURE, TransformChoice, choice_from_name
@@ -69,8 +69,7 @@ class Plan:
     trained_length: TrainedLength
     tokenizer: TokenizerChoice
     transform: TransformChoice
-    ranges: Mapping[str, AxisProfile]
-    length_profiles: tuple[AxisProfile, ...]
+    profiles: tuple[Mapping[str, AxisProfile], ...]
     library: Library | None
     build: BuildOptions
     texts: Texts
@@ -143,8 +142,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
         trained_length=trained_length,
         tokenizer=tokenizer,
         transform=transform,
-        ranges={BATCH: options.engine.batch_size} | ({CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}),
-        length_profiles=_length_profiles(options.engine, padding),
+        profiles=_profiles(options.engine, task, padding),
         library=library,
         build=build,
         texts=texts_from_file(options.proof.texts),
@@ -211,11 +209,32 @@ def _check_open(asked: ModelOptions, graph: GraphOptions, engine: EngineOptions)
             )
 
 
-def _length_profiles(engine: EngineOptions, padding: Padding) -> tuple[AxisProfile, ...]:
-    """Return the ranges of lengths that a TensorRT engine is built for, shortest first; none where texts have one length.
+def _profiles(engine: EngineOptions, task: Task, padding: Padding) -> tuple[Mapping[str, AxisProfile], ...]:
+    """Return the optimisation profiles of an engine: every range of batches with every range of lengths. Raises OptionError."""
+    choices = {CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}
+    lengths = [{SEQUENCE: profile} for profile in _length_profiles(engine, padding)] or [{}]
+    batches = sorted(engine.batch_profiles or (DEFAULT_BATCH,), key=_by_longest)
+    whole = range(min(profile.min for profile in batches), batches[-1].max + 1)
+    _check_hold("--batch-profile", batches, whole, "batches")
+    return tuple({BATCH: batch, **choices, **length} for length in lengths for batch in batches)
 
-    Raises OptionError for ranges that leave a length out: a text of that length could not be answered.
-    """
+
+def _by_longest(profile: AxisProfile) -> tuple[int, int]:
+    return profile.max, profile.min
+
+
+def _check_hold(option: str, profiles: Sequence[AxisProfile], lengths: range, unit: str) -> None:
+    """Raise OptionError for ranges that leave a length of an axis out: nothing of that length could be answered."""
+    for length in lengths:
+        if not any(profile.min <= length <= profile.max for profile in profiles):
+            raise OptionError(
+                f"{option}: expected ranges that hold all {unit} from {lengths[0]} to {lengths[-1]}; no range holds {length}. "
+                "Widen a range, or add another"
+            )
+
+
+def _length_profiles(engine: EngineOptions, padding: Padding) -> tuple[AxisProfile, ...]:
+    """Return the ranges of lengths that a TensorRT engine is built for, shortest first; none where texts have one length."""
     if padding.contract == MAX_LENGTH or engine.target in ("onnx", OPENVINO):
         if engine.length_profiles:
             raise OptionError(
@@ -226,18 +245,13 @@ def _length_profiles(engine: EngineOptions, padding: Padding) -> tuple[AxisProfi
     if not engine.length_profiles:
         typical = padding.padded(min(TYPICAL_LENGTH, padding.length))
         return (AxisProfile(min=shortest, opt=typical, max=padding.length),)
-    profiles = tuple(sorted(engine.length_profiles, key=lambda profile: (profile.max, profile.min)))
+    profiles = tuple(sorted(engine.length_profiles, key=_by_longest))
     for profile in profiles:
         if profile.max > padding.length:
             raise OptionError(
                 f"--length-profile: expected at most the longest length, {padding.length} tokens; found {profile.max}"
             )
-    for length in range(shortest, padding.length + 1, step):
-        if not any(profile.min <= length <= profile.max for profile in profiles):
-            raise OptionError(
-                f"--length-profile: expected ranges that hold every length from {shortest} to {padding.length} tokens; no range "
-                f"holds {length}. Widen a range, or add another"
-            )
+    _check_hold("--length-profile", profiles, range(shortest, padding.length + 1, step), "lengths")
     return profiles
 
 

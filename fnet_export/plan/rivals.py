@@ -99,8 +99,7 @@ def _engine(plan: Plan, graph: Path) -> tuple[Path, EngineInfo]:
     built = engine_from_graph(
         graph,
         library=plan.library,
-        ranges=plan.ranges,
-        length_profiles=plan.length_profiles,
+        profiles=plan.profiles,
         build=plan.build,
     )
     path = graph.with_name(ENGINE)

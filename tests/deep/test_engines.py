@@ -34,7 +34,7 @@ def built(name, graph, folder, precision="fp32"):
     write_graph(graph, folder / "model.onnx")
     ranges = {str(axis): PROFILE for axis in TASKS[name].input_axes if axis in ("batch_size", CHOICES)}
     build = build_of_precision(BuildOptions(), precision, RTX)
-    return engine_from_graph(folder / "model.onnx", library=RTX, ranges=ranges, build=build)
+    return engine_from_graph(folder / "model.onnx", library=RTX, profiles=[ranges], build=build)
 
 
 @pytest.mark.parametrize("precision", HALVES)

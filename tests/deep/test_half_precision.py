@@ -222,7 +222,7 @@ BATCH = AxisProfile(min=1, opt=2, max=4)
 @pytest.mark.parametrize("precision", HALVES)
 def test_tensorrt_builds_attention(precision, tmp_path):
     write_graph(half_graph(wide_model(attention_layers=(1,), num_attention_heads=4), precision), tmp_path / "model.onnx")
-    assert engine_from_graph(tmp_path / "model.onnx", library=RTX, ranges={"batch_size": BATCH}).data
+    assert engine_from_graph(tmp_path / "model.onnx", library=RTX, profiles=[{"batch_size": BATCH}]).data
 
 
 def graph_of(text, **weights):

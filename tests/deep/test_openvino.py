@@ -49,7 +49,7 @@ def test_same_input_same_bytes(checkpoint, tmp_path):
     first, second = (export(checkpoint, tmp_path / name, target="openvino").manifest for name in ("a", "b"))
     assert first == second
     assert first.engine == EngineInfo(
-        file=IR, library="openvino", version=openvino.__version__, compute_capabilities=(), batch_profile={}, length_profiles=()
+        file=IR, library="openvino", version=openvino.__version__, compute_capabilities=(), profiles=()
     )
     text = (tmp_path / "a" / IR).read_text()
     assert str(tmp_path) not in text

@@ -329,13 +329,24 @@ def profiles(*ranges):
 )
 def test_profiles_hold_every_length_the_shortest_first(tmp_path, given, multiple, expected):
     options = {"target": "tensorrt-rtx", "padding": "none", "pad_to_multiple_of": multiple, "length_profiles": profiles(*given)}
-    assert plan_of(save_tiny(tmp_path / "c"), **options).length_profiles == profiles(*expected)
+    planned = plan_of(save_tiny(tmp_path / "c"), **options).profiles
+    assert tuple(profile["sequence_length"] for profile in planned) == profiles(*expected)
+    assert {profile["batch_size"] for profile in planned} == {AxisProfile(min=1, opt=1, max=8)}
+
+
+def test_every_range_of_batches_comes_with_every_range_of_lengths(tmp_path):
+    options = {"target": "tensorrt-rtx", "padding": "none", "length_profiles": profiles((1, 4, 8), (1, 16, 32))}
+    planned = plan_of(save_tiny(tmp_path / "c"), batch_profiles=profiles((1, 16, 32), (1, 1, 1)), **options).profiles
+    tuned_for = [(profile["batch_size"].opt, profile["sequence_length"].opt) for profile in planned]
+    assert tuned_for == [(1, 4), (16, 4), (1, 16), (16, 16)]
+    with pytest.raises(OptionError, match="--batch-profile: expected ranges that hold all batches from 1 to 32; no range holds 2"):
+        plan_of(tmp_path / "c", batch_profiles=profiles((1, 1, 1), (8, 16, 32)), **options)
 
 
 @pytest.mark.parametrize(
     ("given", "padding", "message"),
     [
-        (((4, 16, 32),), "none", "expected ranges that hold every length from 1 to 32 tokens; no range holds 1"),
+        (((4, 16, 32),), "none", "expected ranges that hold all lengths from 1 to 32; no range holds 1"),
         (((1, 4, 8), (10, 16, 32)), "none", "no range holds 9. Widen a range, or add another"),
         (((1, 16, 33),), "none", "expected at most the longest length, 32 tokens; found 33"),
         (((1, 16, 32),), "max_length", "is for --padding none; all texts are padded to 32 tokens"),

@@ -50,7 +50,7 @@ def labelled(tmp_path):
 
 def test_export_returns_a_bundle_and_reports_progress(named, tmp_path):
     events = []
-    options = {"target": "onnx", "output": tmp_path / "b", "quick": True, "keep_float32": [], "batch_size": (1, 2, 4)}
+    options = {"target": "onnx", "output": tmp_path / "b", "quick": True, "keep_float32": [], "batch_profile": []}
     exported = fnet_export.export(model=named, on_progress=events.append, **options)
     assert isinstance(exported, fnet_export.Export)
     assert (exported.folder, exported.values["passed"], exported.values["quick"]) == (tmp_path / "b", True, True)
@@ -99,7 +99,7 @@ def test_export_takes_what_other_targets_need(named, tmp_path):
         "hardware_compatibility": "same-compute-capability",
         "compute_capability": "8.6",
     }
-    for name, value in (*build.items(), ("weight_stripped", True), ("length_profile", [(1, 2, 3)])):
+    for name, value in (*build.items(), ("weight_stripped", True), ("length_profile", [(1, 2, 3)]), ("batch_profile", [(1, 2, 3)])):
         with pytest.raises(fnet_export.OptionError, match=f"--{name.replace('_', '-')}.*TensorRT"):
             fnet_export.export(model=named, target="onnx", output=tmp_path / "b", **{name: value})
     with pytest.raises(fnet_export.OptionError, match="--compute-capability: expected a number such as 8.6, found '86'"):
@@ -109,8 +109,8 @@ def test_export_takes_what_other_targets_need(named, tmp_path):
     with pytest.raises(fnet_export.OptionError, match="--column: names columns of labelled data"):
         fnet_export.export(target="onnx", column={"text": "sentence"})
     for sizes in ((1, 2), 3, (4, 2, 8)):
-        with pytest.raises(fnet_export.OptionError, match="--batch-size: "):
-            fnet_export.export(target="onnx", batch_size=sizes)
+        with pytest.raises(fnet_export.OptionError, match="--batch-profile: "):
+            fnet_export.export(target="tensorrt-rtx", batch_profile=[sizes])
 
 
 OUT_OF_RANGE = [
@@ -131,9 +131,7 @@ def test_a_value_that_the_command_line_refuses_is_refused(function, name, value,
         "evaluate": {"data": labelled},
     }.get(function, {})
     bundle = (whole_bundle,) if function in ("verify", "evaluate", "bench") else ()
-    wrong = (
-        (value, 1, 1) if name == "batch_size" and function == "export" else [(value, 1, 1)] if name == "length_profile" else value
-    )
+    wrong = [(value, 1, 1)] if name in ("batch_profile", "length_profile") else value
     errors = (fnet_export.FNetExportError, fnet_export.FNetError, fnet_runtime.FNetRuntimeError)
     with pytest.raises(errors, match="'nonsense'" if value == "nonsense" else f"found {value}"):
         getattr(fnet_export, function)(*bundle, **{**needed, name: wrong})

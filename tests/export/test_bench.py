@@ -29,8 +29,7 @@ ENGINE = {
     "library": "tensorrt_rtx",
     "version": "1.7",
     "compute_capabilities": ["1.0"],
-    "batch_profile": {"batch_size": {"min": 2, "opt": 2, "max": 4}},
-    "length_profiles": [],
+    "profiles": [{"batch_size": {"min": 2, "opt": 2, "max": 4}}],
     "build": BUILD,
 }
 

@@ -30,8 +30,7 @@ RTX = EngineInfo(
     library="tensorrt_rtx",
     version=tensorrt_rtx.__version__,
     compute_capabilities=("8.9",),
-    length_profiles=(),
-    batch_profile={},
+    profiles=(),
 )
 
 

@@ -21,8 +21,7 @@ ENGINE = {
     "library": "tensorrt_rtx",
     "version": "1.7",
     "compute_capabilities": ["8.6", "8.9"],
-    "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 8}},
-    "length_profiles": [],
+    "profiles": [{"batch_size": {"min": 1, "opt": 2, "max": 8}}],
     "build": BUILD
     | {
         "gpu": "NVIDIA L4",

@@ -108,7 +108,8 @@ def folders_of(bundle, manifest, **serving):
 def engine(library, **options):
     batch = {"batch_size": options.pop("batch", AxisProfile(min=1, opt=4, max=8))}
     values = {"file": "model.engine", "library": library, "version": "10.13.3.9", "compute_capabilities": ("8.9",)}
-    return EngineInfo(**values, batch_profile=batch, length_profiles=options.pop("lengths", ()))
+    lengths = [{"sequence_length": lengths} for lengths in options.pop("lengths", ())] or [{}]
+    return EngineInfo(**values, profiles=tuple({**batch, **length} for length in lengths))
 
 
 def test_backends_of_engines(whole_bundle, openvino_bundle, tmp_path):

@@ -31,8 +31,7 @@ ENGINE = {
     "library": "tensorrt_rtx",
     "version": "1.7",
     "compute_capabilities": ["1.0"],
-    "batch_profile": {},
-    "length_profiles": [],
+    "profiles": [{"batch_size": {"min": 1, "opt": 1, "max": 8}}],
     "build": BUILD,
 }
 

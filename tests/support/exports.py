@@ -49,7 +49,7 @@ PARTS = {
         | {name: name for name in ("tolerance", "min_agreement", "quick", "evaluation", "columns", "min_accuracy")}
         | {name: name for name in ("provider", "allow_partial")},
     ),
-    "engine": (EngineOptions, {name: name for name in ("target", "batch_size", "length_profiles", "build")}),
+    "engine": (EngineOptions, {name: name for name in ("target", "batch_profiles", "length_profiles", "build")}),
     "output": (OutputOptions, {"output": "folder", "force": "force"}),
 }
 """The parts of an export's options: what makes each, and the fields of the flat options that it takes."""

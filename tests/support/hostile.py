@@ -23,18 +23,17 @@ ENGINE = {
     "library": "tensorrt",
     "version": "10.13.0",
     "compute_capabilities": ["8.7"],
-    "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}},
-    "length_profiles": [],
+    "profiles": [{"batch_size": {"min": 1, "opt": 2, "max": 4}}],
     "build": BUILD,
 }
-LENGTHS = {"min": 1, "opt": 16, "max": 32}
+LENGTHS = {"batch_size": {"min": 1, "opt": 2, "max": 4}, "sequence_length": {"min": 1, "opt": 16, "max": 32}}
+"""An optimisation profile of a graph for texts at their own length."""
 IR_ENGINE = {
     "file": "model.xml",
     "library": "openvino",
     "version": "2026.4",
     "compute_capabilities": [],
-    "batch_profile": {},
-    "length_profiles": [],
+    "profiles": [],
     "build": None,
 }
 TOKENIZER = {"flavour": "fnet-slow", "do_lower_case": False, "keep_accents": True, "remove_space": True}
@@ -52,6 +51,8 @@ def _inputs(*axes: int | str) -> list[dict[str, Any]]:
     return [_input(name, *axes) for name in ("input_ids", "token_type_ids")]
 
 
+OPEN = _inputs("batch_size", "sequence_length")
+OWN_LENGTHS = {"padding": "none", "target": "tensorrt", "inputs": OPEN}
 NO_MANIFESTS = ["", "[]", "{", '{"a": 1, "a": 2}', DEEP, "\ufeff{}", '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', "null", "é"]
 """What may stand in a manifest.json and is none."""
 
@@ -101,43 +102,43 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
     ),
     ({"padding": "none", "pad_to_multiple_of": "8"}, 'pad_to_multiple_of: expected a 64-bit integer, found "8"'),
     (
-        {"target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS]}},
-        r"engine: length_profiles: expected \[\] for the library \w+ and the padding max_length",
+        {"target": "tensorrt", "engine": ENGINE | {"profiles": [LENGTHS]}},
+        r"engine: profiles\[0\]: expected the open axes of the inputs, batch_size; found batch_size, sequence_length",
     ),
     (
-        {"target": "openvino", "engine": IR_ENGINE | {"length_profiles": [LENGTHS]}},
-        r"engine: length_profiles: expected \[\] for the library \w+ and the padding max_length",
+        {"target": "openvino", "engine": IR_ENGINE | {"profiles": [LENGTHS]}},
+        r"engine: profiles: expected \[\] for the library openvino",
     ),
     (
-        {"padding": "none", "target": "tensorrt", "engine": ENGINE},
-        "engine: length_profiles: expected at least one profile for the library tensorrt and the padding none",
+        {"target": "tensorrt", "engine": ENGINE | {"profiles": []}},
+        "engine: profiles: expected at least one profile for the library tensorrt",
     ),
     (
-        {"padding": "none", "target": "openvino", "engine": IR_ENGINE | {"length_profiles": [LENGTHS]}},
-        r"engine: length_profiles: expected \[\] for the library openvino and the padding none",
+        {"target": "tensorrt", "engine": ENGINE | {"profiles": [{}]}},
+        r"engine: profiles\[0\]: expected the open axes of the inputs, batch_size; found no axis",
     ),
     (
-        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS | {"max": 33}]}},
-        "engine: length_profiles: expected at most 32 tokens, the longest text; found 33",
+        OWN_LENGTHS | {"engine": ENGINE | {"profiles": [LENGTHS | {"sequence_length": {"min": 1, "opt": 2, "max": 33}}]}},
+        "engine: profiles: expected at most 32 tokens, the longest text; found 33",
     ),
     (
-        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": LENGTHS}},
-        "engine: length_profiles: expected a list, found {",
+        OWN_LENGTHS | {"engine": ENGINE | {"profiles": LENGTHS}},
+        "engine: profiles: expected a list, found {",
     ),
     (
-        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS, {"min": 1, "max": 2}]}},
-        r"engine: length_profiles\[1\]: expected an object with the keys min, opt, max; found ",
+        OWN_LENGTHS | {"engine": ENGINE | {"profiles": [LENGTHS, {"batch_size": {"min": 1, "max": 2}}]}},
+        r"engine: profiles\[1\]: batch_size: expected an object with the keys min, opt, max; found ",
     ),
     (
-        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [{"min": 0, "opt": 2, "max": 9}]}},
-        r"engine: length_profiles\[0\]: expected 1 <= MIN .* 0 2 9",
+        OWN_LENGTHS | {"engine": ENGINE | {"profiles": [LENGTHS | {"sequence_length": {"min": 0, "opt": 2, "max": 9}}]}},
+        r"engine: profiles\[0\]: sequence_length: expected 1 <= MIN .* 0 2 9",
     ),
     ({"labels": [1]}, r"labels\[0\]: expected a string, found 1"),
     ({"labels": {"it's": [None, 1.5, "\n"]}}, "labels: expected a list, found {"),
     ({"inputs": [{"name": "input_ids"}]}, r"inputs\[0\]: expected an object with the keys name, dtype, axes"),
     ({"inputs": [_input("a") | {"axes": [1.5]}]}, r"axes\[0\]: expected a 64-bit integer or a string, found 1.5"),
     (
-        {"engine": ENGINE | {"batch_profile": {"batch_size": {"min": 5, "opt": 0, "max": 1}}}},
+        {"engine": ENGINE | {"profiles": [{"batch_size": {"min": 5, "opt": 0, "max": 1}}]}},
         "batch_size: expected 1 <= MIN .* 5 0 1",
     ),
     ({"engine": ENGINE | {"build": BUILD | {"gpu": 1}}}, "engine: build: gpu: expected a string or null, found 1"),
@@ -169,12 +170,13 @@ FORMAT: list[tuple[Mapping[str, Any], str]] = [
 
 NUMBERS: list[tuple[Mapping[str, Any], str]] = [
     (
-        {"target": "tensorrt", "engine": ENGINE | {"batch_profile": {"batch_size": {"min": 5, "opt": 2, "max": 9}}}},
+        {"target": "tensorrt", "engine": ENGINE | {"profiles": [{"batch_size": {"min": 5, "opt": 2, "max": 9}}]}},
         "batch_size: expected 1 <= MIN <= OPT <= MAX, found 5 2 9",
     ),
     (
-        {"padding": "none", "target": "tensorrt", "engine": ENGINE | {"length_profiles": [LENGTHS, LENGTHS | {"min": 17}]}},
-        r"length_profiles\[1\]: expected 1 <= MIN <= OPT <= MAX, found 17 16 32",
+        OWN_LENGTHS
+        | {"engine": ENGINE | {"profiles": [LENGTHS, LENGTHS | {"sequence_length": {"min": 17, "opt": 16, "max": 32}}]}},
+        r"profiles\[1\]: sequence_length: expected 1 <= MIN <= OPT <= MAX, found 17 16 32",
     ),
     *(
         (
@@ -393,7 +395,6 @@ def _numbered(name: str, damages: list[Damage], **options: Any) -> dict[str, Hos
 
 
 SIXTEEN = _inputs("batch_size", 16)
-OPEN = _inputs("batch_size", "sequence_length")
 TOKEN_LABELS = {"task": "token-classification"}
 IDS_OF_GOLDEN = np.zeros((2, 32), np.int64)
 

@@ -91,7 +91,7 @@ def _check(bundle: Path, manifest: Manifest, runtime: str, serving: ServingOptio
             f"{bundle}: does not pad texts, so the rows of one request of {manifest.task} have different lengths, and an ensemble "
             f"passes them in one tensor; {whole}"
         )
-    profile = manifest.engine.batch_profile.get(BATCH) if manifest.engine is not None and runtime == "tensorrt" else None
+    profile = manifest.engine.whole_range(BATCH) if manifest.engine is not None and runtime == "tensorrt" else None
     if profile is not None and (profile.min > 1 or profile.max < serving.max_batch_size):
         raise OptionError(
             f"{bundle}: its engine takes {profile.min} to {profile.max} rows, and Triton sends 1 to {serving.max_batch_size}; set "
@@ -178,8 +178,8 @@ class _Parts:
     def graph(self) -> ModelFolder:
         backend, engine = BACKENDS[self.runtime], self.manifest.engine
         instances = instance_fields(self.serving, runtime=self.runtime)
-        if engine is not None and self.runtime == "tensorrt" and len(engine.length_profiles) > 1:
-            instances["profile"] = [str(number) for number in range(len(engine.length_profiles))]
+        if engine is not None and self.runtime == "tensorrt" and len(engine.profiles) > 1:
+            instances["profile"] = [str(number) for number in range(len(engine.profiles))]
         inputs = triton_tensors(self.manifest.inputs, rows=False)
         first = golden_from_file(self.bundle / GOLDEN).cases[0].inputs
         samples: dict[str, Value] = {}

@@ -48,7 +48,7 @@ def options_of(words, monkeypatch):
         {
             "target": "tensorrt-rtx",
             "opset": 18,
-            "batch_size": AxisProfile(min=1, opt=4, max=16),
+            "batch_profiles": (AxisProfile(min=1, opt=1, max=1), AxisProfile(min=1, opt=4, max=16)),
             "length_profiles": (AxisProfile(min=1, opt=2, max=3), AxisProfile(min=3, opt=4, max=5)),
             "build": BuildOptions(workspace_mib=64, timing_cache=Path("times"), compute_capabilities=("8.6", "8.9")),
         },

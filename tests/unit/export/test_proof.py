@@ -179,7 +179,7 @@ def test_tensorrt_is_given_them_in_that_precision(graph, bounds, tmp_path, preci
         made = half_from_graph(graph, precision)
     path, library = written(made, tmp_path), library_for_target("tensorrt-rtx")
     build = build_of_precision(BuildOptions(), precision, library)
-    engine = engine_from_graph(path, library=library, ranges=ENGINE_RANGES, build=build)
+    engine = engine_from_graph(path, library=library, profiles=[ENGINE_RANGES], build=build)
     products = products_from_file(path)
     assert engine.precisions == {p.name: p.precision for p in products}
     assert precision in set(engine.precisions.values())

@@ -48,28 +48,28 @@ def test_builds_an_engine(task, tmp_path):
     ranges = {"batch_size": BATCH} | ({"num_choices": BATCH} if task == "multiple-choice" else {})
     steps = []
     path = saved_graph(task, tmp_path)
-    engine = engine_from_graph(path, library=RTX, ranges=ranges, on_progress=lambda *step: steps.append(step))
+    engine = engine_from_graph(path, library=RTX, profiles=[ranges], on_progress=lambda *step: steps.append(step))
     assert steps
     assert all(name and 0 <= done <= total for name, done, total in steps)
     assert struct.unpack_from("<Q", engine.data, 16) == (len(engine.data),)
     assert (engine.info.library, engine.info.version) == ("tensorrt_rtx", tensorrt_rtx.__version__)
-    assert (engine.info.batch_profile, engine.info.length_profiles) == (ranges, ())
+    assert engine.info.profiles == (ranges,)
     assert engine.info.compute_capabilities == ("8.0", "8.6", "8.9", "12.0", "12.1")
 
 
 def test_dft_nodes_are_refused_with_the_way_out(tmp_path):
     with pytest.raises(EngineError, match="cannot parse the graph.*--transform dft"):
-        engine_from_graph(saved_graph("masked-lm", tmp_path, transform="fft"), library=RTX, ranges={"batch_size": BATCH})
+        engine_from_graph(saved_graph("masked-lm", tmp_path, transform="fft"), library=RTX, profiles=[{"batch_size": BATCH}])
 
 
 def test_build_options_of_tensorrt_rtx(tmp_path):
     path = saved_graph("sequence-classification", tmp_path)
     build = BuildOptions(workspace_mib=64, optimization_level=1, compute_capabilities=("8.9", "12.1"))
-    engine = engine_from_graph(path, library=RTX, ranges={"batch_size": BATCH}, build=build)
+    engine = engine_from_graph(path, library=RTX, profiles=[{"batch_size": BATCH}], build=build)
     assert engine.info.compute_capabilities == ("8.9", "12.1")
     assert engine.info.build == EngineBuild(workspace_mib=64, optimization_level=1)
     with pytest.raises(OptionError, match=r"cannot build for compute capability 9\.0; it builds for 7\.5, 8\.0"):
-        engine_from_graph(path, library=RTX, ranges={"batch_size": BATCH}, build=BuildOptions(compute_capabilities=("9.0",)))
+        engine_from_graph(path, library=RTX, profiles=[{"batch_size": BATCH}], build=BuildOptions(compute_capabilities=("9.0",)))
     with pytest.raises(OptionError, match="--version-compatible: an engine of TensorRT-RTX opens with its own release only"):
         check_build_options(BuildOptions(version_compatible=True), RTX)
 

@@ -137,7 +137,7 @@ def test_the_table_says_what_tensorrt_rtx_really_has():
 
 def test_a_manifest_gives_its_options_back():
     build = EngineBuild(workspace_mib=64, optimization_level=1, timing_cache_sha256="ab", weight_stripped=True)
-    info = {"file": "model.engine", "version": "1", "batch_profile": {}, "length_profiles": (), "compute_capabilities": ("8.9",)}
+    info = {"file": "model.engine", "version": "1", "profiles": (), "compute_capabilities": ("8.9",)}
     of_rtx = EngineInfo(library="tensorrt_rtx", build=build, **info)
     expected = BuildOptions(workspace_mib=64, optimization_level=1, weight_stripped=True, compute_capabilities=("8.9",))
     assert options_from_engine(of_rtx) == expected

@@ -22,8 +22,7 @@ def info(**build):
         library="tensorrt",
         version=VERSION,
         compute_capabilities=("8.9",),
-        batch_profile={},
-        length_profiles=(),
+        profiles=(),
         build=EngineBuild(gpu="NVIDIA L4", **build),
     )
 

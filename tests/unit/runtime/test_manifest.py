@@ -45,12 +45,15 @@ def test_round_trip(bundle):
         "padding": "none",
         "pad_to_multiple_of": 8,
         "inputs": OPEN,
-        "engine": ENGINE | {"length_profiles": [LENGTHS, {"min": 8, "opt": 8, "max": 24}]},
+        "engine": ENGINE | {"profiles": [LENGTHS, LENGTHS | {"sequence_length": {"min": 8, "opt": 8, "max": 24}}]},
     }
     unpadded = Manifest.from_json(json.dumps(json.loads(text) | engine | own_lengths))
     assert unpadded.text_padding == Padding(unpadded.sequence_length, "none", 8)
     assert unpadded.engine is not None
-    assert unpadded.engine.length_profiles == (AxisProfile(min=1, opt=16, max=32), AxisProfile(min=8, opt=8, max=24))
+    assert unpadded.engine.ranges("sequence_length") == (AxisProfile(min=1, opt=16, max=32), AxisProfile(min=8, opt=8, max=24))
+    assert unpadded.engine.ranges("batch_size") == (AxisProfile(min=1, opt=2, max=4),)
+    assert unpadded.engine.whole_range("sequence_length") == AxisProfile(min=1, opt=16, max=32)
+    assert unpadded.engine.whole_range("num_choices") is None
     assert {key: value for key, value in json.loads(unpadded.to_json()).items() if key in own_lengths} == own_lengths
     int8 = Manifest.from_json(json.dumps(json.loads(text) | {"precision": "int8", "quantization": QUANTIZATION}))
     assert int8.quantization == Quantization(method="minmax", data="built-in e-mails", sha256="ab", texts=64, kept=("head.dense",))

@@ -13,6 +13,8 @@ AxisProfile profile(const Json& value, const Where& where) {
   return found;
 }
 
+Named<AxisProfile> profiles_of_axes(const Json& value, const Where& where) { return mapping(value, where, profile); }
+
 EngineBuild build(const Json& value, const Where& where) {
   const Object object(value, where, BUILD_KEYS);
   return {object.get_optional("gpu", "a string", &Json::is_string, text),
@@ -49,8 +51,7 @@ EngineInfo engine_from_json(const Json& value, const Where& where) {
           object.get("library", text),
           object.get("version", text),
           object.get_list("compute_capabilities", text),
-          object.get_mapping("batch_profile", profile),
-          object.get_list("length_profiles", profile),
+          object.get_list("profiles", profiles_of_axes),
           object.get_optional("build", "an object", &Json::is_object, build)};
 }
 
@@ -73,16 +74,17 @@ Result<EngineEntry> entry_from_json(const std::string& text) {
 
 std::string json_from_entry(const EngineEntry& entry) {
   const EngineInfo& engine = entry.engine;
-  Json batches = Json::object(), lengths = Json::array();
-  for (const auto& [axis, profile] : engine.batch_profile) batches[axis] = json_from(profile);
-  for (const AxisProfile& profile : engine.length_profiles) lengths.push_back(json_from(profile));
+  Json profiles = Json::array();
+  for (const Named<AxisProfile>& profile : engine.profiles) {
+    Json& ranges = profiles.emplace_back(Json::object());
+    for (const auto& [axis, range] : profile) ranges[axis] = json_from(range);
+  }
   const Json values{{"engine",
                      {{"file", engine.file},
                       {"library", engine.library},
                       {"version", engine.version},
                       {"compute_capabilities", engine.compute_capabilities},
-                      {"batch_profile", batches},
-                      {"length_profiles", lengths},
+                      {"profiles", profiles},
                       {"build", engine.build ? json_from(*engine.build) : Json(nullptr)}}},
                     {"file", {{"sha256", entry.file.sha256}, {"size_bytes", entry.file.size_bytes}}}};
   return values.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -118,14 +118,26 @@ void check_files(const Manifest& m, const Where& where, const std::vector<std::s
   where.check(missing.empty(), "expected the files " + joined(missing) + " as well");
 }
 
-void check_lengths(const Manifest& m, const EngineInfo& engine, const Where& where) {
-  const bool profiled = m.padding == NONE && engine.library != OPENVINO;
-  where.check(engine.length_profiles.empty() != profiled, std::string(profiled ? "expected at least one profile" : "expected []") +
-                                                              " for the library " + engine.library + " and the padding " + m.padding);
-  for (const AxisProfile& profile : engine.length_profiles) {
-    where.check(profile.max <= m.sequence_length, "expected at most " + std::to_string(m.sequence_length) +
-                                                      " tokens, the longest text; found " + std::to_string(profile.max));
+void check_profiles(const Manifest& m, const EngineInfo& engine, const Where& where) {
+  const bool profiled = engine.library != OPENVINO;
+  where.check(engine.profiles.empty() != profiled,
+              std::string(profiled ? "expected at least one profile" : "expected []") + " for the library " + engine.library);
+  std::set<std::string> open;
+  for (const TensorInfo& tensor : m.inputs) {
+    for (const Axis& axis : tensor.axes) {
+      if (const auto* name = std::get_if<std::string>(&axis)) open.insert(*name);
+    }
   }
+  for (std::size_t i = 0; i < engine.profiles.size(); ++i) {
+    std::set<std::string> found;
+    for (const auto& [axis, range] : engine.profiles[i]) found.insert(axis);
+    (where / std::to_string(i)).check(found == open, "expected the open axes of the inputs, " + joined(open) + "; found " +
+                                         (found.empty() ? "no axis" : joined(found)));
+  }
+  const auto lengths = engine.whole_range(SEQUENCE);
+  where.check(!lengths || lengths->max <= m.sequence_length, "expected at most " + std::to_string(m.sequence_length) +
+                                                                 " tokens, the longest text; found " +
+                                                                 std::to_string(lengths ? lengths->max : 0));
 }
 
 void check_build(const EngineInfo& engine, const Where& where) {
@@ -145,13 +157,26 @@ void check_manifest(const Manifest& m, const Where& where) {
              std::string(m.quantization ? "expected null" : "expected an object") + " for the precision " + m.precision);
   (where / "sequence_length").check(m.sequence_length >= 1, "expected a length from 1, found " + std::to_string(m.sequence_length));
   if (const auto fault = m.text_padding().fault()) where.refuse(fault->text);
-  if (m.engine) check_lengths(m, *m.engine, where / "engine" / "length_profiles");
+  if (m.engine) check_profiles(m, *m.engine, where / "engine" / "profiles");
   if (m.engine) check_build(*m.engine, where / "engine" / "build");
   (where / "pad_token_id").check(m.pad_token_id >= 0, "expected an id from 0, found " + std::to_string(m.pad_token_id));
   check_files(m, where / "files", of_engine);
 }
 
 }  // namespace
+
+std::optional<AxisProfile> EngineInfo::whole_range(const std::string& axis) const {
+  std::optional<AxisProfile> whole;
+  for (const Named<AxisProfile>& profile : profiles) {
+    for (const auto& [name, range] : profile) {
+      if (name != axis) continue;
+      if (!whole) whole = range;
+      const bool wider = range.max > whole->max;
+      whole = AxisProfile{std::min(whole->min, range.min), wider ? range.opt : whole->opt, std::max(whole->max, range.max)};
+    }
+  }
+  return whole;
+}
 
 Result<Manifest> manifest_from_json(const std::string& text, const std::string& name) {
   auto values = json_from_text(text);

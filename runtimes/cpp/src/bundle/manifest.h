@@ -48,9 +48,11 @@ struct EngineBuild {
 struct EngineInfo {
   std::string file, library, version;
   std::vector<std::string> compute_capabilities;
-  Named<AxisProfile> batch_profile;                 // of the open axes but the length
-  std::vector<AxisProfile> length_profiles;         // of TensorRT, where each text has its own length; else empty
+  std::vector<Named<AxisProfile>> profiles;         // of TensorRT: the optimisation profiles, each with every open axis; else empty
   std::optional<EngineBuild> build = std::nullopt;  // missing for OpenVINO
+
+  // From the shortest to the longest length that a profile has of an axis, tuned for the widest profile; missing without profiles.
+  std::optional<AxisProfile> whole_range(const std::string& axis) const;
 };
 
 struct Quantization {

@@ -27,28 +27,21 @@ constexpr int64_t MOST_MIB = std::numeric_limits<int64_t>::max() / MIB;
 
 // ---- what is built
 
-// The ranges of the inputs, for an open length of these; without one, of inputs that have none.
-Result<Shapes> shapes_from_manifest(const Manifest& manifest, const AxisProfile* lengths) {
-  Named<AxisProfile> ranges = manifest.engine->batch_profile;
-  if (lengths) ranges.emplace(ranges.begin(), SEQUENCE, *lengths);
+// The ranges of the inputs in an optimisation profile, which has every open axis.
+Shapes shapes_from_profile(const std::vector<TensorInfo>& inputs, const Named<AxisProfile>& ranges) {
   Shapes shapes;
-  std::set<std::string> unknown;
-  for (const TensorInfo& tensor : manifest.inputs) {
+  for (const TensorInfo& tensor : inputs) {
     Range& range = shapes.emplace_back(tensor.name, Range{}).second;
     for (const Axis& axis : tensor.axes) {
       const auto* open = std::get_if<std::string>(&axis);
       const int64_t length = open ? 0 : std::get<int64_t>(axis);
       AxisProfile profile{length, length, length};
       if (open) {
-        const auto known = std::find_if(ranges.begin(), ranges.end(), [&](const auto& named) { return named.first == *open; });
-        if (known == ranges.end()) unknown.insert(*open);
-        else profile = known->second;
+        profile = std::find_if(ranges.begin(), ranges.end(), [&](const auto& named) { return named.first == *open; })->second;
       }
       range[0].push_back(profile.min), range[1].push_back(profile.opt), range[2].push_back(profile.max);
     }
   }
-  if (!unknown.empty())
-    return session_error("the manifest has no range for the open axes " + joined(unknown) + "; export the bundle again");
   return shapes;
 }
 
@@ -70,14 +63,7 @@ Result<TrtBuild> build_from_manifest(const std::string& folder, const Manifest& 
                        std::to_string(*level));
   }
   TrtBuild build{plain_path(folder + "/" + MODEL), {}, mib, level, gpu.compute_capability};
-  std::vector<const AxisProfile*> lengths;
-  for (const AxisProfile& profile : manifest.engine->length_profiles) lengths.push_back(&profile);
-  if (lengths.empty()) lengths.push_back(nullptr);
-  for (const AxisProfile* profile : lengths) {
-    auto shapes = shapes_from_manifest(manifest, profile);
-    if (!shapes) return shapes.error();
-    build.profiles.push_back(*std::move(shapes));
-  }
+  for (const auto& profile : manifest.engine->profiles) build.profiles.push_back(shapes_from_profile(manifest.inputs, profile));
   return build;
 }
 

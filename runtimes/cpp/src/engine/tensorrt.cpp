@@ -13,13 +13,6 @@
 namespace fnet {
 namespace {
 
-const AxisProfile* profile_of(const EngineInfo& info, const std::string& axis) {
-  for (const auto& [name, profile] : info.batch_profile) {
-    if (name == axis) return &profile;
-  }
-  return nullptr;
-}
-
 class TrtSession : public Session {
  public:
   TrtSession(std::shared_ptr<const Cuda> cuda, std::unique_ptr<TrtEngine> engine, const EngineInfo& info, std::vector<TensorInfo> inputs,
@@ -34,8 +27,7 @@ class TrtSession : public Session {
   ~TrtSession() override { cuda_->use(options_.device); }  // for what the lanes free
 
   AxisProfile batch() const override {
-    const AxisProfile* profile = profile_of(info_, BATCH);
-    return profile ? *profile : ANY_BATCH;
+    return info_.whole_range(BATCH).value_or(ANY_BATCH);
   }
 
   std::optional<Error> open() {
@@ -48,8 +40,7 @@ class TrtSession : public Session {
 
   Result<Outputs> run(const Inputs& inputs) const override {
     if (auto fault = inputs_fault(inputs, inputs_)) return *fault;
-    if (auto fault = profile_fault(inputs)) return *fault;
-    const auto profile = profile_of_texts(inputs);
+    const auto profile = profile_of_shapes(inputs);
     if (!profile) return profile.error();
     if (auto fault = cuda_->use(options_.device)) return *fault;
     const Lease lease(*this);
@@ -66,33 +57,37 @@ class TrtSession : public Session {
     mutable std::unique_ptr<Lane> lane;
   };
 
-  std::optional<Error> profile_fault(const Inputs& inputs) const {
+  // The number of the first optimisation profile that holds the shapes.
+  Result<int> profile_of_shapes(const Inputs& inputs) const {
+    Named<int64_t> lengths;
     for (const TensorInfo& tensor : inputs_) {
       for (std::size_t i = 0; i < tensor.axes.size(); ++i) {
         const auto* axis = std::get_if<std::string>(&tensor.axes[i]);
-        const AxisProfile* profile = axis ? profile_of(info_, *axis) : nullptr;
-        const auto length = static_cast<int64_t>(inputs.at(tensor.name).shape[i]);
-        if (profile && (length < profile->min || length > profile->max)) {
-          return input_error(tensor.name + ": " + *axis + " is " + std::to_string(length) + "; the engine takes " +
-                             std::to_string(profile->min) + " to " + std::to_string(profile->max));
-        }
+        if (axis && !length_of(lengths, *axis)) lengths.emplace_back(*axis, static_cast<int64_t>(inputs.at(tensor.name).shape[i]));
       }
     }
-    return std::nullopt;
+    std::vector<std::string> ranges, found;
+    for (std::size_t number = 0; number < info_.profiles.size(); ++number) {
+      bool fits = true;
+      std::vector<std::string> range;
+      for (const auto& [axis, profile] : info_.profiles[number]) {
+        const auto length = length_of(lengths, axis);
+        fits = fits && length && profile.min <= *length && *length <= profile.max;
+        range.push_back(axis + " " + std::to_string(profile.min) + " to " + std::to_string(profile.max));
+      }
+      if (fits) return static_cast<int>(number);
+      ranges.push_back(joined(range));
+    }
+    for (const auto& [axis, length] : lengths) found.push_back(axis + " " + std::to_string(length));
+    return input_error("expected what the engine was built for: " + joined(ranges, " or ") + "; found " + joined(found) +
+                       ". Open the bundle with the runtime onnxruntime, or export it with another --batch-profile or --length-profile");
   }
 
-  // The number of the first profile that holds the length of the texts, 0 for an engine of one length.
-  Result<int> profile_of_texts(const Inputs& inputs) const {
-    if (info_.length_profiles.empty()) return 0;
-    const auto tokens = std::find_if(inputs_.begin(), inputs_.end(), [](const TensorInfo& tensor) { return tensor.name != POSITIONS; });
-    const auto length = static_cast<int64_t>(inputs.at(tokens->name).shape.back());
-    std::vector<std::string> ranges;
-    for (const AxisProfile& profile : info_.length_profiles) {
-      if (profile.min <= length && length <= profile.max) return static_cast<int>(ranges.size());
-      ranges.push_back(std::to_string(profile.min) + " to " + std::to_string(profile.max));
+  static std::optional<int64_t> length_of(const Named<int64_t>& lengths, const std::string& axis) {
+    for (const auto& [name, length] : lengths) {
+      if (name == axis) return length;
     }
-    return input_error("expected a text of " + joined(ranges) + " tokens, which the engine was built for; found " + std::to_string(length) +
-                       ". Open the bundle with the runtime onnxruntime, or export it with another --length-profile");
+    return std::nullopt;
   }
 
   Result<std::unique_ptr<Lane>> opened_lane() const {

@@ -8,7 +8,7 @@ from pathlib import Path
 from fnet_runtime.bundle.strict_json import json_from_bytes, json_from_values
 from fnet_runtime.bundle.typed_json import value_from_json
 from fnet_runtime.errors import BundleError, OptionError
-from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, Padding
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, Padding
 from fnet_runtime.tokenizer.tokenizer import TokenizerOptions
 
 FORMAT_VERSION = 1
@@ -110,17 +110,28 @@ class EngineBuild:
 class EngineInfo:
     """The file of an engine, the library that built it, and the GPUs, batches and lengths that it runs on.
 
-    `batch_profile` has the open axes except the length. `length_profiles` has the ranges of lengths of a TensorRT engine, where
-    texts are not padded to one length; it is empty for other engines. `build` is None for OpenVINO, which builds nothing.
+    `profiles` are the optimisation profiles of a TensorRT engine, in order. Each has the range of every open axis by its name.
+    Other engines have no profiles. `build` is None for OpenVINO, which builds nothing.
     """
 
     file: str
     library: str
     version: str
     compute_capabilities: tuple[str, ...]
-    batch_profile: Mapping[str, AxisProfile]
-    length_profiles: tuple[AxisProfile, ...]
+    profiles: tuple[Mapping[str, AxisProfile], ...]
     build: EngineBuild | None = None
+
+    def ranges(self, axis: str) -> tuple[AxisProfile, ...]:
+        """Return the different ranges that the profiles have of an axis, in order; nothing without profiles."""
+        return tuple(dict.fromkeys(profile[axis] for profile in self.profiles if axis in profile))
+
+    def whole_range(self, axis: str) -> AxisProfile | None:
+        """Return the range from the shortest to the longest length that a profile has of an axis, tuned for the widest profile."""
+        ranges = self.ranges(axis)
+        if not ranges:
+            return None
+        widest = max(ranges, key=lambda profile: profile.max)
+        return AxisProfile(min=min(profile.min for profile in ranges), opt=widest.opt, max=widest.max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +220,7 @@ class Manifest:
             raise BundleError(f"{name}: engine: library: expected {' or '.join(libraries)}, found {self.engine.library!r}")
         engine_files = ENGINE_FILES[self.engine.library] if self.engine else ()
         if self.engine:
-            self._check_lengths(self.engine, name)
+            self._check_profiles(self.engine, name)
         if self.engine and self.engine.file != engine_files[0]:
             raise BundleError(f"{name}: engine: file: expected {engine_files[0]}, found {self.engine.file!r}")
         if self.engine:
@@ -240,17 +251,22 @@ class Manifest:
                 f"found {engine.build.hardware_compatibility!r}"
             )
 
-    def _check_lengths(self, engine: EngineInfo, name: str) -> None:
-        profiled = self.padding == NONE and engine.library != OPENVINO
-        if bool(engine.length_profiles) != profiled:
+    def _check_profiles(self, engine: EngineInfo, name: str) -> None:
+        profiled = engine.library != OPENVINO
+        if bool(engine.profiles) != profiled:
             expected = "at least one profile" if profiled else "[]"
-            of = f"the library {engine.library} and the padding {self.padding}"
-            raise BundleError(f"{name}: engine: length_profiles: expected {expected} for {of}")
-        longest = max((profile.max for profile in engine.length_profiles), default=0)
-        if longest > self.sequence_length:
+            raise BundleError(f"{name}: engine: profiles: expected {expected} for the library {engine.library}")
+        open_axes = {axis for tensor in self.inputs for axis in tensor.axes if isinstance(axis, str)}
+        for number, profile in enumerate(engine.profiles):
+            if set(profile) != open_axes:
+                raise BundleError(
+                    f"{name}: engine: profiles[{number}]: expected the open axes of the inputs, {', '.join(sorted(open_axes))}; "
+                    f"found {', '.join(sorted(profile)) or 'no axis'}"
+                )
+        lengths = engine.whole_range(SEQUENCE)
+        if lengths is not None and lengths.max > self.sequence_length:
             raise BundleError(
-                f"{name}: engine: length_profiles: expected at most {self.sequence_length} tokens, the longest text; "
-                f"found {longest}"
+                f"{name}: engine: profiles: expected at most {self.sequence_length} tokens, the longest text; found {lengths.max}"
             )
 
 

@@ -27,7 +27,6 @@ from fnet_runtime.bundle.manifest import (
     MODEL,
     MODEL_DATA,
     OPENVINO,
-    SEQUENCE,
     AxisProfile,
     EngineInfo,
     FileInfo,
@@ -121,8 +120,7 @@ def rebuilt_engine(
                 library=library,
                 version=built.version,
                 compute_capabilities=built.compute_capabilities,
-                batch_profile=manifest.engine.batch_profile,
-                length_profiles=manifest.engine.length_profiles,
+                profiles=manifest.engine.profiles,
                 build=built.build,
             )
             _keep(cache / key, built.data, info)
@@ -156,16 +154,12 @@ def options_on_gpu(engine: EngineInfo, library: str, gpu: Gpu) -> BuildOptions:
 
 
 def profiles_from_manifest(manifest: Manifest) -> list[Shapes]:
-    """Return the shapes of the inputs for each optimisation profile of a bundle's engine. Raises BuildError for an unknown axis."""
+    """Return the shapes of the inputs for each optimisation profile of a bundle's engine."""
     assert manifest.engine is not None
-    lengths: Sequence[Mapping[str, AxisProfile]] = [{SEQUENCE: profile} for profile in manifest.engine.length_profiles] or [{}]
-    return [_shapes(manifest.inputs, {**manifest.engine.batch_profile, **length}) for length in lengths]
+    return [_shapes(manifest.inputs, profile) for profile in manifest.engine.profiles]
 
 
 def _shapes(inputs: Sequence[TensorInfo], ranges: Mapping[str, AxisProfile]) -> Shapes:
-    unknown = sorted({axis for tensor in inputs for axis in tensor.axes if isinstance(axis, str)} - set(ranges))
-    if unknown:
-        raise BuildError(f"the manifest has no range for the open axes {', '.join(unknown)}; export the bundle again")
     return {
         tensor.name: tuple(
             tuple(getattr(ranges[axis], bound) if isinstance(axis, str) else axis for axis in tensor.axes)

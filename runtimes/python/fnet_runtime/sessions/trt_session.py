@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnet_runtime.bundle.manifest import BATCH, MODEL, POSITIONS, EngineInfo, TensorInfo
+from fnet_runtime.bundle.manifest import BATCH, MODEL, EngineInfo, TensorInfo
 from fnet_runtime.engine.cuda import BINDINGS, Cuda, Importer, imported
 from fnet_runtime.engine.fit import check_fits
 from fnet_runtime.engine.logger import error_logger
@@ -36,7 +36,7 @@ class TrtSession:
         Raises SessionError when the library has another version, or refuses the engine.
         """
         self._info, self._inputs, self._file = info, tuple(inputs), engine
-        self.batch = info.batch_profile.get(BATCH, ANY_BATCH)
+        self.batch = info.whole_range(BATCH) or ANY_BATCH
         self._cuda = Cuda(imported(importer, BINDINGS, info.library))
         trt = imported(importer, info.library, info.library)
         self._device = self._cuda.device()
@@ -65,29 +65,26 @@ class TrtSession:
     def run(self, inputs: Mapping[str, Ids]) -> Outputs:
         """Run the engine; see `Session.run`. The length of an open axis must be within the profile of the engine."""
         fed = checked_inputs(inputs, self._inputs)
-        for tensor in self._inputs:
-            for axis, length in zip(tensor.axes, fed[tensor.name].shape, strict=True):
-                profile = self._info.batch_profile.get(str(axis))
-                if profile and not profile.min <= length <= profile.max:
-                    raise InputError(f"{tensor.name}: expected a {axis} of {profile.min} to {profile.max}, found {length}")
         number = self._profile(fed)
         self._cuda.use(self._device)  # every thread has its own current GPU
         with self._lanes.borrowed() as lane:
             return lane.run(fed, self._outputs, number)
 
     def _profile(self, fed: Mapping[str, Ids]) -> int:
-        """Return the number of the first profile that holds the length of the texts; 0 for an engine of one length."""
-        profiles = self._info.length_profiles
-        length = next(fed[tensor.name].shape[-1] for tensor in self._inputs if tensor.name != POSITIONS)
-        fitting = (number for number, profile in enumerate(profiles) if profile.min <= length <= profile.max)
-        number = next(fitting, None if profiles else 0)
-        if number is None:
-            ranges = ", ".join(f"{profile.min} to {profile.max}" for profile in profiles)
-            raise InputError(
-                f"expected a text of {ranges} tokens, which the engine was built for; found {length}. Open the bundle with the "
-                "runtime onnxruntime, or export it with another --length-profile"
-            )
-        return number
+        """Return the number of the first optimisation profile that holds the shapes. Raises InputError if no profile does."""
+        found = {axis: n for t in self._inputs for axis, n in zip(t.axes, fed[t.name].shape, strict=True) if isinstance(axis, str)}
+        for number, profile in enumerate(self._info.profiles):
+            if all(of_axis.min <= found[axis] <= of_axis.max for axis, of_axis in profile.items()):
+                return number
+        ranges = " or ".join(
+            ", ".join(f"{axis} {of_axis.min} to {of_axis.max}" for axis, of_axis in profile.items())
+            for profile in self._info.profiles
+        )
+        shown = ", ".join(f"{axis} {length}" for axis, length in found.items())
+        raise InputError(
+            f"expected what the engine was built for: {ranges}; found {shown}. Open the bundle with the runtime onnxruntime, or "
+            "export it with another --batch-profile or --length-profile"
+        )
 
     def close(self) -> None:
         """Free the streams and device buffers when the last run has ended. A closed session cannot run."""
