@@ -13,11 +13,11 @@ EngineInfo info(const std::string& level = "none", bool version_compatible = fal
   build.gpu = "NVIDIA L4";
   build.hardware_compatibility = level;
   build.version_compatible = version_compatible;
-  return {"model.engine", "tensorrt", VERSION, {"8.9"}, {}, {}, build};
+  return {"model.engine", "tensorrt", VERSION, {"8.9"}, {}, build};
 }
 
 EngineInfo of_rtx(const std::string& version) {
-  return {"model.engine", "tensorrt_rtx", version, {"8.6", "8.9"}, {}, {}, fnet::EngineBuild{}};
+  return {"model.engine", "tensorrt_rtx", version, {"8.6", "8.9"}, {}, fnet::EngineBuild{}};
 }
 
 // What differs, without what to do about it.

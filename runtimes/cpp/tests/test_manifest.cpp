@@ -20,7 +20,7 @@ const Json WHOLE = Json::parse(R"({
             "golden.safetensors": {"sha256": "", "size_bytes": 1}, "spiece.model": {"sha256": "", "size_bytes": 1},
             "tokenizer_config.json": {"sha256": "", "size_bytes": 1}}})");
 const Json ENGINE = Json::parse(R"({"file": "model.engine", "library": "tensorrt", "version": "10.13.0",
-  "compute_capabilities": ["8.7"], "batch_profile": {"batch_size": {"min": 1, "opt": 2, "max": 4}}, "length_profiles": [],
+  "compute_capabilities": ["8.7"], "profiles": [{"batch_size": {"min": 1, "opt": 2, "max": 4}}],
   "build": {"gpu": null, "workspace_mib": 512, "optimization_level": null, "timing_cache_sha256": null,
             "version_compatible": false, "hardware_compatibility": "none", "weight_stripped": false}})");
 
@@ -32,7 +32,9 @@ Json unpadded(int64_t multiple_of) {
   changed["inputs"][0]["axes"][1] = "sequence_length";
   changed["target"] = "tensorrt";
   changed["engine"] = ENGINE;
-  changed["engine"]["length_profiles"] = Json::parse(R"([{"min": 1, "opt": 2, "max": 4}, {"min": 5, "opt": 8, "max": 8}])");
+  changed["engine"]["profiles"] = Json::parse(R"([
+    {"batch_size": {"min": 1, "opt": 1, "max": 4}, "sequence_length": {"min": 1, "opt": 2, "max": 4}},
+    {"batch_size": {"min": 1, "opt": 1, "max": 4}, "sequence_length": {"min": 5, "opt": 8, "max": 8}}])");
   changed["files"]["model.engine"] = {{"sha256", ""}, {"size_bytes", 0}};
   return changed;
 }
@@ -65,7 +67,7 @@ TEST_CASE("a whole manifest is read") {
   engine["files"]["model.engine"] = {{"sha256", ""}, {"size_bytes", 0}};
   const auto with_engine = fnet::manifest_from_json(engine.dump());
   REQUIRE(with_engine);
-  CHECK(with_engine->engine->batch_profile[0].second.max == 4);
+  CHECK(with_engine->engine->whole_range("batch_size")->max == 4);
   CHECK(with_engine->engine->build->workspace_mib == 512);
   CHECK_FALSE(with_engine->engine->build->gpu);
 }
@@ -78,7 +80,10 @@ TEST_CASE("the padding of a manifest is read, or refused") {
   REQUIRE(own_length);
   CHECK(own_length->text_padding().padded(3) == 4);
   CHECK(own_length->sequence_axis() == fnet::Axis("sequence_length"));
-  CHECK(own_length->engine->length_profiles[1].opt == 8);
+  CHECK(own_length->engine->profiles[1][1].second.opt == 8);
+  const auto lengths = own_length->engine->whole_range("sequence_length");
+  CHECK((lengths->min == 1 && lengths->opt == 8 && lengths->max == 8));
+  CHECK_FALSE(own_length->engine->whole_range("num_choices"));
   CHECK(fault("/padding", "longest") == "manifest.json: padding: expected max_length or none, found \"longest\"");
   CHECK(fault("/padding", nullptr) == "manifest.json: /padding: expected a string, found null");
   for (const int multiple_of : {2, 0, -1}) {
@@ -95,12 +100,17 @@ TEST_CASE("the padding of a manifest is read, or refused") {
           "manifest.json: pad_to_multiple_of: expected a number that divides the sequence length 8; found " + std::to_string(multiple_of));
   }
   Json profiles = unpadded(1);
-  profiles["engine"]["length_profiles"][1]["min"] = 9;
-  CHECK(text_fault(profiles.dump()) == "manifest.json: /engine/length_profiles/1: expected 1 <= min <= opt <= max, found 9, 8, 8");
-  profiles = unpadded(1);
-  profiles["padding"] = "max_length";
+  profiles["engine"]["profiles"][1]["sequence_length"]["min"] = 9;
   CHECK(text_fault(profiles.dump()) ==
-        "manifest.json: /engine/length_profiles: expected [] for the library tensorrt and the padding max_length");
+        "manifest.json: /engine/profiles/1/sequence_length: expected 1 <= min <= opt <= max, found 9, 8, 8");
+  profiles = unpadded(1);
+  profiles["engine"]["profiles"][1]["sequence_length"]["max"] = 9;
+  CHECK(text_fault(profiles.dump()) == "manifest.json: /engine/profiles: expected at most 8 tokens, the longest text; found 9");
+  profiles["engine"]["profiles"] = Json::array();
+  CHECK(text_fault(profiles.dump()) == "manifest.json: /engine/profiles: expected at least one profile for the library tensorrt");
+  profiles["engine"]["profiles"] = Json::array({Json::object()});
+  CHECK(text_fault(profiles.dump()) ==
+        "manifest.json: /engine/profiles/0: expected the open axes of the inputs, batch_size, sequence_length; found no axis");
 }
 
 TEST_CASE("what the format does not have is refused by its place, with what was expected and found") {
@@ -149,8 +159,8 @@ TEST_CASE("what the format does not have is refused by its place, with what was 
                                         std::string("same-compute-capability, found \"all\""));
   engine["engine"]["library"] = "openvino";
   CHECK(text_fault(engine.dump()) == "manifest.json: /engine/library: expected tensorrt or tensorrt_rtx, found \"openvino\"");
-  engine["engine"]["batch_profile"]["batch_size"]["min"] = 3;
-  CHECK(text_fault(engine.dump()) == "manifest.json: /engine/batch_profile/batch_size: expected 1 <= min <= opt <= max, found 3, 2, 4");
+  engine["engine"]["profiles"][0]["batch_size"]["min"] = 3;
+  CHECK(text_fault(engine.dump()) == "manifest.json: /engine/profiles/0/batch_size: expected 1 <= min <= opt <= max, found 3, 2, 4");
 }
 
 TEST_CASE("what is not strict JSON is refused") {
