@@ -114,6 +114,8 @@ def test_nodes_that_a_plugin_does_not_take_in_python(whole_bundle, stand_ins):
     assert (done.returncode, done.stdout) == (4, "")
     assert LEFT in done.stderr
     assert REFUSED in done.stderr
+    done = ran_in_python(stand_ins, *words, "--device", "1", "--allow-partial")
+    assert (done.returncode, done.stderr) == (1, "error: device: expected 0 to 0, found 1\n")
     allowed = ran_in_python(stand_ins, *words, "--allow-partial")
     assert (allowed.returncode, allowed.stdout) == (0, ran_in_python(stand_ins, whole_bundle, "--text", "the fox").stdout)
     assert allowed.stderr.startswith(f"note: {LEFT}")
