@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class Lane:
         """Make a stream and a context. Raises SessionError, and then keeps nothing."""
         self._engine, self._cuda = engine, cuda
         self._captures = cuda_graph and not engine.captures_graphs
-        self._context: Any = None
+        self._context: Any = None  # of the last ordinary run
         self._profile = 0  # a new context has the first
         self._buffers: dict[str, Buffer] = {}
         self._graphs: dict[Shapes, tuple[Chain, int]] = {}
@@ -77,7 +78,7 @@ class Lane:
     def run(self, fed: Mapping[str, Ids], profile: int) -> Outputs:
         """Run inputs with an optimisation profile that holds their shapes. Raises SessionError."""
         try:
-            chain = self._captured_run(fed, profile) if self._captures else self._ordinary_run(fed, profile)
+            chain = self._started(fed, profile)
         except BaseException:
             with suppress(SessionError):  # the first failure is the one to report
                 self._cuda.wait(self._stream)  # copies in the queue still use the buffers
@@ -98,43 +99,42 @@ class Lane:
             self._cuda.destroy(self._stream)
         self._memory = self._stream = 0
 
-    def _ordinary_run(self, fed: Mapping[str, Ids], profile: int) -> Chain:
-        if profile != self._profile:
-            self._choose(self._context, profile)
-            self._profile = profile
-        chain = self._chain(self._context, fed)
-        _fill(chain, fed)
-        self._enqueue(chain)
-        return chain
-
-    def _captured_run(self, fed: Mapping[str, Ids], profile: int) -> Chain:
+    def _started(self, fed: Mapping[str, Ids], profile: int) -> Chain:
+        """Put a run into the stream. The chain says where the outputs will be."""
         shapes = tuple((name, array.shape) for name, array in fed.items())
         if shapes in self._graphs:
             chain, graph = self._graphs[shapes]
             _fill(chain, fed)
             self._cuda.launch(graph, self._stream)
             return chain
-        if len(self._graphs) == MAX_GRAPHS:
-            self._forget_graphs()
-        context = self._engine.context_without_memory(self._memory)
-        if profile:
-            self._choose(context, profile)
-        chain = self._chain(context, fed)
+        if self._captures:
+            if len(self._graphs) == MAX_GRAPHS:
+                self._forget_graphs()
+            self._context, self._profile = self._engine.context_without_memory(self._memory), 0
+        self._choose(profile)
+        chain = self._chain(fed)
         _fill(chain, fed)
         self._enqueue(chain)  # in an ordinary run TensorRT does what a graph must not hold
-        try:
-            graph = self._cuda.captured(lambda: self._enqueue(chain), self._stream)
-        except SessionError as error:
-            raise SessionError(f"a run cannot become a CUDA graph ({error}); open the bundle without cuda_graph") from error
-        self._graphs[shapes] = chain, graph
+        if self._captures:
+            self._graphs[shapes] = chain, self._captured(chain)
         return chain
 
-    def _choose(self, context: Any, profile: int) -> None:
-        if not context.set_optimization_profile_async(profile, self._stream):
-            raise SessionError(f"the engine refuses its optimisation profile {profile}: {self._engine.last_errors()}")
+    def _choose(self, profile: int) -> None:
+        """Change the optimisation profile, if this is another one than the last run's."""
+        if profile != self._profile:
+            if not self._context.set_optimization_profile_async(profile, self._stream):
+                raise SessionError(f"the engine refuses its optimisation profile {profile}: {self._engine.last_errors()}")
+            self._profile = profile
 
-    def _chain(self, context: Any, fed: Mapping[str, Ids]) -> Chain:
-        """Prepare a context for the shapes of the inputs."""
+    def _captured(self, chain: Chain) -> int:
+        try:
+            return self._cuda.captured(partial(self._enqueue, chain), self._stream)
+        except SessionError as error:
+            raise SessionError(f"a run cannot become a CUDA graph ({error}); open the bundle without cuda_graph") from error
+
+    def _chain(self, fed: Mapping[str, Ids]) -> Chain:
+        """Prepare the context for the shapes of the inputs."""
+        context = self._context
         for name, array in fed.items():
             if not context.set_input_shape(name, array.shape):
                 raise SessionError(f"{name}: the engine refuses the shape {list(array.shape)}: {self._engine.last_errors()}")
@@ -144,11 +144,11 @@ class Lane:
                 raise SessionError(f"{name}: the engine does not know the output's shape; export again")
         return Chain(
             context=context,
-            inputs=tuple(self._tensor(context, name, array.shape, np.int64) for name, array in fed.items()),
-            outputs=tuple(self._tensor(context, name, shape, np.float32) for name, shape in outputs.items()),
+            inputs=tuple(self._tensor(name, array.shape, np.int64) for name, array in fed.items()),
+            outputs=tuple(self._tensor(name, shape, np.float32) for name, shape in outputs.items()),
         )
 
-    def _tensor(self, context: Any, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
+    def _tensor(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
         """Bind a tensor to its buffer, which is grown if needed."""
         buffer, size_bytes = self._buffers.get(name), _size_bytes(shape, dtype)
         if buffer is None or buffer.size_bytes < size_bytes:
@@ -156,7 +156,7 @@ class Lane:
                 self._forget_graphs()  # they have the old address
                 self._buffers.pop(name).close()
             buffer = self._buffers[name] = Buffer(self._cuda, size_bytes)
-        if not context.set_tensor_address(name, buffer.device):
+        if not self._context.set_tensor_address(name, buffer.device):
             raise SessionError(f"{name}: the engine refuses its buffer: {self._engine.last_errors()}")
         return Tensor(name=name, buffer=buffer, shape=shape, dtype=dtype)
 
