@@ -107,7 +107,8 @@ class TrtSession:
 
     def close(self) -> None:
         """Free everything on the GPU when the last run has ended. A closed session cannot run."""
-        self._cuda.use(self._device)
+        with suppress(SessionError):  # after a failure of CUDA every call fails
+            self._cuda.use(self._device)
         _free(self._lanes, self._opened)
         self._forgotten.detach()
 
