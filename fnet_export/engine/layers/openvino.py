@@ -9,6 +9,8 @@ from fnet_export.engine.words import OF_OPENVINO
 
 REORDER = "___"
 """Between the names of the two nodes that a node of OpenVINO's own is put between."""
+NO_LAYERS = ("Input", "Output", "Const")
+"""Kinds of nodes that compute nothing."""
 MICROSECOND_MS = 1e-3
 
 
@@ -22,7 +24,7 @@ def runs_from_averages(averages: Sequence[Run]) -> list[Run]:
     before: Mapping[str, float] = {}
     for count, average in enumerate(averages, 1):
         cut_ms = MICROSECOND_MS * (count - 1) / 2
-        totals = {name: count * ms + cut_ms for name, ms in medians_from_runs([average]).items()}
+        totals = {name: count * ms + cut_ms if ms else 0.0 for name, ms in medians_from_runs([average]).items()}
         runs.append([(name, max(0.0, total - before.get(name, 0.0))) for name, total in totals.items()])
         before = totals
     return runs[1:]
@@ -31,32 +33,28 @@ def runs_from_averages(averages: Sequence[Run]) -> list[Run]:
 def layers_from_openvino(
     operations: Sequence[Operation], runs: Sequence[Run], places: Mapping[str, str]
 ) -> tuple[EngineLayer, ...]:
-    """Return the nodes that ran, in the order of execution. `places` has the checkpoint's name of what each node computes.
+    """Return the nodes of the execution graph, in the order of execution, without inputs, outputs and constants.
 
-    Nodes that OpenVINO fused into others, and constants, do not run. A node that OpenVINO named itself has the modules of the nodes
-    that were fused into it, else those of the node that reads it first.
+    `places` has the checkpoint's name of each node and value of the exported graph. A node that OpenVINO named itself has the
+    modules of the nodes that were fused into it, else those of the node that reads it first.
     """
     by_name = {operation.name: operation for operation in operations}
-    layers = []
-    for name, ms in medians_from_runs(runs).items():
-        operation = by_name.get(name)
-        precision = None if operation is None else operation.precision
-        layers.append(
-            EngineLayer(
-                name=name,
-                modules=_modules(name, by_name, places),
-                kind=None if operation is None else operation.kind,
-                precision=None if precision is None else OF_OPENVINO.get(precision, precision),
-                median_ms=ms,
-            )
+    medians_ms = medians_from_runs(runs)
+    return tuple(
+        EngineLayer(
+            name=operation.name,
+            modules=_modules(operation.name, by_name, places),
+            kind=operation.kind,
+            precision=OF_OPENVINO.get(operation.precision, operation.precision),
+            median_ms=medians_ms[operation.name],
         )
-    return tuple(layers)
+        for operation in sorted(by_name.values(), key=lambda operation: operation.order)
+        if operation.kind not in NO_LAYERS and operation.name in medians_ms
+    )
 
 
 def _modules(name: str, by_name: Mapping[str, Operation], places: Mapping[str, str]) -> tuple[str, ...]:
-    seen: set[str] = set()
-    while name and name not in seen:
-        seen.add(name)
+    for _ in by_name:
         operation = by_name.get(name)
         fused = () if operation is None else operation.layers
         modules = modules_of_names((_node(each) for each in (name, *fused)), places)

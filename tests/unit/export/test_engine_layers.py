@@ -89,26 +89,35 @@ def test_openvino_gives_averages_and_each_run_is_computed_from_them():
     assert runs_from_averages([]) == runs_from_averages(averages[:1]) == []
 
 
+def test_openvino_reports_nothing_of_a_node_that_takes_no_microsecond():
+    averages = [[("a", 0.0), ("b", 0.004)], [("a", 0.0), ("b", 0.004)], [("a", 0.001), ("b", 0.004)]]
+    assert runs_from_averages(averages)[0] == [("a", 0.0), ("b", pytest.approx(0.0045))]
+    assert [name for name, ms in runs_from_averages(averages)[1] if ms] == ["a", "b"]
+
+
 def test_openvino():
     operations = [
-        operation("a/MatMul/DequantizationMultiply", precision="i8", layers=("a/MatMul/DequantizationMultiply", "a/Gelu")),
-        operation("MVN_1", "MVN", reader="Multiply_2", layers=("MVN_1",)),
-        operation("Multiply_2", "Eltwise", "i32", layers=("Multiply_2", "b/MatMul")),
-        operation("b/MatMul___a/MatMul", "Reorder", "bf16", layers=("",)),
-        operation("lost", reader="lost"),
-        operation("constant"),
+        operation("x", "Input", order=0),
+        operation("Multiply_2", "Eltwise", "i32", layers=("Multiply_2", "b/MatMul"), order=3),
+        operation("MVN_1", "MVN", reader="Multiply_2", layers=("MVN_1",), order=2),
+        operation("a/MatMul/DequantizationMultiply", precision="i8", layers=("a/MatMul/Dequantize", "a/Gelu"), order=1),
+        operation("b/MatMul___a/MatMul", "Reorder", "bf16", layers=("",), order=4),
+        operation("circle", reader="circle", order=5),
+        operation("to nowhere", "Reshape", "boolean", order=6),
+        operation("constant", "Const"),
+        operation("not reported", order=7),
     ]
     run = [(each.name, 1.0) for each in operations[:-1]]
-    layers = layers_from_openvino(operations, [[*run, ("lost", 0.5), ("unknown", 2.0)]], PLACES)
+    layers = layers_from_openvino(operations, [[*run, ("circle", 0.5), ("fused", 0.0)]], PLACES)
     assert shown(layers) == [
         ("a/MatMul/DequantizationMultiply", (DENSE, ACTIVATION), "FullyConnected", "int8", 1.0),
         ("MVN_1", (MIXING,), "MVN", "fp32", 1.0),
         ("Multiply_2", (MIXING,), "Eltwise", "int32", 1.0),
         ("b/MatMul___a/MatMul", (MIXING,), "Reorder", "bf16", 1.0),
-        ("lost", (), "FullyConnected", "fp32", 1.5),
-        ("unknown", (), None, None, 2.0),
+        ("circle", (), "FullyConnected", "fp32", 1.5),
+        ("to nowhere", (), "Reshape", "bool", 1.0),
     ]
-    assert layers_from_openvino(operations, [], PLACES) == ()
+    assert layers_from_openvino(operations, [], PLACES) == layers_from_openvino([], [run], PLACES) == ()
 
 
 def inspected(*layers):
