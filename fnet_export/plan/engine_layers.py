@@ -35,14 +35,16 @@ Answer = tuple[tuple[EngineLayer, ...], list[float], int]
 T = TypeVar("T")
 
 
-def profile_from_plan(plan: Plan, *, folder: Path, engine: EngineInfo | None, samples: Samples, passed: bool) -> EngineProfile:
+def profile_from_plan(
+    plan: Plan, *, folder: Path, scratch: Path, engine: EngineInfo | None, samples: Samples, passed: bool
+) -> EngineProfile:
     """Run the first input of parity under the profiler of the library that runs the bundle, in a session of its own.
 
-    An engine that cannot be asked gets a reason instead of layers, and the export goes on.
+    `scratch` is a folder for what the profiler writes. An engine that cannot be asked gets a reason instead of layers, and the
+    export goes on.
     """
-    name = (
-        f"ONNX Runtime {onnxruntime.__version__}" if engine is None else f"{NAMES[engine.library]} {engine.version.split('-')[0]}"
-    )
+    library, version = ("ONNX Runtime", onnxruntime.__version__) if engine is None else (NAMES[engine.library], engine.version)
+    name = f"{library} {version.partition('-')[0]}"
     provider = plan.options.proof.provider
     if not passed:
         return EngineProfile(engine=name, reason=FAILED)
@@ -52,7 +54,10 @@ def profile_from_plan(plan: Plan, *, folder: Path, engine: EngineInfo | None, sa
     row = samples.inputs[0]
     try:
         places = places_from_graph(ir.load(folder / MODEL), plan.trained.config, plan.trained.task)
-        layers, runs_ms, batch_size = _asked(plan, folder, engine, row, places)
+        if engine is None:
+            layers, runs_ms, batch_size = _of_onnxruntime(plan, folder, scratch, row, places)
+        else:
+            layers, runs_ms, batch_size = _of_engine(plan, folder, engine, row, places)
     except (SessionError, GraphError) as error:
         return EngineProfile(engine=name, reason=str(error))
     if not layers:
@@ -67,10 +72,7 @@ def profile_from_plan(plan: Plan, *, folder: Path, engine: EngineInfo | None, sa
     return EngineProfile(engine=name, run=run, layers=layers)
 
 
-def _asked(plan: Plan, folder: Path, engine: EngineInfo | None, row: Mapping[str, Ids], places: Mapping[str, str]) -> Answer:
-    """Ask the library that runs the bundle. Raises SessionError."""
-    if engine is None:
-        return _onnxruntime(plan, folder, row, places)
+def _of_engine(plan: Plan, folder: Path, engine: EngineInfo, row: Mapping[str, Ids], places: Mapping[str, str]) -> Answer:
     if engine.library == OPENVINO:
         session = OpenVinoSession(folder / engine.file, plan.inputs, precision=plan.options.graph.precision, profiled=True)
         averages, runs_ms = _timed(lambda: session.node_averages(row))
@@ -81,8 +83,8 @@ def _asked(plan: Plan, folder: Path, engine: EngineInfo | None, row: Mapping[str
     return layers, list(profiled.runs_ms), profiled.batch_size
 
 
-def _onnxruntime(plan: Plan, folder: Path, row: Mapping[str, Ids], places: Mapping[str, str]) -> Answer:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.profile-") as place:
+def _of_onnxruntime(plan: Plan, folder: Path, scratch: Path, row: Mapping[str, Ids], places: Mapping[str, str]) -> Answer:
+    with tempfile.TemporaryDirectory(dir=scratch) as place:
         session = OrtSession(folder / MODEL, plan.inputs, profile=Path(place))
         _, runs_ms = _timed(lambda: session.run(row))
         graph = onnx.load(Path(place) / OPTIMIZED, load_external_data=False).graph

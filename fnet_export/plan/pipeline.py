@@ -106,7 +106,8 @@ def bundle_from_plan(plan: Plan, progress: Progress, *, checkpoints: Sequence[Me
         latency = None
         if options.graph.precision != FP32:
             latency = latency_from_plan(plan, graphs, folder=folder, scratch=scratch, engine=engine, samples=samples)
-        profile = profile_from_plan(plan, folder=folder, engine=engine, samples=samples, passed=proved.report.passed)
+        passed = proved.report.passed
+        profile = profile_from_plan(plan, folder=folder, scratch=scratch, engine=engine, samples=samples, passed=passed)
         headroom = _headroom(plan, samples)
         accuracy = _accuracy(plan, folder, engine, checkpoints, progress)
 

@@ -83,11 +83,12 @@ def layers_from_tensorrt(inspected: str, runs: Sequence[Run], places: Mapping[st
     """Join what an inspector says of layers with the times of a profiler, by name, in the order of the inspector.
 
     `places` has the checkpoint's name of what each node of the graph computes. An engine that was built without detailed verbosity
-    gives names alone. Layers of one name are joined, because the profiler cannot distinguish them.
+    gives names alone. Layers of one name are joined, because the profiler cannot distinguish them. If the text of the inspector is
+    not JSON, only the profiler says something of the layers.
     """
     medians_ms = medians_from_runs(runs)
     said: dict[str, list[Mapping[str, Any]]] = {}
-    for layer in json.loads(inspected or "{}").get("Layers", ()):
+    for layer in _layers_of_inspector(inspected):
         details = layer if isinstance(layer, dict) else {"Name": str(layer)}
         said.setdefault(str(details.get("Name", "")), []).append(details)
     return tuple(
@@ -101,6 +102,14 @@ def layers_from_tensorrt(inspected: str, runs: Sequence[Run], places: Mapping[st
         for name in dict.fromkeys([*said, *medians_ms])
         if name
     )
+
+
+def _layers_of_inspector(text: str) -> Sequence[Any]:
+    try:
+        layers = json.loads(text)["Layers"]
+    except (ValueError, KeyError, TypeError):
+        return ()
+    return layers if isinstance(layers, list) else ()
 
 
 def _nodes(name: str, layers: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -150,9 +150,10 @@ def test_tensorrt_with_names_alone():
     ]
 
 
-@pytest.mark.parametrize("text", ["", "{}", inspected(), inspected("")])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "no JSON", inspected(), inspected(""), '{"Layers": null}'])
 def test_tensorrt_without_layers(text):
     assert layers_from_tensorrt(text, [[], []], PLACES) == ()
+    assert shown(layers_from_tensorrt(text, [[("a/MatMul", 1.0)]], PLACES)) == [("a/MatMul", (DENSE,), None, None, 1.0)]
 
 
 LAYERS = [
