@@ -9,6 +9,7 @@ import zipfile
 from contextlib import suppress
 
 import pytest
+from support import fake_engine
 from support.fake_tensorrt import CLASSES, builder_class
 
 STUBS = "tensorrt-stubs==10.13.0.35.1"
@@ -44,7 +45,7 @@ def members(kind):
             yield node.target.id, None
 
 
-@pytest.mark.parametrize("kind", [*CLASSES, builder_class("10", [])], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*CLASSES, *fake_engine.CLASSES, builder_class("10", [])], ids=lambda kind: kind.__name__)
 def test_the_stand_in_has_the_signatures_of_the_stubs(kind, stubs):
     known = stubs[kind.__name__]
     for name, member in vars(kind).items():
