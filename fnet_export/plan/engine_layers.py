@@ -60,6 +60,8 @@ def profile_from_plan(
             layers, runs_ms, batch_size = _of_engine(plan, folder, engine, row, places)
     except (SessionError, GraphError) as error:
         return EngineProfile(engine=name, reason=str(error))
+    except Exception as error:  # of a library's profiler: no reason to lose what was exported
+        return EngineProfile(engine=name, reason=f"{type(error).__name__}: {error}")
     if not layers:
         return EngineProfile(engine=name, reason=NO_LAYERS)
     run = ProfiledRun(

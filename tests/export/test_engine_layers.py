@@ -81,6 +81,14 @@ def test_the_layers_are_not_a_part_of_the_bundle(checkpoint, tmp_path, monkeypat
     assert silent.evidence.passed
 
 
+def test_a_profiler_that_fails_costs_no_bundle(checkpoint, tmp_path, monkeypatch):
+    def broken(*_):
+        raise KeyError("dur")
+
+    monkeypatch.setattr(engine_layers, "layers_from_onnxruntime", broken)
+    assert profile_of(export(checkpoint, tmp_path / "b").folder)["reason"] == "KeyError: 'dur'"
+
+
 def test_an_engine_without_a_gpu_has_a_reason(checkpoint, tmp_path, pages, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     done = export(checkpoint, tmp_path / "b", target="tensorrt-rtx")
