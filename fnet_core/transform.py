@@ -235,14 +235,15 @@ class AnyLengthMixing(Mixing):
         """Return the cosines and the sines, each `float[S/2 + 1, S/2 + 1]`.
 
         In units of S to a quarter turn, an angle is the integer 4 (i j mod S). Both waves are sines of how far an angle is from
-        the crest: the error of a float angle counts least where the angle is large, near a quarter turn.
+        the crest: the error of a float angle counts least where the angle is large, near a quarter turn. There is no `abs` of an
+        integer here: OpenVINO 2026.4 folds it to the number itself where the length is fixed.
         """
         whole = torch.full((1, 1), length)
         unit = self.quarters.index_select(0, torch.full((1,), length))  # looked up, because a division by S may be rounded coarsely
         angle = 4 * (index[:, None] * index % whole)
         scale = torch.full((1,), self._scale, dtype=self._dtype)
         weight = torch.where(index == mirror, 0.5 * scale, scale)
-        return _wave(angle, whole, unit) * weight, _wave((angle - whole).abs(), whole, unit) * scale
+        return _wave(angle, whole, unit) * weight, _wave(torch.maximum(angle - whole, whole - angle), whole, unit) * scale
 
 
 def _wave(from_crest: Tensor, whole: Tensor, unit: Tensor) -> Tensor:
@@ -253,7 +254,7 @@ def _wave(from_crest: Tensor, whole: Tensor, unit: Tensor) -> Tensor:
 
 def _mirrored(index: Tensor, length: int) -> Tensor:
     """Return the mirrors S - j of tokens. For a number minus a tensor, torch.onnx would capture the model again."""
-    return (index - length).abs()
+    return -index + length
 
 
 class NaturalOrder(Mixing):

@@ -9,6 +9,7 @@ import click
 from fnet_runtime.bundle.golden import golden_from_file
 from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, Manifest, manifest_from_folder
 from fnet_runtime.command.exit_codes import CHECK_FAILED, list_of_exit_codes
+from fnet_runtime.sessions.runtimes import ONNXRUNTIME, RUNTIMES, runtime_from_name, runtimes_from_manifest
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
 from rich import box
@@ -21,7 +22,9 @@ from fnet_export.bundle.checkpoint import checkpoint_from_bundle
 from fnet_export.bundle.folder import FAILED_MANIFEST, check_output
 from fnet_export.commands.options import FILE, bundle_argument, checkpoint_of_bundle_option, output_options, samples_option
 from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
-from fnet_export.parity.bisect.bisection import Bisection, Place, Subject, bisection_from_subject, subject_from_bundle
+from fnet_export.engine.library import library_from_name
+from fnet_export.engine.part import engine_of_parts
+from fnet_export.parity.bisect.bisection import Bisection, Engine, Place, Subject, bisection_from_subject, subject_from_bundle
 from fnet_export.parity.bisect.keep_float32 import Proposal, proposal_from_graph
 from fnet_export.parity.bisect.node_errors import Departure
 from fnet_export.parity.bisect.rebuilt import kept_in_float32
@@ -40,6 +43,12 @@ EXIT_CODES = {CHECK_FAILED: "a place was found, or half precision exceeds the li
 @click.command(context_settings={"show_default": True}, epilog=list_of_exit_codes(EXIT_CODES))
 @bundle_argument
 @checkpoint_of_bundle_option
+@click.option(
+    "--runtime",
+    type=click.Choice(tuple(RUNTIMES)),
+    default=ONNXRUNTIME,
+    help="What runs the steps of the graph: ONNX Runtime, or an engine of each step by the library of BUNDLE's engine.",
+)
 @samples_option(f"{TEXTS} at most")
 @click.option("--fix", is_flag=True, help="fp16, bf16: export again to --output, with the nodes in float32 that it needs.")
 @click.option("--output", type=FILE, metavar="FOLDER", help="Where --fix writes the new bundle.")
@@ -47,6 +56,7 @@ EXIT_CODES = {CHECK_FAILED: "a place was found, or half precision exceeds the li
 def bisect(
     bundle: Path,
     model: str | None,
+    runtime: str,
     samples: Path | None,
     fix: bool,
     output: Path | None,
@@ -66,12 +76,13 @@ def bisect(
         manifest = manifest_from_folder(bundle, _index(bundle))
         if output is not None:
             _check_fix(manifest, output)
+        engine = _engine(bundle, manifest, runtime)
         data = texts_from_file(samples)
         checkpoint = checkpoint_from_bundle(bundle, manifest, model, on_note=progress.note)
         subject = subject_from_bundle(bundle, manifest, checkpoint)
         inputs = _samples(bundle, manifest, subject, data)
         progress.stage("walk the graph")
-        bisection = bisection_from_subject(subject, inputs, progress.step)
+        bisection = bisection_from_subject(subject, inputs, progress.step, engine=engine)
         if manifest.precision in HALVES:
             progress.stage(f"find what {manifest.precision} needs in float32")
             golden, keep = golden_from_file(bundle / GOLDEN), kept_in_float32(subject.shipped)
@@ -82,14 +93,17 @@ def bisect(
                 options = options_from_manifest(manifest, subject.shipped, output=output, model=model, keep=proposal.kept)
                 exported = bundle_from_plan(plan_from_options(options), progress)
     if as_json:
-        values = {"bundle": str(bundle)} | values_from_bisection(bisection)
+        values = {"bundle": str(bundle), "runtime": runtime} | values_from_bisection(bisection)
         values["proposal"] = None if proposal is None else _values_of_proposal(proposal)
         values["fixed"] = None if exported is None else str(exported.folder)
         print_json(values)
     else:
         console = console_of_result(as_json=as_json, quiet=quiet)
-        console.print(table_from_bisection(bisection, manifest))
+        console.print(table_from_bisection(bisection, manifest, runtime))
         lines = lines_from_place(bisection.place)
+        others = [name for name in runtimes_from_manifest(manifest) if name != ONNXRUNTIME]
+        if bisection.place is None and engine is None and others:
+            lines.append(f"these steps ran in ONNX Runtime; --runtime {others[0]} runs them in the engine of the bundle")
         if proposal is not None:
             lines += lines_from_proposal(proposal, manifest.precision)
         if output is not None:
@@ -107,6 +121,17 @@ def _index(folder: Path) -> str:
     return FAILED_MANIFEST if failed else MANIFEST
 
 
+def _engine(bundle: Path, manifest: Manifest, runtime: str) -> Engine | None:
+    """Return what builds engines of parts of the graph; None for ONNX Runtime, which needs no engine.
+
+    Raises OptionError for a runtime that the bundle has no engine of, EngineError without its library, NoDeviceError without a GPU.
+    """
+    name = runtime_from_name(runtime, manifest, bundle)
+    if name == ONNXRUNTIME or manifest.engine is None:
+        return None
+    return engine_of_parts(library_from_name(RUNTIMES[name].library), manifest.engine, manifest.precision)
+
+
 def _check_fix(manifest: Manifest, output: Path) -> None:
     """Raise OptionError for a bundle that --fix is not for, OutputError for a folder that cannot be written."""
     if manifest.precision not in HALVES:
@@ -122,10 +147,10 @@ def _samples(bundle: Path, manifest: Manifest, subject: Subject, data: Texts) ->
     return samples_from_texts(subject.task, tokenizer, texts, padding=manifest.text_padding, choices=CHOICES)
 
 
-def table_from_bisection(bisection: Bisection, manifest: Manifest) -> Table:
+def table_from_bisection(bisection: Bisection, manifest: Manifest, runtime: str) -> Table:
     """Return a table, one line per step of the graph."""
     table = Table(
-        title=f"{manifest.precision} against float64, each block fed what it should be, {bisection.samples} inputs",
+        title=f"{manifest.precision} in {runtime} against float64, each block fed what it should be, {bisection.samples} inputs",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,

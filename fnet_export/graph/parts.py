@@ -1,6 +1,7 @@
 """Part of a graph, run alone: what lies between some of its values, by ONNX Runtime, or in float64 by onnx.reference."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,14 @@ Values = dict[str, npt.NDArray[np.generic]]
 BFLOAT16, FLOAT8 = ir.DataType.BFLOAT16, ir.DataType.FLOAT8E4M3FN
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, BFLOAT16)
 ORT_FLOATS: Mapping[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+class Part(Protocol):
+    """A part of a graph that was opened, by any library."""
+
+    def run(self, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
+        """Run it on what it needs of some values, of any float. Raises SessionError."""
+        ...
 
 
 def part_from_graph(graph: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> ir.Model:
@@ -131,20 +140,12 @@ class NodeByNode:
         self._spent = [[name for name, at in last.items() if at == index] for index in range(len(self._nodes))]
         self.overflow: ir.Node | None = None
 
-    def rounded(self, value: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """Round an array to the type that the part takes it in."""
-        dtype = self._inputs[value].dtype
-        if dtype == BFLOAT16:
-            return _in_bf16(array)
-        with np.errstate(over="ignore"):
-            return array.astype(dtype.numpy()) if dtype in FLOATS else array
-
     def run(self, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
         """Run it on what it needs of some values; `overflow` is the first node that made finite numbers infinite or none.
 
         Raises SessionError.
         """
-        known = {name: self.rounded(name, values[name]) for name in self._inputs}
+        known = {name: rounded(values[name], value.dtype) for name, value in self._inputs.items()}
         for node, spent in zip(self._nodes, self._spent, strict=True):
             made = OrtPart(part_of_node(self._part, node), name=str(node.name)).run(known)
             known |= made
@@ -154,6 +155,14 @@ class NodeByNode:
             if self.overflow is None and not all(is_finite(array) for array in made.values()):
                 self.overflow = node
         return {name: known[name] for name in self._outputs}
+
+
+def rounded(array: npt.NDArray[np.generic], dtype: ir.DataType | None) -> npt.NDArray[np.generic]:
+    """Round an array of any float to a float type of a graph; what is beyond it becomes infinite. Other types stay as they are."""
+    if dtype == BFLOAT16:
+        return _in_bf16(array)
+    with np.errstate(over="ignore"):
+        return array.astype(dtype.numpy()) if dtype in FLOATS else array
 
 
 def values_in_float64(part: ir.Model, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:

@@ -5,12 +5,13 @@ import shutil
 
 import fnet_runtime
 import numpy as np
+import openvino
 import pytest
 import torch
 import transformers
 from click.testing import CliRunner
 from fnet_runtime.bundle.golden import golden_from_file
-from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, AxisProfile, Manifest
+from fnet_runtime.bundle.manifest import GOLDEN, MANIFEST, MODEL, AxisProfile, Manifest
 from fnet_runtime.errors import BundleError, InputError
 from fnet_runtime.pipeline.scores import softmax
 from support.checkpoints import LENGTH, save_tiny, tiny_config
@@ -366,3 +367,17 @@ def test_what_bisect_and_padding_make_of_it(bundle_of):
     )
     (found,) = json.loads(CliRunner().invoke(cli.main, [*arguments, "--json"]).stdout)["lengths"]
     assert (found["sequence_length"], found["padding"]) == (32, "max_length")
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 12, 32])
+def test_openvino_computes_the_same_at_a_fixed_length(bundle_of, length):
+    """Some of OpenVINO's devices take fixed shapes only. Then it folds what the graph computes from the length."""
+    model = bundle_of("feature-extraction") / "bundle" / MODEL
+    graph = openvino.Core().read_model(model)
+    graph.reshape({value.any_name: [1, length] for value in graph.inputs})
+    drawn = np.random.default_rng(length).integers(5, 100, (1, length))
+    ids = {"input_ids": drawn, "token_type_ids": drawn % 2}
+    outputs = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(ids)
+    expected = fnet_runtime.load(model.parent, runtime="onnxruntime").session.run(ids)
+    for name, array in expected.items():
+        np.testing.assert_allclose(outputs[name], array, rtol=1e-4, atol=1e-5)

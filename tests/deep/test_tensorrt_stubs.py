@@ -9,6 +9,7 @@ import zipfile
 from contextlib import suppress
 
 import pytest
+from support import fake_engine
 from support.fake_tensorrt import CLASSES, builder_class
 from support.fake_trt import FakeStreams, fake_trt
 
@@ -49,7 +50,9 @@ RUNNING = [kind for kind in vars(fake_trt(FakeStreams())).values() if inspect.is
 """The classes of the stand-in that runs. IRuntimeConfig has a member of TensorRT-RTX alone, which tests/unit compares."""
 
 
-@pytest.mark.parametrize("kind", [*CLASSES, builder_class("10", []), *RUNNING], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [*CLASSES, *fake_engine.CLASSES, builder_class("10", []), *RUNNING], ids=lambda kind: kind.__name__
+)
 def test_the_stand_in_has_the_signatures_of_the_stubs(kind, stubs):
     known = stubs[kind.__name__]
     for name, member in vars(kind).items():

@@ -3,7 +3,7 @@
 Every block is fed what the float64 reference holds there, so that an error is the block's own and is not carried on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,18 @@ from fnet_core.checkpoint.open import Checkpoint
 from fnet_core.fnet import FNet
 from fnet_core.tasks import ATTENTION_MASK, Task, task_of_config
 from fnet_export.base.errors import GraphError
-from fnet_export.graph.parts import FLOATS, NodeByNode, OrtPart, Values, part_from_graph, typed, values_in_float64
+from fnet_export.graph.parts import (
+    FLOATS,
+    NodeByNode,
+    OrtPart,
+    Part,
+    Values,
+    part_from_graph,
+    rounded,
+    typed,
+    values_in_float64,
+)
+from fnet_export.parity.bisect.cuts import cut_from_part
 from fnet_export.parity.bisect.node_errors import Departure, departures_from_part, unit
 from fnet_export.parity.bisect.rebuilt import float32_of_manifest, fresh_from_float32, lowered_of_manifest, task_of_manifest
 from fnet_export.parity.tolerance import MULTIPLE
@@ -34,6 +45,8 @@ ROWS_AT_ONCE = 4
 
 Array = npt.NDArray[np.generic]
 OnProgress = Callable[[int, int], None]
+Engine = Callable[[ir.Model, Sequence[Values]], Part]
+"""Builds an engine of a part of the graph, for the shapes of everything that the part will be fed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,21 +136,25 @@ def subject_from_bundle(folder: Path, manifest: Manifest, checkpoint: Checkpoint
     )
 
 
-def bisection_from_subject(subject: Subject, samples: Samples, on_progress: OnProgress | None = None) -> Bisection:
+def bisection_from_subject(
+    subject: Subject, samples: Samples, on_progress: OnProgress | None = None, *, engine: Engine | None = None
+) -> Bisection:
     """Walk the graph of a bundle, and find the first place that departs from a fresh graph and from the reference.
 
-    In another precision than float32 a block's own rounding hides small errors, so all nodes are looked at where no block departs.
-    Raises SessionError when ONNX Runtime does not take a part of the graph, GraphError when it cannot be cut.
+    `engine` runs the steps in place of ONNX Runtime. The nodes of a step still run in ONNX Runtime first, to find an error of the
+    graph itself. In another precision than float32 a block's own rounding hides small errors, so all nodes are looked at where no
+    block departs. Raises SessionError when a library does not take a part of the graph, EngineError when it builds none, and
+    GraphError when the graph cannot be cut.
     """
     config = subject.reference.config
     steps = steps_from_graph(subject.shipped, config)
     results: list[StepResult] = []
     first: Place | None = None
-    for index, walked in enumerate(_walked(subject, steps, samples)):
+    for index, walked in enumerate(_walked(subject, steps, samples, engine)):
         step = walked.step
         results.append(StepResult(module=_title(subject, step), departure=walked.departure))
         if first is None and (walked.departure.departs or subject.manifest.precision != FP32):
-            first = _place(subject, walked)
+            first = _place(subject, walked, engine)
         if on_progress is not None:
             on_progress(index + 1, len(steps))
     return Bisection(samples=len(samples.names), steps=tuple(results), place=first)
@@ -154,7 +171,7 @@ class _Walked:
     overflow: ir.Node | None
 
 
-def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_Walked]:
+def _walked(subject: Subject, steps: list[Step], samples: Samples, engine: Engine | None) -> Iterator[_Walked]:
     """Run the steps one after the other, each on the reference's own numbers, a few rows at a time."""
     chunks = [samples.batch(batch) for batch in samples.batches(range(len(samples.names)), ROWS_AT_ONCE)]
     states: list[Tensor | None] = [None for _ in chunks]
@@ -164,12 +181,16 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
         inputs = [] if step.source is None else [step.source]
         part = part_from_graph(subject.shipped, inputs, step.outputs)
         fresh = part_from_graph(subject.fresh, inputs, step.outputs)
+        fed_and_states = [
+            _fed(subject, step, ids, state, part, one_token=one_token) for ids, state in zip(chunks, states, strict=True)
+        ]
         # in float32 the noise is torch's, so that an error which every export makes is found as well
         run, beside = (_opened(model, step, precision) for model in (part, fresh))
+        if engine is not None:
+            run = engine(part, [fed for fed, _ in fed_and_states])
         worst, noise, values = -1.0, 0.0, {}
         pooled = False
-        for number, ids in enumerate(chunks):
-            fed, x = _fed(subject, step, ids, states[number], run, one_token=one_token)
+        for number, (ids, (fed, x)) in enumerate(zip(chunks, fed_and_states, strict=True)):
             expected, after = _expected(subject, subject.reference, step, ids, x)
             got = run.run(fed)
             if precision == FP32:
@@ -193,8 +214,8 @@ def _walked(subject: Subject, steps: list[Step], samples: Samples) -> Iterator[_
         yield _Walked(step=step, departure=departure, shipped=part, values=values, overflow=overflow)
 
 
-def _opened(part: ir.Model, step: Step, precision: str) -> OrtPart | NodeByNode:
-    """Open a step; half precision is stored between nodes, because ONNX Runtime's CPU would keep more."""
+def _opened(part: ir.Model, step: Step, precision: str) -> Part:
+    """Open a step in ONNX Runtime; half precision is stored between nodes, because ONNX Runtime's CPU would keep more."""
     return NodeByNode(part) if precision in HALVES else OrtPart(part, name=step.title)
 
 
@@ -206,13 +227,14 @@ def _loaded(path: Path) -> ir.Model:
 
 
 def _fed(
-    subject: Subject, step: Step, ids: dict[str, Ids], state: Tensor | None, run: OrtPart | NodeByNode, *, one_token: bool
+    subject: Subject, step: Step, ids: dict[str, Ids], state: Tensor | None, part: ir.Model, *, one_token: bool
 ) -> tuple[Values, Tensor | None]:
     """Return the inputs of a step, for the graph and for the reference. Both are rounded to the graph's types."""
     if step.source is None:
         return dict(ids), None
     assert state is not None
-    x = run.rounded(step.source, subject.ordered(state)).astype(np.float64)
+    (source,) = (value for value in part.graph.inputs if value.name == step.source)
+    x = rounded(subject.ordered(state), source.dtype).astype(np.float64)
     return {**ids, step.source: x[:, :1] if one_token else x}, subject.natural(x)
 
 
@@ -249,8 +271,11 @@ def _worst_input(fed: Values, got: Values, expected: Values) -> Values:
     return kept
 
 
-def _place(subject: Subject, walked: _Walked) -> Place | None:
-    """Find the node of a step that departs: the one whose numbers overflow, else the first that is not as a fresh one."""
+def _place(subject: Subject, walked: _Walked, engine: Engine | None) -> Place | None:
+    """Find the node of a step that departs: the one whose numbers overflow, else the first that is not as a fresh one.
+
+    If each node is as a fresh one, the place is where the engine departs when it runs the nodes together.
+    """
     step, config = walked.step, subject.reference.config
     if walked.overflow is not None:
         node = walked.overflow
@@ -272,6 +297,17 @@ def _place(subject: Subject, walked: _Walked) -> Place | None:
         unmatched += [f"{node.name}: {difference}" for difference in differs]
     if not walked.departure.departs:
         return None
+    if engine is not None and not unmatched:
+        cut = cut_from_part(walked.shipped, walked.values, lambda cut: engine(cut, [walked.values]))
+        if cut is not None:
+            module = module_of_place(cut.node, step, config, subject.task)
+            return Place(
+                module=module,
+                node=str(cut.node.name),
+                operator=cut.node.op_type,
+                departure=cut.departure,
+                differs=cut.differs,
+            )
     differs = tuple(unmatched) or (_of_all(walked, fresh, subject.manifest.precision),)
     return Place(module=_title(subject, step), node=None, operator=None, departure=walked.departure, differs=differs)
 

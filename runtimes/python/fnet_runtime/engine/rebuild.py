@@ -97,7 +97,7 @@ def rebuilt_engine(
             f"{folder}: {manifest.precision} needs a GPU of compute capability {least} or newer; found {gpu.name} with "
             f"{gpu.compute_capability}. Export the bundle in int8, or open model.onnx with the runtime onnxruntime"
         )
-    options, profiles = _options(manifest.engine, library, gpu), profiles_from_manifest(manifest)
+    options, profiles = options_on_gpu(manifest.engine, library, gpu), profiles_from_manifest(manifest)
     depends = {
         "gpu": asdict(gpu),
         "library": [library, str(trt.__version__)],
@@ -145,7 +145,7 @@ def _library(target: str, importer: Importer) -> tuple[str, Any]:
     raise LibraryError("; ".join(reasons))
 
 
-def _options(engine: EngineInfo, library: str, gpu: Gpu) -> BuildOptions:
+def options_on_gpu(engine: EngineInfo, library: str, gpu: Gpu) -> BuildOptions:
     """Return the options of a bundle's engine that hold on every host. What lets other hosts open an engine is left out."""
     options = options_from_engine(engine)
     return BuildOptions(

@@ -25,6 +25,8 @@ ON_CPU = PROVIDERS[CPU]
 NO_FALLBACK, RECORD = "session.disable_cpu_ep_fallback", "session.record_ep_graph_assignment_info"
 LISTS_NODES = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
 """From release 1.24 on."""
+OPTIMIZED = "optimized.onnx"
+"""The graph that ONNX Runtime runs, in the folder of a profile."""
 FELL_BACK = "fallback to CPU EP has been explicitly disabled"
 """ONNX Runtime's words when a provider did not take every node."""
 
@@ -48,15 +50,18 @@ class OrtSession:
         precision: str = FP32,
         allow_partial: bool = False,
         device: int = 0,
+        profile: Path | None = None,
     ) -> None:
         """Open a graph. `threads` limits the cores that it uses. Without `optimize`, ONNX Runtime runs the graph as it is.
 
+        `profile` switches ONNX Runtime's profiler on. It is a folder for what ONNX Runtime then writes: the graph that it runs
+        (OPTIMIZED) and the times.
         `provider` must take every node of the graph, unless `allow_partial` leaves the others to the CPU. `device` is the number
         of its GPU. Raises SessionError, and LibraryError or NoDeviceError when this host cannot use the provider.
         """
         self._inputs, self._model = tuple(inputs), model
         self.notes: tuple[str, ...] = ()
-        options = _Options(threads=threads, optimize=optimize)
+        options = _Options(threads=threads, optimize=optimize, profile=profile)
         try:
             if provider.name == CPU:
                 self._session = _cpu_session(model, options)
@@ -83,12 +88,16 @@ class OrtSession:
             raise SessionError(f"ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, outputs, strict=True))
 
+    def end_profile(self) -> str:
+        """Switch the profiler off, and return the JSON that it wrote of all runs."""
+        return Path(self._session.end_profiling()).read_text("utf-8")
+
 
 class _Options:
     """Make the options of a session; ONNX Runtime cannot take an entry back."""
 
-    def __init__(self, *, threads: int | None, optimize: bool) -> None:
-        self._threads, self._optimize = threads, optimize
+    def __init__(self, *, threads: int | None, optimize: bool, profile: Path | None) -> None:
+        self._threads, self._optimize, self._profile = threads, optimize, profile
 
     def made(self, **entries: str) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
@@ -105,6 +114,10 @@ class _Options:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
+        if self._profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(self._profile / "profile")
+            options.optimized_model_filepath = str(self._profile / OPTIMIZED)
+            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{OPTIMIZED}.data")
         return options
 
 

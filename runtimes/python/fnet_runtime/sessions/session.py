@@ -42,8 +42,8 @@ def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) ->
     open_axes: dict[str, int] = {}
     for tensor in expected:
         array = inputs[tensor.name]
-        if array.dtype != np.int64:
-            raise InputError(f"{tensor.name}: expected int64, found {array.dtype}")
+        if array.dtype != tensor.dtype:
+            raise InputError(f"{tensor.name}: expected {tensor.dtype}, found {array.dtype}")
         expected_shape = [
             open_axes.setdefault(a, n) if isinstance(a, str) else a for a, n in zip(tensor.axes, array.shape, strict=False)
         ]
