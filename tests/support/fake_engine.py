@@ -124,13 +124,13 @@ def fake_runtime(engine, version="10.13.0.35"):
 class FakeMemory(FakeCuda):
     """A GPU that counts what is allocated and freed."""
 
-    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1)
+    cudaMemcpyKind, cudaStreamNonBlocking = SimpleNamespace(cudaMemcpyHostToDevice=1), 1
 
     def __init__(self, **gpu):
         super().__init__(**gpu)
         self.blocks, self.streams, self.copied, self.allocated = {}, set(), [], 0
 
-    def cudaStreamCreate(self):
+    def cudaStreamCreateWithFlags(self, flags):
         self.streams.add(7)
         return 0, 7
 

@@ -182,7 +182,7 @@ class _Bound:
         for name, array in fed.items():
             if not self._context.set_input_shape(name, array.shape):
                 raise SessionError(f"{name}: the engine refuses the shape {list(array.shape)}: {self._logger.said()}")
-            self._cuda.to_device(self._room(name, array.nbytes), array, self._stream)
+            self._cuda.to_device(self._room(name, array.nbytes), array.ctypes.data, array.nbytes, self._stream)
         for name in outputs:
             self._room(name, FLOAT32_BYTES * math.prod(self._context.get_tensor_shape(name)))
         self._cuda.wait(self._stream)
