@@ -21,6 +21,7 @@ def bench(
     runtime: str | Sequence[str] = AUTO,
     provider: str | Sequence[str] = CPU,
     allow_partial: bool = False,
+    cuda_graph: bool = False,
     batch_size: int | Sequence[int] = 1,
     threads: int | Sequence[int] = (),
     rounds: int = DEFAULT_ROUNDS,
@@ -31,8 +32,8 @@ def bench(
     """Time bundles in turns, each in a process of its own. Do what `fnet-export bench` does.
 
     Each bundle is timed with each of `runtime`, `provider`, `batch_size` and `threads`. Empty `threads` means all cores.
-    `fnet_runtime.load` explains `provider` and `allow_partial`. `rounds` is how often each bundle is timed. `text` is a file with
-    the text to answer, None for the built-in e-mails. `chart` is a file to draw the latencies in, as SVG.
+    `fnet_runtime.load` explains `provider`, `allow_partial` and `cuda_graph`. `rounds` is how often each bundle is timed. `text` is
+    a file with the text to answer, None for the built-in e-mails. `chart` is a file to draw the latencies in, as SVG.
 
     `complete` of the result says whether everything was measured. A bundle that cannot be measured has the reason as its result.
     Raises BundleError, InputError and OptionError before anything is timed, and OutputError if the chart cannot be written.
@@ -45,6 +46,7 @@ def bench(
         runtimes=several(runtime),
         providers=several(provider),
         allow_partial=allow_partial,
+        cuda_graph=cuda_graph,
         batch_sizes=several(batch_size),
         threads=several(threads),
         rounds=rounds,
@@ -62,6 +64,7 @@ def benchmark_from_bundles(
     runtimes: Sequence[str],
     providers: Sequence[str],
     allow_partial: bool,
+    cuda_graph: bool,
     batch_sizes: Sequence[int],
     threads: Sequence[int],
     rounds: int,
@@ -73,7 +76,7 @@ def benchmark_from_bundles(
     """
     _check(folders, runtimes, providers, batch_sizes, threads, rounds)
     check_providers(providers, allow_partial=allow_partial)
-    subjects = subjects_from_bundles(folders, runtimes, providers, allow_partial=allow_partial)
+    subjects = subjects_from_bundles(folders, runtimes, providers, allow_partial=allow_partial, cuda_graph=cuda_graph)
     results = []
     for case in cases_from_options(subjects, batch_sizes, threads):
         progress.stage(case.name)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fnet_runtime.bundle.manifest import BATCH, Manifest, manifest_from_folder
+from fnet_runtime.bundle.manifest import BATCH, ENGINE, Manifest, manifest_from_folder
 from fnet_runtime.sessions.providers import CPU
-from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name
+from fnet_runtime.sessions.runtimes import ONNXRUNTIME, RUNTIMES, runtime_from_name
 
 from fnet_export.base.errors import BenchError, OptionError
 from fnet_export.benchmark.child import Child, child_from_arguments
@@ -26,6 +26,7 @@ class Subject:
     """Name one bundle and what opens it: a runtime, and a provider of ONNX Runtime.
 
     `folder` is the user's name for it, `label` is its name in tables. `allow_partial` lets the CPU run what the provider leaves.
+    `cuda_graph` lets TensorRT launch CUDA graphs.
     """
 
     folder: Path
@@ -34,11 +35,13 @@ class Subject:
     manifest: Manifest
     provider: str = CPU
     allow_partial: bool = False
+    cuda_graph: bool = False
 
     @property
     def opener(self) -> str:
-        """Return the runtime, and the provider if that is not the CPU, as tables name them."""
-        return self.runtime if self.provider == CPU else f"{self.runtime}, {self.provider}"
+        """Return the runtime, the provider if that is not the CPU, and CUDA graphs, as tables name them."""
+        name = self.runtime if self.provider == CPU else f"{self.runtime}, {self.provider}"
+        return f"{name}, CUDA graphs" if self.cuda_graph else name
 
     @property
     def name(self) -> str:
@@ -97,12 +100,17 @@ class Benchmark:
 
 
 def subjects_from_bundles(
-    folders: Sequence[Path], runtimes: Sequence[str], providers: Sequence[str] = (CPU,), *, allow_partial: bool = False
+    folders: Sequence[Path],
+    runtimes: Sequence[str],
+    providers: Sequence[str] = (CPU,),
+    *,
+    allow_partial: bool = False,
+    cuda_graph: bool = False,
 ) -> tuple[Subject, ...]:
     """Check bundles, and pair each bundle with each runtime and provider. `auto` is the bundle's own runtime.
 
     Raises BundleError for a damaged bundle. Raises InputError for a runtime that a bundle has no file for, and for a runtime
-    without providers.
+    without providers, and OptionError for `cuda_graph` if no bundle opens with TensorRT.
     """
     subjects = []
     names = Counter(folder.resolve().name for folder in set(folders))
@@ -111,16 +119,20 @@ def subjects_from_bundles(
         label = name if names[name] == 1 else str(folder)
         manifest = manifest_from_folder(folder)
         for runtime, provider in itertools.product(runtimes, providers):
+            name = runtime_from_name(runtime, manifest, folder, provider=provider)
             subjects.append(
                 Subject(
                     folder=folder,
                     label=label,
-                    runtime=runtime_from_name(runtime, manifest, folder, provider=provider),
+                    runtime=name,
                     manifest=manifest,
                     provider=provider,
                     allow_partial=allow_partial and provider != CPU,
+                    cuda_graph=cuda_graph and RUNTIMES[name].file == ENGINE,
                 )
             )
+    if cuda_graph and not any(subject.cuda_graph for subject in subjects):
+        raise OptionError("--cuda-graph: is for engines of TensorRT, and no bundle opens with TensorRT here. Leave it out")
     return tuple(subjects)
 
 
@@ -197,5 +209,5 @@ class _Run:
 
 
 def _job(subject: Subject, case: Case, batches: Sequence[Batch]) -> dict[str, Any]:
-    opened = {name: getattr(subject, name) for name in ("runtime", "provider", "allow_partial")}
+    opened = {name: getattr(subject, name) for name in ("runtime", "provider", "allow_partial", "cuda_graph")}
     return asdict(case) | {"bundle": str(subject.folder), **opened, "batches": batches}

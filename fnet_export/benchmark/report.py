@@ -169,6 +169,7 @@ def _subject_values(subject: Subject) -> dict[str, Any]:
         "bundle": str(subject.folder),
         "runtime": subject.runtime,
         "provider": subject.provider,
+        "cuda_graph": subject.cuda_graph,
         "task": manifest.task,
         "precision": manifest.precision,
         "transform": manifest.transform,

@@ -1,8 +1,8 @@
 """Run as the process of one bundle: open it, then time a turn for every line of input. Only the runtime is imported.
 
-The first line is the job: `{"bundle", "runtime", "provider", "allow_partial", "threads", "batch_size", "batches"}`. A batch is a
-list of requests, and each turn takes the next batch. The first answer is `{"load_ms", "libraries_bytes"}`. Each turn answers
-`{"text_ms", "engine_ms"}`, and `{"peak_bytes"}` is the last answer. An error is `{"error"}`.
+The first line is the job: `{"bundle", "runtime", "provider", "allow_partial", "cuda_graph", "threads", "batch_size", "batches"}`.
+A batch is a list of requests, and each turn takes the next batch. The first answer is `{"load_ms", "libraries_bytes"}`. Each turn
+answers `{"text_ms", "engine_ms"}`, and `{"peak_bytes"}` is the last answer. An error is `{"error"}`.
 """
 
 import itertools
@@ -35,7 +35,7 @@ def main() -> None:
 def _work(job: dict[str, Any]) -> None:
     before_bytes = peak_bytes()
     start = time.perf_counter()
-    opened = {name: job[name] for name in ("runtime", "provider", "allow_partial", "threads")}
+    opened = {name: job[name] for name in ("runtime", "provider", "allow_partial", "cuda_graph", "threads")}
     pipeline = load(job["bundle"], **opened)
     pipeline(*job["batches"][0][0])
     load_ms = 1e3 * (time.perf_counter() - start)

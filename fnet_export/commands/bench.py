@@ -42,6 +42,7 @@ EXIT_CODES = {ENGINE_FAILED: "a bundle cannot be measured, or memory ran out"}
     help="The provider of ONNX Runtime that runs model.onnx; repeatable.",
 )
 @allow_partial_option
+@click.option("--cuda-graph", is_flag=True, help="Let TensorRT launch each batch size and length as one CUDA graph.")
 @click.option(
     "--batch-size", "batch_sizes", multiple=True, type=click.IntRange(min=1), default=(1,), help="Texts asked at once; repeatable."
 )
@@ -65,6 +66,7 @@ def bench(
     runtimes: tuple[str, ...],
     providers: tuple[str, ...],
     allow_partial: bool,
+    cuda_graph: bool,
     batch_sizes: tuple[int, ...],
     threads: tuple[int, ...],
     rounds: int,
@@ -86,6 +88,7 @@ def bench(
             runtimes=runtimes,
             providers=providers,
             allow_partial=allow_partial,
+            cuda_graph=cuda_graph,
             batch_sizes=batch_sizes,
             threads=threads,
             rounds=rounds,

@@ -10,7 +10,7 @@ from pathlib import Path
 from fnet_runtime.bundle.manifest import GOLDEN, Manifest
 from fnet_runtime.errors import NoDeviceError, SessionError
 from fnet_runtime.pipeline.pipeline import Pipeline
-from fnet_runtime.sessions.runtimes import ONNXRUNTIME, runtime_from_name, session_from_bundle
+from fnet_runtime.sessions.runtimes import ONNXRUNTIME, OpenOptions, runtime_from_name, session_from_bundle
 from fnet_runtime.sessions.session import ANY_BATCH, Ids, Outputs, Session
 from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE, Padding
 from fnet_runtime.tokenizer.tokenizer import Tokenizer
@@ -258,7 +258,7 @@ def _shipped(folder: Path, manifest: Manifest) -> tuple[str, Session | str]:
     except SessionError as error:
         return runtime, str(error)
     try:
-        return instead, session_from_bundle(folder, manifest, runtime=ONNXRUNTIME)
+        return instead, session_from_bundle(folder, manifest, OpenOptions(runtime=ONNXRUNTIME))
     except SessionError as error:
         return runtime, f"{reason}; {error}"
 

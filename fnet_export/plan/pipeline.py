@@ -33,6 +33,7 @@ from fnet_export.parity.result import ParityReport, row_from_headroom
 from fnet_export.parity.tolerance import limit_from_expected
 from fnet_export.plan.candidates import candidates_from_plan
 from fnet_export.plan.command_line import words_from_options
+from fnet_export.plan.engine_layers import profile_from_plan
 from fnet_export.plan.graphs import Graphs, graphs_from_plan, lowered_from_plan
 from fnet_export.plan.manifest import manifest_from_plan
 from fnet_export.plan.options import ExportOptions
@@ -105,6 +106,8 @@ def bundle_from_plan(plan: Plan, progress: Progress, *, checkpoints: Sequence[Me
         latency = None
         if options.graph.precision != FP32:
             latency = latency_from_plan(plan, graphs, folder=folder, scratch=scratch, engine=engine, samples=samples)
+        passed = proved.report.passed
+        profile = profile_from_plan(plan, folder=folder, scratch=scratch, engine=engine, samples=samples, passed=passed)
         headroom = _headroom(plan, samples)
         accuracy = _accuracy(plan, folder, engine, checkpoints, progress)
 
@@ -118,6 +121,7 @@ def bundle_from_plan(plan: Plan, progress: Progress, *, checkpoints: Sequence[Me
             samples=samples,
             parity=_with_range(plan, proved.report, headroom),
             layers=proved.layers,
+            profile=profile,
             tolerance=options.proof.tolerance,
             quick=options.proof.quick,
             proof=proof,

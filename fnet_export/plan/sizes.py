@@ -40,7 +40,8 @@ def bytes_from_trained(
     graph = _graph_bytes(trained, transform, precision)
     model = {MODEL: 100_000, MODEL_DATA: graph} if graph > EXTERNAL_DATA_ABOVE_BYTES else {MODEL: graph}
     engine = {"onnx": {}, OPENVINO: {IR: 100_000, IR_DATA: graph}}.get(target, {ENGINE: graph})
-    evidence = {PARITY: 15_000, PARITY_PAGE: 60_000, PARITY_JUNIT: 2_000, CARD: 5_000}
+    layers = 8_000 * trained.config.num_hidden_layers  # those of the engine
+    evidence = {PARITY: 15_000 + layers, PARITY_PAGE: 60_000 + layers, PARITY_JUNIT: 2_000, CARD: 5_000}
     return model | files | {TOKENIZER_CONFIG: 500} | engine | evidence | {MANIFEST: 3_000}
 
 

@@ -6,7 +6,6 @@ describes the layers.
 """
 
 import json
-import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from fnet_runtime.bundle.manifest import BF16, FP8, FP16, FP32, INT8, SEQUENCE
 from fnet_runtime.sessions.openvino_session import Operation
 
 from fnet_export.base.errors import PrecisionError
+from fnet_export.engine.words import INTEGER_PRODUCTS, OF_OPENVINO, nodes_of_inspected, precisions_of_inspected
 
 ENOUGH = 0.95
 """Share of the multiply-adds below which an export fails."""
@@ -30,23 +30,9 @@ OF_TYPE: dict[int, str] = {
     onnx.TensorProto.UINT8: INT8,
     onnx.TensorProto.FLOAT8E4M3FN: FP8,
 }
-OF_OPENVINO = {"f32": FP32, "f16": FP16, "bf16": BF16, "i8": INT8, "u8": INT8}
-INTEGER_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "QGemm", "DynamicQuantizeMatMul")
 PRODUCTS = ("MatMul", "Gemm", "FusedMatMul", "FusedGemm", *INTEGER_PRODUCTS)
 OPENVINO_PRODUCTS = ("FullyConnected", "MatMul", "Gemm")
 NOT_FOUND = "not found"
-OF_INSPECTOR = {
-    "float": FP32,
-    "fp32": FP32,
-    "half": FP16,
-    "fp16": FP16,
-    "bfloat16": BF16,
-    "bf16": BF16,
-    "int8": INT8,
-    "fp8": FP8,
-    "fp8e4m3": FP8,
-}
-"""Words of TensorRT's engine inspector for what a tensor holds: alone (`Half`), or in `Row major linear FP16 format`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,20 +161,13 @@ def precisions_from_inspector(text: str, network: Mapping[str, str]) -> tuple[di
     for layer in json.loads(text)["Layers"]:
         if not isinstance(layer, dict):  # a name alone
             continue
-        tensors = [layer.get("Weights", {}), *layer.get("Inputs", ())]
-        kinds = {kind for tensor in tensors for kind in _kinds(tensor)}
-        for name in re.findall(r"\[ONNX Layer: (.+?)\]", str(layer.get("Metadata", ""))):
+        kinds = precisions_of_inspected(layer)
+        for name in nodes_of_inspected(layer):
             if name in network and kinds:
                 named.add(name)
                 if network[name] not in kinds:
                     precisions[name] = " and ".join(sorted(kinds))
     return precisions, len(named)
-
-
-def _kinds(tensor: Mapping[str, object]) -> set[str]:
-    """What the inspector says that a tensor, or a layer's weights, hold."""
-    types = " ".join(str(tensor.get(key, "")) for key in ("Format/Datatype", "Datatype", "Type")).lower()
-    return {OF_INSPECTOR[word] for word in re.findall(r"\w+", types) if word in OF_INSPECTOR}
 
 
 def precisions_from_openvino(operations: Sequence[Operation], products: Sequence[Product]) -> dict[str, str]:

@@ -74,6 +74,24 @@ def module_of_place(node: ir.Node, step: Step, config: FNetConfig, task: Task) -
     return _common([key for name, key in keys.items() if name.startswith(f"{scope}.")]) or step.title
 
 
+def places_from_graph(graph: ir.Model, config: FNetConfig, task: Task) -> dict[str, str]:
+    """Return the checkpoint's name of what each node of a graph computes, by the names of the node and of its outputs.
+
+    Raises GraphError if the graph has no module names.
+    """
+    places: dict[str, str] = {}
+    outputs = {str(value.name): node for node in graph.graph for value in node.outputs}
+    for step in steps_from_graph(graph, config):
+        waiting = [outputs[name] for name in step.outputs if name in outputs]
+        while waiting:
+            node = waiting.pop()
+            if str(node.name) not in places:
+                names = (str(node.name), *(str(value.name) for value in node.outputs if value.name))
+                places |= dict.fromkeys(names, module_of_place(node, step, config, task))
+                waiting += node.predecessors()
+    return places
+
+
 def module_of_name(name: str, config: FNetConfig, task: Task) -> str:
     """Return our name of a module or layer that the checkpoint names, as in `fnet.encoder.layer.1`; other names as they are."""
     bare = name.removeprefix("fnet.")

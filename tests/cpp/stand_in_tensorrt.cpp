@@ -1,11 +1,15 @@
-// A library of TensorRT, or TensorRT-RTX, as the headers have it, whose engines classify a text of ids: the first two logits are the
-// sums of input_ids and of token_type_ids over 1000, the others 0. An engine file holds the sequence length and the number of labels.
-// stubs.inc, which the test makes of NvInferImpl.h, defines classes that abort in each function but those of here.
+// A library of TensorRT, or TensorRT-RTX, as the headers have it, whose engines
+// classify a text of ids: the first two logits are the sums of input_ids and of
+// token_type_ids over 1000, the others 0. An engine file holds the sequence
+// length and the number of labels. stubs.inc, which the test makes of
+// NvInferImpl.h, defines classes that abort in each function but those of here.
 #include <NvInfer.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <sstream>
 #include <string>
 
@@ -23,9 +27,40 @@ struct Size {
 
 constexpr const char* NAMES[] = {"input_ids", "token_type_ids", "logits"};
 
+constexpr int64_t MEMORY_BYTES = 512;
+
+// A run as it was enqueued: its shape and addresses do not change after that.
+struct Run {
+  Size size;
+  int64_t rows;
+  void* addresses[3];
+
+  static void run(void* data) {
+    const Run& run = *static_cast<Run*>(data);
+    auto* logits = static_cast<float*>(run.addresses[2]);
+    std::fill_n(logits, run.rows * run.size.labels, 0.0F);
+    for (int64_t row = 0; row < run.rows; ++row) {
+      for (int i = 0; i < 2; ++i) {
+        const auto* ids = static_cast<const int64_t*>(run.addresses[i]) + row * run.size.length;
+        int64_t sum = 0;
+        for (int32_t token = 0; token < run.size.length; ++token) sum += ids[token];
+        logits[run.size.labels * row + i] = static_cast<float>(sum) / 1000;
+      }
+    }
+  }
+};
+
+// The stand-in of CUDA, which the session has opened.
+bool enqueued(cudaStream_t stream, Run& run) {
+  using Launch = int (*)(cudaStream_t, void (*)(void*), void*);
+  void* const cuda = dlopen(std::getenv("FNET_CUDART"), RTLD_NOW);
+  const auto launch = cuda ? reinterpret_cast<Launch>(dlsym(cuda, "cudaLaunchHostFunc")) : nullptr;
+  return launch && launch(stream, Run::run, &run) == 0;
+}
+
 class ContextCalls : public VExecutionContextStub {
  public:
-  explicit ContextCalls(Size size) : size_(size) {}
+  ContextCalls(Size size, bool has_memory) : size_(size), has_memory_(has_memory) {}
   bool setInputShape(char const*, Dims const& dims) noexcept override {
     rows_ = dims.d[0];
     return dims.nbDims == 2 && dims.d[1] == size_.length;
@@ -42,29 +77,23 @@ class ContextCalls : public VExecutionContextStub {
     }
     return true;
   }
+  void setDeviceMemoryV2(void* memory, int64_t size) noexcept override { has_memory_ = memory && size >= MEMORY_BYTES; }
   bool enqueueV3(cudaStream_t stream) noexcept override {
-    auto* logits = static_cast<float*>(addresses_[2]);
-    std::fill_n(logits, rows_ * size_.labels, 0.0F);
-    for (int64_t row = 0; row < rows_; ++row) {
-      for (int i = 0; i < 2; ++i) {
-        const auto* ids = static_cast<const int64_t*>(addresses_[i]) + row * size_.length;
-        int64_t sum = 0;
-        for (int32_t token = 0; token < size_.length; ++token) sum += ids[token];
-        logits[size_.labels * row + i] = static_cast<float>(sum) / 1000;
-      }
-    }
-    return stream != nullptr;
+    runs_.push_back({size_, rows_, {addresses_[0], addresses_[1], addresses_[2]}});
+    return has_memory_ && stream && enqueued(stream, runs_.back());
   }
 
  private:
   const Size size_;
+  bool has_memory_;
   int64_t rows_ = 0;
   void* addresses_[3]{};
+  std::deque<Run> runs_;  // a graph may repeat each of them for as long as the context lives
 };
 
 class Context : public IExecutionContext {
  public:
-  explicit Context(Size size) : calls_(size) { mImpl = &calls_; }
+  Context(Size size, bool has_memory) : calls_(size, has_memory) { mImpl = &calls_; }
 
  private:
   ContextCalls calls_;
@@ -87,7 +116,10 @@ class EngineCalls : public VCudaEngineStub {
     dims.d[0] = -1, dims.d[1] = std::strcmp(name, NAMES[2]) ? size_.length : size_.labels;
     return dims;
   }
-  IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy) noexcept override { return new Context(size_); }
+  int64_t getDeviceMemorySizeV2() const noexcept override { return MEMORY_BYTES; }
+  IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy strategy) noexcept override {
+    return new Context(size_, strategy != ExecutionContextAllocationStrategy::kUSER_MANAGED);
+  }
 
  private:
   const Size size_;

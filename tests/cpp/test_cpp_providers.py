@@ -63,12 +63,15 @@ def ran_in_python(folder, *words):
         (["--provider", "gpu"], 2, "gpu not in {cpu,cuda,tensorrt,nv-tensorrt-rtx}"),
         (["--provider", "cuda", "--runtime", "tensorrt"], 1, "provider: cuda belongs to ONNX Runtime, and the runtime is tensorrt"),
         (["--allow-partial"], 1, "allow_partial: is for a provider of a GPU, and the provider is cpu"),
+        (["--device", "1"], 1, "device: is the number of a GPU; BUNDLE opens with onnxruntime on the CPU. Leave it out"),
+        (["--contexts", "3"], 1, "contexts: is for engines of TensorRT; BUNDLE opens with onnxruntime. Leave it out"),
+        (["--cuda-graph"], 1, "cuda_graph: is for engines of TensorRT; BUNDLE opens with onnxruntime. Leave it out"),
     ],
 )
 def test_what_is_refused(built, whole_bundle, words, code, message):
     done = ran(built, whole_bundle, "--text", "a", *words)
     assert (done.returncode, done.stdout) == (code, "")
-    assert message in done.stderr
+    assert message.replace("BUNDLE", str(whole_bundle)) in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,8 @@ def test_nodes_that_a_plugin_does_not_take_in_python(whole_bundle, stand_ins):
     assert (done.returncode, done.stdout) == (4, "")
     assert LEFT in done.stderr
     assert REFUSED in done.stderr
+    done = ran_in_python(stand_ins, *words, "--device", "1", "--allow-partial")
+    assert (done.returncode, done.stderr) == (1, "error: device: expected 0 to 0, found 1\n")
     allowed = ran_in_python(stand_ins, *words, "--allow-partial")
     assert (allowed.returncode, allowed.stdout) == (0, ran_in_python(stand_ins, whole_bundle, "--text", "the fox").stdout)
     assert allowed.stderr.startswith(f"note: {LEFT}")

@@ -172,6 +172,21 @@ def test_answers_come_from_the_engine(built, stand_ins, bundle):
         assert json.loads(line)["score"] == pytest.approx(1 / np.exp(logits - logits.max()).sum(), abs=1e-6)
 
 
+def test_cuda_graphs_give_the_same_answers_and_everything_is_freed(built, stand_ins, bundle, tmp_path):
+    words = ["--json", *(word for i in range(20) for word in ("--text", f"text {i}"))]
+    counts = tmp_path / "counts"
+    environment = stand_ins | {"STAND_IN_COUNTS": str(counts)}
+    ordinary = built.run(bundle, *words, **environment)
+    assert (ordinary.returncode, counts.read_text()) == (0, "launches 0, held 0")
+    done = built.run(bundle, *words, "--cuda-graph", "--contexts", "3", **environment)
+    if built.library == "tensorrt_rtx" and done.returncode:  # headers that only say that they are TensorRT-RTX's
+        assert "TensorRT-RTX makes no CUDA graphs in this build; expected the headers of 1.3 or newer" in done.stderr
+        return
+    assert (done.returncode, done.stdout) == (0, ordinary.stdout), done.stderr
+    launches = re.fullmatch(r"launches (\d+), held 0", counts.read_text())
+    assert int(launches[1]) > 0
+
+
 def test_what_the_library_refuses(built, stand_ins, bundle):
     replaced(bundle, "model.engine", b"9 0")
     done = built.run(bundle, "--text", "a", **stand_ins)

@@ -26,6 +26,9 @@ def test_the_engine_agrees_with_the_reference(task, tmp_path):
     except NoDeviceError as error:
         pytest.skip(f"{engine.status}: {error}")
     assert engine.status == "passed"
+    profile = exported.evidence.profile
+    assert profile.reason is None
+    assert any(layer.median_ms for layer in profile.layers)
     assert all(check.passed for check in pipe.self_test())
     inputs = {t.name: np.zeros((3, *([2] * (len(t.axes) - 2)), t.axes[-1]), np.int64) for t in pipe.manifest.inputs}
     on_cpu = fnet_runtime.load(exported.folder, runtime="onnxruntime").session.run(inputs)

@@ -242,6 +242,18 @@ def test_one_that_cannot_be_opened_is_a_row_that_says_so(bundle, tmp_path):
     assert "not measured" in ElementTree.fromstring((tmp_path / "b.svg").read_text()).attrib["aria-label"]
 
 
+def test_cuda_graphs_are_for_engines_of_tensorrt(bundle):
+    folder = with_engine(bundle)
+    subjects = subjects_from_bundles([folder], ["auto", "onnxruntime"], cuda_graph=True)
+    assert [subject.cuda_graph for subject in subjects] == [True, False]
+    assert [subject.opener for subject in subjects] == ["tensorrt-rtx, CUDA graphs", "onnxruntime"]
+    values = json.loads(run(folder, "--cuda-graph", "--rounds", 2, "--batch-size", 2, "--json").stdout)
+    assert [subject["cuda_graph"] for subject in values["bundles"]] == [True]
+    refused = run(folder, "--cuda-graph", "--runtime", "onnxruntime", "--rounds", 2)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "--cuda-graph: is for engines of TensorRT, and no bundle opens with TensorRT here. Leave it out" in refused.stderr
+
+
 def test_an_engine_takes_only_its_batches(bundle):
     subjects = subjects_from_bundles([with_engine(bundle)], ["auto", "onnxruntime"])
     assert [case.batch_size for case in cases_from_options(subjects, [2, 4], [])] == [2, 4]

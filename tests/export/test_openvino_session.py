@@ -12,7 +12,7 @@ from fnet_runtime.errors import InputError, LibraryError, SessionError
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
-from fnet_runtime.sessions.runtimes import session_from_bundle
+from fnet_runtime.sessions.runtimes import OpenOptions, session_from_bundle
 from support.checkpoints import save_tiny
 from support.exports import export
 from support.processor import needs_vnni
@@ -101,11 +101,11 @@ def test_choices_are_open_too(tmp_path):
 def test_it_is_the_runtime_of_its_bundles(folder, bundle):
     manifest = manifest_from_folder(folder)
     for runtime, kind in (("auto", OpenVinoSession), ("openvino", OpenVinoSession), ("onnxruntime", OrtSession)):
-        assert isinstance(session_from_bundle(folder, manifest, runtime=runtime, threads=1), kind)
+        assert isinstance(session_from_bundle(folder, manifest, OpenOptions(runtime=runtime, threads=1)), kind)
     with pytest.raises(InputError, match="has no engine for tensorrt; it opens with openvino and onnxruntime"):
-        session_from_bundle(folder, manifest, runtime="tensorrt")
+        session_from_bundle(folder, manifest, OpenOptions(runtime="tensorrt"))
     with pytest.raises(InputError, match="has no engine for openvino; it opens with onnxruntime"):
-        session_from_bundle(bundle, manifest_from_folder(bundle), runtime="openvino")
+        session_from_bundle(bundle, manifest_from_folder(bundle), OpenOptions(runtime="openvino"))
 
 
 def test_on_the_command_line(folder, monkeypatch):

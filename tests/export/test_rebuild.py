@@ -13,6 +13,7 @@ from fnet_runtime.engine.rebuild import CACHE_VARIABLE
 from fnet_runtime.errors import OptionError, SessionError
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.sessions import runtimes
+from fnet_runtime.sessions.trt_session import TrtOptions
 from support.exports import stored
 from support.fake_cuda import FakeCuda
 
@@ -61,14 +62,14 @@ def test_a_pipeline_opens_the_engine_of_the_cache(engine_bundle, cache, monkeypa
     class Session:
         batch = None
 
-        def __init__(self, file, info, inputs):
-            opened.append((file, info.compute_capabilities))
+        def __init__(self, file, info, inputs, *, options):
+            opened.append((file, info.compute_capabilities, options))
 
     monkeypatch.setattr(runtimes, "TrtSession", Session)
-    pipeline = load(engine_bundle, rebuild=True)
+    pipeline = load(engine_bundle, rebuild=True, contexts=3, cuda_graph=True)
     (entry,) = (path for path in cache.iterdir() if path.is_dir())
     pickle.loads(pickle.dumps(pipeline))
-    assert opened == [(entry / "model.engine", ("8.9",))] * 2
+    assert opened == [(entry / "model.engine", ("8.9",), TrtOptions(contexts=3, cuda_graph=True))] * 2
 
 
 @pytest.mark.usefixtures("gpu")

@@ -17,6 +17,10 @@ class FakeCuda:
     def cudaGetDevice(self):
         return 0, 0
 
+    def cudaSetDevice(self, device):
+        assert device == 0
+        return (0,)
+
     def cudaDeviceGetAttribute(self, attribute, device):
         return 0, self.capability[attribute - 75]
 

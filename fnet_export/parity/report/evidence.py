@@ -10,6 +10,7 @@ from fnet_runtime.command.exit_codes import CHECK_FAILED
 
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.errors import FNetExportError
+from fnet_export.engine.layers.layer import EngineProfile
 from fnet_export.engine.sessions.timing import Latency
 from fnet_export.evaluation.accuracy import Accuracy
 from fnet_export.parity.compare import LOG10_EDGES
@@ -33,7 +34,8 @@ SHOWN_CHARACTERS = 200
 class Evidence:
     """All that an export found out about a bundle, composed once, after the last stage.
 
-    `manifest` says what the bundle is, `texts` and `samples` what it was compared on. `tolerance` is set where it replaced the
+    `manifest` says what the bundle is, `texts` and `samples` what it was compared on. `profile` has the layers of the engine, and
+    is not a part of the verdict. `tolerance` is set where it replaced the
     measured limits, `quick` where fewer inputs and runtimes were compared. `proof`, `latency`, `headroom` and `sensitivity` are of
     other precisions than float32, `accuracy` where there were labelled data.
     """
@@ -44,6 +46,7 @@ class Evidence:
     samples: Samples
     parity: ParityReport
     layers: tuple[LayerError, ...]
+    profile: EngineProfile
     tolerance: Tolerance | None = None
     quick: bool = False
     proof: PrecisionProof | None = None
@@ -129,6 +132,7 @@ def values_from_evidence(evidence: Evidence) -> dict[str, Any]:
         "histogram": None if shown is None else _histogram(shown),
         "worst": [] if shown is None else [asdict(w) | {"text": texts.get(w.name, "")[:SHOWN_CHARACTERS]} for w in shown.worst],
         "layers": [asdict(layer) for layer in evidence.layers],
+        "engine_layers": asdict(evidence.profile),
         "proof": None if evidence.proof is None else asdict(evidence.proof),
         "headroom": None if evidence.headroom is None else asdict(evidence.headroom),
         "latency": None if evidence.latency is None else asdict(evidence.latency),

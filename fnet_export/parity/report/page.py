@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
 from fnet_export.parity.agreement import points_of, text_of_agreement, text_of_few
-from fnet_export.parity.report import wording
+from fnet_export.parity.report import engine_layers, wording
 from fnet_export.parity.report.charts import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -51,6 +51,10 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         missing=_missing,
         share_of_limit=share_of_limit,
         points=points_of,
+        total_ms=engine_layers.total_ms,
+        sums_by_module=engine_layers.sums_by_module,
+        sums_by_kind=engine_layers.sums_by_kind,
+        slowest_first=engine_layers.slowest_first,
     )
     script = (TEMPLATES / SCRIPT).read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,5 +1,7 @@
 """A parity report for people: one table, and one more of headroom."""
 
+from dataclasses import asdict
+
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -7,6 +9,7 @@ from rich.table import Table
 from fnet_export.base.status import styled
 from fnet_export.engine.sessions.timing import Latency
 from fnet_export.parity.agreement import attentions, points_of, text_of_agreement
+from fnet_export.parity.report.engine_layers import line_from_profile
 from fnet_export.parity.report.evidence import Evidence
 from fnet_export.parity.report.wording import QUICK
 from fnet_export.parity.result import ParityReport
@@ -58,7 +61,7 @@ def _share(share: float) -> str:
 
 
 def lines_from_evidence(evidence: Evidence) -> list[str]:
-    """Say how quick the check was, which decisions differ, what of a precision really runs, and how long a run takes."""
+    """Say how quick the check was, which decisions differ, what of a precision really runs, how long a run takes and where."""
     lines = [QUICK] if evidence.quick else []
     lines += lines_from_agreement(evidence.parity)
     if evidence.proof is not None:
@@ -67,7 +70,8 @@ def lines_from_evidence(evidence: Evidence) -> list[str]:
         lines.append(line_from_sensitivity(evidence.sensitivity, evidence.manifest.precision))
     if evidence.latency is not None:
         lines += lines_from_latency(evidence.latency)
-    return lines
+    time = line_from_profile(asdict(evidence.profile))
+    return lines if time is None else [*lines, time]
 
 
 def line_from_proof(proof: PrecisionProof) -> str:

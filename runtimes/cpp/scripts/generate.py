@@ -15,7 +15,7 @@ from fnet_runtime.command import exit_codes, questions
 from fnet_runtime.engine import options as build_options
 from fnet_runtime.engine import products, rebuild
 from fnet_runtime.pipeline import answer_spans, encodings, entities, options, pipeline, tasks
-from fnet_runtime.sessions import ort_session, providers, runtimes
+from fnet_runtime.sessions import ort_session, providers, runtimes, trt_lane, trt_session
 from fnet_runtime.tokenizer import encoding, tokenizer
 
 OUTPUT = Path(__file__).parent.parent / "src" / "generated" / "facts.inc"
@@ -36,6 +36,7 @@ def facts() -> str:
         **{name: getattr(exit_codes, name) for name in ("BAD_INPUT", "USAGE", "CHECK_FAILED", "ENGINE_FAILED", "READER_LEFT")},
         "FORMAT_VERSION": m.FORMAT_VERSION,
         "MAX_THREADS": runtimes.MAX_THREADS,
+        "MAX_CONTEXTS": trt_session.MAX_CONTEXTS,
         "TOKEN_TYPES": config.TOKEN_TYPES,
         "DEFAULT_TOP_K": options.DEFAULT_TOP_K,
         "DEFAULT_ANSWER_TOKENS": options.DEFAULT_ANSWER_TOKENS,
@@ -44,6 +45,7 @@ def facts() -> str:
     }
     sizes = {
         "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,
+        "MAX_GRAPHS": trt_lane.MAX_GRAPHS,
         "WINDOW_OVERLAP": encodings.WINDOW_OVERLAP,
         "MORE_CANDIDATES": answer_spans.MORE_CANDIDATES,
         "SORTED_BATCHES": pipeline.SORTED_BATCHES,

@@ -66,6 +66,30 @@ def test_all_of_a_full_report_is_on_the_page():
     assert page.count("<svg") == 5
 
 
+def test_the_layers_of_the_engine():
+    text = text_of(html_from_values(FULL))
+    assert "OpenVINO 2026.4.1 ran text 0 (512 tokens) under its own profiler, 5 times. The 7 layers take 8 ms." in text
+    assert "A whole run takes 8.25 ms." in text
+    assert "fnet.encoder.layer.*.intermediate.dense 2 4.75 59.4 %" in text
+    assert "other layers 1 0.25 3.12 %" in text
+    assert "FullyConnected bf16 4 7 87.5 %" in text
+    slowest = "fnet.encoder.layer.1.intermediate.dense , fnet.encoder.layer.1.intermediate.intermediate_act_fn"
+    assert "All 7 layers, the slowest first" in text
+    assert f"ms share 6 {slowest} encoder.blocks.1.intermediate/node_linear_3 FullyConnected bf16 2.5 31.2 %" in text
+    assert "7 Multiply_8639 Eltwise int32 0.25 3.12 %" in text
+
+
+def test_an_engine_that_was_not_asked_or_gave_no_times_says_so():
+    assert "Layers of the engine ONNX Runtime 1.32.0: not run: parity failed" in text_of(html_from_values(FAILED))
+    engine = copy.deepcopy(FULL["engine_layers"])
+    engine["run"]["batch_size"] = 4
+    for layer in engine["layers"]:
+        layer |= {"kind": None, "precision": None, "median_ms": None}
+    text = text_of(html_from_values(FULL | {"engine_layers": engine}))
+    assert "ran text 0 (512 tokens, 4 times in one batch) under its own profiler, 5 times. The profiler reported no times." in text
+    assert "Multiply_8639 not stated not stated – –" in text
+
+
 def test_a_failure_is_said_in_words_and_figures():
     text = text_of(html_from_values(FAILED))
     assert (

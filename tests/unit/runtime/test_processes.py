@@ -127,7 +127,7 @@ def test_a_pipeline_pickles_as_its_absolute_path_and_its_options(whole_bundle, m
     assert len(data) < 1000
     monkeypatch.chdir("/")
     again = pickle.loads(data)
-    assert (again.session.folder, again.session.runtime, again.session.threads) == (whole_bundle, "onnxruntime", 1)
+    assert (again.session.folder, again.session.options.runtime, again.session.options.threads) == (whole_bundle, "onnxruntime", 1)
     assert again.classify("a text") == load(whole_bundle).classify("a text")
     with pytest.raises(InputError, match="20"):
         again.classify("a longer text than that")

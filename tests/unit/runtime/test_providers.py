@@ -64,6 +64,32 @@ def test_providers_are_named_once(whole_bundle):
     assert runtime_from_name("auto", manifest, whole_bundle, provider="cuda") == "onnxruntime"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": 1}, "device: is the number of a GPU; {} opens with onnxruntime on the CPU. Leave it out"),
+        ({"contexts": 3}, "contexts: is for engines of TensorRT; {} opens with onnxruntime. Leave it out"),
+        ({"cuda_graph": True}, "cuda_graph: is for engines of TensorRT; {} opens with onnxruntime. Leave it out"),
+        (
+            {"cuda_graph": True, "provider": "cuda", "device": 1},
+            "cuda_graph: is for engines of TensorRT; {} opens with onnxruntime. Leave it out",
+        ),
+        ({"device": -1}, "device: expected the number of a GPU, from 0; found -1"),
+        ({"contexts": 65}, "contexts: expected 1 to 64, found 65"),
+        ({"threads": 0}, "threads: expected 1 to 1024, found 0"),
+    ],
+)
+def test_options_that_the_runtime_does_not_have(whole_bundle, options, message):
+    with pytest.raises(OptionError) as refused:
+        load(whole_bundle, **options)
+    assert str(refused.value) == message.format(whole_bundle)
+
+
+def test_openvino_has_no_options_of_a_gpu(openvino_bundle):
+    with pytest.raises(OptionError, match="cuda_graph: is for engines of TensorRT; .* opens with openvino. Leave it out"):
+        load(openvino_bundle, cuda_graph=True)
+
+
 def test_a_bundle_with_an_engine_opens_its_graph_by_a_provider(openvino_bundle, azure):
     manifest = manifest_from_folder(openvino_bundle)
     assert runtime_from_name("auto", manifest, openvino_bundle) == "openvino"
@@ -97,7 +123,7 @@ def test_nodes_that_are_left_run_on_the_cpu_if_that_is_allowed(whole_bundle, azu
         assert note.startswith("AzureExecutionProvider did not take 64 of 64 nodes: ")
         assert pipeline("the fox") == on_cpu("the fox")
         again = pickle.loads(pickle.dumps(pipeline))
-        assert (again.session.provider, again.session.allow_partial) == ("cuda", True)
+        assert (again.session.options.provider, again.session.options.allow_partial) == ("cuda", True)
     assert on_cpu.session.notes == ()
     assert pipeline.session.notes == ()
 
@@ -240,6 +266,27 @@ def test_the_devices_of_a_plugin_go_to_onnx_runtime(whole_bundle, monkeypatch):
     with load(whole_bundle, provider="cuda", allow_partial=True) as pipeline:
         assert pipeline.session.notes == ()
         assert pipeline("the fox") == load(whole_bundle)("the fox")
+
+
+def test_the_number_of_a_gpu_goes_to_onnx_runtime(whole_bundle, azure, monkeypatch):
+    asked = []
+    real = onnxruntime.InferenceSession
+
+    def session(model, options, *, providers, **rest):
+        asked.append(providers)
+        return real(model, options, providers=[name for name, _ in providers], **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    load(whole_bundle, provider="cuda", device=1, allow_partial=True)
+    assert asked == [[(AZURE.ort_name, {"device_id": "1"})]]
+
+
+def test_a_plugin_without_a_gpu_of_that_number(whole_bundle, monkeypatch):
+    plugged = Provider(name="cuda", ort_name="CPUExecutionProvider", plugin="any")
+    monkeypatch.setitem(providers.PROVIDERS, "cuda", plugged)
+    monkeypatch.setattr(ort_session, "check_provider", lambda provider: None)
+    with pytest.raises(OptionError, match="device: expected 0 to 0, found 1"):
+        load(whole_bundle, provider="cuda", device=1, allow_partial=True)
 
 
 def plugin(library):

@@ -1,19 +1,22 @@
 """The TensorRT session against stand-ins for the library and for CUDA, whose device memory is host memory."""
 
-import ctypes
-import enum
-import math
+import gc
+import inspect
+import subprocess
+import sys
 import threading
-import time
-from functools import partial
-from types import SimpleNamespace
+from contextlib import suppress
 
+import cuda.bindings.runtime
 import numpy as np
 import pytest
 import tensorrt_rtx
 from fnet_runtime.bundle.manifest import AxisProfile, EngineBuild, EngineInfo, TensorInfo
-from fnet_runtime.errors import InputError, LibraryError, NoDeviceError, SessionError
-from fnet_runtime.sessions.trt_session import CONTEXTS, TrtSession
+from fnet_runtime.errors import InputError, LibraryError, NoDeviceError, OptionError, SessionError
+from fnet_runtime.sessions.trt_lane import MAX_GRAPHS
+from fnet_runtime.sessions.trt_session import CONTEXTS, TrtOptions, TrtSession
+from support.fake_cuda import importer_of
+from support.fake_trt import FakeStreams, fake_trt
 from support.threads import differing
 
 INPUTS = [TensorInfo(name="x", dtype="int64", axes=("batch_size", 2))]
@@ -22,222 +25,331 @@ INFO = EngineInfo(
     library="tensorrt_rtx",
     version="1.7",
     compute_capabilities=("8.9",),
-    batch_profile={"batch_size": AxisProfile(min=1, opt=2, max=3)},
-    length_profiles=(),
+    profiles=({"batch_size": AxisProfile(min=1, opt=2, max=3)},),
 )
+TENSORRT = EngineInfo(**vars(INFO) | {"library": "tensorrt"})
 OPEN = [TensorInfo(name="x", dtype="int64", axes=("batch_size", "sequence_length"))]
-LENGTHS = EngineInfo(
-    **vars(INFO) | {"length_profiles": (AxisProfile(min=2, opt=3, max=4), AxisProfile(min=3, opt=6, max=8))},
-)
+RANGES = [{"sequence_length": AxisProfile(min=low, opt=best, max=high)} for low, best, high in ((2, 3, 4), (3, 6, 8))]
+LENGTHS = EngineInfo(**vars(INFO) | {"profiles": tuple({**INFO.profiles[0], **lengths} for lengths in RANGES)})
 
 
-class Memcpy(enum.IntEnum):
-    cudaMemcpyHostToDevice = 1
-    cudaMemcpyDeviceToHost = 2
-
-
-class Attribute(enum.IntEnum):
-    cudaDevAttrComputeCapabilityMajor = 75
-    cudaDevAttrComputeCapabilityMinor = 76
-
-
-class Cuda:
-    """The CUDA runtime's Python bindings over host memory: a stream's work is done when somebody waits for the stream."""
-
-    cudaMemcpyKind, cudaDeviceAttr = Memcpy, Attribute
-
-    def __init__(self, devices=(0, 2), malloc=0, streams=99):
-        self.devices, self.malloc, self.streams_to_give = devices, malloc, streams
-        self.blocks, self.freed, self.streams, self.used = {}, [], {}, set()
-        self.chosen, self.host_code, self.refitted = [], [], []
-        self.current = threading.local()
-
-    def cudaGetDeviceCount(self):
-        return self.devices
-
-    def cudaGetDevice(self):
-        return 0, getattr(self.current, "device", 0)
-
-    def cudaSetDevice(self, device):
-        self.current.device = device
-        return (0,)
-
-    def cudaDeviceGetAttribute(self, attribute, device):
-        return 0, {75: 8, 76: 9}[attribute]
-
-    def cudaGetDeviceProperties(self, device):
-        return 0, SimpleNamespace(name=b"NVIDIA L4")
-
-    def cudaDriverGetVersion(self):
-        return 0, 13010
-
-    def cudaStreamCreate(self):
-        if len(self.streams) == self.streams_to_give:
-            return 2, None
-        self.streams[7 + len(self.streams)] = []
-        return 0, 6 + len(self.streams)
-
-    def cudaStreamSynchronize(self, stream):
-        time.sleep(0)  # lets another thread run
-        while self.streams[stream]:
-            self.streams[stream].pop(0)()
-        return (0,)
-
-    def cudaStreamDestroy(self, stream):
-        self.streams[stream] = None
-        return (0,)
-
-    def cudaMalloc(self, size):
-        block = ctypes.create_string_buffer(size)
-        self.blocks[ctypes.addressof(block)] = block
-        return self.malloc, ctypes.addressof(block)
-
-    def cudaFree(self, address):
-        self.freed.append(address)
-        del self.blocks[address]
-        return (0,)
-
-    def cudaMemcpyAsync(self, to, source, size, kind, stream):
-        self.used.add(self.cudaGetDevice()[1])
-        self.streams[stream].append(partial(ctypes.memmove, to, source, size))
-        return (0,)
-
-
-def fake_trt(cuda, *, opens=True, contexts=99, accepts=True, executes=True, changes=True, refits=True):
-    """A library whose engine adds up the rows of x, and tells the number of each profile that it changes to."""
-
-    class ILogger:
-        ERROR, INTERNAL_ERROR, INFO = "E", "I", "N"
-
-    class Context:
-        def __init__(self):
-            self.address, self.shape = {}, None
-
-        def set_optimization_profile_async(self, profile, stream):
-            cuda.chosen.append((profile, stream))
-            return changes
-
-        def set_input_shape(self, name, shape):
-            self.shape = shape
-            return accepts
-
-        def get_tensor_shape(self, name):
-            return (self.shape[0],)
-
-        def set_tensor_address(self, name, address):
-            self.address[name] = address
-
-        def execute_async_v3(self, stream):
-            cuda.streams[stream].append(partial(summed, **self.address, shape=self.shape))
-            return executes
-
-    class Engine:
-        num_io_tensors = 2
-
-        def __init__(self):
-            self.contexts = []
-
-        def get_tensor_name(self, index):
-            return "xy"[index]
-
-        def get_tensor_mode(self, name):
-            return "in" if name == "x" else "out"
-
-        def create_execution_context(self):
-            if len(self.contexts) == contexts:
-                return None
-            self.contexts.append(Context())
-            return self.contexts[-1]
-
-    class Runtime:
-        def __init__(self, logger):
-            logger.log(ILogger.INFO, "talk")
-            for text in ("too old to be told", "one", "two", "a tag does not match"):
-                logger.log(ILogger.ERROR, text)
-
-        engine_host_code_allowed = False
-
-        def deserialize_cuda_engine(self, data):
-            cuda.host_code.append(self.engine_host_code_allowed)
-            return Engine() if opens and data == b"engine" else None
-
-    class Refitter:
-        def __init__(self, engine, logger):
-            self.graph = None
-
-        def refit_cuda_engine(self):
-            cuda.refitted.append(self.graph)
-            return refits
-
-    class OnnxParserRefitter:
-        def __init__(self, refitter, logger):
-            self.refitter = refitter
-
-        def refit_from_file(self, model):
-            self.refitter.graph = model
-            return True
-
-    return SimpleNamespace(
-        ILogger=ILogger,
-        Runtime=Runtime,
-        Refitter=Refitter,
-        OnnxParserRefitter=OnnxParserRefitter,
-        TensorIOMode=SimpleNamespace(OUTPUT="out"),
-        __version__="1.7",
-    )
-
-
-def summed(x, y, shape):
-    rows = np.ctypeslib.as_array((ctypes.c_int64 * math.prod(shape)).from_address(x)).reshape(shape)
-    np.ctypeslib.as_array((ctypes.c_float * shape[0]).from_address(y))[:] = rows.sum(axis=1)
-
-
-def opened(tmp_path, *, cuda=None, info=INFO, inputs=INPUTS, **behaviour):
+def opened(tmp_path, *, cuda=None, info=INFO, inputs=INPUTS, options=None, trt=None, **behaviour):
     path = tmp_path / "model.engine"
     path.write_bytes(b"engine")
-    cuda = cuda or Cuda()
-    modules = {"tensorrt_rtx": fake_trt(cuda, **behaviour), "cuda.bindings.runtime": cuda}
+    cuda = cuda or FakeStreams()
+    modules = {info.library: trt or fake_trt(cuda, **behaviour), "cuda.bindings.runtime": cuda}
 
     def importer(name):
         if name not in modules:
             raise ImportError(f"No module named {name!r}")
         return modules[name]
 
-    return TrtSession(path, info, inputs, importer=importer)
+    return TrtSession(path, info, inputs, options=options or TrtOptions(), importer=importer)
 
 
 def test_runs_batches_of_any_size_and_frees_what_it_took(tmp_path):
-    cuda = Cuda()
+    cuda = FakeStreams()
     session = opened(tmp_path, cuda=cuda)
     for rows in (1, 3, 2):
         x = np.arange(2 * rows, dtype=np.int64).reshape(rows, 2)
         np.testing.assert_array_equal(session.run({"x": x})["y"], x.sum(axis=1))
-    assert len(cuda.freed) == 2  # both buffers grew once
+    assert cuda.grown == 2  # both buffers grew once
     session.close()
-    assert cuda.blocks == {}
+    assert cuda.held == 0
+    session.close()
 
 
+def test_outputs_belong_to_the_caller(tmp_path):
+    session = opened(tmp_path, contexts=1)
+    first = session.run({"x": np.full((2, 2), 1, np.int64)})["y"]
+    session.run({"x": np.full((2, 2), 9, np.int64)})
+    session.close()
+    assert first.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("info", [INFO, TENSORRT], ids=["own graphs", "captured"])
+@pytest.mark.parametrize("cuda_graph", [False, True], ids=["ordinary", "graphs"])
 @pytest.mark.parametrize(
-    ("limits", "lanes"),
-    [({}, CONTEXTS), ({"contexts": 1}, 1), ({"cuda": Cuda(streams=1)}, 1)],
-    ids=["enough", "contexts", "streams"],
+    ("limits", "options", "lanes"),
+    [
+        ({}, {}, CONTEXTS),
+        ({}, {"contexts": 1}, 1),
+        ({}, {"contexts": 5}, 5),
+        ({"cudaStreamCreateWithFlags": 1}, {}, 1),
+    ],
+    ids=["two", "one", "five", "streams"],
 )
-def test_any_number_of_threads_share_the_contexts(tmp_path, limits, lanes):
-    cuda = limits.setdefault("cuda", Cuda())
-    cuda.cudaSetDevice(1)
-    session = opened(tmp_path, **limits)
+def test_any_number_of_threads_share_the_lanes(tmp_path, info, cuda_graph, limits, options, lanes):
+    cuda = FakeStreams(**limits)
+    session = opened(tmp_path, cuda=cuda, info=info, options=TrtOptions(device=1, cuda_graph=cuda_graph, **options))
     requests = [{"x": np.full((1 + i % 3, 2), i, np.int64)} for i in range(16)]
     assert differing(lambda request: session.run(request)["y"].tolist(), requests) == []
-    assert (len(cuda.streams), len(cuda.blocks), cuda.used) == (lanes, 2 * lanes, {1})
+    captured = cuda_graph and info is TENSORRT
+    assert 1 <= len(cuda.streams) <= lanes
+    assert (len(cuda.host_memory), len(cuda.device_memory)) == (2 * len(cuda.streams), (2 + captured) * len(cuda.streams))
+    assert cuda.used == {1}
+    assert (cuda.launches > 0) == captured
     session.close()
-    assert (cuda.blocks, set(cuda.streams.values())) == ({}, {None})
+    gc.collect()
+    assert cuda.held == 0
     with pytest.raises(SessionError, match="the session is closed; open the bundle again"):
         session.run(requests[0])
 
 
+# ---- CUDA graphs
+
+
+def test_the_second_run_of_a_shape_is_one_launch(tmp_path):
+    cuda = FakeStreams()
+    session = opened(tmp_path, cuda=cuda, info=TENSORRT, options=TrtOptions(cuda_graph=True))
+    launches = []
+    for number, rows in enumerate((3, 1, 3, 1, 1, 2, 3)):  # the buffers never grow
+        x = np.full((rows, 2), number, np.int64)
+        np.testing.assert_array_equal(session.run({"x": x})["y"], x.sum(axis=1))
+        launches.append(cuda.launches)
+    assert launches == [0, 0, 1, 2, 3, 3, 4]
+    assert (cuda.made_graphs, cuda.executed) == (3, 2 * 3)  # once to run and once to capture
+    session.close()
+    gc.collect()
+    assert cuda.held == 0
+
+
+def test_without_the_option_nothing_is_captured(tmp_path):
+    cuda = FakeStreams()
+    session = opened(tmp_path, cuda=cuda, info=TENSORRT)
+    for _ in range(3):
+        session.run({"x": np.ones((1, 2), np.int64)})
+    assert (cuda.made_graphs, cuda.launches, cuda.executed, cuda.contexts_made) == (0, 0, 3, 1)
+
+
+def test_a_buffer_that_grows_takes_its_graphs_along(tmp_path):
+    cuda = FakeStreams()
+    session = opened(tmp_path, cuda=cuda, info=TENSORRT, options=TrtOptions(cuda_graph=True))
+    for rows in (1, 1, 3, 1, 1, 3):
+        x = np.full((rows, 2), 10 * rows, np.int64)
+        np.testing.assert_array_equal(session.run({"x": x})["y"], x.sum(axis=1))
+    assert (cuda.made_graphs, len(cuda.graphs), cuda.launches) == (3, 2, 3)
+
+
+def test_a_lane_keeps_a_bounded_number_of_graphs(tmp_path):
+    cuda = FakeStreams()
+    info = EngineInfo(**vars(TENSORRT) | {"profiles": ({"batch_size": AxisProfile(min=1, opt=2, max=64)},)})
+    session = opened(tmp_path, cuda=cuda, info=info, options=TrtOptions(cuda_graph=True))
+    for rows in range(MAX_GRAPHS + 2, 0, -1):
+        session.run({"x": np.ones((rows, 2), np.int64)})
+        assert len(cuda.graphs) <= MAX_GRAPHS
+    gc.collect()
+    assert (cuda.made_graphs, len(cuda.graphs), cuda.contexts_alive) == (MAX_GRAPHS + 2, 2, 2)
+
+
+def test_a_graph_has_the_profile_of_its_length(tmp_path):
+    cuda = FakeStreams()
+    info = EngineInfo(**vars(LENGTHS) | {"library": "tensorrt"})
+    session = opened(tmp_path, cuda=cuda, info=info, inputs=OPEN, options=TrtOptions(cuda_graph=True))
+    for length in (8, 2, 8, 2, 8):
+        x = np.full((2, length), length, np.int64)
+        np.testing.assert_array_equal(session.run({"x": x})["y"], x.sum(axis=1))
+    assert [profile for profile, _ in cuda.chosen] == [1]  # a context of its own for each graph
+    assert cuda.launches == 3
+
+
+@pytest.mark.parametrize("call", ["cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"])
+def test_a_run_that_cannot_be_captured(tmp_path, call):
+    cuda = FakeStreams(**{call: 0})
+    session = opened(tmp_path, cuda=cuda, info=TENSORRT, options=TrtOptions(cuda_graph=True, contexts=1))
+    for _ in range(2):
+        with pytest.raises(
+            SessionError, match=rf"a run cannot become a CUDA graph \(CUDA failed \({call}: \d+\)\); open the bundle without"
+        ):
+            session.run({"x": np.ones((1, 2), np.int64)})
+    assert (cuda.capturing, cuda.graphs) == ({}, {})
+    del cuda.fails[call]
+    assert session.run({"x": np.ones((1, 2), np.int64)})["y"].tolist() == [2]
+    session.close()
+    gc.collect()
+    assert cuda.held == 0
+
+
+def test_an_engine_that_fails_in_a_capture(tmp_path):
+    cuda = FakeStreams()
+    session = opened(tmp_path, cuda=cuda, info=TENSORRT, options=TrtOptions(cuda_graph=True), executes=2)
+    with pytest.raises(SessionError, match=r"a run cannot become a CUDA graph \(the engine failed: one; two"):
+        session.run({"x": np.ones((1, 2), np.int64)})
+    assert (cuda.capturing, cuda.graphs) == ({}, {})
+    session.close()
+    gc.collect()
+    assert cuda.held == 0
+
+
+def test_a_launch_that_fails(tmp_path):
+    cuda = FakeStreams(cudaGraphLaunch=0)
+    session = opened(tmp_path, cuda=cuda, info=TENSORRT, options=TrtOptions(cuda_graph=True))
+    session.run({"x": np.ones((1, 2), np.int64)})
+    with pytest.raises(SessionError, match="cudaGraphLaunch: 2"):
+        session.run({"x": np.ones((1, 2), np.int64)})
+
+
+def test_tensorrt_rtx_makes_its_graphs_itself(tmp_path):
+    cuda = FakeStreams()
+    trt = fake_trt(cuda)
+    session = opened(tmp_path, cuda=cuda, trt=trt, options=TrtOptions(cuda_graph=True))
+    for rows in (1, 2, 1):
+        x = np.full((rows, 2), rows, np.int64)
+        np.testing.assert_array_equal(session.run({"x": x})["y"], x.sum(axis=1))
+    assert (cuda.made_graphs, cuda.executed, cuda.contexts_made, cuda.capturing_contexts) == (0, 3, 1, 1)
+    del trt.CudaGraphStrategy
+    with pytest.raises(
+        SessionError, match=r"tensorrt_rtx 1\.7 makes no CUDA graphs; expected 1\.3 or newer\. Open the bundle without"
+    ):
+        opened(tmp_path, cuda=cuda, trt=trt, options=TrtOptions(cuda_graph=True))
+
+
+# ---- what is freed
+
+
+@pytest.mark.parametrize("info", [INFO, TENSORRT], ids=["own graphs", "captured"])
+@pytest.mark.parametrize("cuda_graph", [False, True], ids=["ordinary", "graphs"])
+def test_a_session_that_nobody_closed_frees_everything(tmp_path, info, cuda_graph):
+    cuda = FakeStreams()
+    session = opened(tmp_path, cuda=cuda, info=info, options=TrtOptions(device=1, cuda_graph=cuda_graph))
+    for _ in range(2):
+        session.run({"x": np.ones((2, 2), np.int64)})
+    assert cuda.held > 0
+    cuda.cudaSetDevice(0)
+    del session
+    gc.collect()
+    assert (cuda.held, cuda.cudaGetDevice()) == (0, (0, 0))
+
+
+@pytest.mark.parametrize("cuda_graph", [False, True], ids=["ordinary", "graphs"])
+@pytest.mark.parametrize("call", ["cudaStreamCreateWithFlags", "cudaMalloc", "cudaHostAlloc", "cudaMemcpyAsync"])
+@pytest.mark.parametrize("after", range(4))
+def test_a_failure_half_way_leaks_nothing(tmp_path, cuda_graph, call, after):
+    cuda = FakeStreams(**{call: after})
+    try:
+        session = opened(tmp_path, cuda=cuda, info=TENSORRT, options=TrtOptions(cuda_graph=cuda_graph))
+    except SessionError:
+        gc.collect()
+        assert cuda.held == 0
+        return
+    for rows in (1, 3, 2):
+        with suppress(SessionError):
+            x = np.full((rows, 2), rows, np.int64)
+            np.testing.assert_array_equal(session.run({"x": x})["y"], x.sum(axis=1))
+    cuda.fails.clear()
+    assert session.run({"x": np.ones((3, 2), np.int64)})["y"].tolist() == [2, 2, 2]
+    session.close()
+    gc.collect()
+    assert cuda.held == 0
+
+
+def test_a_context_that_cannot_be_made_leaks_nothing(tmp_path):
+    cuda = FakeStreams()
+    with pytest.raises(SessionError, match="could not create an execution context"):
+        opened(tmp_path, cuda=cuda, contexts=0)
+    assert cuda.held == 0
+
+
+def test_closing_waits_for_a_run(tmp_path):
+    cuda = FakeStreams()
+    session = opened(tmp_path, cuda=cuda)
+    entered, go_on, events = threading.Event(), threading.Event(), []
+    wait = cuda.cudaStreamSynchronize
+
+    def slow(stream):
+        entered.set()
+        go_on.wait(20)
+        events.append("run")
+        return wait(stream)
+
+    cuda.cudaStreamSynchronize = slow
+    answers = []
+    runner = threading.Thread(target=lambda: answers.append(session.run({"x": np.ones((1, 2), np.int64)})["y"].tolist()))
+    runner.start()
+    assert entered.wait(20)
+    closer = threading.Thread(target=lambda: (session.close(), events.append("closed")))
+    closer.start()
+    closer.join(0.1)
+    assert closer.is_alive()
+    go_on.set()
+    runner.join()
+    closer.join()
+    assert (events, answers, cuda.held) == (["run", "closed"], [[2]], 0)
+
+
+def test_a_program_may_end_with_an_open_session(tmp_path):
+    code = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+from pathlib import Path
+import numpy as np
+from unit.runtime.test_trt_session import TENSORRT, opened
+from fnet_runtime.sessions.trt_session import TrtOptions
+session = opened(Path({str(tmp_path)!r}), info=TENSORRT, options=TrtOptions(cuda_graph=True))
+for _ in range(2):
+    print(session.run({{"x": np.ones((1, 2), np.int64)}})["y"].tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[2.0]\n[2.0]\n", "")
+
+
+# ---- options, and the signatures of the stand-in
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"contexts": 0}, "contexts: expected 1 to 64, found 0"),
+        ({"contexts": 65}, "contexts: expected 1 to 64, found 65"),
+        ({"contexts": True}, "contexts: expected 1 to 64, found True"),
+        ({"device": -1}, "device: expected the number of a GPU, from 0; found -1"),
+        ({"device": "0"}, "device: expected the number of a GPU, from 0; found '0'"),
+        ({"cuda_graph": 1}, "cuda_graph: expected true or false, found 1"),
+    ],
+)
+def test_options_that_are_refused(option, message):
+    with pytest.raises(OptionError) as refused:
+        TrtOptions(**option)
+    assert str(refused.value) == message
+
+
+def test_a_gpu_that_is_not_there(tmp_path):
+    cuda = FakeStreams()
+    with pytest.raises(OptionError, match="device: expected 0 to 1, found 2"):
+        opened(tmp_path, cuda=cuda, options=TrtOptions(device=2))
+    assert cuda.held == 0
+
+
+def test_the_stand_in_has_the_signatures_of_cuda():
+    names = [name for name in vars(FakeStreams) if name.startswith("cuda") and inspect.isfunction(getattr(FakeStreams, name))]
+    assert len(names) > 15
+    for name in names:
+        signature = getattr(cuda.bindings.runtime, name).__doc__.split("\n")[0]
+        parts = signature.removeprefix(f"{name}(").removesuffix(")").split(",")
+        expected = [part.split(":")[0].split()[-1] for part in parts if part.strip()]
+        assert list(inspect.signature(getattr(FakeStreams, name)).parameters)[1:] == expected, signature
+    for name in ("cudaHostAllocDefault", "cudaStreamNonBlocking"):
+        assert getattr(cuda.bindings.runtime, name) == getattr(FakeStreams, name)
+    for name in ("cudaMemcpyKind", "cudaStreamCaptureMode", "cudaDeviceAttr"):
+        real = getattr(cuda.bindings.runtime, name)
+        assert {member.name: int(member) for member in getattr(FakeStreams, name)}.items() <= {
+            member.name: int(member) for member in real
+        }.items()
+
+
+def test_tensorrt_rtx_has_what_makes_its_graphs():
+    assert hasattr(tensorrt_rtx.CudaGraphStrategy, "WHOLE_GRAPH_CAPTURE")
+    assert hasattr(tensorrt_rtx.IRuntimeConfig, "cuda_graph_strategy")
+    assert hasattr(tensorrt_rtx.ICudaEngine, "create_runtime_config")
+    assert "runtime_config: " in tensorrt_rtx.ICudaEngine.create_execution_context.__doc__
+
+
+# ---- weights, code, profiles
+
+
 def test_an_engine_without_weights_takes_those_of_the_graph(tmp_path):
     stripped = EngineInfo(**vars(INFO) | {"build": EngineBuild(weight_stripped=True)})
-    cuda = Cuda()
+    cuda = FakeStreams()
     opened(tmp_path, cuda=cuda, info=stripped)
     assert cuda.refitted == [str(tmp_path / "model.onnx")]
     with pytest.raises(SessionError, match=r"model\.engine: the weights of model\.onnx cannot be filled in: one; two"):
@@ -247,7 +359,7 @@ def test_an_engine_without_weights_takes_those_of_the_graph(tmp_path):
 
 
 def test_only_an_engine_for_newer_versions_may_run_code(tmp_path):
-    cuda = Cuda()
+    cuda = FakeStreams()
     for compatible in (False, True):
         info = EngineInfo(**vars(INFO) | {"build": EngineBuild(version_compatible=compatible)})
         opened(tmp_path, cuda=cuda, info=info)
@@ -255,20 +367,40 @@ def test_only_an_engine_for_newer_versions_may_run_code(tmp_path):
 
 
 def test_a_run_that_fails_leaves_nothing_behind_for_the_next(tmp_path):
-    cuda = Cuda()
+    cuda = FakeStreams()
     session = opened(tmp_path, cuda=cuda, executes=False)
     with pytest.raises(SessionError, match="the engine failed"):
         session.run({"x": np.ones((2, 2), np.int64)})
     assert list(cuda.streams.values()) == [[]]
+    session.close()
+    assert cuda.held == 0
 
 
 def test_batches_outside_the_profile(tmp_path):
-    with pytest.raises(InputError, match="x: expected a batch_size of 1 to 3, found 4"):
+    with pytest.raises(InputError, match="expected what the engine was built for: batch_size 1 to 3; found batch_size 4. Open the"):
         opened(tmp_path).run({"x": np.zeros((4, 2), np.int64)})
 
 
+def test_a_batch_runs_with_the_first_profile_that_holds_it(tmp_path):
+    cuda = FakeStreams()
+    ranges = [{"batch_size": AxisProfile(min=1, opt=best, max=best)} for best in (1, 32)]
+    session = opened(tmp_path, cuda=cuda, info=EngineInfo(**vars(INFO) | {"profiles": tuple(ranges)}), contexts=1)
+    assert session.batch == AxisProfile(min=1, opt=32, max=32)
+    for rows in (1, 2, 32, 1):
+        np.testing.assert_array_equal(session.run({"x": np.ones((rows, 2), np.int64)})["y"], np.full(rows, 2))
+    assert [profile for profile, _ in cuda.chosen] == [1, 0]
+
+
+def test_a_part_of_a_graph_takes_floats(tmp_path):
+    inputs = [TensorInfo(name="x", dtype="float32", axes=("batch_size", 2))]
+    x = np.float32([[0.5, 0.25], [2, -0.125]])
+    np.testing.assert_array_equal(opened(tmp_path, inputs=inputs, dtype=np.float32).run({"x": x})["y"], x.sum(axis=1))
+    with pytest.raises(InputError, match="x: expected float32, found int64"):
+        opened(tmp_path, inputs=inputs, dtype=np.float32).run({"x": np.ones((1, 2), np.int64)})
+
+
 def test_a_text_runs_with_the_first_profile_of_its_length(tmp_path):
-    cuda = Cuda()
+    cuda = FakeStreams()
     session = opened(tmp_path, cuda=cuda, info=LENGTHS, inputs=OPEN, contexts=1)
     for length in (2, 4, 5, 8, 3, 6):
         x = np.arange(2 * length, dtype=np.int64).reshape(2, length)
@@ -279,16 +411,17 @@ def test_a_text_runs_with_the_first_profile_of_its_length(tmp_path):
 
 @pytest.mark.parametrize("length", [1, 9])
 def test_lengths_outside_the_profiles(tmp_path, length):
-    with pytest.raises(
-        InputError,
-        match=f"expected a text of 2 to 4, 3 to 8 tokens, which the engine was built for; found {length}. Open the bundle with the "
-        "runtime onnxruntime, or export it with another --length-profile",
-    ):
+    message = (
+        "expected what the engine was built for: batch_size 1 to 3, sequence_length 2 to 4 or batch_size 1 to 3, sequence_length 3 to "
+        f"8; found batch_size 1, sequence_length {length}. Open the bundle with the runtime onnxruntime, or export it with another "
+        "--batch-profile or --length-profile"
+    )
+    with pytest.raises(InputError, match=message):
         opened(tmp_path, info=LENGTHS, inputs=OPEN).run({"x": np.zeros((1, length), np.int64)})
 
 
 def test_a_profile_that_is_refused_is_chosen_again(tmp_path):
-    cuda = Cuda()
+    cuda = FakeStreams()
     session = opened(tmp_path, cuda=cuda, info=LENGTHS, inputs=OPEN, contexts=1, changes=False)
     for _ in range(2):
         with pytest.raises(SessionError, match="the engine refuses its optimisation profile 1: one; two"):
@@ -298,7 +431,7 @@ def test_a_profile_that_is_refused_is_chosen_again(tmp_path):
 
 
 def test_an_engine_of_one_length_never_changes_its_profile(tmp_path):
-    cuda = Cuda()
+    cuda = FakeStreams()
     opened(tmp_path, cuda=cuda).run({"x": np.zeros((1, 2), np.int64)})
     assert cuda.chosen == []
 
@@ -310,7 +443,9 @@ def test_an_engine_of_one_length_never_changes_its_profile(tmp_path):
         ({"contexts": 0}, r"model\.engine: could not create an execution context; usually the GPU is out of memory: one; two"),
         ({"accepts": False}, r"x: the engine refuses the shape \[1, 2\]"),
         ({"executes": False}, "the engine failed"),
-        ({"cuda": Cuda(malloc=2)}, r"CUDA failed \(cudaMalloc: 2\)"),
+        ({"binds": False}, "x: the engine refuses its buffer: one; two"),
+        ({"lengths": (-1,)}, "y: the engine does not know the output's shape; export again"),
+        ({"cuda": FakeStreams(cudaMalloc=0)}, r"CUDA failed \(cudaMalloc: 2\)"),
     ],
 )
 def test_failures_are_told(tmp_path, behaviour, message):
@@ -318,11 +453,11 @@ def test_failures_are_told(tmp_path, behaviour, message):
         opened(tmp_path, **behaviour).run({"x": np.zeros((1, 2), np.int64)})
 
 
-@pytest.mark.parametrize(("call", "kind"), [("cudaGetDeviceCount", NoDeviceError), ("cudaStreamCreate", SessionError)])
+@pytest.mark.parametrize(("call", "kind"), [("cudaGetDeviceCount", NoDeviceError), ("cudaStreamCreateWithFlags", SessionError)])
 def test_only_counting_devices_tells_that_there_is_none(tmp_path, call, kind):
-    cuda = Cuda()
+    cuda = FakeStreams()
 
-    def failing():
+    def failing(*_):
         raise RuntimeError("libcuda.so.1 cannot be loaded")
 
     setattr(cuda, call, failing)
@@ -334,12 +469,12 @@ def test_only_counting_devices_tells_that_there_is_none(tmp_path, call, kind):
 def test_hosts_without_a_device(tmp_path):
     for devices in ((35, None), (0, 0)):
         with pytest.raises(NoDeviceError, match="no NVIDIA GPU on this host"):
-            opened(tmp_path, cuda=Cuda(devices=devices))
+            opened(tmp_path, cuda=FakeStreams(devices=devices))
     other = EngineInfo(**vars(INFO) | {"compute_capabilities": ("12.0",)})
     with pytest.raises(NoDeviceError, match=r"expected a GPU of compute capability 12\.0, found 8\.9"):
         opened(tmp_path, info=other)
     with pytest.raises(LibraryError, match=r"tensorrt cannot be imported.*; pip install 'tensorrt>=10\.12' 'cuda-bindings"):
-        opened(tmp_path, info=EngineInfo(**vars(INFO) | {"library": "tensorrt"}))
+        TrtSession(tmp_path / "model.engine", TENSORRT, INPUTS, importer=importer_of(cuda_bindings_runtime=FakeStreams()))
 
 
 def test_the_real_libraries_without_a_gpu(tmp_path):

@@ -53,6 +53,4 @@ struct ProviderOption {
 
 #include "generated/facts.inc"
 
-inline constexpr int MAX_CONTEXTS = 64;  // of TensorRT; the Python runtime has a limit of its own
-
 }  // namespace fnet

@@ -7,10 +7,11 @@
 #include "engine/gpu.h"
 
 // clang-format off
-#define FNET_CUDA_FUNCTIONS(X)                                                                                            \
-  X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaDriverGetVersion) X(cudaSetDevice) X(cudaDeviceGetAttribute) X(cudaStreamCreate)                \
-  X(cudaStreamSynchronize) X(cudaStreamDestroy) X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync) X(cudaStreamBeginCapture)    \
-  X(cudaStreamEndCapture) X(cudaGraphInstantiate) X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
+#define FNET_CUDA_FUNCTIONS(X)                                                                                              \
+  X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaDriverGetVersion) X(cudaSetDevice) X(cudaDeviceGetAttribute)              \
+  X(cudaStreamCreateWithFlags) X(cudaStreamSynchronize) X(cudaStreamDestroy) X(cudaMalloc) X(cudaFree) X(cudaHostAlloc)     \
+  X(cudaFreeHost) X(cudaMemcpyAsync) X(cudaStreamBeginCapture) X(cudaStreamEndCapture) X(cudaGraphInstantiate)              \
+  X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
 // clang-format on
 
 namespace fnet {
@@ -67,7 +68,7 @@ class CudaRuntime : public Cuda {
 
   Result<void*> stream() const override {
     cudaStream_t made = nullptr;
-    if (const auto failed = fault("cudaStreamCreate", cudaStreamCreate_(&made))) return *failed;
+    if (const auto failed = fault("cudaStreamCreateWithFlags", cudaStreamCreateWithFlags_(&made, cudaStreamNonBlocking))) return *failed;
     return static_cast<void*>(made);
   }
   std::optional<Error> wait(void* stream) const override {
@@ -81,6 +82,12 @@ class CudaRuntime : public Cuda {
     return address;
   }
   void free(void* address) const override { cudaFree_(address); }
+  Result<void*> allocate_host(std::size_t size_bytes) const override {
+    void* address = nullptr;
+    if (const auto failed = fault("cudaHostAlloc", cudaHostAlloc_(&address, size_bytes, cudaHostAllocDefault))) return *failed;
+    return address;
+  }
+  void free_host(void* address) const override { cudaFreeHost_(address); }
   std::optional<Error> copy_to_device(void* to, const void* from, std::size_t size_bytes, void* stream) const override {
     return copy(to, from, size_bytes, cudaMemcpyHostToDevice, stream);
   }

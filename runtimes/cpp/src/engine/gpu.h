@@ -24,12 +24,16 @@ class Cuda {
   // The version of CUDA that the driver is for, such as 13.0.
   virtual Result<std::string> driver() const = 0;
 
+  // A stream that never waits for the default stream, so other libraries of the process do not hold it up.
   virtual Result<void*> stream() const = 0;
   virtual std::optional<Error> wait(void* stream) const = 0;
   virtual void destroy_stream(void* stream) const = 0;
 
   virtual Result<void*> allocate(std::size_t size_bytes) const = 0;
   virtual void free(void* address) const = 0;
+  // Page-locked memory of the host: a copy from or to it does not hold up the host.
+  virtual Result<void*> allocate_host(std::size_t size_bytes) const = 0;
+  virtual void free_host(void* address) const = 0;
   virtual std::optional<Error> copy_to_device(void* to, const void* from, std::size_t size_bytes, void* stream) const = 0;
   virtual std::optional<Error> copy_to_host(void* to, const void* from, std::size_t size_bytes, void* stream) const = 0;
 

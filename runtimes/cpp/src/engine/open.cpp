@@ -120,8 +120,14 @@ Result<std::unique_ptr<Session>> session_from_bundle(const std::string& folder, 
   const std::string chosen = !on_cpu ? ONNXRUNTIME : config.runtime == "auto" ? names[0] : config.runtime;
   if (!std::count(names.begin(), names.end(), chosen))
     return input_error(folder + ": cannot be opened with " + config.runtime + "; expected " + joined(names, " or "));
-  if (config.rebuild && (chosen == ONNXRUNTIME || chosen == OPENVINO))
+  const bool on_tensorrt = chosen != ONNXRUNTIME && chosen != OPENVINO;
+  if (config.rebuild && !on_tensorrt)
     return input_error("rebuild: is for engines of TensorRT; " + folder + " opens with " + chosen + ", which builds none. Leave it out");
+  if (config.device != 0 && on_cpu && !on_tensorrt)
+    return input_error("device: is the number of a GPU; " + folder + " opens with " + chosen + " on the CPU. Leave it out");
+  const char* const unused = config.contexts != Config().contexts ? "contexts" : config.cuda_graph ? "cuda_graph" : nullptr;
+  if (unused && !on_tensorrt)
+    return input_error(std::string(unused) + ": is for engines of TensorRT; " + folder + " opens with " + chosen + ". Leave it out");
   if (config.rebuild) return rebuilt_session(folder, manifest, config);
   if (chosen != ONNXRUNTIME) return engine_session(folder, manifest, config, chosen);
   if (manifest.precision == BF16 && on_cpu)

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <deque>
 #include <mutex>
+#include <type_traits>
+#include <utility>
 
 #include "base/library.h"
 #include "base/words.h"
@@ -60,6 +62,23 @@ std::string dtype_name(nvinfer1::DataType type) {
 
 std::vector<int64_t> axes_from_dims(const nvinfer1::Dims& dims) { return {dims.d, dims.d + std::max(dims.nbDims, 0)}; }
 
+// Switches on the CUDA graphs that a library makes itself. The function and its type are only in headers of TensorRT-RTX 1.3 and newer.
+template <class Config, class Strategy>
+bool switch_on(Config& config, bool (Config::*set)(Strategy) noexcept) {
+  return (config.*set)(Strategy::kWHOLE_GRAPH_CAPTURE);
+}
+template <class Engine, class Config = std::remove_pointer_t<decltype(std::declval<Engine&>().createRuntimeConfig())>,
+          auto SET = &Config::setCudaGraphStrategy>
+nvinfer1::IExecutionContext* capturing_context(Engine& engine, int) {
+  const std::unique_ptr<Config> config(engine.createRuntimeConfig());
+  return config && switch_on(*config, SET) ? engine.createExecutionContext(config.get()) : nullptr;
+}
+template <class Engine>
+std::nullptr_t capturing_context(Engine&, long) {
+  return nullptr;
+}
+constexpr bool HAS_GRAPHS = !std::is_null_pointer_v<decltype(capturing_context(std::declval<nvinfer1::ICudaEngine&>(), 0))>;
+
 class Context : public TrtContext {
  public:
   explicit Context(nvinfer1::IExecutionContext* context) : context_(context) {}
@@ -75,6 +94,7 @@ class Context : public TrtContext {
   }
   std::vector<int64_t> shape(const std::string& output) const override { return axes_from_dims(context_->getTensorShape(output.c_str())); }
   bool set_address(const std::string& tensor, void* address) override { return context_->setTensorAddress(tensor.c_str(), address); }
+  void set_memory(void* address, int64_t size_bytes) override { context_->setDeviceMemoryV2(address, size_bytes); }
   bool enqueue(void* stream) override { return context_->enqueueV3(static_cast<cudaStream_t>(stream)); }
 
  private:
@@ -100,10 +120,16 @@ class Engine : public TrtEngine {
     }
     return found;
   }
-  std::unique_ptr<TrtContext> context() const override {
-    nvinfer1::IExecutionContext* made = engine_->createExecutionContext();
+  std::unique_ptr<TrtContext> context(ContextKind kind) const override {
+    using Strategy = nvinfer1::ExecutionContextAllocationStrategy;
+    nvinfer1::IExecutionContext* const made =
+        kind == ContextKind::capturing
+            ? capturing_context(*engine_, 0)
+            : engine_->createExecutionContext(kind == ContextKind::without_memory ? Strategy::kUSER_MANAGED : Strategy::kSTATIC);
     return made ? std::make_unique<Context>(made) : nullptr;
   }
+  int64_t memory_bytes() const override { return engine_->getDeviceMemorySizeV2(); }
+  GraphMaker graph_maker() const override { return !RTX ? GraphMaker::session : HAS_GRAPHS ? GraphMaker::library : GraphMaker::nobody; }
   std::string said() const override { return log_.said(); }
 
  private:

@@ -30,8 +30,15 @@ class TrtContext {
   // The shape of an output for the inputs' shapes; a negative length is one that the engine cannot tell.
   virtual std::vector<int64_t> shape(const std::string& output) const = 0;
   virtual bool set_address(const std::string& tensor, void* address) = 0;
+  // Where a context without memory works. Contexts that never run at once may share it.
+  virtual void set_memory(void* address, int64_t size_bytes) = 0;
   virtual bool enqueue(void* stream) = 0;
 };
+
+enum class ContextKind { ordinary, without_memory, capturing };
+// Who makes CUDA graphs: the session, by capturing a run, or the library itself, in a capturing context. TensorRT-RTX knows when its
+// kernels are final, and which shape has which graph. Its releases before 1.3 make no graphs.
+enum class GraphMaker { session, library, nobody };
 
 // An opened engine; outlives its contexts. Thread-safe.
 class TrtEngine {
@@ -39,7 +46,10 @@ class TrtEngine {
   virtual ~TrtEngine() = default;
   virtual std::vector<EngineTensor> tensors() const = 0;
   // Null when there is none to be had.
-  virtual std::unique_ptr<TrtContext> context() const = 0;
+  virtual std::unique_ptr<TrtContext> context(ContextKind kind) const = 0;
+  // What a context without memory needs.
+  virtual int64_t memory_bytes() const = 0;
+  virtual GraphMaker graph_maker() const = 0;
   // The last errors that the library logged.
   virtual std::string said() const = 0;
 };

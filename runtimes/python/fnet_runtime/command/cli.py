@@ -41,6 +41,7 @@ from fnet_runtime.sessions.bundle_session import BundleSession
 from fnet_runtime.sessions.devices import devices_of_host
 from fnet_runtime.sessions.providers import CPU, PROVIDERS
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
+from fnet_runtime.sessions.trt_session import CONTEXTS, MAX_CONTEXTS
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
 
 EXIT_CODES = {BAD_INPUT: "bad input, or a line without an answer", CHECK_FAILED: "the self-test failed"}
@@ -101,6 +102,15 @@ class Program(click.Command):
     help="Run model.onnx on a GPU, by this provider of ONNX Runtime.",
 )
 @click.option("--allow-partial", is_flag=True, help="Let the CPU run the nodes that the provider does not take.")
+@click.option("--device", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the GPU to use.")
+@click.option(
+    "--contexts",
+    type=click.IntRange(1, MAX_CONTEXTS),
+    default=CONTEXTS,
+    show_default=True,
+    help="Batches that TensorRT runs at once.",
+)
+@click.option("--cuda-graph", is_flag=True, help="Let TensorRT launch each batch size and length as one CUDA graph.")
 @click.option("--devices", is_flag=True, help="List the providers, GPUs and engines of this host, and what the others lack.")
 @click.option("--rebuild", is_flag=True, help="Build the TensorRT engine for this GPU, and keep it in the user's cache.")
 @click.option("--quiet", is_flag=True, help="Show no progress, and do not say which texts were cut.")
@@ -134,6 +144,9 @@ def main(
     max_text_bytes: int,
     provider: str,
     allow_partial: bool,
+    device: int,
+    contexts: int,
+    cuda_graph: bool,
     devices: bool,
     rebuild: bool,
     quiet: bool,
@@ -163,6 +176,9 @@ def main(
             rebuild=rebuild,
             provider=provider,
             allow_partial=allow_partial,
+            device=device,
+            contexts=contexts,
+            cuda_graph=cuda_graph,
         )
         if not quiet and isinstance(pipeline.session, BundleSession):
             for note in pipeline.session.notes:

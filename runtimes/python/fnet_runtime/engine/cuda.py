@@ -2,14 +2,12 @@
 
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from fnet_runtime.errors import LibraryError, NoDeviceError, SessionError
+from fnet_runtime.errors import LibraryError, NoDeviceError, OptionError, SessionError
 from fnet_runtime.install import install_line
 
 NO_GPU = "no NVIDIA GPU on this host"
@@ -35,11 +33,15 @@ def imported(importer: Importer, name: str, library: str) -> Any:
 
 
 class Cuda:
-    """The CUDA runtime. Each call raises SessionError, or NoDeviceError if this host has no GPU."""
+    """The CUDA runtime. Each call raises SessionError, or NoDeviceError if this host has no GPU. Calls that free raise nothing.
+
+    Any number of threads may call it. Memory, streams and graphs are CUDA's addresses.
+    """
 
     def __init__(self, runtime: Any) -> None:
         self._rt = runtime
-        if self._call("cudaGetDeviceCount") < 1:
+        self.devices = int(self._call("cudaGetDeviceCount"))
+        if self.devices < 1:
             raise NoDeviceError(NO_GPU)
 
     def _call(self, name: str, *arguments: Any) -> Any:
@@ -82,12 +84,12 @@ class Cuda:
         )
 
     def stream(self) -> int:
-        """Make a stream."""
-        return int(self._call("cudaStreamCreate"))
+        """Make a stream that never waits for the default stream, so other libraries of the process do not hold it up."""
+        return int(self._call("cudaStreamCreateWithFlags", self._rt.cudaStreamNonBlocking))
 
     def destroy(self, stream: int) -> None:
         """Free a stream."""
-        self._call("cudaStreamDestroy", stream)
+        self._freed("cudaStreamDestroy", stream)
 
     def wait(self, stream: int) -> None:
         """Wait for the work of a stream."""
@@ -99,17 +101,63 @@ class Cuda:
 
     def free(self, address: int) -> None:
         """Free memory of the device."""
-        self._call("cudaFree", address)
+        self._freed("cudaFree", address)
 
-    def to_device(self, address: int, array: npt.NDArray[np.int64], stream: int) -> None:
-        """Copy an array to the device, in a stream."""
-        kind = self._rt.cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, stream)
+    def allocate_host(self, size_bytes: int) -> int:
+        """Allocate page-locked memory of the host, and return its address."""
+        return int(self._call("cudaHostAlloc", size_bytes, self._rt.cudaHostAllocDefault))
 
-    def to_host(self, array: Any, address: int, stream: int) -> None:
-        """Fill an array from the device, in a stream."""
-        kind = self._rt.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        self._call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, stream)
+    def free_host(self, address: int) -> None:
+        """Free page-locked memory of the host."""
+        self._freed("cudaFreeHost", address)
+
+    def to_device(self, device: int, host: int, size_bytes: int, stream: int) -> None:
+        """Copy memory of the host to the device, in a stream."""
+        self._call("cudaMemcpyAsync", device, host, size_bytes, self._rt.cudaMemcpyKind.cudaMemcpyHostToDevice, stream)
+
+    def to_host(self, host: int, device: int, size_bytes: int, stream: int) -> None:
+        """Copy memory of the device to the host, in a stream."""
+        self._call("cudaMemcpyAsync", host, device, size_bytes, self._rt.cudaMemcpyKind.cudaMemcpyDeviceToHost, stream)
+
+    def captured(self, enqueue: Callable[[], None], stream: int) -> int:
+        """Return a graph of the work that `enqueue` puts into a stream. The work does not run, and the stream stays usable."""
+        self._call("cudaStreamBeginCapture", stream, self._rt.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
+        try:
+            enqueue()
+        except BaseException:
+            with suppress(SessionError):  # the first failure is the one to report
+                self._freed("cudaGraphDestroy", self._call("cudaStreamEndCapture", stream))
+            raise
+        graph = self._call("cudaStreamEndCapture", stream)
+        try:
+            return int(self._call("cudaGraphInstantiate", graph, 0))
+        finally:
+            self._freed("cudaGraphDestroy", graph)
+
+    def launch(self, graph: int, stream: int) -> None:
+        """Run a graph in a stream."""
+        self._call("cudaGraphLaunch", graph, stream)
+
+    def destroy_graph(self, graph: int) -> None:
+        """Free a graph."""
+        self._freed("cudaGraphExecDestroy", graph)
+
+    def _freed(self, name: str, *arguments: Any) -> None:
+        """Free something. After a failure of CUDA every call fails, also those that free."""
+        with suppress(SessionError):
+            self._call(name, *arguments)
+
+
+def cuda_of_device(device: int, library: str, *, importer: Importer = importlib.import_module) -> Cuda:
+    """Open the CUDA runtime, and make a GPU the current one of the calling thread. `library` is as in `gpu_of_host`.
+
+    Raises OptionError if this host has no GPU of that number, and what `gpu_of_host` raises.
+    """
+    cuda = Cuda(imported(importer, BINDINGS, library))
+    if device >= cuda.devices:
+        raise OptionError(f"device: expected 0 to {cuda.devices - 1}, found {device}")
+    cuda.use(device)
+    return cuda
 
 
 def gpu_of_host(library: str, *, importer: Importer = importlib.import_module) -> Gpu:

@@ -138,6 +138,14 @@ DIFFERENCES = (
         read_from=("release notes 11.2", TRIED_RTX),
     ),
     Difference(
+        subject="CUDA graphs",
+        part="CudaGraphStrategy",
+        tensorrt_10="the runtime captures a run of each shape; each graph needs a context that nothing changes",
+        tensorrt_11="the same",
+        tensorrt_rtx="makes them itself, by a setting of a context; it alone knows when its kernels are final",
+        read_from=("TensorRT documentation, Optimizing Performance", "TensorRT-RTX documentation, Working with RTX CUDA Graphs"),
+    ),
+    Difference(
         subject="whether an engine fits, before it is opened",
         part="Runtime.get_engine_validity",
         tensorrt_10="no call; the runtime compares the manifest",

@@ -13,7 +13,7 @@ from fnet_runtime.bundle.manifest import AxisProfile, Manifest
 from fnet_runtime.errors import SessionError
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.providers import CPU
-from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, session_from_bundle
+from fnet_runtime.sessions.runtimes import DEFAULT_OPTIONS, RUNTIMES, OpenOptions, runtime_from_name, session_from_bundle
 from fnet_runtime.sessions.session import Ids, Outputs, Session
 
 CLOSED = "the pipeline is closed; open the bundle again"
@@ -42,20 +42,9 @@ class BundleSession:
     The engine's threads do not exist in a child process after a fork. So the child opens the engine again at its first run.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        *,
-        runtime: str = AUTO,
-        threads: int | None = None,
-        rebuild: bool = False,
-        provider: str = CPU,
-        allow_partial: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, options: OpenOptions = DEFAULT_OPTIONS) -> None:
         """Open the engine. Raises what `session_from_bundle` raises."""
-        self.folder, self.runtime, self.threads, self.rebuild = folder, runtime, threads, rebuild
-        self.provider, self.allow_partial = provider, allow_partial
+        self.folder, self.options = folder, options
         self._manifest = manifest
         self._session: Session | None = self._opened()
         self.batch: AxisProfile = self._session.batch
@@ -98,23 +87,16 @@ class BundleSession:
         return self._session.notes if isinstance(self._session, OrtSession) else ()
 
     def _opened(self) -> Session:
-        return session_from_bundle(
-            self.folder,
-            self._manifest,
-            runtime=self.runtime,
-            threads=self.threads,
-            rebuild=self.rebuild,
-            provider=self.provider,
-            allow_partial=self.allow_partial,
-        )
+        return session_from_bundle(self.folder, self._manifest, self.options)
 
     def forked(self) -> None:
         """Give up the engine of the parent process. It is never freed here, because that would wait for threads of the parent."""
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
-        name = runtime_from_name(self.runtime, self._manifest, self.folder, provider=self.provider)
-        if not self._refusal and self.provider != CPU:
-            self._refusal = NO_FORK.format(runtime=f"the provider {self.provider}")
+        provider = self.options.provider
+        name = runtime_from_name(self.options.runtime, self._manifest, self.folder, provider=provider)
+        if not self._refusal and provider != CPU:
+            self._refusal = NO_FORK.format(runtime=f"the provider {provider}")
         elif not self._refusal and not RUNTIMES[name].survives_fork:
             self._refusal = NO_FORK.format(runtime=name)
         elif not self._refusal and self._running:

@@ -1,17 +1,18 @@
 """The ways to run a bundle on this host: one table of their names, libraries, files and sessions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fnet_runtime.bundle.manifest import BF16, ENGINE, FP32, IR, MODEL, EngineInfo, Manifest, TensorInfo
+from fnet_runtime.engine.cuda import cuda_of_device
 from fnet_runtime.engine.rebuild import rebuilt_engine
 from fnet_runtime.errors import OptionError, SessionError
 from fnet_runtime.sessions.openvino_session import OpenVinoSession
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.providers import CPU, provider_from_name
 from fnet_runtime.sessions.session import Session
-from fnet_runtime.sessions.trt_session import TrtSession
+from fnet_runtime.sessions.trt_session import CONTEXTS, TrtOptions, TrtSession
 
 MAX_THREADS = 1024
 
@@ -20,7 +21,8 @@ MAX_THREADS = 1024
 class SessionOptions:
     """A graph or an engine to open: its file, inputs and precision, what the manifest says of an engine, and the cores to use.
 
-    `provider` and `allow_partial` are for ONNX Runtime; see `OrtSession`.
+    `provider` and `allow_partial` are for ONNX Runtime; see `OrtSession`. `device` is for a provider of a GPU, and `trt` for an
+    engine of TensorRT.
     """
 
     file: Path
@@ -30,6 +32,38 @@ class SessionOptions:
     threads: int | None = None
     provider: str = CPU
     allow_partial: bool = False
+    device: int = 0
+    trt: TrtOptions = field(default_factory=TrtOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenOptions:
+    """How to open a bundle; see `fnet_runtime.load`. Raises OptionError for an invalid value.
+
+    Only a manifest says which runtime opens, so `session_from_bundle` refuses the options that the runtime does not have.
+    """
+
+    runtime: str = "auto"
+    threads: int | None = None
+    rebuild: bool = False
+    provider: str = CPU
+    allow_partial: bool = False
+    device: int = 0
+    contexts: int = CONTEXTS
+    cuda_graph: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and (type(self.threads) is not int or not 1 <= self.threads <= MAX_THREADS):
+            raise OptionError(f"threads: expected 1 to {MAX_THREADS}, found {self.threads!r}")
+        assert self.trt  # checks its own fields
+
+    @property
+    def trt(self) -> TrtOptions:
+        """Return the options of TensorRT."""
+        return TrtOptions(device=self.device, contexts=self.contexts, cuda_graph=self.cuda_graph)
+
+
+DEFAULT_OPTIONS = OpenOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +90,7 @@ def _onnxruntime(options: SessionOptions) -> Session:
         provider=provider_from_name(options.provider),
         precision=options.precision,
         allow_partial=options.allow_partial,
+        device=options.device,
     )
 
 
@@ -65,7 +100,7 @@ def _openvino(options: SessionOptions) -> Session:
 
 def _tensorrt(options: SessionOptions) -> Session:
     assert options.engine is not None
-    return TrtSession(options.file, options.engine, options.inputs)
+    return TrtSession(options.file, options.engine, options.inputs, options=options.trt)
 
 
 _ALL = (
@@ -106,47 +141,50 @@ def runtime_from_name(name: str, manifest: Manifest, folder: Path, *, provider: 
     return chosen
 
 
-def session_from_bundle(
-    folder: Path,
-    manifest: Manifest,
-    *,
-    runtime: str = AUTO,
-    threads: int | None = None,
-    rebuild: bool = False,
-    provider: str = CPU,
-    allow_partial: bool = False,
-) -> Session:
+def session_from_bundle(folder: Path, manifest: Manifest, options: OpenOptions = DEFAULT_OPTIONS) -> Session:
     """Open the session of a bundle whose files were checked.
 
-    `rebuild` opens an engine of TensorRT that was built from the bundle's graph on this host, and builds it at the first call.
-    `provider` is a name of PROVIDERS. It must take every node of the graph, unless `allow_partial` leaves the others to the CPU.
-    Raises OptionError for a bad number of threads, a runtime that the bundle has no file for, or a runtime that rebuilds nothing.
-    Raises it also for a provider that is unknown or that the runtime does not have.
+    Raises OptionError for a runtime that the bundle has no file for, and for an option that the runtime does not have.
     Raises SessionError when opening or building fails.
     """
-    if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
-        raise OptionError(f"threads: expected 1 to {MAX_THREADS}, found {threads!r}")
-    chosen = RUNTIMES[runtime_from_name(runtime, manifest, folder, provider=provider)]
-    if allow_partial and provider == CPU:
-        raise OptionError("allow_partial: is for a provider of a GPU, and the provider is cpu. Leave it out, or name a provider")
-    if rebuild and chosen.file != ENGINE:
-        raise OptionError(
-            f"rebuild: is for engines of TensorRT; {folder} opens with {chosen.name}, which builds none. Leave it out"
-        )
-    if rebuild:
+    chosen = RUNTIMES[runtime_from_name(options.runtime, manifest, folder, provider=options.provider)]
+    _check_use(options, chosen, folder)
+    if options.rebuild:
+        assert manifest.engine is not None
+        cuda_of_device(options.device, manifest.engine.library)
         rebuilt = rebuilt_engine(folder, manifest)
-        return TrtSession(rebuilt.file, rebuilt.info, manifest.inputs)
+        return TrtSession(rebuilt.file, rebuilt.info, manifest.inputs, options=options.trt)
     return chosen.open(
         SessionOptions(
             file=folder / chosen.file,
             inputs=manifest.inputs,
             precision=manifest.precision,
             engine=manifest.engine,
-            threads=threads,
-            provider=provider,
-            allow_partial=allow_partial,
+            threads=options.threads,
+            provider=options.provider,
+            allow_partial=options.allow_partial,
+            device=options.device,
+            trt=options.trt,
         )
     )
+
+
+def _check_use(options: OpenOptions, chosen: Runtime, folder: Path) -> None:
+    """Raise OptionError for an option that has no meaning for the runtime that opens the bundle."""
+    on_cpu = options.provider == CPU
+    if options.allow_partial and on_cpu:
+        raise OptionError("allow_partial: is for a provider of a GPU, and the provider is cpu. Leave it out, or name a provider")
+    if chosen.file == ENGINE:
+        return
+    if options.rebuild:
+        raise OptionError(
+            f"rebuild: is for engines of TensorRT; {folder} opens with {chosen.name}, which builds none. Leave it out"
+        )
+    if options.device and on_cpu:
+        raise OptionError(f"device: is the number of a GPU; {folder} opens with {chosen.name} on the CPU. Leave it out")
+    for name in ("contexts", "cuda_graph"):
+        if getattr(options, name) != getattr(DEFAULT_OPTIONS, name):
+            raise OptionError(f"{name}: is for engines of TensorRT; {folder} opens with {chosen.name}. Leave it out")
 
 
 def session_from_options(options: SessionOptions) -> Session:
