@@ -16,11 +16,13 @@ from fnet_runtime.errors import NoDeviceError
 from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.checkpoints import save_tiny
-from support.cpp_build import built_from_preset, require_build
+from support.cpp_build import LIBRARY, built_from_preset, require_build
+from support.cuda_driver import driver_library
 from support.exports import export, stored
 from support.fake_cuda import FakeCuda, importer_of
 from support.fake_tensorrt import fake_tensorrt
 from support.paths import CPP
+from support.plugin_provider import plugin_library
 
 from fnet_core.tasks import TASKS
 
@@ -216,6 +218,23 @@ def test_libraries_that_are_missing_or_of_another_version(built, stand_ins, bund
     done = built.run(bundle, "--text", "a", **stand_ins | {VARIABLES[built.library]: other})
     assert done.returncode == 4
     assert "this build of fnet_runtime was compiled for" in done.stderr
+
+
+def test_a_library_next_to_the_copy_of_tensorrt_rtx_in_a_plugin(built, stand_ins, tmp_path):
+    """The list of devices opens the plugin, and then the libraries of engines."""
+    driver_library(tmp_path)
+    environment = {
+        "LD_LIBRARY_PATH": str(tmp_path),
+        "FNET_ONNXRUNTIME": str(LIBRARY),
+        "FNET_NV_TENSORRT_RTX": str(plugin_library(tmp_path)),
+    }
+    lines = built.run("--devices", **stand_ins | environment).stdout.splitlines()
+    assert next(line for line in lines if line.startswith("provider\tnv-tensorrt-rtx\t")).split("\t")[2] == "yes"
+    line = next(line for line in lines if line.startswith(f"engine\t{built.library.replace('_', '-')}\t"))
+    if built.library == "tensorrt_rtx":
+        assert "\tno\tTensorRT-RTX's library cannot be opened, because this process has opened NvTensorRTRTXExecution" in line
+    else:
+        assert f"\tyes\t{built.library} " in line
 
 
 def test_an_altered_engine_never_reaches_the_library(built, stand_ins, bundle):
