@@ -409,6 +409,20 @@ def test_python_and_cpp_share_an_entry(built, cache, elsewhere, monkeypatch):
     assert len(cache.builds) == 1
 
 
+def test_an_update_removes_the_engines_before_it(built, cache, elsewhere):
+    words = ("--rebuild", "--text", "a")
+    assert built.run(elsewhere, *words, **cache.environment).returncode == 0
+    old = cache.entries[0].parent.name
+    os.utime(cache.entries[0], (0, 0))
+    assert built.run(elsewhere, *words, **cache.environment | {"STAND_IN_DRIVER": "13010"}).returncode == 0
+    assert (len(cache.entries), list(cache.folder.glob(f"*{old}*"))) == (2, [])
+    done = built.run(elsewhere, *words, **cache.environment | {"FNET_RUNTIME_CACHE_MIB": "much"})
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: FNET_RUNTIME_CACHE_MIB: expected a number of MiB from 0 to 999999999, found much\n",
+    )
+
+
 @pytest.fixture(scope="session")
 def gpu(built, tmp_path_factory):
     """Skips where the product has no engine or no GPU here: one export tells, for all tasks."""
