@@ -67,7 +67,8 @@ class Measured:
     """Hold what the process of one subject measured in one case. A tuple has one time per round.
 
     `load_ms` is the time from opening to the first answer. `peak_bytes` is the most memory that the process held. `libraries_bytes`
-    is the most memory before it opened the bundle. Both are None if the host does not report memory.
+    is the most memory before it opened the bundle. Both are None if the host does not report memory. `notes` says which nodes a
+    provider left to the CPU.
     """
 
     load_ms: float
@@ -75,6 +76,7 @@ class Measured:
     libraries_bytes: int | None
     text_ms: tuple[float, ...]
     engine_ms: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +199,7 @@ class _Run:
         if self.failure is not None:
             return self.failure
         text_ms, engine_ms = (tuple(times[name] for times in self._turns) for name in ("text_ms", "engine_ms"))
-        return Measured(**self._told, text_ms=text_ms, engine_ms=engine_ms)
+        return Measured(**self._told | {"notes": tuple(self._told["notes"])}, text_ms=text_ms, engine_ms=engine_ms)
 
     def _asked(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         if self.failure is None:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from fnet_export.base.svg import STYLE, svg_from_figure
 from fnet_export.benchmark.benchmark import Benchmark, Measured
 from fnet_export.benchmark.latency import PERCENTILES, percentiles_ms, rounds_needed
-from fnet_export.benchmark.report import KINDS, percentile_name, times_of
+from fnet_export.benchmark.report import KINDS, in_part, percentile_name, times_of
 
 COLORS = {"text": "#4477aa", "engine": "#bbbbbb"}
 BAR = 0.38
@@ -26,7 +26,8 @@ def chart_from_benchmark(benchmark: Benchmark) -> str:
                 medians = [median for _, median, _ in bars]
                 beyond = [[0.0] * len(bars), [high - median for _, median, high in bars]]
                 panel.barh(places, medians, BAR, xerr=beyond, capsize=2, color=COLORS[kind], label=KINDS[kind])
-            panel.set(yticks=range(len(names)), yticklabels=names, title=case_result.case.name, xlim=(0, None))
+            labels = [name + in_part(result) for name, result in zip(names, case_result.results, strict=True)]
+            panel.set(yticks=range(len(names)), yticklabels=labels, title=case_result.case.name, xlim=(0, None))
             panel.invert_yaxis()
         panels[-1].set_xlabel(f"ms: bars end at p50, lines at {percentile_name(highest)}")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(KINDS), frameon=False)
@@ -49,5 +50,5 @@ def _description(benchmark: Benchmark) -> str:
             words = "not measured"
             if isinstance(result, Measured):
                 words = ", ".join(f"{kind} {percentiles_ms(times_of(result, kind))[PERCENTILES[0]]:.2f} ms" for kind in KINDS)
-            parts.append(f"{case_result.case.name}, {subject.name}: {words}")
+            parts.append(f"{case_result.case.name}, {subject.name}{in_part(result)}: {words}")
     return f"Median latency. {'; '.join(parts)}."

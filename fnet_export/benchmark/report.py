@@ -33,6 +33,11 @@ def times_of(measured: Measured, kind: str) -> tuple[float, ...]:
     return measured.text_ms if kind == "text" else measured.engine_ms
 
 
+def in_part(result: Measured | str) -> str:
+    """Return what follows the name of a subject whose provider left nodes to the CPU."""
+    return ", partly on the CPU" if isinstance(result, Measured) and result.notes else ""
+
+
 def tables_from_benchmark(benchmark: Benchmark) -> list[Table]:
     """Return one table of latency per case, and one table of opening and memory."""
     return [*(_latency_table(benchmark, case_result) for case_result in benchmark.cases), _memory_table(benchmark)]
@@ -53,7 +58,7 @@ def _latency_table(benchmark: Benchmark, case_result: CaseResult) -> Table:
         if isinstance(result, str):
             table.add_row(escape(f"{subject.label}\n{subject.opener}"), "[bold red]not measured[/]")
             continue
-        for name, kind in zip((subject.label, subject.opener), KINDS, strict=True):
+        for name, kind in zip((subject.label, subject.opener + in_part(result)), KINDS, strict=True):
             times = times_of(result, kind)
             figures = [_ms_shown(value) for value in percentiles_ms(times).values() if value is not None]
             speed = f"{texts_per_second(times, case_result.case.batch_size):.1f}"
@@ -99,9 +104,10 @@ def _size_shown(size_bytes: int | None) -> str:
 
 
 def notes_from_benchmark(benchmark: Benchmark) -> list[str]:
-    """Return notes below the tables: failures, missing percentiles, differences between bundles, and the method."""
+    """Return notes below the tables: failures, nodes on the CPU, missing percentiles, differences of bundles, and the method."""
     return [
         *_failures(benchmark),
+        *_partial(benchmark),
         *_missing_percentiles(benchmark.rounds),
         *_differences(benchmark.subjects),
         f"{benchmark.rounds} rounds in turns, {PAUSE_S * 1e3:.0f} ms apart, warm; text: {KINDS['text']}; engine: {KINDS['engine']}",
@@ -114,6 +120,13 @@ def _failures(benchmark: Benchmark) -> Iterator[str]:
         for subject, result in zip(benchmark.subjects, case_result.results, strict=True):
             if isinstance(result, str):
                 yield f"not measured: {subject.name}, {case_result.case.name}: {result}"
+
+
+def _partial(benchmark: Benchmark) -> Iterator[str]:
+    """Say once for each subject which nodes its provider left to the CPU."""
+    for subject, *results in zip(benchmark.subjects, *(case_result.results for case_result in benchmark.cases), strict=True):
+        notes = dict.fromkeys(note for result in results if isinstance(result, Measured) for note in result.notes)
+        yield from (f"{subject.name}: {note}" for note in notes)
 
 
 def _missing_percentiles(rounds: int) -> Iterator[str]:
@@ -183,7 +196,8 @@ def _result_values(case_result: CaseResult, result: Measured | str) -> dict[str,
     if isinstance(result, str):
         return {"status": "not measured", "reason": result}
     sizes = {name: getattr(result, name) for name in ("load_ms", "peak_bytes", "libraries_bytes")}
-    return {"status": "measured", "reason": None} | sizes | {kind: _times_values(case_result, result, kind) for kind in KINDS}
+    values = {"status": "measured", "reason": None, "notes": list(result.notes)} | sizes
+    return values | {kind: _times_values(case_result, result, kind) for kind in KINDS}
 
 
 def _times_values(case_result: CaseResult, result: Measured, kind: str) -> dict[str, Any]:

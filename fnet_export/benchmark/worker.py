@@ -1,8 +1,8 @@
 """Run as the process of one bundle: open it, then time a turn for every line of input. Only the runtime is imported.
 
 The first line is the job: `{"bundle", "runtime", "provider", "allow_partial", "cuda_graph", "threads", "batch_size", "batches"}`.
-A batch is a list of requests, and each turn takes the next batch. The first answer is `{"load_ms", "libraries_bytes"}`. Each turn
-answers `{"text_ms", "engine_ms"}`, and `{"peak_bytes"}` is the last answer. An error is `{"error"}`.
+A batch is a list of requests, and each turn takes the next batch. The first answer is `{"load_ms", "libraries_bytes", "notes"}`.
+Each turn answers `{"text_ms", "engine_ms"}`, and `{"peak_bytes"}` is the last answer. An error is `{"error"}`.
 """
 
 import itertools
@@ -17,7 +17,7 @@ import numpy as np
 from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.pipeline.pipeline import Pipeline
-from fnet_runtime.sessions.session import Ids, run_in_batches
+from fnet_runtime.sessions.session import Ids, notes_from_session, run_in_batches
 
 STATUS = Path("/proc/self/status")
 WARM_UP_TURNS = 2
@@ -42,7 +42,7 @@ def _work(job: dict[str, Any]) -> None:
     batches = [_Batch(pipeline, requests) for requests in job["batches"]]
     for _ in range(WARM_UP_TURNS):
         batches[0].turn()
-    _say({"load_ms": load_ms, "libraries_bytes": before_bytes})
+    _say({"load_ms": load_ms, "libraries_bytes": before_bytes, "notes": notes_from_session(pipeline.session)})
     for batch, _ in zip(itertools.cycle(batches), sys.stdin, strict=False):
         _say(batch.turn())
     _say({"peak_bytes": peak_bytes()})

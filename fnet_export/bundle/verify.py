@@ -15,10 +15,9 @@ from fnet_runtime.pipeline.measures import largest_magnitude
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.pipeline.pipeline import Pipeline
 from fnet_runtime.pipeline.self_test import Check, checks_from_outputs
-from fnet_runtime.sessions.bundle_session import BundleSession
 from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import AUTO, RUNTIMES, runtime_from_name, runtimes_from_manifest
-from fnet_runtime.sessions.session import run_in_batches
+from fnet_runtime.sessions.session import notes_from_session, run_in_batches
 
 from fnet_export.base.arguments import StrPath, check_providers
 from fnet_export.base.environment import environment_of_host
@@ -158,7 +157,7 @@ def _row(
     try:
         pipeline = open_bundle()
         status = FAILED
-        notes = pipeline.session.notes if isinstance(pipeline.session, BundleSession) else ()
+        notes = notes_from_session(pipeline.session)
         answered = [run_in_batches(pipeline.session, case.inputs) for case in golden.cases]
         manifest = pipeline.manifest
         decision = decision_of_task(manifest.task, pipeline.problem_type, len(manifest.labels))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from fnet_runtime.engine.copies import check_no_plugin
 from fnet_runtime.install import install_line
 
 from fnet_export.base.errors import EngineError
@@ -24,7 +25,11 @@ class Library:
 
 
 def library_from_name(name: str, *, importer: Importer = importlib.import_module) -> Library:
-    """Import a library of `fnet_runtime.install.PACKAGES`. Raises EngineError with the line to install when it cannot be."""
+    """Import a library of `fnet_runtime.install.PACKAGES`.
+
+    Raises EngineError with the line to install when it cannot be imported, and SessionError next to a plugin with a copy of it.
+    """
+    check_no_plugin(name)
     try:
         module = importer(name)
     except (ImportError, OSError, RuntimeError) as error:  # a stub package without its libraries raises any of these

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from fnet_runtime.bundle.manifest import CALIBRATED, FP32
 from fnet_runtime.errors import NoDeviceError, SessionError
-from fnet_runtime.sessions.session import Outputs, Session, run_in_batches
+from fnet_runtime.sessions.session import Outputs, Session, notes_from_session, run_in_batches
 
 from fnet_export.base.errors import CompareError
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
@@ -276,6 +276,7 @@ class _Run:
         self._decision = decision_of_task(self._task.name, self._config.problem_type, self._config.num_labels)
         self.reason = candidate.open if isinstance(candidate.open, str) else None
         self.failed = False
+        self._notes: tuple[str, ...] = ()
         self._comparisons = {
             name: _OutputComparison(
                 Comparison(decision=self._decision, ties=candidate.precision == FP32, counts=candidate.shipped),
@@ -290,12 +291,14 @@ class _Run:
         """Open the candidate, or keep the reason why not."""
         assert not isinstance(self.candidate.open, str)
         try:
-            return self.candidate.open()
+            session = self.candidate.open()
         except SessionError as error:
             if self.candidate.needed and not isinstance(error, NoDeviceError):
                 raise
             self.reason = str(error)
             return None
+        self._notes = notes_from_session(session)
+        return session
 
     def fail(self, error: SessionError) -> None:
         """Keep why the candidate failed after it was opened, if the error does not end the whole check."""
@@ -389,6 +392,7 @@ class _Run:
             median_ms=statistics.median(self._times) if self._times else None,
             answers=answers,
             outputs=outputs,
+            notes=self._notes,
         )
 
     def _output(

@@ -59,7 +59,8 @@ class Row:
     """One way of running the model: how it compared, or why it did not run.
 
     `inputs` is how many inputs it ran on. `answers` counts the inputs whose whole answer (label, span, entities of all tokens) is
-    the reference's, None where nothing is decided. `median_ms` is what a run of one input takes.
+    the reference's, None where nothing is decided. `median_ms` is what a run of one input takes. `notes` says which nodes a
+    provider left to the CPU.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Row:
     median_ms: float | None
     answers: Agreement | None
     outputs: Mapping[str, OutputRow]
+    notes: tuple[str, ...] = ()
 
     @property
     def too_few(self) -> tuple[str, ...]:

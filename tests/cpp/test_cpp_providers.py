@@ -4,15 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from fnet_runtime.sessions.providers import PROVIDERS
-from support.cpp_build import require_build
 from support.cuda_driver import driver_library
-from support.paths import CPP, ROOT
+from support.paths import ROOT
+from support.plugin_provider import plugin_library
 
-HERE = Path(__file__).parent
 RTX = "nv-tensorrt-rtx"
 LEFT = "NvTensorRTRTXExecutionProvider did not take 64 of 64 nodes: 15 Add, 11 MatMul, "
 REFUSED = "Let the CPU run them with --allow-partial"
@@ -21,13 +19,9 @@ REFUSED = "Let the CPU run them with --allow-partial"
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory):
     """A folder with the driver's library and the plugin's, and a package that brings the plugin to Python."""
-    require_build("default")
     folder = tmp_path_factory.mktemp("stand-ins")
     driver_library(folder)
-    sdk = os.environ.get("ONNXRUNTIME_ROOT", CPP / "build" / "onnxruntime")
-    plugin = folder / "plugin.so"
-    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-Wall", "-Werror", "-I", Path(sdk) / "include"]
-    subprocess.run([*command, HERE / "stand_in_provider.cpp", "-o", plugin], check=True)
+    plugin = plugin_library(folder)
     package = folder / PROVIDERS[RTX].plugin
     package.mkdir()
     (package / "__init__.py").write_text(f"def get_library_path():\n    return {str(plugin)!r}\n")

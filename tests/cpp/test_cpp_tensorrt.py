@@ -16,11 +16,13 @@ from fnet_runtime.errors import NoDeviceError
 from fnet_runtime.pipeline.open import load
 from support.bundles import replaced
 from support.checkpoints import save_tiny
-from support.cpp_build import built_from_preset, require_build
+from support.cpp_build import LIBRARY, built_from_preset, require_build
+from support.cuda_driver import driver_library
 from support.exports import export, stored
 from support.fake_cuda import FakeCuda, importer_of
 from support.fake_tensorrt import fake_tensorrt
 from support.paths import CPP
+from support.plugin_provider import plugin_library
 
 from fnet_core.tasks import TASKS
 
@@ -151,7 +153,7 @@ def bundle(built, tmp_path):
     task = "sequence-classification"
     folder = export(save_tiny(tmp_path / "checkpoint", task), tmp_path / "bundle", task=task, target="tensorrt-rtx").folder
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["engine"] |= {"library": built.library, "batch_profile": {"batch_size": {"min": 2, "opt": 2, "max": 3}}}
+    manifest["engine"] |= {"library": built.library, "profiles": [{"batch_size": {"min": 2, "opt": 2, "max": 3}}]}
     manifest["engine"]["version"] = built.version
     manifest["target"] = built.library.replace("_", "-")
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -231,6 +233,23 @@ def test_libraries_that_are_missing_or_of_another_version(built, stand_ins, bund
     done = built.run(bundle, "--text", "a", **stand_ins | {VARIABLES[built.library]: other})
     assert done.returncode == 4
     assert "this build of fnet_runtime was compiled for" in done.stderr
+
+
+def test_a_library_next_to_the_copy_of_tensorrt_rtx_in_a_plugin(built, stand_ins, tmp_path):
+    """The list of devices opens the plugin, and then the libraries of engines."""
+    driver_library(tmp_path)
+    environment = {
+        "LD_LIBRARY_PATH": str(tmp_path),
+        "FNET_ONNXRUNTIME": str(LIBRARY),
+        "FNET_NV_TENSORRT_RTX": str(plugin_library(tmp_path)),
+    }
+    lines = built.run("--devices", **stand_ins | environment).stdout.splitlines()
+    assert next(line for line in lines if line.startswith("provider\tnv-tensorrt-rtx\t")).split("\t")[2] == "yes"
+    line = next(line for line in lines if line.startswith(f"engine\t{built.library.replace('_', '-')}\t"))
+    if built.library == "tensorrt_rtx":
+        assert "\tno\tTensorRT-RTX's library cannot be opened, because this process has opened NvTensorRTRTXExecution" in line
+    else:
+        assert f"\tyes\t{built.library} " in line
 
 
 def test_an_altered_engine_never_reaches_the_library(built, stand_ins, bundle):
@@ -364,7 +383,7 @@ def test_what_cannot_be_rebuilt_is_refused(built, cache, elsewhere):
     assert f"name its file in {VARIABLES[built.library]}" in done.stderr
     manifest = json.loads((elsewhere / "manifest.json").read_text())
     for change, reason in (
-        ({"batch_profile": {}}, "the manifest has no range for the open axes batch_size; export the bundle again"),
+        ({"profiles": [{}]}, "/engine/profiles/0: expected the open axes of the inputs, batch_size; found no axis"),
         ({"build": manifest["engine"]["build"] | {"workspace_mib": 0}}, "--workspace-mib: expected an integer from 1, found 0"),
         ({"build": manifest["engine"]["build"] | {"optimization_level": 6}}, "--optimization-level: expected 0 to 5, found 6"),
     ):
@@ -403,6 +422,20 @@ def test_python_and_cpp_share_an_entry(built, cache, elsewhere, monkeypatch):
     assert (cache.entries, description.read_bytes()) == ([description, engine], described)
     assert built.run(elsewhere, "--rebuild", "--text", "a", **cache.environment).returncode == 0
     assert len(cache.builds) == 1
+
+
+def test_an_update_removes_the_engines_before_it(built, cache, elsewhere):
+    words = ("--rebuild", "--text", "a")
+    assert built.run(elsewhere, *words, **cache.environment).returncode == 0
+    old = cache.entries[0].parent.name
+    os.utime(cache.entries[0], (0, 0))
+    assert built.run(elsewhere, *words, **cache.environment | {"STAND_IN_DRIVER": "13010"}).returncode == 0
+    assert (len(cache.entries), list(cache.folder.glob(f"*{old}*"))) == (2, [])
+    done = built.run(elsewhere, *words, **cache.environment | {"FNET_RUNTIME_CACHE_MIB": "much"})
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: FNET_RUNTIME_CACHE_MIB: expected a number of MiB from 0 to 999999999, found much\n",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import fnet_runtime
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST
-from fnet_runtime.engine.rebuild import CACHE_VARIABLE
+from fnet_runtime.engine.cache import CACHE_VARIABLE
 from support.checkpoints import save_tiny
 from support.exports import options_from, stored
 from support.fake_cuda import FakeCuda

@@ -158,7 +158,7 @@ def test_a_subject_that_dies_while_running_leaves_the_others(whole_bundle, monke
     script.write_text(
         "import json, sys\n"
         "job = json.loads(sys.stdin.readline())\n"
-        "print(json.dumps({'load_ms': 1.0, 'libraries_bytes': 5}), flush=True)\n"
+        "print(json.dumps({'load_ms': 1.0, 'libraries_bytes': 5, 'notes': []}), flush=True)\n"
         "for turn, _ in enumerate(sys.stdin):\n"
         "    if turn == 2 and job['runtime'] == 'dying':\n"
         "        sys.exit('Killed by the test')\n"

@@ -9,7 +9,7 @@ import pytest
 import tensorrt_rtx
 from click.testing import CliRunner
 from fnet_runtime.command.cli import main as fnet_run
-from fnet_runtime.engine.rebuild import CACHE_VARIABLE
+from fnet_runtime.engine.cache import CACHE_VARIABLE
 from fnet_runtime.errors import OptionError, SessionError
 from fnet_runtime.pipeline.open import load
 from fnet_runtime.sessions import runtimes

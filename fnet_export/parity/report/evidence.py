@@ -156,6 +156,7 @@ def _row(row: Row) -> dict[str, Any]:
         "precision": row.precision,
         "status": row.status,
         "reason": row.reason,
+        "notes": list(row.notes),
         "inputs": row.inputs,
         "median_ms": row.median_ms,
         "answers": None if row.answers is None else row.answers.values(),

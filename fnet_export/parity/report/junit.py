@@ -43,13 +43,13 @@ def _add_row(suite: Element, row: Mapping[str, Any]) -> None:
     outputs = row["outputs"]
     for name, output in outputs.items():
         agreement = output["agreement"]
-        system_out = None if agreement is None else f"{row['inputs']} inputs; {text_of_agreement(agreement, 'decisions')}"
+        agreed = [] if agreement is None else [f"{row['inputs']} inputs; {text_of_agreement(agreement, 'decisions')}"]
         _add_case(
             suite,
             row["name"],
             name,
             *(() if output["passed"] else ("failure", _figures(output, row["reason"]))),
-            system_out=system_out,
+            system_out="\n".join([*agreed, *row["notes"]]) or None,
         )
     if row["status"] == NOT_RUN:
         _add_case(suite, row["name"], "run", "skipped", row["reason"] or NOT_RUN)

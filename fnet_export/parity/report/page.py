@@ -83,6 +83,7 @@ def verdict_from_values(values: Mapping[str, Any]) -> Verdict:
         sentences.append("Everything that ran is within the limits.")
     else:
         sentences.append("Nothing ran.")
+    sentences += [f"{row['name']}: {note}." for row in rows for note in row["notes"]]
     if values["evaluation"] is not None:
         sentences += [f"Less accurate than asked for: {missed}." for missed in values["evaluation"]["missed"]]
         sentences += values["evaluation"]["findings"]

@@ -23,10 +23,11 @@ BROKEN = {"intermediate": "inter-\nmediate", "feed-forward": "feed-\nforward"}
 
 def table_from_report(report: ParityReport) -> Table:
     """Return a table of a parity report, one line per runtime and output; all columns fit a terminal of 80 characters."""
-    unfinished = (f"{row.name}: {row.status}: {row.reason}" for row in report.rows if row.reason)
+    remarks = [f"{row.name}: {row.status}: {row.reason}" for row in report.rows if row.reason]
+    remarks += [f"{row.name}: {note}" for row in report.rows for note in row.notes]
     table = Table(
         title="Parity with the float64 torch.fft reference",
-        caption=escape("\n".join(unfinished)) or None,
+        caption=escape("\n".join(remarks)) or None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,

@@ -12,8 +12,8 @@ from typing import Any
 
 from fnet_runtime.bundle import config, manifest
 from fnet_runtime.command import exit_codes, questions
+from fnet_runtime.engine import cache, cuda, products
 from fnet_runtime.engine import options as build_options
-from fnet_runtime.engine import products, rebuild
 from fnet_runtime.pipeline import answer_spans, encodings, entities, options, pipeline, tasks
 from fnet_runtime.sessions import ort_session, providers, runtimes, trt_lane, trt_session
 from fnet_runtime.tokenizer import encoding, tokenizer
@@ -41,6 +41,8 @@ def facts() -> str:
         "DEFAULT_TOP_K": options.DEFAULT_TOP_K,
         "DEFAULT_ANSWER_TOKENS": options.DEFAULT_ANSWER_TOKENS,
         "NAMES_SHOWN": providers.NAMES_SHOWN,
+        "DEFAULT_CACHE_MIB": cache.DEFAULT_CACHE_MIB,
+        "RECENT_S": cache.RECENT_S,
         "MAX_OPTIMIZATION_LEVEL": build_options.MAX_OPTIMIZATION_LEVEL,
     }
     sizes = {
@@ -59,7 +61,7 @@ def facts() -> str:
         **{name: getattr(m, name) for name in (*names, *tensors, *compatibilities)},
         **{name: getattr(t, name) for name in ("F_NET", "RAW", "SLOW", "FAST", "V5", "SPIECE", "TOKENIZER_JSON")},
         **{name: getattr(encoding, name) for name in ("UNK", "PAD", "CLS", "SEP", "MASK", "MAX_LENGTH", "NONE")},
-        **{name: getattr(rebuild, name) for name in ("DESCRIPTION", "CACHE_VARIABLE")},
+        **{name: getattr(cache, name) for name in ("DESCRIPTION", "CACHE_VARIABLE", "LIMIT_VARIABLE")},
         "ONNXRUNTIME": runtimes.ONNXRUNTIME,
         "CPU": providers.CPU,
         **{name: getattr(ort_session, name) for name in ("NO_FALLBACK", "RECORD", "FELL_BACK")},
@@ -124,7 +126,8 @@ KINDS: Mapping[str, type[Any]] = {
     "BUILD": manifest.EngineBuild,
     "PROFILE": manifest.AxisProfile,
     "FILE": manifest.FileInfo,
-    "ENTRY": rebuild.Entry,
+    "ENTRY": cache.Entry,
+    "GPU": cuda.Gpu,
 }
 """The objects of manifest.json, and of engine.json in the cache of rebuilt engines."""
 

@@ -196,7 +196,7 @@ class HostEngine : public fnet::TrtEngine {
 };
 
 inline const std::vector<fnet::TensorInfo> INPUTS{{"x", "int64", {std::string("batch_size"), int64_t{2}}}};
-inline const fnet::EngineInfo INFO{"model.engine", "tensorrt_rtx", "1.7", {"8.9"}, {{"batch_size", {1, 2, 3}}}, {}};
+inline const fnet::EngineInfo INFO{"model.engine", "tensorrt_rtx", "1.7", {"8.9"}, {{{"batch_size", {1, 2, 3}}}}};
 
 inline Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fnet::TrtOptions& options = {},
                                                      const fnet::EngineInfo& info = INFO, const char* bytes = "engine",
@@ -220,7 +220,8 @@ inline Result<std::unique_ptr<fnet::Session>> opened(const Host& host, const fne
 // A session for texts of any length, whose engine has a profile for short ones and one for longer ones.
 inline Result<std::unique_ptr<fnet::Session>> opened_for_lengths(const Host& host, const fnet::TrtOptions& options = {}) {
   auto info = INFO;
-  info.length_profiles = {{1, 2, 4}, {3, 6, 8}};
+  const auto batches = info.profiles[0][0];
+  info.profiles = {{batches, {fnet::SEQUENCE, {1, 2, 4}}}, {batches, {fnet::SEQUENCE, {3, 6, 8}}}};
   auto inputs = INPUTS;
   inputs[0].axes[1] = fnet::SEQUENCE;
   return opened(host, options, info, "engine", inputs);

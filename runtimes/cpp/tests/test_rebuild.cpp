@@ -5,10 +5,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <set>
 #include <thread>
 
 #include "base/sha256.h"
 #include "catch.h"
+#include "engine/cache.h"
 #include "engine/rebuild.h"
 
 namespace {
@@ -24,7 +27,7 @@ struct Case {
     setenv("FNET_RUNTIME_CACHE", folder.c_str(), 1);
     manifest.target = "tensorrt", manifest.precision = "fp32";
     manifest.inputs = {{"input_ids", "int64", {std::string("batch_size"), int64_t{7}}}};
-    manifest.engine = fnet::EngineInfo{"model.engine", "tensorrt_rtx", "1.7", {"7.5"}, {{"batch_size", {1, 2, 4}}}, {}};
+    manifest.engine = fnet::EngineInfo{"model.engine", "tensorrt_rtx", "1.7", {"7.5"}, {{{"batch_size", {1, 2, 4}}}}};
     manifest.engine->build = fnet::EngineBuild{};
     manifest.engine->build->workspace_mib = 64;
     manifest.files = {{"model.onnx.data", {"bb", 2}}, {"model.onnx", {"aa", 1}}};
@@ -77,14 +80,15 @@ constexpr const char* DESCRIBED = R"({
     "compute_capabilities": [
       "8.9"
     ],
-    "batch_profile": {
-      "batch_size": {
-        "min": 1,
-        "opt": 2,
-        "max": 4
+    "profiles": [
+      {
+        "batch_size": {
+          "min": 1,
+          "opt": 2,
+          "max": 4
+        }
       }
-    },
-    "length_profiles": [],
+    ],
     "build": {
       "gpu": "NVIDIA L4",
       "workspace_mib": 64,
@@ -98,6 +102,11 @@ constexpr const char* DESCRIBED = R"({
   "file": {
     "sha256": "HASH",
     "size_bytes": 27
+  },
+  "gpu": {
+    "name": "NVIDIA L4",
+    "compute_capability": "8.9",
+    "driver": "13.0"
   }
 }
 )";
@@ -137,7 +146,8 @@ TEST_CASE("what an engine depends on is in the name of its entry") {
   SECTION("graph") { test.manifest.files[1].second.sha256 = "cc"; }
   SECTION("lengths") {
     test.manifest.inputs[0].axes[1] = fnet::SEQUENCE;
-    test.manifest.engine->length_profiles = {{1, 2, 3}, {4, 5, 6}};
+    const auto batches = test.manifest.engine->profiles[0][0];
+    test.manifest.engine->profiles = {{batches, {fnet::SEQUENCE, {1, 2, 3}}}, {batches, {fnet::SEQUENCE, {4, 5, 6}}}};
   }
   REQUIRE(test.rebuilt());
   CHECK(test.builds == 2);
@@ -176,10 +186,6 @@ TEST_CASE("what cannot be rebuilt is refused before the cache is touched") {
     test.manifest.precision = "fp8", test.host.gpu.compute_capability = "8.6";
     expected = "bundle: fp8 needs a GPU of compute capability 8.9 or newer; found NVIDIA L4 with 8.6. Export the bundle in int8, or ";
   }
-  SECTION("axis") {
-    test.manifest.engine->batch_profile = {};
-    expected = "the manifest has no range for the open axes batch_size; export the bundle again";
-  }
   SECTION("workspace") {
     test.manifest.engine->build->workspace_mib = 0;
     expected = "--workspace-mib: expected an integer from 1, found 0";
@@ -188,4 +194,108 @@ TEST_CASE("what cannot be rebuilt is refused before the cache is touched") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().text.substr(0, expected.size()) == expected);
   CHECK_FALSE(files::exists(test.folder / "engines"));
+}
+
+// ---- what is removed after a build
+
+namespace {
+
+// Builds or opens an engine, says that it was used a while ago, and returns the key of its entry.
+std::string used(const Case& test, std::chrono::seconds ago = std::chrono::hours(1)) {
+  const auto found = test.rebuilt();
+  REQUIRE(found);
+  const files::path folder = files::path(found->file).parent_path();
+  files::last_write_time(folder / "engine.json", files::file_time_type::clock::now() - ago);
+  return folder.filename().string();
+}
+
+std::set<std::string> keys(const Case& test) {
+  std::set<std::string> found;
+  for (const files::path& entry : test.entries()) found.insert(entry.filename().string());
+  return found;
+}
+
+bool has_lock(const Case& test, const std::string& key) { return files::exists(test.folder / "engines" / ("." + key + ".lock")); }
+
+}  // namespace
+
+TEST_CASE("an update of the driver or the library removes the engines before it") {
+  Case test;
+  const std::string old = used(test);
+  test.host.gpu.name = "NVIDIA L40S";
+  const std::string other_gpu = used(test);
+  test.host.gpu.name = "NVIDIA L4";
+  SECTION("driver") { test.host.gpu.driver = "13.1"; }
+  SECTION("library") { test.host.library.version = "10.16.1.11"; }
+  const std::string updated = used(test);
+  CHECK(keys(test) == std::set<std::string>{other_gpu, updated});
+  CHECK_FALSE(has_lock(test, old));
+  CHECK(has_lock(test, updated));
+  test.host.gpu.driver = "12.9", test.host.library.version = "10.13.0.35";
+  const std::string going_back = used(test);
+  CHECK(keys(test) == std::set<std::string>{other_gpu, updated, going_back});
+}
+
+TEST_CASE("an entry that is in use stays") {
+  Case test;
+  const std::string held = used(test);
+  test.manifest.files[1].second.sha256 = "cc";
+  const std::string recent = used(test, std::chrono::seconds(1));
+  test.host.gpu.driver = "13.1";
+  std::string updated;
+  {
+    const fnet::CacheLock lock((test.folder / "engines").string(), held);
+    updated = used(test);
+  }
+  CHECK(keys(test) == std::set<std::string>{held, recent, updated});
+  test.manifest.files[1].second.sha256 = "dd";
+  const std::string another = used(test);
+  CHECK(keys(test) == std::set<std::string>{recent, updated, another});
+}
+
+TEST_CASE("the least recently used engines make room") {
+  Case test;
+  std::vector<std::string> built;
+  for (const std::string graph : {"1", "2", "3"}) {
+    test.manifest.files[1].second.sha256 = graph;
+    built.push_back(used(test, std::chrono::hours(9) - std::chrono::hours(std::stoi(graph))));
+  }
+  test.manifest.files[1].second.sha256 = "1";
+  CHECK(used(test) == built[0]);  // is used again
+  test.manifest.files[1].second.sha256 = "4";
+  const std::string added = used(test);
+  const std::string cache = (test.folder / "engines").string();
+  const auto entry = fnet::used_entry(cache, added);
+  REQUIRE(entry);
+  fnet::trim(cache, added, *entry, int64_t{3} * 27);
+  CHECK(keys(test) == std::set<std::string>{built[0], built[2], added});
+  setenv("FNET_RUNTIME_CACHE_MIB", "0", 1);
+  test.manifest.files[1].second.sha256 = "5";
+  const std::string last = used(test);
+  CHECK(keys(test) == std::set<std::string>{added, last});  // one that was just used stays
+  setenv("FNET_RUNTIME_CACHE_MIB", "4 GiB", 1);
+  const auto refused = test.rebuilt();
+  unsetenv("FNET_RUNTIME_CACHE_MIB");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().text == "FNET_RUNTIME_CACHE_MIB: expected a number of MiB from 0 to 999999999, found 4 GiB");
+}
+
+TEST_CASE("a lock that was removed while a process waited is not held") {
+  const Case test;
+  const std::string cache = test.folder.string();
+  std::atomic<bool> waited{false};
+  auto first = std::make_unique<fnet::CacheLock>(cache, "key");
+  std::thread waiter([&] {
+    const fnet::CacheLock lock(cache, "key");
+    waited = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it has opened the lock that is removed now
+  files::remove(test.folder / ".key.lock");
+  auto another = std::make_unique<fnet::CacheLock>(cache, "key");
+  first.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  CHECK_FALSE(waited);
+  another.reset();
+  waiter.join();
+  CHECK(waited);
 }

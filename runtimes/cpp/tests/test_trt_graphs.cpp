@@ -36,7 +36,7 @@ TEST_CASE("without the option nothing is captured") {
 TEST_CASE("a lane keeps a bounded number of CUDA graphs") {
   const Host host;
   auto info = INFO;
-  info.batch_profile = {{"batch_size", {1, 2, 64}}};
+  info.profiles = {{{"batch_size", {1, 2, 64}}}};
   const auto session = opened(host, {0, 1, true}, info);
   for (std::size_t count = fnet::MAX_GRAPHS + 2; count > 0; --count) {  // buffers never move
     REQUIRE((*session)->run(rows(count, 1)));

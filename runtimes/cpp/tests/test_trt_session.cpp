@@ -30,7 +30,7 @@ TEST_CASE("batches of any size run, and what they took is freed") {
 TEST_CASE("a batch below the profile's smallest is filled") {
   const Host host;
   auto info = INFO;
-  info.batch_profile = {{"batch_size", {2, 2, 2}}};
+  info.profiles = {{{"batch_size", {2, 2, 2}}}};
   const auto session = opened(host, {}, info);
   const auto outputs = fnet::run_in_batches(**session, rows(3));
   REQUIRE(outputs);
@@ -38,7 +38,8 @@ TEST_CASE("a batch below the profile's smallest is filled") {
   const auto refused = (*session)->run(rows(3));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == fnet::Code::input);
-  CHECK(refused.error().text == "x: batch_size is 3; the engine takes 2 to 2");
+  CHECK(refused.error().text == "expected what the engine was built for: batch_size 2 to 2; found batch_size 3. Open the bundle "
+        "with the runtime onnxruntime, or export it with another --batch-profile or --length-profile");
 }
 
 TEST_CASE("a failure half-way leaks nothing") {
@@ -65,7 +66,7 @@ TEST_CASE("a failure half-way leaks nothing") {
   }
 }
 
-TEST_CASE("the first profile that holds the length of the texts is chosen, if it is not the last run's") {
+TEST_CASE("the first profile that holds the shapes is chosen, if it is not the last run's") {
   for (const bool cuda_graph : {false, true}) {
     Host host;
     host.input_axes = {-1, -1};
@@ -83,8 +84,9 @@ TEST_CASE("the first profile that holds the length of the texts is chosen, if it
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == fnet::Code::input);
     CHECK(refused.error().text ==
-          "expected a text of 1 to 4, 3 to 8 tokens, which the engine was built for; found 9. Open the bundle with the runtime "
-          "onnxruntime, or export it with another --length-profile");
+          "expected what the engine was built for: batch_size 1 to 3, sequence_length 1 to 4 or batch_size 1 to 3, sequence_length 3 to "
+          "8; found batch_size 2, sequence_length 9. Open the bundle with the runtime onnxruntime, or export it with another "
+          "--batch-profile or --length-profile");
   }
 }
 

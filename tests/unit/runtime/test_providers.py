@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import BF16, FP16, FP32, MODEL, manifest_from_folder
 from fnet_runtime.command.cli import main
-from fnet_runtime.engine.cuda import Gpu
+from fnet_runtime.engine import copies
+from fnet_runtime.engine.cuda import Gpu, imported
 from fnet_runtime.engine.driver import gpus_of_driver
 from fnet_runtime.errors import LibraryError, NoDeviceError, OptionError, SessionError
 from fnet_runtime.pipeline.open import load
@@ -34,6 +35,12 @@ NOT_IN_BUILD = "has no CUDAExecutionProvider in this build; it has .*CPUExecutio
 
 if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
     pytest.skip("this ONNX Runtime has the providers of GPUs", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def no_plugin(monkeypatch):
+    """Forget the plugins that a test registers."""
+    monkeypatch.setattr(copies, "_PLUGINS", [])
 
 
 @pytest.fixture
@@ -252,6 +259,19 @@ def test_a_plugin_next_to_its_own_library(monkeypatch):
         check_provider(RTX, importer=plugin("/plugin.so"))
 
 
+def test_its_own_library_next_to_a_plugin(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorrt_rtx", raising=False)
+    monkeypatch.setattr(providers, "gpus_of_driver", lambda: (L4,))
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [SimpleNamespace(ep_name=RTX.ort_name)])
+    importer = importer_of(tensorrt=SimpleNamespace(), tensorrt_rtx=SimpleNamespace(__version__="1.7"))
+    assert imported(importer, "tensorrt_rtx", "tensorrt_rtx").__version__ == "1.7"
+    check_provider(RTX, importer=plugin("/plugin.so"))
+    refusal = f"tensorrt_rtx cannot be imported, because this process has registered {RTX.ort_name}, which has a TensorRT-RTX of"
+    with pytest.raises(SessionError, match=rf"^{refusal} its own\. Open or build the engine in another process$"):
+        imported(importer, "tensorrt_rtx", "tensorrt_rtx")
+    imported(importer, "tensorrt", "tensorrt")
+
+
 def test_a_plugin_in_an_old_onnx_runtime(monkeypatch):
     monkeypatch.delattr(onnxruntime, "register_execution_provider_library")
     with pytest.raises(LibraryError, match="takes no plugins, but nv-tensorrt-rtx is one. Run pip install -U onnxruntime"):
@@ -325,11 +345,18 @@ def test_devices_of_a_host_that_has_everything():
 
 
 def test_a_library_that_a_plugin_has_loaded_is_only_looked_up(monkeypatch):
-    monkeypatch.setitem(sys.modules, RTX.plugin, SimpleNamespace())
+    copies.add_plugin(RTX.ort_name)
     monkeypatch.setattr(metadata, "version", lambda name: "1.7")
     found = {d.name: d for d in devices_of_host(check=lambda p: None, gpus=lambda: (L4,), importer=importer_of())}
     assert (found["tensorrt-rtx"].usable, found["tensorrt-rtx"].detail) == (True, "tensorrt_rtx 1.7, installed")
     assert "tensorrt cannot be imported" in found["tensorrt"].detail
+
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    found = {d.name: d for d in devices_of_host(check=lambda p: None, gpus=lambda: (L4,), importer=importer_of())}
+    assert found["tensorrt-rtx"].detail.startswith("tensorrt_rtx is not installed; ")
 
 
 # ---- fnet-run

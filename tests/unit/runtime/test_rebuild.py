@@ -1,17 +1,22 @@
 """Engines that are built again on the host, with a stand-in for the GPU. TensorRT-RTX itself builds one of them."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
+import fnet_runtime.engine.cache as caching
 import fnet_runtime.engine.rebuild as rebuilding
 import pytest
 import tensorrt_rtx
 from fnet_runtime.bundle.manifest import AxisProfile, EngineBuild, EngineInfo, manifest_from_folder
-from fnet_runtime.engine.rebuild import CACHE_VARIABLE, DESCRIPTION, profiles_from_manifest, rebuilt_engine
+from fnet_runtime.engine.cache import CACHE_VARIABLE, DESCRIPTION, LIMIT_VARIABLE, RECENT_S, locked
+from fnet_runtime.engine.rebuild import profiles_from_manifest, rebuilt_engine
 from fnet_runtime.errors import BuildError, LibraryError, NoDeviceError, OptionError
 from support.fake_cuda import FakeCuda, importer_of
 from support.fake_tensorrt import MemoryPoolType, fake_tensorrt
@@ -51,8 +56,7 @@ def manifest(whole_bundle):
         library="tensorrt_rtx",
         version="1.0",
         compute_capabilities=("7.5",),
-        batch_profile=BATCH,
-        length_profiles=(),
+        profiles=(BATCH,),
         build=EngineBuild(workspace_mib=64, weight_stripped=True),
     )
     found = manifest_from_folder(whole_bundle)
@@ -69,7 +73,7 @@ def test_an_engine_is_built_once_for_what_it_depends_on(whole_bundle, manifest, 
     first = rebuilt(whole_bundle, manifest, tensorrt=trt)
     assert (first.built, first.file.read_bytes()) == (True, b"engine of 10.13.0.35")
     assert first.info.library == "tensorrt"
-    assert (first.info.compute_capabilities, first.info.batch_profile) == (("8.9",), BATCH)
+    assert (first.info.compute_capabilities, first.info.profiles) == (("8.9",), (BATCH,))
     assert first.info.build == EngineBuild(gpu="NVIDIA L4", workspace_mib=64)  # the weights stay: the cache is of this host
     assert configs[0].pools == {MemoryPoolType.WORKSPACE: 64 << 20}
     assert rebuilt(whole_bundle, manifest, tensorrt=trt) == replace(first, built=False)
@@ -110,6 +114,106 @@ def test_what_a_killed_process_left_is_removed(whole_bundle, manifest, cache):
     engine.unlink()
     assert rebuilt(whole_bundle, manifest, tensorrt=trt).built
     assert not left.exists()
+
+
+# ---- what is removed after a build
+
+
+def entry_of(cache, result, *, unused_s=RECENT_S + 60):
+    """Return the key of an entry, and say when it was used last."""
+    when = time.time() - unused_s
+    os.utime(result.file.with_name(DESCRIPTION), (when, when))
+    return result.file.parent.name
+
+
+def keys(cache):
+    return {path.name for path in cache.iterdir() if path.is_dir()}
+
+
+def other_graph(manifest, sha256):
+    return replace(manifest, files=manifest.files | {"model.onnx": replace(manifest.files["model.onnx"], sha256=sha256)})
+
+
+def test_an_update_of_the_driver_or_library_removes_the_engines_before_it(whole_bundle, manifest, cache):
+    def built(**changes):
+        return entry_of(cache, rebuilt(whole_bundle, **({"manifest": manifest, "tensorrt": trt} | changes)))
+
+    trt, newer = fake_tensorrt("10.13.0.35")[0], fake_tensorrt("10.16.1.11")[0]
+    old, other_gpu = built(), built(cuda=FakeCuda(name="NVIDIA L40S"))
+    other_library = built(manifest=replace(manifest, target="tensorrt-rtx"), tensorrt_rtx=tensorrt_rtx)
+    same = built(manifest=other_graph(manifest, "1"))
+    assert keys(cache) == {old, other_gpu, other_library, same}
+    updated = built(tensorrt=newer)
+    assert keys(cache) == {other_gpu, other_library, updated}
+    assert not list(cache.glob(f".{old}*"))  # no lock either
+    driver = built(tensorrt=newer, cuda=FakeCuda(driver=13010))
+    assert keys(cache) == {other_gpu, other_library, driver}
+    going_back = built(tensorrt=trt)
+    assert keys(cache) == {other_gpu, other_library, driver, going_back}
+    built(tensorrt=fake_tensorrt("10.13.0.35.post1")[0])  # Python's name of the same version
+    assert going_back in keys(cache)
+
+
+def test_an_entry_that_is_in_use_stays(whole_bundle, manifest, cache):
+    trt, newer = fake_tensorrt()[0], fake_tensorrt("10.16.1.11")[0]
+    held = entry_of(cache, rebuilt(whole_bundle, manifest, tensorrt=trt))
+    recent = entry_of(cache, rebuilt(whole_bundle, other_graph(manifest, "1"), tensorrt=trt), unused_s=1)
+    with locked(cache, held):
+        new = entry_of(cache, rebuilt(whole_bundle, manifest, tensorrt=newer))
+    assert keys(cache) == {held, recent, new}
+    again = entry_of(cache, rebuilt(whole_bundle, other_graph(manifest, "2"), tensorrt=newer))
+    assert keys(cache) == {recent, new, again}
+
+
+def test_the_least_recently_used_engines_make_room(whole_bundle, manifest, cache, monkeypatch):
+    monkeypatch.setattr(caching, "MIB", 1)  # the engines of the stand-in are 20 bytes long
+    monkeypatch.setenv(LIMIT_VARIABLE, "65")
+    trt, configs = fake_tensorrt()
+
+    def used(sha256, unused_s, **libraries):
+        return entry_of(cache, rebuilt(whole_bundle, other_graph(manifest, sha256), tensorrt=trt, **libraries), unused_s=unused_s)
+
+    first, second = used("1", 5000), used("2", 4000)
+    other_gpu = used("3", 9000, cuda=FakeCuda(name="NVIDIA L40S"))
+    third = used("3", 3000)
+    assert (used("1", 2000), len(configs)) == (first, 4)  # it is used again
+    fourth = used("4", 1000)
+    assert keys(cache) == {first, third, fourth, other_gpu}
+    assert not list(cache.glob(f".{second}*"))
+    monkeypatch.setenv(LIMIT_VARIABLE, "0")
+    last = used("5", 0)
+    assert keys(cache) == {last, other_gpu}
+
+
+@pytest.mark.parametrize("limit", ["-1", "1.5", "4 GiB", "1000000000", "\u0664"])
+def test_a_limit_that_is_not_a_number(limit, whole_bundle, manifest, monkeypatch):
+    monkeypatch.setenv(LIMIT_VARIABLE, limit)
+    message = rf"FNET_RUNTIME_CACHE_MIB: expected a number of MiB from 0 to 999999999, found {re.escape(limit)}$"
+    with pytest.raises(OptionError, match=message):
+        rebuilt(whole_bundle, manifest, tensorrt=fake_tensorrt()[0])
+
+
+def test_a_lock_that_was_removed_while_a_process_waited_is_not_held(cache):
+    """The waiter takes the lock that has the name now, so that two processes never hold it."""
+    cache.mkdir(parents=True)
+    order = []
+
+    def wait():
+        with locked(cache, "key"):
+            order.append("waiter")
+
+    with locked(cache, "key"):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        time.sleep(0.2)  # it has opened the lock that is removed now
+        (cache / ".key.lock").unlink()
+        another = ExitStack()
+        another.enter_context(locked(cache, "key"))
+    time.sleep(0.2)
+    order.append("another")
+    another.close()
+    waiter.join()
+    assert order == ["another", "waiter"]
 
 
 def test_two_processes_build_once(whole_bundle, manifest, cache, tmp_path):
@@ -156,8 +260,6 @@ def test_what_cannot_be_rebuilt_is_refused(whole_bundle, manifest, tmp_path, mon
     cuda.cudaGetDeviceCount = lambda: (0, 0)
     with pytest.raises(NoDeviceError, match="no NVIDIA GPU on this host"):
         rebuilt(whole_bundle, manifest, cuda=cuda, tensorrt=fake_tensorrt()[0])
-    with pytest.raises(BuildError, match="the manifest has no range for the open axes batch_size"):
-        rebuilt(whole_bundle, replace(manifest, engine=replace(manifest.engine, batch_profile={})), tensorrt=fake_tensorrt()[0])
     old = fake_tensorrt("8.6", without=("NetworkDefinitionCreationFlag",))[0]
     with pytest.raises(BuildError, match=r"tensorrt 8\.6: has no strongly typed networks; expected TensorRT 10"):
         rebuilt(whole_bundle, manifest, tensorrt=old)
@@ -176,9 +278,10 @@ def test_what_cannot_be_rebuilt_is_refused(whole_bundle, manifest, tmp_path, mon
 
 
 def test_profiles_are_those_of_the_manifest(whole_bundle, manifest):
-    lengths = (AxisProfile(min=1, opt=2, max=3), AxisProfile(min=4, opt=5, max=6))
+    lengths = ({"sequence_length": AxisProfile(min=low, opt=low + 1, max=low + 2)} for low in (1, 4))
+    profiles = tuple({**BATCH, **each} for each in lengths)
     inputs = tuple(replace(tensor, axes=("batch_size", "sequence_length")) for tensor in manifest.inputs)
-    open_length = replace(manifest, inputs=inputs, engine=replace(manifest.engine, length_profiles=lengths))
+    open_length = replace(manifest, inputs=inputs, engine=replace(manifest.engine, profiles=profiles))
     assert [shapes["input_ids"] for shapes in profiles_from_manifest(open_length)] == [
         ((1, 1), (2, 2), (4, 3)),
         ((1, 4), (2, 5), (4, 6)),

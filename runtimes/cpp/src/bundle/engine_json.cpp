@@ -26,6 +26,11 @@ EngineBuild build(const Json& value, const Where& where) {
           object.get("weight_stripped", boolean)};
 }
 
+Gpu gpu(const Json& value, const Where& where) {
+  const Object object(value, where, GPU_KEYS);
+  return {object.get("name", text), object.get("compute_capability", text), object.get("driver", text)};
+}
+
 template <class T>
 Json json_from(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
@@ -66,7 +71,7 @@ Result<EngineEntry> entry_from_json(const std::string& text) {
   if (!values) return bundle_error(name + ": not JSON (" + values.error().text + ")");
   try {
     const Object object(*values, Where{name, ""}, ENTRY_KEYS);
-    return EngineEntry{object.get("engine", engine_from_json), object.get("file", file_from_json)};
+    return EngineEntry{object.get("engine", engine_from_json), object.get("file", file_from_json), object.get("gpu", gpu)};
   } catch (const Error& error) {
     return error;
   }
@@ -79,14 +84,16 @@ std::string json_from_entry(const EngineEntry& entry) {
     Json& ranges = profiles.emplace_back(Json::object());
     for (const auto& [axis, range] : profile) ranges[axis] = json_from(range);
   }
-  const Json values{{"engine",
-                     {{"file", engine.file},
-                      {"library", engine.library},
-                      {"version", engine.version},
-                      {"compute_capabilities", engine.compute_capabilities},
-                      {"profiles", profiles},
-                      {"build", engine.build ? json_from(*engine.build) : Json(nullptr)}}},
-                    {"file", {{"sha256", entry.file.sha256}, {"size_bytes", entry.file.size_bytes}}}};
+  const Json values{
+      {"engine",
+       {{"file", engine.file},
+        {"library", engine.library},
+        {"version", engine.version},
+        {"compute_capabilities", engine.compute_capabilities},
+        {"profiles", profiles},
+        {"build", engine.build ? json_from(*engine.build) : Json(nullptr)}}},
+      {"file", {{"sha256", entry.file.sha256}, {"size_bytes", entry.file.size_bytes}}},
+      {"gpu", {{"name", entry.gpu.name}, {"compute_capability", entry.gpu.compute_capability}, {"driver", entry.gpu.driver}}}};
   return values.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

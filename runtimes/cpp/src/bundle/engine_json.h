@@ -3,15 +3,17 @@
 
 #include <string>
 
+#include "bundle/gpu.h"
 #include "bundle/manifest.h"
 #include "bundle/typed_json.h"
 
 namespace fnet {
 
-// An engine of the cache, and the hash and size of its file.
+// An engine of the cache, the hash and size of its file, and its GPU.
 struct EngineEntry {
   EngineInfo engine;
   FileInfo file;
+  Gpu gpu;
 };
 
 // Both throw Error.

@@ -5,14 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "bundle/gpu.h"
 #include "bundle/manifest.h"
 
 namespace fnet {
-
-// A GPU of this host, and the version of CUDA that its driver is for.
-struct Gpu {
-  std::string name, compute_capability, driver = {};
-};
 
 // The numbers that a version begins with: 10.13.3.9.post1 has four.
 std::vector<int64_t> numbers_of_version(const std::string& version);

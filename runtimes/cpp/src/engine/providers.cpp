@@ -14,6 +14,7 @@
 #include "base/words.h"
 #include "engine/devices.h"
 #include "engine/driver.h"
+#include "engine/rtx_copies.h"
 
 namespace fnet {
 namespace {
@@ -80,7 +81,8 @@ std::optional<Error> registered(const OrtLibrary& library, const ProviderFacts& 
   static std::set<const OrtEnv*> known;
   const std::lock_guard<std::mutex> lock(mutex);
   if (known.count(library.environment)) return std::nullopt;
-  const auto handle = library_from_names(provider.ort_name, "", PLUGIN_VARIABLE, {PLUGIN});
+  const auto handle =
+      rtx_copies_of_process().opened(RtxCopy::plugin, [&] { return library_from_names(provider.ort_name, "", PLUGIN_VARIABLE, {PLUGIN}); });
   if (!handle) return handle.error();
   OrtStatus* status = library.newer->RegisterExecutionProviderLibrary(library.environment, provider.ort_name, path_of(*handle).c_str());
   if (auto fault = not_loaded(library, status, provider)) return fault;

@@ -1,22 +1,14 @@
 #include "engine/rebuild.h"
 
-#include <fcntl.h>
-#include <pwd.h>
-#include <sys/file.h>
-#include <unistd.h>
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
-#include <memory>
 #include <set>
 #include <system_error>
 
 #include "base/sha256.h"
 #include "base/words.h"
-#include "bundle/engine_json.h"
+#include "engine/cache.h"
 #include "json/writer.h"
 
 namespace fnet {
@@ -104,127 +96,32 @@ std::string key_of(const Manifest& manifest, const std::string& library, const T
   return hash.hex();
 }
 
-// ---- the cache; what fails throws std::system_error
-
-[[noreturn]] void fail() { throw std::system_error(errno, std::system_category()); }
-
-std::string text_of(const char* variable) {
-  const char* text = std::getenv(variable);
-  return text ? text : "";
-}
-
-std::string home() {
-  if (const char* named = std::getenv("HOME")) return named;
-  const passwd* user = getpwuid(getuid());
-  return user ? user->pw_dir : "";
-}
-
-// The folder of rebuilt engines: the one that FNET_RUNTIME_CACHE names, or one in the user's cache.
-std::string engine_cache() {
-  std::string base = text_of(CACHE_VARIABLE);
-  if (base.empty()) {
-    const std::string caches = text_of("XDG_CACHE_HOME");
-    base = (caches.empty() ? home() + "/.cache" : caches) + "/fnet-runtime";
-  }
-  return plain_path(base + "/engines");
-}
-
-// Holds a lock, for which it waits. The system releases the lock of a process that dies.
-class Lock {
- public:
-  explicit Lock(const std::string& file) : descriptor_(open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
-    if (descriptor_ < 0) fail();
-    while (flock(descriptor_, LOCK_EX) != 0) {
-      if (errno == EINTR) continue;
-      const int fault = errno;
-      close(descriptor_);
-      throw std::system_error(fault, std::system_category());
-    }
-  }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-  ~Lock() { close(descriptor_); }
-
- private:
-  int descriptor_;
-};
-
-void remove_folder(const std::string& folder) {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder, ignored);
-}
-
-// A folder that is removed in the end, where it still is.
-struct PartialFolder {
-  explicit PartialFolder(std::string pattern) : path(std::move(pattern)) {
-    if (!mkdtemp(path.data())) fail();
-  }
-  PartialFolder(const PartialFolder&) = delete;
-  PartialFolder& operator=(const PartialFolder&) = delete;
-  ~PartialFolder() { remove_folder(path); }
-  std::string path;
-};
-
-void write_file(const std::string& path, const std::string& bytes) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wb"), std::fclose);
-  if (!file || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) fail();
-  if (std::fclose(file.release()) != 0) fail();
-}
-
-FileInfo measured(const std::string& path) {
-  auto info = info_from_file(path);
-  if (const auto* fault = std::get_if<SystemFault>(&info)) throw std::system_error(fault->number, std::system_category());
-  return std::get<FileInfo>(info);
-}
-
-// The description of an engine in the cache; nothing where there is no whole one.
-std::optional<EngineInfo> kept(const std::string& folder) {
-  const auto text = bytes_from_file(folder + "/" + DESCRIPTION);
-  if (std::holds_alternative<SystemFault>(text)) return std::nullopt;
-  auto entry = entry_from_json(std::get<std::string>(text));
-  const auto file = info_from_file(folder + "/" + ENGINE);
-  if (!entry || std::holds_alternative<SystemFault>(file)) return std::nullopt;
-  const auto& [sha256, size] = std::get<FileInfo>(file);
-  if (sha256 != entry->file.sha256 || size != entry->file.size_bytes) return std::nullopt;
-  return std::move(entry->engine);
-}
-
-// Writes an entry next to its place, and renames it.
-void keep(const std::string& cache, const std::string& key, const std::string& bytes, const EngineInfo& info) {
-  const std::string prefix = "." + key + ".partial-", place = cache + "/" + key;
-  std::vector<std::string> left;  // this process holds the lock, so the one that made these is dead
-  for (const auto& found : std::filesystem::directory_iterator(cache)) {
-    if (found.path().filename().string().compare(0, prefix.size(), prefix) == 0) left.push_back(found.path().string());
-  }
-  for (const std::string& folder : left) remove_folder(folder);
-  const PartialFolder part(cache + "/" + prefix + "XXXXXX");
-  const std::string engine = part.path + "/" + ENGINE;
-  write_file(engine, bytes);
-  write_file(part.path + "/" + DESCRIPTION, json_from_entry({info, measured(engine)}));
-  remove_folder(place);  // a damaged entry
-  std::filesystem::rename(part.path, place);
-}
-
 }  // namespace
 
 Result<Rebuilt> rebuilt_engine(const std::string& folder, const Manifest& manifest, const std::string& library, const TrtHost& host) {
+  const auto limit_bytes = limit_of_cache();
+  if (!limit_bytes) return limit_bytes.error();
   const auto build = build_from_manifest(folder, manifest, host.gpu);
   if (!build) return build.error();
   const std::string cache = engine_cache(), key = key_of(manifest, library, host, *build), file = cache + "/" + key + "/" + ENGINE;
   try {
     std::filesystem::create_directories(cache);
-    const Lock lock(cache + "/." + key + ".lock");
-    if (auto info = kept(cache + "/" + key)) return Rebuilt{file, *std::move(info)};
-    const auto bytes = host.library.engine_from_graph(*build);
-    if (!bytes) return bytes.error();
-    EngineInfo info = *manifest.engine;
-    info.file = ENGINE, info.library = library, info.version = host.library.version;
-    info.compute_capabilities = {host.gpu.compute_capability};
-    info.build = EngineBuild{};
-    if (library == TENSORRT) info.build->gpu = host.gpu.name;  // TensorRT-RTX builds for every GPU of a compute capability
-    info.build->workspace_mib = build->workspace_mib, info.build->optimization_level = build->optimization_level;
-    keep(cache, key, *bytes, info);
-    return Rebuilt{file, info};
+    EngineEntry entry;
+    {
+      const CacheLock lock(cache, key);
+      if (auto found = used_entry(cache, key)) return Rebuilt{file, std::move(found->engine)};
+      const auto bytes = host.library.engine_from_graph(*build);
+      if (!bytes) return bytes.error();
+      EngineInfo info = *manifest.engine;
+      info.file = ENGINE, info.library = library, info.version = host.library.version;
+      info.compute_capabilities = {host.gpu.compute_capability};
+      info.build = EngineBuild{};
+      if (library == TENSORRT) info.build->gpu = host.gpu.name;  // TensorRT-RTX builds for every GPU of a compute capability
+      info.build->workspace_mib = build->workspace_mib, info.build->optimization_level = build->optimization_level;
+      entry = keep(cache, key, *bytes, info, host.gpu);
+    }
+    trim(cache, key, entry, *limit_bytes);
+    return Rebuilt{file, entry.engine};
   } catch (const std::system_error& error) {
     return session_error(cache + ": cannot be written (" + error.code().message() +
                          "); expected a folder for rebuilt engines. Name another folder in " + CACHE_VARIABLE);

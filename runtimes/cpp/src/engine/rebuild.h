@@ -1,5 +1,4 @@
-// Builds the engine of a bundle again, for the GPU of this host, and keeps it in a cache: the folder, the names and the files of the Python
-// runtime, so that either opens what the other built.
+// Builds the engine of a bundle again, for the GPU of this host, and keeps it in a cache, which is trimmed after the build.
 #pragma once
 
 #include <string>

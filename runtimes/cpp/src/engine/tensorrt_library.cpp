@@ -10,6 +10,7 @@
 
 #include "base/library.h"
 #include "base/words.h"
+#include "engine/rtx_copies.h"
 #include "engine/tensorrt_builder.h"
 #include "engine/tensorrt_library.h"
 
@@ -140,7 +141,10 @@ class Engine : public TrtEngine {
 
 Result<TrtLibrary> opened(const std::string& file) {
   const std::string name = LIBRARY;
-  const auto library = library_from_names(PRODUCT, file, LIBRARY_VARIABLE, {name + "." + std::to_string(NV_TENSORRT_MAJOR), name});
+  const auto open = [&] {
+    return library_from_names(PRODUCT, file, LIBRARY_VARIABLE, {name + "." + std::to_string(NV_TENSORRT_MAJOR), name});
+  };
+  const auto library = RTX ? rtx_copies_of_process().opened(RtxCopy::library, open) : open();
   if (!library) return library.error();
   const auto create = reinterpret_cast<decltype(&::createInferRuntime_INTERNAL)>(function_of(*library, "createInferRuntime_INTERNAL"));
   using Number = decltype(&::getInferLibMajorVersion);

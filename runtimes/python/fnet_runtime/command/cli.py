@@ -37,10 +37,10 @@ from fnet_runtime.pipeline.options import (
     AnswerOptions,
 )
 from fnet_runtime.pipeline.pipeline import Pipeline
-from fnet_runtime.sessions.bundle_session import BundleSession
 from fnet_runtime.sessions.devices import devices_of_host
 from fnet_runtime.sessions.providers import CPU, PROVIDERS
 from fnet_runtime.sessions.runtimes import AUTO, MAX_THREADS, RUNTIME_CHOICES
+from fnet_runtime.sessions.session import notes_from_session
 from fnet_runtime.sessions.trt_session import CONTEXTS, MAX_CONTEXTS
 from fnet_runtime.tokenizer.tokenizer import MAX_TEXT_BYTES
 
@@ -180,8 +180,8 @@ def main(
             contexts=contexts,
             cuda_graph=cuda_graph,
         )
-        if not quiet and isinstance(pipeline.session, BundleSession):
-            for note in pipeline.session.notes:
+        if not quiet:
+            for note in notes_from_session(pipeline.session):
                 click.echo(f"note: {note}", err=True)
         if self_test:
             sys.exit(0 if _self_test(pipeline, as_json) else CHECK_FAILED)

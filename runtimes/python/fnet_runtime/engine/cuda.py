@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from fnet_runtime.engine.copies import check_no_plugin
 from fnet_runtime.errors import LibraryError, NoDeviceError, OptionError, SessionError
 from fnet_runtime.install import install_line
 
@@ -25,7 +26,11 @@ class Gpu:
 
 
 def imported(importer: Importer, name: str, library: str) -> Any:
-    """Import a module of a library of `install.PACKAGES`. Raises LibraryError with the line to install."""
+    """Import a module of a library of `install.PACKAGES`.
+
+    Raises LibraryError with the line to install, and SessionError if a plugin of ONNX Runtime has brought a copy of the library.
+    """
+    check_no_plugin(name)
     try:
         return importer(name)
     except (ImportError, OSError, RuntimeError) as error:  # a package without its libraries raises any of these

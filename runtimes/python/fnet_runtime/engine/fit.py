@@ -28,7 +28,7 @@ def check_fits(engine: Path, info: EngineInfo, *, gpu: Gpu, version: str) -> Non
 def _gpu_differs(info: EngineInfo, gpu: Gpu) -> str:
     """Say which GPU is expected and which is found; nothing if the engine runs on this GPU."""
     build = info.build or EngineBuild()
-    runs_anywhere = build.hardware_compatibility == AMPERE_PLUS and _numbers(gpu.compute_capability) >= AMPERE
+    runs_anywhere = build.hardware_compatibility == AMPERE_PLUS and numbers_of_version(gpu.compute_capability) >= AMPERE
     if info.compute_capabilities and gpu.compute_capability not in info.compute_capabilities and not runs_anywhere:
         newer = " or newer" if build.hardware_compatibility == AMPERE_PLUS else ""
         capabilities = "8.0" if newer else " or ".join(info.compute_capabilities)
@@ -40,7 +40,7 @@ def _gpu_differs(info: EngineInfo, gpu: Gpu) -> str:
 
 def _version_differs(info: EngineInfo, version: str) -> str:
     """Say which version is expected and which is found; nothing if this version opens the engine."""
-    expected, found = _numbers(info.version), _numbers(version)
+    expected, found = numbers_of_version(info.version), numbers_of_version(version)
     shared = min(len(expected), len(found))
     if expected[:shared] == found[:shared]:
         return ""
@@ -53,7 +53,7 @@ def _version_differs(info: EngineInfo, version: str) -> str:
     return f"expected {info.library} {info.version}{newer}, found {version}"
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers_of_version(version: str) -> tuple[int, ...]:
     """Return the numbers that a version begins with: 10.13.3.9.post1 has four."""
     match = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(number) for number in match[0].split(".")) if match else ()

@@ -1,25 +1,15 @@
 """Build the engine of a bundle again, for the GPU of this host, and keep it in a cache.
 
-An entry of the cache is a folder with the engine and its description. The name of the folder is a hash of everything that the
-engine depends on: GPU, driver, library, options, shapes and graph. A process that builds an entry holds its lock, so two processes
-build it once.
+An entry of the cache (`cache.py`) has the hash of everything that the engine depends on as its name: GPU, driver, library, options,
+shapes and graph. A process that builds an entry holds its lock, so two processes build it once.
 """
 
 import hashlib
 import importlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes may build the same engine, and one of the two stays
-    fcntl = None  # type: ignore[assignment]
 
 from fnet_runtime.bundle.manifest import (
     ENGINE,
@@ -29,29 +19,16 @@ from fnet_runtime.bundle.manifest import (
     OPENVINO,
     AxisProfile,
     EngineInfo,
-    FileInfo,
     Manifest,
     TensorInfo,
-    file_info,
 )
-from fnet_runtime.bundle.strict_json import json_from_bytes, json_from_values
-from fnet_runtime.bundle.typed_json import value_from_json
+from fnet_runtime.bundle.strict_json import json_from_values
 from fnet_runtime.engine.build import OnProgress, Shapes, engine_from_file
+from fnet_runtime.engine.cache import CACHE_VARIABLE, engine_cache, keep, limit_of_cache, locked, trim, used_entry
 from fnet_runtime.engine.cuda import Gpu, Importer, gpu_of_host, imported
 from fnet_runtime.engine.options import BuildOptions, options_from_engine
 from fnet_runtime.engine.products import LEAST_COMPUTE_CAPABILITIES, RTX, capable_of, compute_capabilities_of
-from fnet_runtime.errors import BuildError, BundleError, LibraryError, OptionError
-
-DESCRIPTION = "engine.json"
-CACHE_VARIABLE = "FNET_RUNTIME_CACHE"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """The description of an engine in the cache: what a manifest would say of it, and the hash and size of its file."""
-
-    engine: EngineInfo
-    file: FileInfo
+from fnet_runtime.errors import BuildError, LibraryError, OptionError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,21 +41,16 @@ class Rebuilt:
     built: bool
 
 
-def engine_cache() -> Path:
-    """Return the folder of rebuilt engines: the one that FNET_RUNTIME_CACHE names, or one in the user's cache."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(chosen) if chosen else Path(base) / "fnet-runtime") / "engines"
-
-
 def rebuilt_engine(
     folder: Path, manifest: Manifest, *, importer: Importer = importlib.import_module, on_progress: OnProgress | None = None
 ) -> Rebuilt:
     """Return the engine of a bundle whose files were checked, built for the GPU of this host from the bundle's graph.
 
     An engine that is in the cache is not built again. Raises OptionError for a bundle without an engine of TensorRT. Raises
-    LibraryError if no library of the target is installed, NoDeviceError without a GPU, and BuildError if the build fails.
+    LibraryError if no library of the target is installed, NoDeviceError without a GPU, and BuildError if the build fails. After a
+    build, the cache is trimmed.
     """
+    limit_bytes = limit_of_cache()
     if manifest.engine is None or manifest.engine.library == OPENVINO:
         raise OptionError(f"{folder}: the target {manifest.target} has no engine of TensorRT, so there is nothing to rebuild")
     library, trt = _library(manifest.target, importer)
@@ -108,8 +80,8 @@ def rebuilt_engine(
     cache = engine_cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _locked(cache / f".{key}.lock"):
-            entry = _kept(cache / key)
+        with locked(cache, key):
+            entry = used_entry(cache / key)
             if entry is not None:
                 return Rebuilt(file=cache / key / ENGINE, info=entry.engine, gpu=gpu, built=False)
             built = engine_from_file(
@@ -123,7 +95,8 @@ def rebuilt_engine(
                 profiles=manifest.engine.profiles,
                 build=built.build,
             )
-            _keep(cache / key, built.data, info)
+            entry = keep(cache, key, built.data, info, gpu)
+        trim(cache, key, entry, limit_bytes)
     except OSError as error:
         raise BuildError(
             f"{cache}: cannot be written ({error.strerror or error}); expected a folder for rebuilt engines. Name another folder "
@@ -167,40 +140,3 @@ def _shapes(inputs: Sequence[TensorInfo], ranges: Mapping[str, AxisProfile]) -> 
         )
         for tensor in inputs
     }
-
-
-@contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds a lock, and hold it. The system releases the lock of a process that dies."""
-    with lock.open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _kept(folder: Path) -> Entry | None:
-    """Return the description of an engine in the cache; None if there is no whole one."""
-    try:
-        entry: Entry = value_from_json(Entry, json_from_bytes((folder / DESCRIPTION).read_bytes()), DESCRIPTION)
-        return entry if file_info(folder / ENGINE) == entry.file else None
-    except (OSError, ValueError, RecursionError, BundleError):
-        return None
-
-
-def _keep(folder: Path, data: bytes, info: EngineInfo) -> None:
-    """Write an entry of the cache next to its place, and rename it. Raises OSError."""
-    prefix = f".{folder.name}.partial-"
-    if fcntl is not None:
-        for left in folder.parent.glob(f"{prefix}*"):  # this process holds the lock, so the one that made it is dead
-            shutil.rmtree(left, ignore_errors=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
-    try:
-        (part / ENGINE).write_bytes(data)
-        (part / DESCRIPTION).write_text(
-            json_from_values(Entry(engine=info, file=file_info(part / ENGINE)), indent=2) + "\n", "utf-8"
-        )
-        shutil.rmtree(folder, ignore_errors=True)  # a damaged entry
-        with suppress(FileExistsError):  # without locks, another process may have made it
-            part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -11,10 +11,9 @@ from weakref import WeakSet
 
 from fnet_runtime.bundle.manifest import AxisProfile, Manifest
 from fnet_runtime.errors import SessionError
-from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.providers import CPU
 from fnet_runtime.sessions.runtimes import DEFAULT_OPTIONS, RUNTIMES, OpenOptions, runtime_from_name, session_from_bundle
-from fnet_runtime.sessions.session import Ids, Outputs, Session
+from fnet_runtime.sessions.session import Ids, Outputs, Session, notes_from_session
 
 CLOSED = "the pipeline is closed; open the bundle again"
 FORKED = (
@@ -84,7 +83,7 @@ class BundleSession:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what a user should know of the opened engine: the nodes that a provider left to the CPU."""
-        return self._session.notes if isinstance(self._session, OrtSession) else ()
+        return () if self._session is None else notes_from_session(self._session)
 
     def _opened(self) -> Session:
         return session_from_bundle(self.folder, self._manifest, self.options)

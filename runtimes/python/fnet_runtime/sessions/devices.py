@@ -1,18 +1,18 @@
 """What this host can run bundles with: providers of ONNX Runtime, GPUs, and the libraries of engines."""
 
-import contextlib
 import importlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
 import onnxruntime
 
+from fnet_runtime.engine.copies import has_plugin
 from fnet_runtime.engine.cuda import Gpu, Importer, imported
 from fnet_runtime.engine.driver import gpus_of_driver
 from fnet_runtime.engine.products import RTX
-from fnet_runtime.errors import NoDeviceError, SessionError
+from fnet_runtime.errors import LibraryError, NoDeviceError, SessionError
+from fnet_runtime.install import install_line
 from fnet_runtime.sessions.providers import PROVIDERS, Provider, check_provider
 from fnet_runtime.sessions.runtimes import ONNXRUNTIME, RUNTIMES
 
@@ -60,9 +60,11 @@ def devices_of_host(
 def _version(library: str, importer: Importer) -> str:
     """Import a library, and return its name and version. Raises LibraryError.
 
-    A process that has loaded the TensorRT-RTX of a plugin cannot import tensorrt_rtx, so that one is only looked up.
+    A process with the TensorRT-RTX of a plugin cannot import tensorrt_rtx, so that package is only looked up.
     """
-    if library == RTX and any(provider.plugin in sys.modules for provider in PROVIDERS.values() if provider.plugin):
-        with contextlib.suppress(metadata.PackageNotFoundError):
+    if library == RTX and has_plugin():
+        try:
             return f"{library} {metadata.version(library)}, installed"
+        except metadata.PackageNotFoundError as error:
+            raise LibraryError(f"{library} is not installed; {install_line(library)}") from error
     return f"{library} {imported(importer, library, library).__version__}"

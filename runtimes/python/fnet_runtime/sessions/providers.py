@@ -15,9 +15,10 @@ from typing import Any
 import onnxruntime
 
 from fnet_runtime.bundle.manifest import BF16, FP16, INT8
+from fnet_runtime.engine.copies import add_plugin, check_no_package
 from fnet_runtime.engine.cuda import Importer
 from fnet_runtime.engine.driver import gpus_of_driver
-from fnet_runtime.errors import LibraryError, NoDeviceError, OptionError, SessionError
+from fnet_runtime.errors import LibraryError, NoDeviceError, OptionError
 from fnet_runtime.install import install_line
 
 CPU = "cpu"
@@ -135,11 +136,7 @@ def _check_plugin(provider: Provider, importer: Importer) -> None:
         raise LibraryError(
             f"ONNX Runtime {onnxruntime.__version__} takes no plugins, but {provider.name} is one. Run pip install -U onnxruntime"
         )
-    if "tensorrt_rtx" in sys.modules:
-        raise SessionError(
-            f"{provider.ort_name} has a TensorRT-RTX of its own, and this process has imported tensorrt_rtx. Open the bundle in "
-            "another process"
-        )
+    check_no_package(provider.ort_name)
     try:
         plugin: Any = importer(provider.plugin)
         library = plugin.get_library_path()
@@ -154,6 +151,7 @@ def _check_plugin(provider: Provider, importer: Importer) -> None:
             except Exception as error:  # onnxruntime's exceptions have no common base
                 if "already registered" not in str(error):
                     raise LibraryError(f"{library} cannot be registered with ONNX Runtime ({error})") from error
+    add_plugin(provider.ort_name)
     if not ep_devices(provider):
         raise NoDeviceError(f"{provider.ort_name} finds no GPU that it can use here; it needs compute capability 8.0 or newer")
 

@@ -30,6 +30,12 @@ class Session(Protocol):
         ...
 
 
+def notes_from_session(session: Session) -> tuple[str, ...]:
+    """Return what a user should know of an opened session: the nodes that a provider left to the CPU."""
+    notes: tuple[str, ...] = getattr(session, "notes", ())
+    return notes
+
+
 def checked_inputs(inputs: Mapping[str, Ids], expected: Sequence[TensorInfo]) -> dict[str, Ids]:
     """Return the inputs in the order of the manifest, contiguous.
 
