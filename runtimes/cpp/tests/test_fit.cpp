@@ -16,9 +16,7 @@ EngineInfo info(const std::string& level = "none", bool version_compatible = fal
   return {"model.engine", "tensorrt", VERSION, {"8.9"}, {}, build};
 }
 
-EngineInfo of_rtx(const std::string& version) {
-  return {"model.engine", "tensorrt_rtx", version, {"8.6", "8.9"}, {}, fnet::EngineBuild{}};
-}
+EngineInfo of_rtx(const std::string& version) { return {"model.engine", "tensorrt_rtx", version, {"8.6", "8.9"}, {}, fnet::EngineBuild{}}; }
 
 // What differs, without what to do about it.
 std::string fault(const EngineInfo& engine, const Gpu& gpu, const std::string& version, Code code = Code::no_device) {

@@ -101,8 +101,7 @@ TEST_CASE("the padding of a manifest is read, or refused") {
   }
   Json profiles = unpadded(1);
   profiles["engine"]["profiles"][1]["sequence_length"]["min"] = 9;
-  CHECK(text_fault(profiles.dump()) ==
-        "manifest.json: /engine/profiles/1/sequence_length: expected 1 <= min <= opt <= max, found 9, 8, 8");
+  CHECK(text_fault(profiles.dump()) == "manifest.json: /engine/profiles/1/sequence_length: expected 1 <= min <= opt <= max, found 9, 8, 8");
   profiles = unpadded(1);
   profiles["engine"]["profiles"][1]["sequence_length"]["max"] = 9;
   CHECK(text_fault(profiles.dump()) == "manifest.json: /engine/profiles: expected at most 8 tokens, the longest text; found 9");

@@ -38,7 +38,8 @@ TEST_CASE("a batch below the profile's smallest is filled") {
   const auto refused = (*session)->run(rows(3));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == fnet::Code::input);
-  CHECK(refused.error().text == "expected what the engine was built for: batch_size 2 to 2; found batch_size 3. Open the bundle "
+  CHECK(refused.error().text ==
+        "expected what the engine was built for: batch_size 2 to 2; found batch_size 3. Open the bundle "
         "with the runtime onnxruntime, or export it with another --batch-profile or --length-profile");
 }
 

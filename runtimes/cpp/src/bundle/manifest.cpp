@@ -131,8 +131,9 @@ void check_profiles(const Manifest& m, const EngineInfo& engine, const Where& wh
   for (std::size_t i = 0; i < engine.profiles.size(); ++i) {
     std::set<std::string> found;
     for (const auto& [axis, range] : engine.profiles[i]) found.insert(axis);
-    (where / std::to_string(i)).check(found == open, "expected the open axes of the inputs, " + joined(open) + "; found " +
-                                         (found.empty() ? "no axis" : joined(found)));
+    (where / std::to_string(i))
+        .check(found == open,
+               "expected the open axes of the inputs, " + joined(open) + "; found " + (found.empty() ? "no axis" : joined(found)));
   }
   const auto lengths = engine.whole_range(SEQUENCE);
   where.check(!lengths || lengths->max <= m.sequence_length, "expected at most " + std::to_string(m.sequence_length) +

@@ -26,9 +26,7 @@ class TrtSession : public Session {
         most_(options.contexts) {}
   ~TrtSession() override { cuda_->use(options_.device); }  // for what the lanes free
 
-  AxisProfile batch() const override {
-    return info_.whole_range(BATCH).value_or(ANY_BATCH);
-  }
+  AxisProfile batch() const override { return info_.whole_range(BATCH).value_or(ANY_BATCH); }
 
   std::optional<Error> open() {
     auto lane = opened_lane();
