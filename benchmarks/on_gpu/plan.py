@@ -31,6 +31,7 @@ def steps(scale, scratch, builders, report):
     opens = next((library for library in ENGINES if not reasons[library]), None)
     yield step("correct: base", 80, "correctness:base_model", builders, opens, scratch, needs=onnx)
     yield step("time: any length, ONNX Runtime", 30, "times:any_length_times", builders, needs=onnx)
+    yield step("kernels", 25, "kernels:kernel_times", builders, needs=onnx)
     for name in scale.providers:
         yield step(f"provider: {name}", 30, "providers:placements", name, builders)
     for target in scale.targets:

@@ -6,6 +6,7 @@ from textwrap import wrap
 from on_gpu.goals import goal_rows
 from on_gpu.results import (
     correct_rows,
+    kernel_rows,
     placement_rows,
     provider_answers,
     provider_rows,
@@ -100,6 +101,8 @@ def markdown(report):
         "Times are medians in milliseconds. A share is of the device's own peak at that precision.",
         "![times](gpu.svg)",
     )
+    case = f"One run of {report['goal']['batch']} texts of {report['goal']['tokens']} tokens in fp16, by torch's profiler."
+    lines += _section("Kernels", ("subject", "kernel", "launches", "ms"), kernel_rows(report), case)
     head = ("subject", "transform", "precision", "tokens", "batch", "reason")
     untimed = list(untimed_rows(report))
     lines += _section("Not timed", head, untimed) if untimed else []

@@ -72,9 +72,17 @@ def placement_rows(report):
             yield model, r["task"], r["transform"], r["precision"], str(r["nodes"]), fallen
 
 
+def kernel_rows(report):
+    """Return a row per kernel of each model."""
+    for (subject, transform), kernels in by(results_of(report, "kernels"), "subject", "transform").items():
+        for r in kernels:
+            if "kernel" in r:
+                yield f"{subject}, {transform}", r["kernel"], f"{r['launches']:.0f}", f"{r['ms']:.3f}"
+
+
 def untimed_rows(report):
     """Return a row per case that gave a reason in place of a time."""
-    for r in results_of(report, "time") + results_of(report, "threads"):
+    for r in results_of(report, "time") + results_of(report, "threads") + results_of(report, "kernels"):
         if "reason" in r:
             case = (r["subject"], r.get("transform"), r.get("precision"), r.get("tokens"), r.get("batch", ""))
             yield (*map(str, case), r["reason"])

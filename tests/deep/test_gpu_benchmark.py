@@ -77,6 +77,7 @@ STEPS = [
     "time: 28 tokens, TensorRT-RTX, fp16",
     "correct: base",
     "time: any length, ONNX Runtime",
+    "kernels",
     *(f"provider: {name}" for name in ("cpu", "cuda", "tensorrt", "nv-tensorrt-rtx")),
     "bundle: onnx",
     "bundle: tensorrt-rtx",
@@ -152,6 +153,12 @@ def check_answers(report):
     assert exported["answer"].startswith("yes: ")
     assert all(r["answer"].startswith(NO_GPU) for r in others)
     assert len(others) == 3
+    kernels = results_of(report, "kernels")
+    assert [(r["subject"], r["transform"]) for r in kernels if r["kernel"] == "all of it"] == [
+        ("FNet, ONNX Runtime", "dft"),
+        ("FNet, ONNX Runtime", "folded"),
+        ("BERT, ONNX Runtime", "fused attention"),
+    ]
     threads = results_of(report, "threads")
     assert [(r["subject"], r["threads"]) for r in threads] == [
         (f"FNet, {name}", count) for name in ("ONNX Runtime, cpu", f"{RTX}, 4 contexts") for count in (1, 2, 4)
@@ -221,7 +228,7 @@ def check_report(report, folder):
     page = (folder / "gpu.md").read_text()
     assert page == markdown(report)
     assert "This is a rehearsal" in page
-    assert page.count("\n## ") == 8
+    assert page.count("\n## ") == 9
     assert page.rpartition("## ")[2].startswith("Goals\n")
     assert (folder / "gpu.svg").stat().st_size > 1000
 
@@ -333,6 +340,7 @@ def test_what_runs_on_a_gpu_alone(monkeypatch):
     import torch
     from on_gpu import engines, sessions
     from on_gpu.clock import synchronised
+    from on_gpu.kernels import time_of
     from on_gpu.scale import REAL
 
     asked = []
@@ -352,6 +360,7 @@ def test_what_runs_on_a_gpu_alone(monkeypatch):
     options = {"use_tf32": "0", "enable_cuda_graph": "1"}
     assert asked == [("model.onnx", [("CUDAExecutionProvider", options), "CPUExecutionProvider"])]
     assert synchronised(REAL) is torch.cuda.synchronize
+    assert time_of(torch.autograd.profiler_util.FunctionEventAvg(), on_gpu=True) == 0
     assert engines.runtime_name(REAL, "tensorrt_rtx") == "TensorRT-RTX"
     assert engines.targets_in_words(SimpleNamespace()) == "the GPU that is here"
 
