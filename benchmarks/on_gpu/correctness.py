@@ -28,14 +28,14 @@ IN_ENGINES = ("fp16", *FOR_ENGINES)
 
 
 def small_heads(scale, builders, library, scratch):
-    """All eight heads, small, at every precision; `library` is one that opens engines here, or None."""
+    """Check all eight heads, small, at every precision; `library` is one that opens engines here, or None."""
     for wanted in all_sets(scale):
         if wanted.small:
             yield from checked(scale, wanted, builders, library, scratch)
 
 
 def base_model(scale, builders, library, scratch):
-    """The graphs that are timed, of the first length, and the one for texts at their own length."""
+    """Check the graphs that are timed, of the first length, and the graph for texts at their own length."""
     for transform in TRANSFORMS:
         yield from checked(scale, GraphSet(length=scale.lengths[0], transform=transform), builders, library, scratch)
     yield from checked(scale, any_length(scale), builders, library, scratch)
@@ -124,7 +124,7 @@ def _candidates(scale, wanted, model, precision, path, inputs, library, scratch)
 
 
 def _worst(row):
-    """The output of a row that comes closest to its limit."""
+    """Return the output of a row that comes closest to its limit."""
     if not row.outputs:
         return {}
     name, output = max(row.outputs.items(), key=lambda pair: pair[1].share_of_limit)

@@ -21,7 +21,7 @@ def eager_times(scale, length):
 
 
 def compiled_times(scale, length, all_run_as):
-    """The same under torch.compile with CUDA graphs, for the first batches alone: compiling takes long."""
+    """Time both under torch.compile with CUDA graphs, for the first batches only: compiling takes long."""
     for run_as in all_run_as:
         for kind in ("FNet", "BERT"):
             yield from _times(scale, kind, length, run_as, scale.batches[:FEW_BATCHES], compiled=True)
