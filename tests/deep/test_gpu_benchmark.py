@@ -1,6 +1,7 @@
 """The GPU run, rehearsed at toy size in an environment that has only what the GPU machine has, and the wheels that travel there."""
 
 import hashlib
+import importlib.machinery
 import importlib.metadata
 import inspect
 import json
@@ -13,6 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
+from support.fake_cuda import FakeCuda
+from support.fake_tensorrt import BuilderFlag, fake_tensorrt
 from support.paths import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -376,6 +379,27 @@ def test_engines_are_opened_by_the_shipped_session(monkeypatch):
     opened = opened_engine(REAL, Path("folder"), "info", ["inputs"], contexts=4, cuda_graph=True)
     assert opened.args == (Path("folder/model.engine"), "info", ["inputs"])
     assert opened.kwargs == {"options": trt_session.TrtOptions(contexts=4, cuda_graph=True)}
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_every_option_of_tensorrt_is_asked_for(monkeypatch, tmp_path):
+    """TensorRT itself cannot be installed here, so a library that accepts everything stands in for it."""
+    from on_gpu.engine_options import option_answers
+    from on_gpu.engines import probe
+    from on_gpu.scale import REHEARSAL
+
+    library, builds = fake_tensorrt()
+    library.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)  # torch asks whether there is one
+    monkeypatch.setitem(sys.modules, "tensorrt", library)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", FakeCuda())
+    answers = [*probe(REHEARSAL, "tensorrt", tmp_path), *option_answers(REHEARSAL, "tensorrt", tmp_path)]
+    assert answers[0]["answer"] == "10.13.0.35: the GPU that is here"
+    assert [a for a in answers[1:] if not a["yes"]] == []
+    assert [build.builder_optimization_level for build in builds[:3]] == [3, 0, 5]
+    stripped, written, read = builds[3:6]
+    assert BuilderFlag.STRIP_PLAN in stripped.flags
+    assert (written.cache.data, read.cache.data) == (b"", b"times of 10.13.0.35")
+    assert [shapes["input_ids"][0] for shapes in builds[-1].profiles] == [(1, 1), (1, 8), (1, 15)]
 
 
 @pytest.fixture
