@@ -8,7 +8,7 @@ every result. `--rehearse` runs every step at toy size on a CPU; `--report` turn
 """
 
 import argparse
-import importlib.util
+import importlib
 import json
 import platform
 import subprocess
@@ -27,7 +27,14 @@ from on_gpu.wheels import put_first, unpacked_wheels  # noqa: E402
 TOTAL_S = 470.0
 LEAST_S = 3.0
 """Less is not worth starting a step."""
-LIBRARIES = (
+NEEDS = {
+    "torch": ("torch",),
+    "graphs": ("torch", "onnx", "onnx_ir", "onnxscript", "onnxsim", "safetensors", "sentencepiece"),
+    "provider": ("onnxruntime",),
+    "transformers": ("transformers",),
+}
+"""What must be importable for a step, by a name of Step.needs."""
+VERSIONS = (
     "torch",
     "triton",
     "onnx",
@@ -35,9 +42,11 @@ LIBRARIES = (
     "onnxscript",
     "onnxruntime",
     "onnxruntime-gpu",
+    "tensorrt",
     "tensorrt-rtx-cu13",
     "transformers",
     "numpy",
+    "cuda-bindings",
 )
 
 
@@ -65,13 +74,13 @@ def main():
 
 def run(scratch, wheels, options, start):
     """Run the steps one after the other while there is time, and return the report."""
-    import torch  # noqa: F401  before the fork, once for all steps; its libraries serve ONNX Runtime's provider
-    from on_gpu.graphs import Builders, read_operators_once
+    from on_gpu.plan import steps
     from on_gpu.scale import REAL, REHEARSAL
     from on_gpu.step import run_step
 
     scale = REHEARSAL if options.rehearse else REAL
-    report = {"rehearsal": options.rehearse, "host": host(), "wheels": wheels, "steps": {}}
+    goal = {"tokens": scale.lengths[0], "batch": scale.batches[0]}
+    report = {"rehearsal": options.rehearse, "host": host(), "wheels": wheels, "goal": goal, "steps": {}}
 
     def write():
         part = options.output.with_name(options.output.name + ".part")
@@ -79,15 +88,13 @@ def run(scratch, wheels, options, start):
         part.replace(options.output)
 
     missing = missing_modules(scale, wheels)
-    if not missing["onnxsim"]:
-        read_operators_once()
-    builders = None if missing["onnxsim"] else Builders(scale, scratch / "graphs")
+    builders = started_builders(scale, scratch, missing)
     try:
-        for step, arguments in steps(scale, scratch, builders, report):
+        for step in steps(scale, scratch, builders, report):
             found = report["steps"][step.name] = {"status": "running", "results": []}
-            reason = next((missing[name] for name in step.needs if missing.get(name)), None)
+            reason = next((missing[name] for name in step.needs if missing[name]), step.reason)
             left = scale.patience * TOTAL_S - (time.monotonic() - start)
-            if reason is not None:
+            if reason:
                 found["status"] = f"not run: {reason}"
             elif left < LEAST_S:
                 found["status"] = "not run: no time was left"
@@ -95,7 +102,6 @@ def run(scratch, wheels, options, start):
                 kept = found["results"]
                 found |= run_step(
                     step,
-                    arguments,
                     seconds=min(scale.patience * step.budget_s, left),
                     on_result=lambda result, kept=kept: (kept.append(result), write()),
                 )
@@ -107,55 +113,38 @@ def run(scratch, wheels, options, start):
     return report
 
 
-def steps(scale, scratch, builders, report):
-    """Give the steps in order of worth, with what each is called with; later ones know what the probe said."""
-    from on_gpu import clock, correctness, engine, providers, times
-    from on_gpu.step import Step
-
-    graphs, onnx = ("onnxsim",), ("onnxsim", "provider")
-    first, *others = scale.lengths
-    yield Step(name="device", budget_s=40, results=clock.peaks), (scale,)
-    yield Step(name="tensorrt_rtx", budget_s=60, results=engine.probe, needs=(*graphs, "tensorrt_rtx")), (scale, scratch)
-    opens = any(result.get("yes") and "open" in result["question"] for result in report["steps"]["tensorrt_rtx"]["results"])
-    yield Step(name="correct: small", budget_s=80, results=correctness.small_heads, needs=onnx), (scale, builders, opens)
-    yield Step(name="correct: base", budget_s=90, results=correctness.base_model, needs=onnx), (scale, builders, opens)
-    for name in scale.providers:
-        yield Step(name=f"provider: {name}", budget_s=40, results=providers.placements, needs=graphs), (scale, name, builders)
-    for length in (first, *others):
-        name = f"{length} tokens"
-        yield (
-            Step(
-                name=f"time: {name}, ONNX Runtime",
-                budget_s=130 if length == first else 70,
-                results=times.onnxruntime_times,
-                needs=onnx,
-            ),
-            (scale, length, builders),
-        )
-        yield Step(name=f"time: {name}, torch eager", budget_s=30, results=times.torch_times), (scale, length)
-        if opens:
-            yield (
-                Step(name=f"time: {name}, TensorRT-RTX", budget_s=60, results=times.engine_times),
-                (scale, length, builders, scratch),
-            )
-        if length == first:
-            yield Step(name=f"time: {name}, torch.compile", budget_s=80, results=times.compiled_times), (scale, length)
-
-
 def missing_modules(scale, wheels):
     """Say why a step cannot have what it needs, by the name of the need; an empty sentence where it can."""
-    import onnxruntime
-
     lost = "; ".join(f"{name}: {what}" for name, what in wheels.items() if what != "joined")
     reasons = {}
-    for name in ("onnxsim", "tensorrt_rtx"):
-        there = importlib.util.find_spec(name) is not None
-        reasons[name] = "" if there else f"{name} is not installed and no wheel brought it" + (f" ({lost})" if lost else "")
-    available = onnxruntime.get_available_providers()
-    reasons["provider"] = (
-        "" if scale.provider in available else f"ONNX Runtime has no {scale.provider}; it has {', '.join(available)}"
-    )
+    for need, modules in NEEDS.items():  # torch first: its libraries serve ONNX Runtime's provider, and every step shares it
+        try:
+            for name in modules:
+                importlib.import_module(name)
+            reasons[need] = ""
+        except Exception as error:
+            reasons[need] = f"{name} cannot be imported: {type(error).__name__}: {error}" + (f" ({lost})" if lost else "")
+    if not reasons["provider"]:
+        import onnxruntime
+
+        available = onnxruntime.get_available_providers()
+        if scale.provider not in available:
+            reasons["provider"] = f"ONNX Runtime has no {scale.provider}; it has {', '.join(available)}"
     return reasons
+
+
+def started_builders(scale, scratch, missing):
+    """Start the processes that build graphs; None, and a reason in `missing`, where they cannot start."""
+    if missing["graphs"]:
+        return None
+    try:
+        from on_gpu.builders import Builders, read_operators_once
+
+        read_operators_once()
+        return Builders(scale, scratch / "graphs")
+    except Exception as error:
+        missing["graphs"] = f"no graph can be built: {type(error).__name__}: {error}"
+        return None
 
 
 def host():
@@ -167,7 +156,7 @@ def host():
     except (OSError, subprocess.SubprocessError):
         card = "no NVIDIA GPU on this host"
     versions = {}
-    for name in LIBRARIES:
+    for name in VERSIONS:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -5,9 +5,11 @@ import time
 
 import torch
 
+from on_gpu.step import reason_of
+
 WARM_UPS = 3
 MOST = 50
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8", "fp8")
 
 
 def set_tf32(on):
@@ -44,16 +46,10 @@ def peaks(scale):
         set_tf32(precision == "tf32")
         product = {"peak": precision, "unit": "TFLOP/s"}
         try:
-            if precision == "int8":
-                left = torch.randint(-127, 128, (n, n), dtype=torch.int8, device=scale.device)
-                right = torch.randint(-127, 128, (n, n), dtype=torch.int8, device=scale.device).t()
-                time_of = timed_ms(lambda a=left, b=right: torch._int_mm(a, b), scale)
-            else:
-                dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision, torch.float32)
-                left, right = (torch.randn(n, n, device=scale.device, dtype=dtype) for _ in range(2))
-                time_of = timed_ms(lambda a=left, b=right: a @ b, scale)
-        except RuntimeError as error:
-            yield product | {"reason": str(error)}
+            multiply = _product(precision, n, scale.device)
+            time_of = timed_ms(multiply, scale)
+        except Exception as error:
+            yield product | {"reason": reason_of(error)}
             continue
         yield product | {"rate": 2 * n**3 / (1e9 * time_of["median_ms"])} | time_of
     set_tf32(False)
@@ -61,3 +57,16 @@ def peaks(scale):
     target = torch.empty_like(source)
     time_of = timed_ms(lambda: target.copy_(source), scale)
     yield {"peak": "copy", "unit": "GB/s", "rate": 2 * scale.copied_bytes / (1e6 * time_of["median_ms"])} | time_of
+
+
+def _product(precision, n, device):
+    """Return what multiplies two square matrices of random numbers."""
+    if precision == "int8":
+        left, right = (torch.randint(-127, 128, (n, n), dtype=torch.int8, device=device) for _ in range(2))
+        return lambda: torch._int_mm(left, right.t())
+    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision, torch.float32)
+    left, right = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
+    if precision == "fp8":
+        left, right, one = left.to(torch.float8_e4m3fn), right.to(torch.float8_e4m3fn), torch.ones((), device=device)
+        return lambda: torch._scaled_mm(left, right.t(), scale_a=one, scale_b=one, out_dtype=torch.float16, use_fast_accum=True)
+    return lambda: left @ right

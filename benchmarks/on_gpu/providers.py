@@ -6,10 +6,13 @@ import numpy as np
 from fnet_runtime.errors import SessionError
 from fnet_runtime.sessions.ort_session import OrtSession
 from fnet_runtime.sessions.providers import PROVIDERS, check_provider
-from fnet_runtime.tokenizer.encoding import NONE, Padding
+from fnet_runtime.tokenizer.encoding import MAX_LENGTH, NONE
 
+from on_gpu.builders import GraphSet, any_length, is_path
 from on_gpu.clock import timed_ms
-from on_gpu.graphs import ANY_LENGTH, GraphSet, fnet, is_path, random_inputs
+from on_gpu.correctness import FOR_ENGINES
+from on_gpu.models import base_inputs, random_ids
+from on_gpu.scale import ANY_LENGTH
 
 TRANSFORMS = ("folded", "dft", ANY_LENGTH)
 """The forms of both padding contracts: two of one length, and the graph for texts at their own length."""
@@ -24,24 +27,21 @@ def placements(scale, name, builders):
         yield {"provider": name, "reason": str(error)}
         return
     length = scale.lengths[0]
-    model = fnet({**scale.base, "num_hidden_layers": 1}, length)
     for transform in TRANSFORMS:
-        paths = builders.paths(GraphSet(length=length, transform=transform))
+        wanted = any_length(scale) if transform == ANY_LENGTH else GraphSet(length=length, transform=transform)
+        paths = {name: path for name, path in builders.paths(wanted).items() if name not in FOR_ENGINES}
         for precision, path in paths.items():
             case = {"provider": name, "transform": transform, "precision": precision, "tokens": length}
             if not is_path(path):
                 yield case | {"reason": path}
                 continue
-            yield from _opened(scale, case, model, Path(path), Path(paths["fp32"]), provider)
+            yield from _opened(scale, case, Path(path), Path(paths["fp32"]), provider)
 
 
-def _opened(scale, case, model, path, float32, provider):
+def _opened(scale, case, path, float32, provider):
     """Open one graph; where the provider leaves nodes to the CPU, open it with them as well, and say so."""
-    from fnet_export.graph.tensors import tensors_from_task
-
     length = case["tokens"]
-    contract = Padding(length, contract=NONE) if case["transform"] == ANY_LENGTH else Padding(length)
-    inputs = tensors_from_task(model.task, model.config, contract)[0]
+    inputs = base_inputs(scale, length, NONE if case["transform"] == ANY_LENGTH else MAX_LENGTH)
     options = {"provider": provider, "precision": case["precision"]}
     try:
         try:
@@ -50,12 +50,12 @@ def _opened(scale, case, model, path, float32, provider):
         except SessionError as error:
             case |= {"left": str(error)}
             session = OrtSession(path, inputs, **options, allow_partial=True)
-        ids = random_inputs(model.task, model.config, length, 2)
+        ids = random_ids(scale, length, 2)
         expected = OrtSession(float32, inputs).run(ids)
         found = session.run(ids)
         yield case | {"difference": max(float(np.abs(found[name] - expected[name]).max()) for name in expected)}
         for batch in scale.batches:
-            ids = random_inputs(model.task, model.config, length, batch)
+            ids = random_ids(scale, length, batch)
             yield case | {"batch": batch} | timed_ms(lambda ids=ids: session.run(ids), scale)
     except SessionError as error:
         yield case | {"reason": str(error)}

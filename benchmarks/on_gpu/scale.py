@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+ANY_LENGTH = "any length"
+"""The form of the graph for texts at their own length. It stands in place of a transform."""
+FEW_BATCHES = 2
+"""A case that is there for comparison alone is timed at so many of the batches."""
 SMALL: Mapping[str, Any] = {
     "vocab_size": 500,
     "hidden_size": 48,
@@ -21,11 +25,11 @@ class Scale:
     """Sizes and limits of one scale.
 
     `device` is torch's and ONNX Runtime's name of the device. `small` are FNetConfig's fields of the model with every head.
-    `base` are those of the model that is timed, at each of `lengths` tokens and each batch of `batches`, the first one first. A
-    case is timed for `case_s` seconds, or `fewest` runs. `side` is the side of the square matrices, and `copied_bytes` the size
-    of the copy, that measure the device's own peak. `compile_backend` is torch.compile's. `providers` are those of the shipped
-    runtime that open graphs. `builders` processes build graphs. `patience` multiplies the budgets of the steps: a rehearsal may
-    run next to other tests.
+    `base` are those of the model that is timed, at each of `lengths` tokens and each batch of `batches`; the first ones are those
+    of the goals. A case is timed for `case_s` seconds, or `fewest` runs. `side` is the side of the square matrices, and
+    `copied_bytes` the size of the copy, that measure the device's own peak. `compile_backend` is torch.compile's. `providers` are
+    those of the shipped runtime that open graphs, and `targets` those that the built-in model is exported for. `builders` processes
+    build graphs. `patience` multiplies the budgets of the steps: a rehearsal may run next to other tests.
     """
 
     device: str
@@ -39,6 +43,7 @@ class Scale:
     copied_bytes: int
     compile_backend: str
     providers: tuple[str, ...]
+    targets: tuple[str, ...]
     builders: int
     patience: float
 
@@ -58,14 +63,15 @@ REAL = Scale(
     small=SMALL,
     base={"labels": ("a", "b")},
     lengths=(512, 128, 2048),
-    batches=(1, 32, 8, 128),
+    batches=(32, 1, 8, 128),
     case_s=0.4,
     fewest=5,
     side=8192,
     copied_bytes=2**31,
     compile_backend="inductor",
     providers=("cuda", "tensorrt", "nv-tensorrt-rtx"),
-    builders=6,
+    targets=("onnx", "tensorrt", "tensorrt-rtx"),
+    builders=12,
     patience=1.0,
 )
 REHEARSAL = Scale(
@@ -73,13 +79,14 @@ REHEARSAL = Scale(
     small=TOY,
     base=TOY,
     lengths=(28,),
-    batches=(1, 3),
+    batches=(3, 1),
     case_s=0.0,
     fewest=2,
     side=64,
     copied_bytes=2**16,
     compile_backend="eager",
     providers=("cpu", "cuda", "tensorrt", "nv-tensorrt-rtx"),
+    targets=("onnx", "tensorrt-rtx"),
     builders=2,
     patience=5.0,
 )

@@ -5,6 +5,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 from fnet_runtime.errors import SessionError
 from fnet_runtime.sessions.session import ANY_BATCH
@@ -18,17 +19,21 @@ class DeviceSession:
 
     batch = ANY_BATCH
 
-    def __init__(self, model, scale, *, tf32=False, cuda_graph=False, profile=None):
-        """Open a graph; `profile` is the prefix of a file for ONNX Runtime's profile. Raises SessionError."""
+    def __init__(self, model, scale, *, tf32=False, cuda_graph=False, as_shipped=False, profile=None):
+        """Open a graph. Raises SessionError.
+
+        `as_shipped` keeps residuals and normalisations apart, as the runtime of bundles does for the sake of CPUs. `profile` is the
+        prefix of a file for ONNX Runtime's profile.
+        """
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.add_session_config_entry("session.x64quantprecision", "1")  # exact products on every CPU
+        if as_shipped:
+            options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile)
-        providers = [ON_CPU]
-        if scale.on_gpu:
-            chosen = {"use_tf32": int(tf32), "enable_cuda_graph": int(cuda_graph)}
-            providers = [(scale.provider, {name: str(value) for name, value in chosen.items()}), ON_CPU]
+        chosen = {"use_tf32": str(int(tf32)), "enable_cuda_graph": str(int(cuda_graph))}
+        providers = [(scale.provider, chosen), ON_CPU] if scale.on_gpu else [ON_CPU]
         try:
             self.session = onnxruntime.InferenceSession(str(model), options, providers=providers)
         except Exception as error:
@@ -46,22 +51,24 @@ class DeviceSession:
             raise SessionError(f"ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, found, strict=True))
 
-    def bound(self, inputs, *, outputs=None):
+    def bound(self, inputs, *, in_place=False):
         """Copy inputs to the device once; return what runs the graph on them and leaves the outputs there.
 
-        `outputs` are arrays of the shapes that the outputs have: a CUDA graph needs its outputs at the same place in every run.
+        With `in_place`, the outputs are at the same place in every run, as a CUDA graph needs them. Their shapes are those of the
+        graph, with the rows of the inputs.
         """
         binding = self.session.io_binding()
         names = {value.name for value in self.session.get_inputs()}
         kept = [(name, self._on_device(array)) for name, array in inputs.items() if name in names]
         for name, value in kept:
             binding.bind_ortvalue_input(name, value)
-        for name in self._outputs:
-            if outputs is None:
-                binding.bind_output(name, self._device, 0)
-            else:
-                kept.append((name, self._on_device(outputs[name])))
+        rows = len(next(iter(inputs.values())))
+        for output in self.session.get_outputs():
+            if in_place:
+                kept.append((output.name, self._on_device(np.zeros((rows, *output.shape[1:]), np.float32))))
                 binding.bind_ortvalue_output(*kept[-1])
+            else:
+                binding.bind_output(output.name, self._device, 0)
 
         def run():
             self.session.run_with_iobinding(binding)

@@ -1,42 +1,57 @@
 """A step of the run: a process of its own with a budget, whose results are kept as they come."""
 
+import importlib
 import multiprocessing
 import time
 import traceback
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 GRACE_S = 2.0
+SHOWN = 300
+"""Characters of an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What a step is called, the seconds it may take, what gives its results, and what must be importable for it."""
+    """A part of the run.
+
+    `results` is `file:function` of this folder: a generator of results, which is imported in the process of the step, so that what
+    cannot be imported fails this step alone. `arguments` are those of the function, and `needs` name what it cannot do without.
+    `reason` says why the step cannot run, if that is known.
+    """
 
     name: str
     budget_s: float
-    results: Callable[..., Iterator[dict[str, Any]]]
+    results: str
+    arguments: tuple[Any, ...] = ()
     needs: tuple[str, ...] = ()
+    reason: str = ""
 
 
-def _child(connection, results, arguments):
+def reason_of(error):
+    """Return the class and the first words of an error, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:SHOWN]}"
+
+
+def _child(connection, step):
     try:
-        for result in results(*arguments):
+        file, _, function = step.results.partition(":")
+        for result in getattr(importlib.import_module(f"on_gpu.{file}"), function)(*step.arguments):
             connection.send(result)
         connection.send({"end": "done"})
-    except Exception as error:
-        connection.send({"end": f"failed: {error}", "traceback": traceback.format_exc(limit=-4)})
+    except BaseException as error:
+        connection.send({"end": f"failed: {reason_of(error)}", "traceback": traceback.format_exc(limit=-4)})
 
 
-def run_step(step, arguments, *, seconds, on_result):
+def run_step(step, *, seconds, on_result):
     """Run a step in a forked process for at most so many seconds; return how it ended.
 
     `on_result` hears of every result at once. The parent must not have used the GPU, since a fork cannot share it. A step that
     crashes or is cut off keeps the results that it had.
     """
     receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(sender, step.results, arguments))
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(sender, step))
     start = time.monotonic()
     process.start()
     sender.close()

@@ -1,16 +1,21 @@
 """The GPU run, rehearsed at toy size in an environment that has only what the GPU machine has, and the wheels that travel there."""
 
 import hashlib
+import importlib.machinery
 import importlib.metadata
+import inspect
 import json
 import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
+from support.fake_cuda import FakeCuda
+from support.fake_tensorrt import BuilderFlag, fake_tensorrt
 from support.paths import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -27,7 +32,7 @@ ON_THE_MACHINE = (
         "safetensors",
         "transformers",
     ),
-    *("setuptools", "triton"),
+    *("setuptools", "triton", "cuda-bindings", "click", "h5py", "huggingface-hub", "jinja2", "matplotlib", "msgpack"),
 )
 """The packages that the GPU machine has; what they need is there as well."""
 TRAVELLING = [line.split("==")[0] for line in (BENCHMARKS / "on_gpu" / "wheels.txt").read_text().splitlines() if "==" in line]
@@ -61,37 +66,122 @@ def environment(tmp_path):
             if file.parts[0] != ".." and not (site / top).exists() and source.exists():
                 (site / top).symlink_to(source)
     assert (site / "torch").exists()
-    assert not (site / "h5py").exists()
+    assert not (site / "openvino").exists()
     return site
 
 
+STEPS = [
+    "device",
+    "time: 28 tokens, torch.compile, fp16",
+    "time: 28 tokens, ONNX Runtime, fp16",
+    "engine: TensorRT",
+    "time: 28 tokens, TensorRT, fp16",
+    "engine: TensorRT-RTX",
+    "time: 28 tokens, TensorRT-RTX, fp16",
+    "correct: base",
+    "time: any length, ONNX Runtime",
+    "kernels",
+    *(f"provider: {name}" for name in ("cpu", "cuda", "tensorrt", "nv-tensorrt-rtx")),
+    "bundle: onnx",
+    "bundle: tensorrt-rtx",
+    "options: TensorRT",
+    "options: TensorRT-RTX",
+    "threads",
+    "time: 28 tokens, TensorRT, others",
+    "time: 28 tokens, TensorRT-RTX, others",
+    "time: 28 tokens, ONNX Runtime, others",
+    "time: 28 tokens, torch eager",
+    "correct: small",
+    "time: 28 tokens, torch.compile, others",
+]
+NO_TENSORRT = "EngineError: tensorrt cannot be imported (No module named 'tensorrt'); install it: pip install "
+NO_GPU = "no: NoDeviceError: no NVIDIA GPU on this host"
+RTX = "TensorRT-RTX (stand-in: ONNX Runtime)"
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """The folder of benchmarks on the path."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+@pytest.mark.usefixtures("benchmarks")
 def test_the_rehearsal_runs_every_step(environment, tmp_path):
     output = tmp_path / "gpu.json"
     command = [sys.executable, "-S", str(BENCHMARKS / "gpu.py"), "--rehearse", "--output", str(output)]
     done = subprocess.run(
-        command, env={"PYTHONPATH": str(environment), "PATH": "/usr/bin:/bin"}, cwd=tmp_path, capture_output=True, text=True
+        command,
+        env={"PYTHONPATH": str(environment), "PATH": "/usr/bin:/bin", "FNET_EXPORT_CACHE": str(tmp_path / "cache")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) <= 60
     report = json.loads(output.read_text())
-    assert {name: step["status"] for name, step in report["steps"].items()} == dict.fromkeys(report["steps"], "done"), done.stderr
-    assert [name.partition(":")[0] for name in report["steps"]] == [
-        "device",
-        "tensorrt_rtx",
-        *["correct"] * 2,
-        *["provider"] * 4,
-        *["time"] * 3,
+    assert list(report["steps"]) == STEPS
+    for name, step in report["steps"].items():
+        of_tensorrt = name in ("time: 28 tokens, TensorRT, fp16", "options: TensorRT", "time: 28 tokens, TensorRT, others")
+        assert step["status"].startswith(f"not run: {NO_TENSORRT}" if of_tensorrt else "done"), (name, step, done.stderr)
+    check_answers(report)
+    check_correctness(report)
+    check_providers(report)
+    check_times(report)
+    check_report(report, tmp_path)
+
+
+def results_of(report, step):
+    return [r for name, found in report["steps"].items() if name.startswith(step) for r in found["results"]]
+
+
+def check_answers(report):
+    assert [r["peak"] for r in results_of(report, "device")] == ["fp32", "tf32", "fp16", "bf16", "int8", "fp8", "copy"]
+    (not_there,) = results_of(report, "engine: TensorRT")[:1]
+    assert not_there["answer"].startswith(f"no: {NO_TENSORRT}")
+    assert all(r.get("yes", True) for r in results_of(report, "engine: TensorRT-RTX"))
+    refused = {r["question"]: r["answer"] for r in results_of(report, "options") if not r["yes"]}
+    assert {question: answer.split(": ")[1] for question, answer in refused.items()} == dict.fromkeys(
+        (
+            "weight-stripped, with the weights filled in when it opens",
+            "a timing cache, written",
+            "a timing cache, read",
+            "version-compatible",
+            "hardware-compatible, ampere-plus",
+        ),
+        "OptionError",
+    )
+    assert len([r for r in results_of(report, "options") if r["yes"]]) == 5
+    assert all((r["yes"] and "spam" in r["answer"]) or "passed" in r["answer"] for r in results_of(report, "bundle: onnx"))
+    exported, *others = results_of(report, "bundle: tensorrt-rtx")
+    assert exported["answer"].startswith("yes: ")
+    assert all(r["answer"].startswith(NO_GPU) for r in others)
+    assert len(others) == 3
+    kernels = results_of(report, "kernels")
+    assert [(r["subject"], r["transform"]) for r in kernels if r["kernel"] == "all of it"] == [
+        ("FNet, ONNX Runtime", "dft"),
+        ("FNet, ONNX Runtime", "folded"),
+        ("BERT, ONNX Runtime", "fused attention"),
     ]
-    results = {name: step["results"] for name, step in report["steps"].items()}
-    assert [result["peak"] for result in results["device"]] == ["fp32", "tf32", "fp16", "bf16", "int8", "copy"]
-    assert results["tensorrt_rtx"][-1]["answer"] == "not run: no NVIDIA GPU on this host"
-    checks = [r for name in ("correct: small", "correct: base") for r in results[name] if "status" in r]
+    threads = results_of(report, "threads")
+    assert [(r["subject"], r["threads"]) for r in threads] == [
+        (f"FNet, {name}", count) for name in ("ONNX Runtime, cpu", f"{RTX}, 4 contexts") for count in (1, 2, 4)
+    ]
+    assert all(r["texts_per_s"] > 0 for r in threads)
+
+
+def check_correctness(report):
+    checks = [r for r in results_of(report, "correct") if "status" in r]
     assert [r for r in checks if r["status"] == "failed"] == []
     assert len({r["task"] for r in checks if r["status"] == "passed"}) == 8
     not_run = [r for r in checks if r["status"] == "not run"]
     assert {r["precision"] for r in not_run} == {"bf16"}  # ONNX Runtime has no such products on a CPU
     assert all("NOT_IMPLEMENTED" in r["reason"] for r in not_run), not_run
-    on_cpu = results["provider: cpu"]
+    in_engines = {(r["transform"], r["precision"]) for r in checks if r["row"] == RTX}
+    assert in_engines == {("dft", p) for p in ("fp16", "int8-engine", "fp8")} | {("folded", "fp16"), ("any length", "fp16")}
+
+
+def check_providers(report):
+    on_cpu = results_of(report, "provider: cpu")
     assert all(r["left"] == "" for r in on_cpu if "difference" in r)
     assert {(r["transform"], r["precision"]) for r in on_cpu if "reason" in r} == {
         (t, "bf16") for t in ("folded", "dft", "any length")
@@ -99,27 +189,217 @@ def test_the_rehearsal_runs_every_step(environment, tmp_path):
     assert max(r["difference"] for r in on_cpu if r["precision"] == "fp32" and "difference" in r) < 1e-5
     assert len([r for r in on_cpu if "median_ms" in r]) == 2 * len([r for r in on_cpu if "difference" in r])
     for provider in ("cuda", "tensorrt", "nv-tensorrt-rtx"):
-        (found,) = results[f"provider: {provider}"]
+        (found,) = results_of(report, f"provider: {provider}")
         assert found["reason"]
-    times = [r for name in results if name.startswith("time") for r in results[name]]
-    assert all("median_ms" in r for r in times), [r for r in times if "median_ms" not in r]
+
+
+def check_times(report):
+    times = results_of(report, "time")
+    assert all(r.get("tflop_per_s") for r in times), [r for r in times if not r.get("tflop_per_s")]
     subjects = {(r["subject"], r["transform"], r["precision"]) for r in times}
     transforms = [("dft", p) for p in ("fp32", "tf32", "fp16", "int8")] + [
         ("fft", "fp32"),
         ("folded", "int8"),
         ("factored", "fp16"),
+        ("any length", "fp16"),
     ]
     assert {("FNet, ONNX Runtime", *pair) for pair in transforms} < subjects
+    assert {("FNet, ONNX Runtime, unfused", "dft", "fp16"), ("FNet, ONNX Runtime, CUDA graph", "dft", "fp16")} < subjects
+    assert {("BERT, ONNX Runtime", form, "fp16") for form in (None, "fused attention")} < subjects
     assert {("BERT, ONNX Runtime", None, "int8"), ("FNet, torch.compile, autocast", "fft", "fp16")} < subjects
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from on_gpu.report import markdown, write_markdown
-    finally:
-        sys.path.pop(0)
-    write_markdown(report, tmp_path)
-    assert "This is a rehearsal" in markdown(report)
-    assert (tmp_path / "gpu.svg").stat().st_size > 1000
-    assert (tmp_path / "gpu.md").read_text() == markdown(report)
+    in_engines = {(name.replace(RTX, "RTX"), *rest) for name, *rest in subjects if RTX in name}
+    assert in_engines == {
+        *(("FNet, RTX", "dft", precision) for precision in ("fp16", "fp32", "int8", "fp8")),
+        *((f"FNet, RTX{graph}", t, "fp16") for graph in ("", ", CUDA graph") for t in ("dft", "folded")),
+        *((f"BERT, RTX{graph}", None, "fp16") for graph in ("", ", CUDA graph")),
+        ("FNet, RTX", "any length", "fp16"),
+        ("FNet, RTX, level 5", "dft", "fp16"),
+    }
+
+
+def check_report(report, folder):
+    from on_gpu.goals import goal_rows
+    from on_gpu.report import markdown, write_markdown
+
+    goals = list(goal_rows(report))
+    runtimes = dict.fromkeys(runtime.rpartition(", ")[0] or runtime for _, runtime, *_ in goals)
+    assert list(runtimes) == ["ONNX Runtime", "ONNX Runtime, CUDA graph", "TensorRT", RTX, f"{RTX}, CUDA graph"]
+    verdicts = {runtime: verdict.split(": ")[0] for _, runtime, _, _, verdict in goals}
+    assert {verdict for runtime, verdict in verdicts.items() if runtime != "TensorRT"} <= {"met", "missed"}
+    assert verdicts["TensorRT"] == "not run"
+    write_markdown(report, folder)
+    page = (folder / "gpu.md").read_text()
+    assert page == markdown(report)
+    assert "This is a rehearsal" in page
+    assert page.count("\n## ") == 9
+    assert page.rpartition("## ")[2].startswith("Goals\n")
+    assert (folder / "gpu.svg").stat().st_size > 1000
+
+
+def report_of(*results, status="done"):
+    return {
+        "goal": {"tokens": 512, "batch": 32},
+        "steps": {
+            "device": {"status": "done", "results": [{"peak": "fp16", "rate": 800.0}]},
+            "time: 512 tokens, ONNX Runtime, fp16": {"status": status, "results": list(results)},
+        },
+    }
+
+
+def timed(subject, transform, median_ms, tflop_per_s=400.0, **others):
+    case = {"subject": subject, "transform": transform, "precision": "fp16", "tokens": 512, "batch": 32}
+    return case | {"median_ms": median_ms, "tflop_per_s": tflop_per_s} | others
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_goals_are_met_or_missed_by_the_fastest_transform():
+    from on_gpu.goals import goal_rows
+
+    report = report_of(
+        timed("FNet, ONNX Runtime", "folded", 9.0, 300.0),
+        timed("FNet, ONNX Runtime", "dft", 6.0, 440.0),
+        timed("FNet, ONNX Runtime", "dft", 1.0, batch=1),
+        timed("FNet, ONNX Runtime", "any length", 1.0),
+        timed("FNet, ONNX Runtime, unfused", "dft", 1.0),
+        timed("BERT, ONNX Runtime", None, 12.0),
+        timed("BERT, ONNX Runtime", "fused attention", 7.0),
+        timed("FNet, torch.compile, autocast", "fft", 6.0),
+    )
+    rows = {row[0]: row[1:] for row in goal_rows(report) if row[1].startswith("ONNX Runtime")}
+    assert rows == {
+        "share of the matrix peak": ("ONNX Runtime, dft", "55.0 %", "at least 55 %", "met"),
+        "time as a share of BERT-base's": ("ONNX Runtime, dft", "0.857", "at most 0.8", "missed"),
+        "time as a share of torch.compile's": ("ONNX Runtime, dft", "1.000", "less than 1.0", "missed"),
+    }
+
+
+NO_BERT = {"subject": "BERT, ONNX Runtime", "transform": None, "precision": "fp16", "tokens": 512, "reason": "E: no memory"}
+
+
+@pytest.mark.usefixtures("benchmarks")
+@pytest.mark.parametrize(
+    ("results", "status", "reasons"),
+    [
+        ([], "cut off after its 60 s", ["the step time: 512 tokens, ONNX Runtime, fp16 cut off after its 60 s"] * 3),
+        ([], "not run: no provider", ["no provider"] * 3),
+        (
+            [timed("FNet, ONNX Runtime", "dft", 6.0), NO_BERT],
+            "done",
+            [None, "BERT: E: no memory", "FNet was not timed by torch.compile"],
+        ),
+    ],
+)
+def test_goals_without_a_time_say_why(results, status, reasons):
+    from on_gpu.goals import goal_rows
+
+    verdicts = [row[-1] for row in goal_rows(report_of(*results, status=status)) if row[1].startswith("ONNX Runtime")]
+    assert verdicts == ["missed" if reason is None else f"not run: {reason}" for reason in reasons]
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_what_a_step_cannot_import_fails_the_step_alone():
+    from on_gpu.step import Step, run_step
+
+    ended = run_step(Step(name="a", budget_s=9, results="nowhere:results"), seconds=9, on_result=None)
+    assert ended["status"] == "failed: ModuleNotFoundError: No module named 'on_gpu.nowhere'"
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_what_cannot_be_imported_is_a_reason(monkeypatch):
+    import gpu
+    from on_gpu.scale import REAL
+
+    monkeypatch.setitem(gpu.NEEDS, "graphs", ("torch", "no_such_module"))
+    missing = gpu.missing_modules(REAL, {"a.whl": "joined", "b.whl": "no part of it is there"})
+    assert missing["graphs"].startswith("no_such_module cannot be imported: ModuleNotFoundError: ")
+    assert missing["graphs"].endswith(" (b.whl: no part of it is there)")
+    assert missing["provider"].startswith("ONNX Runtime has no CUDAExecutionProvider; it has ")
+    assert missing["torch"] == ""
+    assert gpu.started_builders(REAL, None, missing) is None
+    missing["graphs"] = ""
+    monkeypatch.setitem(sys.modules, "on_gpu.builders", None)
+    assert gpu.started_builders(REAL, None, missing) is None
+    assert missing["graphs"].startswith("no graph can be built: ")
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_the_steps_of_the_goals_come_early():
+    from gpu import TOTAL_S
+    from on_gpu.plan import steps
+    from on_gpu.scale import REAL
+
+    opened = {"status": "done", "results": [{"yes": True, "answer": "yes"}]}
+    report = {"steps": {f"engine: {name}": opened for name in ("TensorRT", "TensorRT-RTX")}}
+    planned = list(steps(REAL, None, None, report))
+    last = max(number for number, step in enumerate(planned) if step.name.startswith("time: 512 tokens") and "fp16" in step.name)
+    assert sum(step.budget_s for step in planned[: last + 1]) < TOTAL_S
+    assert len({step.name for step in planned}) == len(planned)
+    assert {name for step in planned for name in step.needs} == {"torch", "graphs", "provider", "transformers"}
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_what_runs_on_a_gpu_alone(monkeypatch):
+    """The lines that no rehearsal reaches."""
+    import torch
+    from on_gpu import engines, sessions
+    from on_gpu.clock import synchronised
+    from on_gpu.kernels import time_of
+    from on_gpu.scale import REAL
+
+    asked = []
+
+    class Session:
+        def __init__(self, model, options, *, providers):
+            asked.append((model, providers))
+
+        def get_providers(self):
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+        def get_outputs(self):
+            return []
+
+    monkeypatch.setattr(sessions.onnxruntime, "InferenceSession", Session)
+    sessions.DeviceSession("model.onnx", REAL, cuda_graph=True)
+    options = {"use_tf32": "0", "enable_cuda_graph": "1"}
+    assert asked == [("model.onnx", [("CUDAExecutionProvider", options), "CPUExecutionProvider"])]
+    assert synchronised(REAL) is torch.cuda.synchronize
+    assert time_of(torch.autograd.profiler_util.FunctionEventAvg(), on_gpu=True) == 0
+    assert engines.runtime_name(REAL, "tensorrt_rtx") == "TensorRT-RTX"
+    assert engines.targets_in_words(SimpleNamespace()) == "the GPU that is here"
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_engines_are_opened_by_the_shipped_session(monkeypatch):
+    from fnet_runtime.sessions import trt_session
+    from on_gpu.engines import opened_engine
+    from on_gpu.scale import REAL
+
+    signature = inspect.signature(trt_session.TrtSession)
+    monkeypatch.setattr(trt_session, "TrtSession", signature.bind)
+    opened = opened_engine(REAL, Path("folder"), "info", ["inputs"], contexts=4, cuda_graph=True)
+    assert opened.args == (Path("folder/model.engine"), "info", ["inputs"])
+    assert opened.kwargs == {"options": trt_session.TrtOptions(contexts=4, cuda_graph=True)}
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_every_option_of_tensorrt_is_asked_for(monkeypatch, tmp_path):
+    """TensorRT itself cannot be installed here, so a library that accepts everything stands in for it."""
+    from on_gpu.engine_options import option_answers
+    from on_gpu.engines import probe
+    from on_gpu.scale import REHEARSAL
+
+    library, builds = fake_tensorrt()
+    library.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)  # torch asks whether there is one
+    monkeypatch.setitem(sys.modules, "tensorrt", library)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", FakeCuda())
+    answers = [*probe(REHEARSAL, "tensorrt", tmp_path), *option_answers(REHEARSAL, "tensorrt", tmp_path)]
+    assert answers[0]["answer"] == "10.13.0.35: the GPU that is here"
+    assert [a for a in answers[1:] if not a["yes"]] == []
+    assert [build.builder_optimization_level for build in builds[:3]] == [3, 0, 5]
+    stripped, written, read = builds[3:6]
+    assert BuilderFlag.STRIP_PLAN in stripped.flags
+    assert (written.cache.data, read.cache.data) == (b"", b"times of 10.13.0.35")
+    assert [shapes["input_ids"][0] for shapes in builds[-1].profiles] == [(1, 1), (1, 8), (1, 15)]
 
 
 @pytest.fixture

@@ -412,9 +412,9 @@ def test_a_text_runs_with_the_first_profile_of_its_length(tmp_path):
 @pytest.mark.parametrize("length", [1, 9])
 def test_lengths_outside_the_profiles(tmp_path, length):
     message = (
-        "expected what the engine was built for: batch_size 1 to 3, sequence_length 2 to 4 or batch_size 1 to 3, sequence_length 3 "
-        f"to 8; found batch_size 1, sequence_length {length}. Open the bundle with the runtime onnxruntime, or export it with another "
-        "--batch-profile or --length-profile"
+        "expected what the engine was built for: batch_size 1 to 3, sequence_length 2 to 4 or batch_size 1 to 3, sequence_length "
+        f"3 to 8; found batch_size 1, sequence_length {length}. Open the bundle with the runtime onnxruntime, or export it with "
+        "another --batch-profile or --length-profile"
     )
     with pytest.raises(InputError, match=message):
         opened(tmp_path, info=LENGTHS, inputs=OPEN).run({"x": np.zeros((1, length), np.int64)})
