@@ -11,6 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.base.counted import counted
 from fnet_export.bundle.description import verdict_from_bundle
 from fnet_export.commands.options import FILE, POINTS, bundle_argument, column_option, min_accuracy_option, output_options
 from fnet_export.commands.shared import console_of_result, print_json, print_lines, progress_shown
@@ -75,7 +76,7 @@ def evaluate(
     else:
         console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_scores(scores))
-        lines = [f"{len(scores.evaluation.counts)} records of {data}", *notes_from_scores(scores)]
+        lines = [f"{counted(len(scores.evaluation.counts), 'record')} of {data}", *notes_from_scores(scores)]
         lines += [] if caution is None else [f"note: {caution}"]
         print_lines(console, lines)
     for sentence in scores.missed:

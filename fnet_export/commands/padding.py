@@ -16,6 +16,7 @@ from rich.table import Table
 
 from fnet_core.checkpoint.model import model_from_checkpoint
 from fnet_core.tasks import task_named
+from fnet_export.base.counted import counted
 from fnet_export.base.progress import Progress
 from fnet_export.base.svg import write_svg
 from fnet_export.bundle.checkpoint import checkpoint_from_bundle
@@ -73,7 +74,7 @@ def _drift(bundle: Path, manifest: Manifest, data: Texts, progress: Progress, *,
     paddings = paddings_of_config(checkpoint.config, baseline, trained_length, asked, manifest.sequence_length)
     tokenizer = Tokenizer.from_file(bundle / manifest.tokenizer.file, manifest.tokenizer)
     model_as_trained = model_from_checkpoint(checkpoint, task_named(manifest.task), random_head=manifest.source.random_head)
-    progress.stage(f"run {len(data.texts)} texts with {len(paddings) + 1} paddings")
+    progress.stage(f"run {counted(len(data.texts), 'text')} with {len(paddings) + 1} paddings")
     return drift_from_model(
         model_as_trained,
         tokenizer,
@@ -138,7 +139,7 @@ def notes_from_drift(manifest: Manifest, data: Texts, drift: Drift) -> list[str]
     """Say what the table is of."""
     trained = drift.trained
     notes = [
-        f"{len(data.texts)} texts of {data.name}, against {_baseline(drift)}; the bundle "
+        f"{counted(len(data.texts), 'text')} of {data.name}, against {_baseline(drift)}; the bundle "
         + (f"pads to {manifest.sequence_length}" if manifest.padding != NONE else "runs each text at its own length"),
         "cosine, max rel: the median of the texts that fit (and the worst); KL, agree: their mean; cut: how many lose words",
         f"speed: {_timed()}; {drift.baseline_ms:.1f} ms with the trained padding",

@@ -9,6 +9,7 @@ from fnet_runtime.pipeline.open import load
 from fnet_runtime.sessions.runtimes import AUTO
 
 from fnet_export.base.arguments import StrPath, path_or_none
+from fnet_export.base.counted import counted
 from fnet_export.base.errors import OptionError
 from fnet_export.base.progress import Calls, OnProgress, Progress
 from fnet_export.evaluation.evaluation import (
@@ -112,7 +113,7 @@ def scores_from_bundle(
     records = records_of_pipeline(data, pipelines[0], columns=columns, limit=limit)
     evaluations = []
     for pipeline, name in zip(pipelines, ("bundle", "baseline"), strict=False):
-        progress.stage(f"answer {len(records)} records: {name}")
+        progress.stage(f"answer {counted(len(records), 'record')}: {name}")
         evaluations.append(evaluation_from_pipeline(pipeline, records, on_progress=progress.step))
     first, other = evaluations[0], evaluations[1] if baseline is not None else None
     change = None if other is None else change_from_evaluations(first, other)

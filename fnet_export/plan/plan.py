@@ -1,7 +1,7 @@
 """The plan of an export: everything that can be checked and read before work begins. A plan runs no model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fnet_runtime.bundle.manifest import CALIBRATED, INT8, OPENVINO, SEQUENCE, AxisProfile, TensorInfo, file_info
 from fnet_runtime.engine.options import BuildOptions
@@ -123,6 +123,7 @@ def plan_from_options(options: ExportOptions) -> Plan:
     random_head = head_is_drawn(checkpoint, task, random_head=asked.random_head)
     trained_length = trained_length_from_checkpoint(checkpoint, asked.sequence_length)
     evaluation = _evaluation(options, task, config)
+    trained_length = replace(trained_length, checkable=task.name in SCORINGS and evaluation is None)
     padding_is_measured = evaluation is not None and _padding_is_open(asked, config, trained_length)
     if padding_is_measured:
         _check_open(asked, options.graph, options.engine)

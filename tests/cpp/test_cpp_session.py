@@ -1,6 +1,8 @@
 """The C++ runtime as a row of parity: fnet-session on shared inputs."""
 
 import json
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -141,3 +143,14 @@ def test_inputs_may_be_of_any_axes(program, bundles):
     assert all(len(tensor.axes) == 3 for tensor in inputs)
     outputs = CppSession(folder / "model.onnx", inputs).run({tensor.name: np.ones((2, 5, LENGTH), np.int64) for tensor in inputs})
     assert outputs["logits"].shape == (2, 5)
+
+
+def test_an_interrupt_ends_the_program_at_once(program, whole_bundle):
+    """It would otherwise go on with its answer, and the command would wait for it."""
+    inputs = manifest_from_folder(whole_bundle).inputs
+    session = CppSession(whole_bundle / "model.onnx", inputs)
+    session._process.send_signal(signal.SIGSTOP)  # it takes long
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        session.run({tensor.name: np.zeros((1, LENGTH), np.int64) for tensor in inputs})
+    assert session._process.wait(5) == -signal.SIGKILL

@@ -170,7 +170,7 @@ def test_a_bundle_that_cannot_be_timed_is_a_line_with_the_reason(checkpoint, dat
     assert (shown.exit_code, "not run: not timed: its process ended (exit 1): out of luck" in shown.stderr) == (3, True)
 
 
-@pytest.mark.parametrize("stage", ["onnx fp32 (padding none) (1 of 1): prove parity", "time 1 bundles in turns"])
+@pytest.mark.parametrize("stage", ["onnx fp32 (padding none) (1 of 1): prove parity", "time 1 bundle in turns"])
 def test_an_interrupted_run_leaves_nothing(checkpoint, data, place, stage):
     def stop(event):
         if event.stage == stage:

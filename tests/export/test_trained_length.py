@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,8 @@ FIXED = "tokenizer.json (padding.strategy.Fixed)"
             {"tokenizer_config.json": {"model_max_length": 16}},
             16,
             "tokenizer_config.json (model_max_length)",
-            "tokenizer_config.json (model_max_length) is 16, but no file states that training padded every text; the bundle pads "
-            "to 16 tokens, so check it with --evaluation FILE",
+            "tokenizer_config.json (model_max_length) is 16, but no file states that training padded every text, as the "
+            "bundle does to 16 tokens; check it with --evaluation FILE",
         ),
         ({"tokenizer_config.json": {"model_max_length": 32}}, 32, BOUND, ASSUMED),
         ({"tokenizer_config.json": {"model_max_length": HUGE}}, 32, BOUND, ASSUMED),
@@ -131,7 +132,7 @@ OWN_LENGTHS = "each text runs at its own length, and this is the longest"
             {},
             None,
             f"{BOUND}; {OWN_LENGTHS}: asked for",
-            "no file states how training padded texts; the bundle runs each text at its own length, so check it with "
+            "no file states how training padded texts, but the bundle runs each text at its own length; check it with "
             "--evaluation FILE",
             ASSUMED,
         ),
@@ -140,8 +141,8 @@ OWN_LENGTHS = "each text runs at its own length, and this is the longest"
             {},
             None,
             f"{BOUND}; {OWN_LENGTHS}: asked for",
-            "tokenizer.json pads to no fixed length, so training probably padded to each batch's longest text; the bundle runs "
-            "each text at its own length, so check it with --evaluation FILE",
+            "tokenizer.json pads to no fixed length, so training probably padded to each batch's longest text, but the bundle "
+            "runs each text at its own length; check it with --evaluation FILE",
             LONGEST.format(32),
         ),
         (
@@ -428,3 +429,15 @@ def test_texts_that_are_longer_than_in_training_are_named(tmp_path):
     files = {"tokenizer_config.json": {"model_max_length": 16}}
     caution = length_of(tmp_path, files).caution(Padding(32, "none"))
     assert caution.startswith("tokenizer_config.json (model_max_length) is 16, but the bundle takes texts of up to 32 tokens")
+
+
+def test_advice_is_given_only_where_it_can_be_followed(tmp_path):
+    assumed = ASSUMED.removesuffix("; check it with --evaluation FILE")
+    assert replace(length_of(tmp_path, {}), checkable=False).caution(Padding(32)) == assumed
+    longest = replace(length_of(tmp_path, {"tokenizer.json": tokenizer_json(longest=True)}), checkable=False)
+    assert longest.caution(Padding(32)) == LONGEST.format(32).replace("check it with --evaluation FILE, or ", "")
+    for task, checkable in (("feature-extraction", False), ("sequence-classification", True)):
+        checkpoint = save_tiny(tmp_path / task, task)
+        plan = plan_from_options(options_from(task=task, target="onnx", model=str(checkpoint), output=tmp_path / "b"))
+        assert plan.trained_length.checkable is checkable
+        assert any("--evaluation FILE" in note for note in plan.notes) is checkable

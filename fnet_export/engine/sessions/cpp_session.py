@@ -100,12 +100,15 @@ class CppSession:
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
-        """End the program when the block takes too long; reading from it then fails."""
+        """End the program when the block takes too long, so that reading from it fails, and when the block is interrupted."""
         timer = threading.Timer(self._patience_s, self._give_up)
         timer.daemon = True
         timer.start()
         try:
             yield
+        except (KeyboardInterrupt, SystemExit):
+            _kill(self._process)  # it would go on with its answer
+            raise
         finally:
             timer.cancel()
 

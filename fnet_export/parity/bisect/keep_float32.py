@@ -12,6 +12,7 @@ from fnet_runtime.bundle.golden import Golden
 from fnet_runtime.pipeline.measures import is_finite, largest_error, relative_rms_error
 
 from fnet_core.config import FNetConfig
+from fnet_export.base.counted import counted
 from fnet_export.graph.parts import (
     FLOATS,
     NodeByNode,
@@ -63,7 +64,7 @@ def proposal_from_graph(
     """
 
     def share(kept: Sequence[str]) -> float:
-        on_progress(f"{precision} with {len(kept)} nodes in float32")
+        on_progress(f"{precision} with {counted(len(kept), 'node')} in float32")
         return _share_of_limit(typed(half_from_graph(graph, precision, keep=kept)), golden)
 
     before = share(keep)

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fnet_export.base.counted import counted
 from fnet_export.base.status import FAILED, NOT_RUN, PASSED
 from fnet_export.parity.agreement import points_of, text_of_agreement, text_of_few
 from fnet_export.parity.report import engine_layers, wording
@@ -41,7 +42,7 @@ def html_from_values(values: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        counted=wording.counted,
+        counted=counted,
         figure=wording.figure,
         milliseconds=wording.milliseconds,
         percent=wording.percent,

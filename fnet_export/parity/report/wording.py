@@ -33,11 +33,6 @@ def size(size_bytes: int) -> str:
     return f"{size_bytes} bytes" if unit == 0 else f"{amount:.3g} {units[unit]}"
 
 
-def counted(count: int, noun: str) -> str:
-    """Write a number of things, each a `noun`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def note_of_random_head(task: str) -> str:
     """Say what the outputs of a task mean whose head the checkpoint lacks, and --random-head drew."""
     part, means = f"the {task} head", "outputs mean"

@@ -10,6 +10,7 @@ from pathlib import Path
 from fnet_runtime.errors import FNetRuntimeError
 from fnet_runtime.sessions.runtimes import AUTO
 
+from fnet_export.base.counted import counted
 from fnet_export.base.environment import environment_of_host
 from fnet_export.base.errors import EvaluationError, FNetExportError, OptionError, OutputError
 from fnet_export.base.progress import OfPart, Progress
@@ -96,7 +97,7 @@ def _selection(
 ) -> Selection:
     data = first.evaluation
     assert data is not None
-    progress.stage(f"answer {len(data.records)} records: checkpoint")
+    progress.stage(f"answer {counted(len(data.records), 'record')}: checkpoint")
     checkpoints = checkpoints_from_subject(
         subject_from_plan(first, None), data, with_assumed=first.padding_is_measured, on_progress=progress.step
     )
@@ -162,7 +163,7 @@ def _measured(
     if not able:
         return {}
     rounds, case = options.timing.rounds, Case(batch_size=1, threads=options.timing.threads)
-    progress.stage(f"time {len(able)} bundles in turns")
+    progress.stage(f"time {counted(len(able), 'bundle')} in turns")
     subjects = subjects_from_bundles([place / combination.folder for combination in able], [AUTO])
     batches = [batches_from_records(records, rounds)] * len(subjects)
     result = result_from_case(case, subjects, batches, rounds=rounds, on_progress=progress.step)

@@ -7,12 +7,13 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from fnet_export.base.counted import counted
 from fnet_export.benchmark.benchmark import Case
 from fnet_export.benchmark.report import KINDS
 from fnet_export.engine.sessions.timing import PAUSE_S
 from fnet_export.evaluation.evaluation import values_from_figures
 from fnet_export.evaluation.metrics import LEVEL, RESAMPLES, SEED, Figure
-from fnet_export.parity.report.wording import counted, milliseconds, note_of_flat_intervals, size
+from fnet_export.parity.report.wording import milliseconds, note_of_flat_intervals, size
 from fnet_export.plan.selection.options import SelectionLimits
 from fnet_export.plan.selection.selection import CHOSEN, MISSED, NOT_RUN, WITHIN, Figures, Selection
 

@@ -54,6 +54,7 @@ class TrainedLength:
     the model takes, None for any. `unpadded` names the file whose tokenizer does not pad to a fixed length, if there is one.
     `stated_padding` is the contract that `stated_in` states: OWN_PADDING_KEY, or a folder of sentence-transformers. `decided` says
     how labelled data decided on the padding, if they did. `matters` says whether a layer mixes padding into the outputs.
+    `checkable` says whether the user can still check the padding with labelled data: the task takes them, and none were given.
     """
 
     length: int
@@ -66,6 +67,7 @@ class TrainedLength:
     stated_in: str = STATED_HERE
     decided: str | None = None
     matters: bool = True
+    checkable: bool = True
 
     @property
     def stated(self) -> bool:
@@ -140,62 +142,67 @@ class TrainedLength:
         raise CheckpointError(f"{name}: {self.contradiction}. Expected one length. {advice}")
 
     def caution(self, padding: Padding) -> str | None:
-        """Say in one sentence what is assumed of how a bundle pads; None where nothing is."""
+        """Say in one sentence what is assumed of how a bundle pads, and what to do about it; None where nothing is assumed."""
         if not self.matters or self.decided is not None:
             return None
-        if padding.contract == NONE:
-            return self._caution_of_own_lengths(padding.length)
+        assumed = self._assumed_of_own_lengths(padding.length) if padding.contract == NONE else self._assumed(padding.length)
+        advice = [ADVICE] if self.checkable else []
+        if self.unpadded is not None and padding.contract == MAX_LENGTH and self.stated_padding != NONE and not self._overruled:
+            advice.append(f"export it with --padding {NONE}")
+        return assumed and "; ".join([assumed, *([", or ".join(advice)] if advice else [])])
+
+    @property
+    def _overruled(self) -> Statement | None:
+        """Return a statement of padding to another length than this one."""
+        return next((each for each in self.others if each.padded), None)
+
+    def _assumed(self, sequence_length: int) -> str | None:
+        """Say what is assumed of a bundle that pads every text to a length."""
         if self.padded:
             return None
-        sequence_length = padding.length
         if self.stated_padding == NONE:
             return (
                 f"{self.stated_in} states that training ran each text at its own length, but the bundle pads to "
-                f"{sequence_length} tokens; {ADVICE}"
+                f"{sequence_length} tokens"
             )
-        overruled = next((each for each in self.others if each.padded), None)
-        if overruled is not None:
+        if self._overruled is not None:
             return (
-                f"{overruled.file} ({overruled.key}) states that training padded every text to {overruled.length} tokens, but the "
-                f"bundle pads to {sequence_length}; {ADVICE}"
+                f"{self._overruled.file} ({self._overruled.key}) states that training padded every text to "
+                f"{self._overruled.length} tokens, but the bundle pads to {sequence_length}"
             )
         if self.unpadded is not None:
             return (
                 f"{self.unpadded} pads to no fixed length, so training probably padded to each batch's longest text, but the "
-                f"bundle pads to {sequence_length} tokens; {ADVICE}, or export it with --padding {NONE}"
+                f"bundle pads to {sequence_length} tokens"
             )
         if self.statements:
             return (
-                f"{self.source} is {self.length}, but no file states that training padded every text; the bundle pads to "
-                f"{sequence_length} tokens, so {ADVICE}"
+                f"{self.source} is {self.length}, but no file states that training padded every text, as the bundle does to "
+                f"{sequence_length} tokens"
             )
-        return (
-            f"no file states the length that training padded to, so max_position_embeddings, {self.length} tokens, is assumed; "
-            f"{ADVICE}"
-        )
+        return f"no file states the length that training padded to, so max_position_embeddings, {self.length} tokens, is assumed"
 
-    def _caution_of_own_lengths(self, longest: int) -> str | None:
+    def _assumed_of_own_lengths(self, longest: int) -> str | None:
         """Say what is assumed of a bundle that runs each text at its own length, of at most `longest` tokens."""
         if self.contract == NONE and (longest == self.length or not self.stated):
             return None
         if self.stated and longest > self.length:
             return (
-                f"{self.source} is {self.length}, but the bundle takes texts of up to {longest} tokens, which training did not "
-                f"see; {ADVICE}"
+                f"{self.source} is {self.length}, but the bundle takes texts of up to {longest} tokens, which training did not see"
             )
         if self.contract == NONE:
             return None
         if self.padded:
             return (
                 f"{self.source} states that training padded every text to {self.length} tokens, but the bundle runs each text at "
-                f"its own length; {ADVICE}"
+                "its own length"
             )
         if self.unpadded is not None:
             return (
-                f"{self.unpadded} pads to no fixed length, so training probably padded to each batch's longest text; the bundle "
-                f"runs each text at its own length, so {ADVICE}"
+                f"{self.unpadded} pads to no fixed length, so training probably padded to each batch's longest text, but the "
+                "bundle runs each text at its own length"
             )
-        return f"no file states how training padded texts; the bundle runs each text at its own length, so {ADVICE}"
+        return "no file states how training padded texts, but the bundle runs each text at its own length"
 
     def values(self, padding: Padding) -> dict[str, Any]:
         """Return parity.json's account of the length, for a bundle that pads so."""

@@ -33,7 +33,10 @@ def facts() -> str:
     """Return the whole file."""
     m, t = manifest, tokenizer
     integers = {
-        **{name: getattr(exit_codes, name) for name in ("BAD_INPUT", "USAGE", "CHECK_FAILED", "ENGINE_FAILED", "READER_LEFT")},
+        **{
+            name: int(getattr(exit_codes, name))
+            for name in ("BAD_INPUT", "USAGE", "CHECK_FAILED", "ENGINE_FAILED", "INTERRUPTED", "READER_LEFT")
+        },
         "FORMAT_VERSION": m.FORMAT_VERSION,
         "MAX_THREADS": runtimes.MAX_THREADS,
         "MAX_CONTEXTS": trt_session.MAX_CONTEXTS,

@@ -36,6 +36,7 @@ int list_devices(const Options& options) {
 int main(int count, char** words) {
   setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // see fnet.hpp
   std::signal(SIGPIPE, SIG_IGN);            // see write_line
+  end_on_interrupt();
   const Options options = options_from_line(count, words);
   if (options.devices) return list_devices(options);
   const auto pipeline = fnet::Pipeline::open(options.bundle, options.config);

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <iostream>
 
+#include "ending.h"
+
 namespace {
 
 constexpr std::chrono::milliseconds EVERY{200};
@@ -20,10 +22,13 @@ Progress::Progress(const std::vector<int>& descriptors, bool wanted)
     if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && bytes_) *bytes_ += status.st_size;
     else bytes_.reset();
   }
+  if (shown_) write_on_interrupt(ERASE);
 }
 
 Progress::~Progress() {
-  if (shown_) std::cerr << ERASE;
+  if (!shown_) return;
+  std::cerr << ERASE;
+  write_on_interrupt(nullptr);
 }
 
 void Progress::show(std::size_t lines, std::size_t size_bytes) {

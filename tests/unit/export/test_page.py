@@ -11,10 +11,11 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from support.paths import GOLDEN
 
+from fnet_export.base.counted import counted
 from fnet_export.parity.agreement import Agreement
 from fnet_export.parity.report.charts import svg_from_headroom, svg_from_histogram, svg_from_layers, svg_from_times
 from fnet_export.parity.report.page import html_from_values, share_of_limit, verdict_from_values
-from fnet_export.parity.report.wording import QUICK, counted, figure, milliseconds, percent, size
+from fnet_export.parity.report.wording import QUICK, figure, milliseconds, percent, size
 
 EXAMPLES = GOLDEN / "parity"
 FULL, FAILED = (json.loads((EXAMPLES / f"{name}.json").read_text()) for name in ("full", "failed"))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
+import fnet_runtime.engine.build as building
 import fnet_runtime.engine.cache as caching
 import fnet_runtime.engine.rebuild as rebuilding
 import pytest
@@ -298,3 +300,52 @@ def test_tensorrt_rtx_builds_for_the_gpu_of_the_host(whole_bundle, manifest):
     described = json.loads((engine.file.parent / DESCRIPTION).read_text())
     assert described["file"]["size_bytes"] == engine.file.stat().st_size > 100_000
     assert not rebuilt_engine(whole_bundle, manifest, importer=importer).built
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_ctrl_c_stops_a_build(progress, whole_bundle, manifest, cache, monkeypatch):
+    """TensorRT-RTX itself would ignore what a callback raises, and build to the end."""
+    importer = importer_of(cuda_bindings_runtime=FakeCuda(), tensorrt_rtx=tensorrt_rtx)
+    handler, steps = signal.getsignal(signal.SIGINT), []
+
+    def step(*words):
+        steps.append(words)
+        signal.raise_signal(signal.SIGINT)
+
+    if progress:
+        chosen = {"on_progress": step}
+    else:
+        chosen = {}
+        monkeypatch.setattr(building, "has_part", lambda trt, name: signal.raise_signal(signal.SIGINT) is None)
+    with pytest.raises(KeyboardInterrupt):
+        rebuilt_engine(whole_bundle, manifest, importer=importer, **chosen)
+    assert len(steps) == progress
+    assert keys(cache) == set()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_error_of_a_progress_call_stops_a_build(whole_bundle, manifest):
+    def step(*words):
+        raise ValueError("enough")
+
+    importer = importer_of(cuda_bindings_runtime=FakeCuda(), tensorrt_rtx=tensorrt_rtx)
+    with pytest.raises(ValueError, match="enough"):
+        rebuilt_engine(whole_bundle, manifest, importer=importer, on_progress=step)
+
+
+def test_a_handler_that_raises_nothing_stops_no_build(whole_bundle, manifest, monkeypatch):
+    handled = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: handled.append(number))
+    try:
+        importer = importer_of(cuda_bindings_runtime=FakeCuda(), tensorrt_rtx=tensorrt_rtx)
+        steps = []
+
+        def step(*words):
+            steps.append(words)
+            if len(steps) == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+        assert rebuilt_engine(whole_bundle, manifest, importer=importer, on_progress=step).built
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (handled, len(steps) > 1) == ([signal.SIGTERM], True)

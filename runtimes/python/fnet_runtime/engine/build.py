@@ -15,6 +15,7 @@ from fnet_runtime.engine.cuda import Gpu
 from fnet_runtime.engine.logger import error_logger
 from fnet_runtime.engine.options import BuildOptions
 from fnet_runtime.engine.products import RTX_COMPUTE_CAPABILITIES, check_options, has_part
+from fnet_runtime.engine.signals import kept_exceptions
 from fnet_runtime.errors import BuildError
 
 MIB = 1 << 20
@@ -48,8 +49,8 @@ def engine_from_file(
     """Build an engine from an ONNX file (with its external data next to it), with an optimisation profile for each of `profiles`.
 
     `trt` is the imported library, and `gpu` the GPU of this host. `on_network` gets the parsed network. `on_progress` gets the
-    steps that the library reports. Raises OptionError for options that the library does not have, and BuildError with the library's
-    own words if it refuses the graph.
+    steps that the library reports. What it raises stops the build, and so does what a signal such as Ctrl-C raises. Raises
+    OptionError for options that the library does not have, and BuildError with the library's own words if it refuses the graph.
     """
     check_options(options, trt, library, gpu=gpu is not None)
     name = f"{library} {trt.__version__}"
@@ -73,15 +74,16 @@ def engine_from_file(
     built_for = _set_compute_capabilities(trt, config, name, options.compute_capabilities, gpu)
     if options.timing_cache is not None:
         _set_timing_cache(config, options.timing_cache, name, logger)
-    if on_progress is not None and has_part(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, on_progress)
     for shapes in profiles:
         profile = builder.create_optimization_profile()
         for tensor, (low, best, high) in shapes.items():
             profile.set_shape(tensor, low, best, high)
         if config.add_optimization_profile(profile) < 0:
             raise BuildError(f"{graph.name}: {library} refuses the profile {shapes}: {logger.said()}")
-    data = builder.build_serialized_network(network, config)
+    with kept_exceptions() as kept:
+        if has_part(trt, "IProgressMonitor"):
+            config.progress_monitor = _monitor(trt, on_progress or (lambda *step: None), kept)
+        data = builder.build_serialized_network(network, config)
     if data is None:
         raise BuildError(f"{graph.name}: {name} built no engine: {logger.said()}")
     times = None if options.timing_cache is None else _kept_timing_cache(config, options.timing_cache)
@@ -159,8 +161,11 @@ def _kept_timing_cache(config: Any, file: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _monitor(trt: Any, on_progress: OnProgress) -> Any:
-    """Make a progress monitor of the library's own base class; it reports whole phases, not phases within them."""
+def _monitor(trt: Any, on_progress: OnProgress, kept: list[BaseException]) -> Any:
+    """Make a progress monitor of the library's own base class; it reports whole phases, not phases within them.
+
+    It stops the build as soon as an exception is kept. The library would ignore an exception of the monitor.
+    """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -172,9 +177,12 @@ def _monitor(trt: Any, on_progress: OnProgress) -> Any:
                 self.steps[phase_name] = num_steps
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            if phase_name in self.steps:
-                on_progress(phase_name, step, self.steps[phase_name])
-            return True
+            try:
+                if phase_name in self.steps:
+                    on_progress(phase_name, step, self.steps[phase_name])
+            except BaseException as error:  # KeyboardInterrupt too: it is raised when the build has stopped
+                kept.append(error)
+            return not kept
 
         def phase_finish(self, phase_name: str) -> None:
             self.steps.pop(phase_name, None)
