@@ -124,6 +124,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
   ++launches;
   return cudaSuccess;
 }
+cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
   delete reinterpret_cast<Work*>(graph);
   --held;

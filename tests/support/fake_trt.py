@@ -41,7 +41,7 @@ class FakeStreams:
     def __init__(self, devices=(0, 2), **fails):
         self.devices, self.fails = devices, fails
         self.device_memory, self.host_memory, self.streams, self.graphs = {}, {}, {}, {}
-        self.capturing = {}
+        self.capturing, self.forgotten_errors = {}, 0
         self.grown, self.launches, self.made_graphs, self.used = 0, 0, 0, set()
         self.chosen, self.host_code, self.refitted = [], [], []
         self.contexts_made = self.contexts_alive = self.capturing_contexts = self.executed = 0
@@ -149,6 +149,10 @@ class FakeStreams:
         self.graphs[graph] = work
         return 0, graph
 
+    def cudaGetLastError(self):
+        self.forgotten_errors += 1
+        return (0,)
+
     def cudaGraphInstantiate(self, graph, flags):
         assert flags == 0
         if self._failed("cudaGraphInstantiate"):
@@ -186,12 +190,13 @@ def fake_trt(
     refits=True,
     lengths=None,
     dtype=np.int64,
+    output="float32",
     inspected="",
     times=lambda run: (),
 ):
     """Return a library. Each word says what the library does, and `lengths` is the shape of y where it is not the number of rows.
 
-    `executes` is False, or the number of runs after which the engine fails. `dtype` is the type of x. `inspected` is what the
+    `executes` is False, or the number of runs after which the engine fails. `dtype` is the type of x, and `output` that of y. `inspected` is what the
     inspector says, and `times` what the profiler reports of each run.
     """
 
@@ -217,7 +222,7 @@ def fake_trt(
             return inspected
 
     class IExecutionContext:
-        profiler = None
+        profiler = nvtx_verbosity = None
 
         def __init__(self, memory):
             self.address, self.shape, self.memory, self.captured = {}, None, memory, False
@@ -249,7 +254,7 @@ def fake_trt(
             self.memory = memory
 
         def execute_async_v3(self, stream_handle):
-            assert self.memory is not None
+            assert (self.memory is not None, self.nvtx_verbosity) == (True, "no ranges")
             cuda.executed += 1
             self.captured = stream_handle in cuda.capturing
             for name, ms in times(cuda.executed - 1) if self.profiler is not None else ():
@@ -269,6 +274,9 @@ def fake_trt(
 
         def get_tensor_mode(self, name):
             return "in" if name == "x" else "out"
+
+        def get_tensor_dtype(self, name):
+            return "int64" if name == "x" else output
 
         def create_engine_inspector(self):
             return EngineInspector()
@@ -323,6 +331,8 @@ def fake_trt(
         Refitter=Refitter,
         OnnxParserRefitter=OnnxParserRefitter,
         TensorIOMode=SimpleNamespace(OUTPUT="out"),
+        ProfilingVerbosity=SimpleNamespace(NONE="no ranges"),
+        float32="float32",
         LayerInformationFormat=SimpleNamespace(JSON="json"),
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user"),
         CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole"),

@@ -162,7 +162,7 @@ def test_a_run_that_cannot_be_captured(tmp_path, call):
             SessionError, match=rf"a run cannot become a CUDA graph \(CUDA failed \({call}: \d+\)\); open the bundle without"
         ):
             session.run({"x": np.ones((1, 2), np.int64)})
-    assert (cuda.capturing, cuda.graphs) == ({}, {})
+    assert (cuda.capturing, cuda.graphs, cuda.forgotten_errors, gc.isenabled()) == ({}, {}, 2, True)
     del cuda.fails[call]
     assert session.run({"x": np.ones((1, 2), np.int64)})["y"].tolist() == [2]
     session.close()
@@ -175,7 +175,7 @@ def test_an_engine_that_fails_in_a_capture(tmp_path):
     session = opened(tmp_path, cuda=cuda, info=TENSORRT, options=TrtOptions(cuda_graph=True), executes=2)
     with pytest.raises(SessionError, match=r"a run cannot become a CUDA graph \(the engine failed: one; two"):
         session.run({"x": np.ones((1, 2), np.int64)})
-    assert (cuda.capturing, cuda.graphs) == ({}, {})
+    assert (cuda.capturing, cuda.graphs, cuda.forgotten_errors) == ({}, {}, 1)
     session.close()
     gc.collect()
     assert cuda.held == 0
@@ -374,6 +374,11 @@ def test_a_run_that_fails_leaves_nothing_behind_for_the_next(tmp_path):
     assert list(cuda.streams.values()) == [[]]
     session.close()
     assert cuda.held == 0
+
+
+def test_an_output_of_another_type_is_refused(tmp_path):
+    with pytest.raises(SessionError, match=r"model\.engine: expected outputs in float32, found another type of y; export again"):
+        opened(tmp_path, output="float16")
 
 
 def test_batches_outside_the_profile(tmp_path):

@@ -11,7 +11,7 @@
   X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaDriverGetVersion) X(cudaSetDevice) X(cudaDeviceGetAttribute)              \
   X(cudaStreamCreateWithFlags) X(cudaStreamSynchronize) X(cudaStreamDestroy) X(cudaMalloc) X(cudaFree) X(cudaHostAlloc)     \
   X(cudaFreeHost) X(cudaMemcpyAsync) X(cudaStreamBeginCapture) X(cudaStreamEndCapture) X(cudaGraphInstantiate)              \
-  X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy)
+  X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy) X(cudaGetLastError)
 // clang-format on
 
 namespace fnet {
@@ -101,11 +101,14 @@ class CudaRuntime : public Cuda {
   Result<void*> end_capture(void* stream) const override {
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t made = nullptr;
-    if (const auto failed = fault("cudaStreamEndCapture", cudaStreamEndCapture_(static_cast<cudaStream_t>(stream), &graph))) return *failed;
-    const auto failed = fault("cudaGraphInstantiate", cudaGraphInstantiate_(&made, graph, 0));
-    cudaGraphDestroy_(graph);
-    if (failed) return *failed;
-    return static_cast<void*>(made);
+    auto failed = fault("cudaStreamEndCapture", cudaStreamEndCapture_(static_cast<cudaStream_t>(stream), &graph));
+    if (!failed) {
+      failed = fault("cudaGraphInstantiate", cudaGraphInstantiate_(&made, graph, 0));
+      cudaGraphDestroy_(graph);
+    }
+    if (!failed) return static_cast<void*>(made);
+    cudaGetLastError_();  // a failed capture leaves its error behind, which later calls would report
+    return *failed;
   }
   std::optional<Error> launch(void* graph, void* stream) const override {
     return fault("cudaGraphLaunch", cudaGraphLaunch_(static_cast<cudaGraphExec_t>(graph), static_cast<cudaStream_t>(stream)));

@@ -77,6 +77,7 @@ Result<const Lane::Chain*> Lane::start(const Inputs& inputs, int profile) {
   fill(chain_);
   if (auto failed = enqueue()) return *failed;  // in an ordinary run TensorRT does what a graph must not hold
   if (!captures_) return &chain_;
+  if (auto failed = cuda_.wait(stream_)) return *failed;  // an error of this run is not one of the capture
   const auto graph = captured();
   if (!graph) return session_error("a run cannot become a CUDA graph (" + graph.error().text + "); open the bundle without cuda_graph");
   return &graphs_.emplace(shapes, Graph{std::move(context_), std::move(chain_), *graph}).first->second.chain;

@@ -127,7 +127,9 @@ class Engine : public TrtEngine {
         kind == ContextKind::capturing
             ? capturing_context(*engine_, 0)
             : engine_->createExecutionContext(kind == ContextKind::without_memory ? Strategy::kUSER_MANAGED : Strategy::kSTATIC);
-    return made ? std::make_unique<Context>(made) : nullptr;
+    if (!made) return nullptr;
+    made->setNvtxVerbosity(nvinfer1::ProfilingVerbosity::kNONE);  // an engine built with details would send NVTX a range per layer
+    return std::make_unique<Context>(made);
   }
   int64_t memory_bytes() const override { return engine_->getDeviceMemorySizeV2(); }
   GraphMaker graph_maker() const override { return !RTX ? GraphMaker::session : HAS_GRAPHS ? GraphMaker::library : GraphMaker::nobody; }

@@ -1,5 +1,6 @@
 """The few calls of the CUDA runtime that engines need, and the GPU of this host."""
 
+import gc
 import importlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -90,7 +91,7 @@ class Cuda:
 
     def stream(self) -> int:
         """Make a stream that never waits for the default stream, so other libraries of the process do not hold it up."""
-        return int(self._call("cudaStreamCreateWithFlags", self._rt.cudaStreamNonBlocking))
+        return _address(self._call("cudaStreamCreateWithFlags", self._rt.cudaStreamNonBlocking))
 
     def destroy(self, stream: int) -> None:
         """Free a stream."""
@@ -126,6 +127,22 @@ class Cuda:
 
     def captured(self, enqueue: Callable[[], None], stream: int) -> int:
         """Return a graph of the work that `enqueue` puts into a stream. The work does not run, and the stream stays usable."""
+        collects = gc.isenabled()
+        gc.disable()  # a forgotten session that is freed in this thread meanwhile would spoil the capture
+        try:
+            graph = self._graph(enqueue, stream)
+            try:
+                return _address(self._call("cudaGraphInstantiate", graph, 0))
+            finally:
+                self._freed("cudaGraphDestroy", graph)
+        except BaseException:
+            self._rt.cudaGetLastError()  # a failed capture leaves its error behind, which later calls would report
+            raise
+        finally:
+            if collects:
+                gc.enable()
+
+    def _graph(self, enqueue: Callable[[], None], stream: int) -> Any:
         self._call("cudaStreamBeginCapture", stream, self._rt.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
         try:
             enqueue()
@@ -133,11 +150,7 @@ class Cuda:
             with suppress(SessionError):  # the first failure is the one to report
                 self._freed("cudaGraphDestroy", self._call("cudaStreamEndCapture", stream))
             raise
-        graph = self._call("cudaStreamEndCapture", stream)
-        try:
-            return int(self._call("cudaGraphInstantiate", graph, 0))
-        finally:
-            self._freed("cudaGraphDestroy", graph)
+        return self._call("cudaStreamEndCapture", stream)
 
     def launch(self, graph: int, stream: int) -> None:
         """Run a graph in a stream."""
@@ -151,6 +164,13 @@ class Cuda:
         """Free something. After a failure of CUDA every call fails, also those that free."""
         with suppress(SessionError):
             self._call(name, *arguments)
+
+
+def _address(handle: Any) -> int:
+    """Return the address that a handle of the bindings holds. Their `int(handle)` is deprecated from 12.9 on."""
+    if isinstance(handle, int):
+        return handle
+    return int(importlib.import_module("cuda.bindings.utils").get_cuda_native_handle(handle))
 
 
 def cuda_of_device(device: int, library: str, *, importer: Importer = importlib.import_module) -> Cuda:

@@ -25,6 +25,8 @@ ON_CPU = PROVIDERS[CPU]
 NO_FALLBACK, RECORD = "session.disable_cpu_ep_fallback", "session.record_ep_graph_assignment_info"
 LISTS_NODES = hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")
 """From release 1.24 on."""
+# the CPU's kernel that fuses a residual with LayerNormalization takes several times as long as the two alone (1.32, measured)
+UNFUSED = {"optimization.disable_specified_optimizers": "SkipLayerNormFusion"}
 OPTIMIZED = "optimized.onnx"
 """The graph that ONNX Runtime runs, in the folder of a profile."""
 FELL_BACK = "fallback to CPU EP has been explicitly disabled"
@@ -102,8 +104,6 @@ class _Options:
     def made(self, **entries: str) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only: every failure is raised, and need not be printed
-        # the kernel that fuses a residual with LayerNormalization takes several times as long as the two alone (1.32, measured)
-        options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
         # without VNNI, the fast int8 products of x86-64 overflow 16 bits; with this entry ONNX Runtime takes exact products, which
         # are slower even with VNNI (1.32: 1.5 to 1.8 times for fnet-base)
         if not multiplies_int8_exactly():
@@ -127,9 +127,9 @@ def _cpu_session(model: Path, options: _Options) -> onnxruntime.InferenceSession
     Without VNNI, ONNX Runtime 1.32 cannot make exact int8 products of a weight that two nodes read.
     """
     try:
-        return onnxruntime.InferenceSession(str(model), options.made(), providers=[ON_CPU.ort_name])
+        return onnxruntime.InferenceSession(str(model), options.made(**UNFUSED), providers=[ON_CPU.ort_name])
     except Exception:
-        exact = options.made(**{"session.disable_quant_qdq": "1"})
+        exact = options.made(**UNFUSED, **{"session.disable_quant_qdq": "1"})
         return onnxruntime.InferenceSession(str(model), exact, providers=[ON_CPU.ort_name])
 
 

@@ -99,7 +99,7 @@ def check_provider(provider: Provider, *, importer: Importer = importlib.import_
             f"Run pip uninstall onnxruntime, and then {GPU_LINE}"
         )
     if provider.library:
-        _load(provider)
+        _load(provider, importer)
         gpus_of_driver()
 
 
@@ -108,7 +108,7 @@ def ep_devices(provider: Provider) -> list[Any]:
     return [device for device in onnxruntime.get_ep_devices() if device.ep_name == provider.ort_name]
 
 
-def _load(provider: Provider) -> None:
+def _load(provider: Provider, importer: Importer) -> None:
     """Load the library of a provider, as ONNX Runtime will. ONNX Runtime itself only logs why it cannot, and takes the CPU.
 
     Raises LibraryError.
@@ -117,6 +117,9 @@ def _load(provider: Provider) -> None:
     if hasattr(onnxruntime, "preload_dlls"):  # finds the libraries of CUDA's own packages, and prints what it does not find
         with contextlib.redirect_stdout(printed):
             onnxruntime.preload_dlls()
+    if "tensorrt" in provider.library:
+        with contextlib.suppress(ImportError, OSError):  # the package's own import loads its libraries, which no search path has
+            importer("tensorrt_libs")
     folder = Path(onnxruntime.__file__).parent / "capi"
     start, end = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
     try:

@@ -30,6 +30,9 @@ class TrtEngine:
             self._fill_in_weights(file.with_name(MODEL))
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         self.outputs = tuple(n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.OUTPUT)
+        others = [name for name in self.outputs if self._engine.get_tensor_dtype(name) != trt.float32]
+        if others:
+            raise SessionError(f"{file}: expected outputs in float32, found another type of {', '.join(others)}; export again")
         self.captures_graphs = info.library == RTX
         """Whether the library itself makes CUDA graphs. It knows when its kernels are final, and which shape has which graph."""
 
@@ -71,6 +74,7 @@ class TrtEngine:
             raise SessionError(
                 f"{self._file}: could not create an execution context; usually the GPU is out of memory: {self.last_errors()}"
             )
+        context.nvtx_verbosity = self._trt.ProfilingVerbosity.NONE  # an engine built with details would send NVTX a range per layer
         return context
 
     def inspected(self) -> str:

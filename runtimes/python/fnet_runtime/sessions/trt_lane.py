@@ -116,6 +116,7 @@ class Lane:
         _fill(chain, fed)
         self._enqueue(chain)  # in an ordinary run TensorRT does what a graph must not hold
         if self._captures:
+            self._cuda.wait(self._stream)  # an error of this run is not one of the capture
             self._graphs[shapes] = chain, self._captured(chain)
         return chain
 
