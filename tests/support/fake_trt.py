@@ -196,8 +196,8 @@ def fake_trt(
 ):
     """Return a library. Each word says what the library does, and `lengths` is the shape of y where it is not the number of rows.
 
-    `executes` is False, or the number of runs after which the engine fails. `dtype` is the type of x, and `output` that of y. `inspected` is what the
-    inspector says, and `times` what the profiler reports of each run.
+    `executes` is False, or the number of runs after which the engine fails. `dtype` is the type of x, and `output` that of y.
+    `inspected` is what the inspector says, and `times` what the profiler reports of each run.
     """
 
     class ILogger:

@@ -33,7 +33,8 @@ struct Host {
   int fails_after = 0;  // calls of the function that fails which succeed before
   fnet::GraphMaker graph_maker = fnet::GraphMaker::session;
 
-  mutable std::vector<int> profiles;  // those that were chosen
+  mutable std::atomic<int> device{0};  // that is current
+  mutable std::vector<int> profiles;   // those that were chosen
   mutable std::atomic<int> contexts{0}, contexts_alive{0}, capturing_contexts{0}, changed_after_capture{0};
   mutable std::atomic<int> allocated{0}, freed{0}, pinned{0}, streams{0}, graphs{0}, made_graphs{0}, launches{0};
   mutable std::atomic<int> enqueued{0}, running{0}, most_running{0}, calls{0};
@@ -60,7 +61,11 @@ class HostCuda : public fnet::Cuda {
     if (host_.devices == 0) return Error{fnet::Code::no_device, "no NVIDIA GPU on this host"};
     return host_.devices;
   }
-  std::optional<Error> use(int) const override { return fault("cudaSetDevice"); }
+  std::optional<Error> use(int device) const override {
+    host_.device = device;
+    return fault("cudaSetDevice");
+  }
+  Result<int> current() const override { return host_.device.load(); }
   Result<std::string> compute_capability(int) const override { return std::string("8.9"); }
   Result<std::string> name(int) const override { return std::string("NVIDIA L4"); }
   Result<std::string> driver() const override { return std::string("13.0"); }

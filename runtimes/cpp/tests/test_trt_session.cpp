@@ -27,6 +27,20 @@ TEST_CASE("batches of any size run, and what they took is freed") {
   CHECK(host.held() == 0);
 }
 
+TEST_CASE("a session that ends leaves the current GPU as it was") {
+  Host host;
+  host.devices = 2;
+  {
+    const auto session = opened(host, {1});
+    REQUIRE(session);
+    REQUIRE((*session)->run(rows(1)));
+    CHECK(host.device == 1);
+    host.device = 0;
+  }
+  CHECK(host.device == 0);
+  CHECK(host.held() == 0);
+}
+
 TEST_CASE("a batch below the profile's smallest is filled") {
   const Host host;
   auto info = INFO;

@@ -193,12 +193,14 @@ def test_a_provider_that_is_not_in_this_build(whole_bundle, name):
 
 def test_a_library_that_cannot_be_loaded():
     missing = Provider(name="tensorrt", ort_name=AZURE.ort_name, library="providers_tensorrt_of_a_test")
+    imported = []
     with pytest.raises(LibraryError, match=r"cannot be loaded \(.*providers.*\. Run pip install 'onnx.*, and install TensorRT 10"):
-        check_provider(missing)
+        check_provider(missing, importer=imported.append)
+    assert imported == ["tensorrt_libs"]  # which loads the libraries that TensorRT's packages bring
 
 
 def test_a_library_without_a_gpu(monkeypatch):
-    monkeypatch.setattr(providers, "_load", lambda provider: None)
+    monkeypatch.setattr(providers, "_load", lambda provider, importer: None)
     monkeypatch.setattr(providers, "gpus_of_driver", lambda: gpus_of_driver(library="libcuda-of-no-host.so"))
     with pytest.raises(NoDeviceError, match=r"no NVIDIA GPU on this host \(libcuda-of-no-host\.so"):
         check_provider(Provider(name="cuda", ort_name=AZURE.ort_name, library="providers_cuda"))
@@ -387,7 +389,7 @@ def test_fnet_run_notes_nodes_on_the_cpu(whole_bundle, azure, monkeypatch):
     assert (shown.exit_code, shown.stdout) == (0, run(whole_bundle, "--text", "the fox").stdout)
     assert shown.stderr.startswith("note: AzureExecutionProvider did not take 64 of 64 nodes: ")
     assert run(*words, "--allow-partial", "--quiet").stderr == ""
-    monkeypatch.setattr(providers, "_load", lambda provider: None)
+    monkeypatch.setattr(providers, "_load", lambda provider, importer: None)
     monkeypatch.setattr(providers, "gpus_of_driver", lambda: gpus_of_driver(library="libcuda-of-no-host.so"))
     without_gpu = Provider(name="cuda", ort_name=AZURE.ort_name, library="providers_cuda")
     monkeypatch.setitem(providers.PROVIDERS, "cuda", without_gpu)

@@ -11,7 +11,7 @@
   X(cudaGetDeviceCount) X(cudaGetErrorName) X(cudaDriverGetVersion) X(cudaSetDevice) X(cudaDeviceGetAttribute)              \
   X(cudaStreamCreateWithFlags) X(cudaStreamSynchronize) X(cudaStreamDestroy) X(cudaMalloc) X(cudaFree) X(cudaHostAlloc)     \
   X(cudaFreeHost) X(cudaMemcpyAsync) X(cudaStreamBeginCapture) X(cudaStreamEndCapture) X(cudaGraphInstantiate)              \
-  X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy) X(cudaGetLastError)
+  X(cudaGraphDestroy) X(cudaGraphLaunch) X(cudaGraphExecDestroy) X(cudaGetLastError) X(cudaGetDevice)
 // clang-format on
 
 namespace fnet {
@@ -40,6 +40,12 @@ class CudaRuntime : public Cuda {
     if (code != cudaSuccess) return Error{Code::no_device, std::string(NO_GPU) + " (cudaGetDeviceCount: " + cudaGetErrorName_(code) + ")"};
     if (count < 1) return Error{Code::no_device, NO_GPU};
     return count;
+  }
+
+  Result<int> current() const override {
+    int device = 0;
+    if (const auto failed = fault("cudaGetDevice", cudaGetDevice_(&device))) return *failed;
+    return device;
   }
 
   std::optional<Error> use(int device) const override { return fault("cudaSetDevice", cudaSetDevice_(device)); }

@@ -17,6 +17,7 @@ class Cuda {
   // A no-device error when there is none.
   virtual Result<int> device_count() const = 0;
   virtual std::optional<Error> use(int device) const = 0;
+  virtual Result<int> current() const = 0;
   // Such as 8.9.
   virtual Result<std::string> compute_capability(int device) const = 0;
   // Such as NVIDIA L4.

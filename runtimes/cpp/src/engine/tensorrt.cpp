@@ -24,7 +24,14 @@ class TrtSession : public Session {
         outputs_(std::move(outputs)),
         options_(options),
         most_(options.contexts) {}
-  ~TrtSession() override { cuda_->use(options_.device); }  // for what the lanes free
+  // The lanes free on the GPU of the session. Then the GPU of the thread is the current one again.
+  ~TrtSession() override {
+    const auto current = cuda_->current();
+    cuda_->use(options_.device);
+    idle_.clear();
+    engine_.reset();
+    if (current) cuda_->use(*current);
+  }
 
   AxisProfile batch() const override { return info_.whole_range(BATCH).value_or(ANY_BATCH); }
 
@@ -121,7 +128,7 @@ class TrtSession : public Session {
   }
 
   const std::shared_ptr<const Cuda> cuda_;
-  const std::unique_ptr<TrtEngine> engine_;
+  std::unique_ptr<TrtEngine> engine_;
   const EngineInfo info_;
   const std::vector<TensorInfo> inputs_;
   const std::vector<std::string> outputs_;
