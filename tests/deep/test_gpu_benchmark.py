@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from support.fake_cuda import FakeCuda
 from support.fake_tensorrt import BuilderFlag, fake_tensorrt
+from support.fake_trt import FakeStreams, fake_trt
 from support.paths import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -389,6 +390,42 @@ def test_a_gpu_that_was_used_before_the_steps_ends_the_run(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     with pytest.raises(SystemExit, match="No step can use the GPU"):
         gpu.check_unused_gpu()
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_engines_of_rtx_compile_their_kernels_first(monkeypatch, tmp_path):
+    from on_gpu.eager_engine import EagerEngine
+
+    rtx = pytest.importorskip("tensorrt_rtx")
+    assert hasattr(rtx.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
+    assert "EAGER" in rtx.DynamicShapesKernelSpecializationStrategy.__members__
+    file, trt, given = tmp_path / "model.engine", fake_trt(FakeStreams()), []
+    file.write_bytes(b"engine")
+    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", lambda _, *config: [given.append(config)])
+    engine = EagerEngine(file, SimpleNamespace(library="tensorrt_rtx", version="1", build=None), trt)
+    engine.context()
+    assert given.pop() == ()  # an older library has no such setting
+    trt.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
+    engine.context()
+    engine.context_that_captures()
+    configs = [config for (config,) in given]
+    assert [config.dynamic_shapes_kernel_specialization_strategy for config in configs] == ["eager", "eager"]
+    assert [config.cuda_graph_strategy for config in configs] == ["none", "whole"]
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_an_engine_has_one_profile_with_the_first_batch_as_its_best(monkeypatch, tmp_path):
+    from fnet_runtime.bundle.manifest import BATCH, SEQUENCE
+    from on_gpu import engines
+    from on_gpu.builders import GraphSet, any_length
+    from on_gpu.scale import REAL
+
+    asked = []
+    monkeypatch.setattr(engines, "built_engine", lambda *arguments, **_: asked.append(arguments[3]))
+    for wanted in (GraphSet(length=512, transform="dft"), any_length(REAL)):
+        engines.engine_of_set(REAL, "tensorrt", wanted, "fp16", "model.onnx", tmp_path)
+    shapes = [{axis: (r.min, r.opt, r.max) for axis, r in profile.items()} for (profile,) in asked]
+    assert shapes == [{BATCH: (1, 32, 128)}, {BATCH: (1, 32, 32), SEQUENCE: (1, 512, 2048)}]
 
 
 @pytest.mark.usefixtures("benchmarks")
