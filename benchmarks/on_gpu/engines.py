@@ -114,7 +114,7 @@ def probe(scale, library, scratch):
         return
     yield runtime | {"question": "which version and targets", "answer": f"{imported.version}: {targets_in_words(imported.module)}"}
     model = fnet(scale.small, scale.small["max_position_embeddings"])
-    graph = fnet_graphs(model, "dft", ("fp32",), scratch / f"probe-{library}")["fp32"]
+    graph = dict(fnet_graphs(model, "dft", ("fp32",), scratch / f"probe-{library}"))["fp32"]
     yield runtime | answer(OPENS, lambda: small_engine_in_words(scale, library, model, graph, graph.parent / "engine"))
 
 

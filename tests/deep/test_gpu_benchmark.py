@@ -203,7 +203,8 @@ def check_times(report):
         ("any length", "fp16"),
     ]
     assert {("FNet, ONNX Runtime", *pair) for pair in transforms} < subjects
-    assert {("FNet, ONNX Runtime, unfused", "dft", "fp16"), ("FNet, ONNX Runtime, CUDA graph", "dft", "fp16")} < subjects
+    norm = "dft with LayerNorm in fp16"
+    assert {(f"FNet, ONNX Runtime{graph}", t, "fp16") for graph in ("", ", CUDA graph") for t in ("dft", norm)} < subjects
     assert {("BERT, ONNX Runtime", form, "fp16") for form in (None, "fused attention")} < subjects
     assert {("BERT, ONNX Runtime", None, "int8"), ("FNet, torch.compile", "fft", "fp16")} < subjects
     assert {subject for subject, *_ in subjects if "torch.compile" in subject} == {"FNet, torch.compile"}
@@ -260,7 +261,6 @@ def test_goals_are_met_or_missed_by_the_fastest_transform():
         timed("FNet, ONNX Runtime", "dft", 6.0, 440.0),
         timed("FNet, ONNX Runtime", "dft", 1.0, batch=1),
         timed("FNet, ONNX Runtime", "any length", 1.0),
-        timed("FNet, ONNX Runtime, unfused", "dft", 1.0),
         timed("BERT, ONNX Runtime", None, 12.0),
         timed("BERT, ONNX Runtime", "fused attention", 7.0),
         timed("FNet, torch.compile", "fft", 6.0),
@@ -382,17 +382,6 @@ def test_engines_are_opened_by_the_shipped_session(monkeypatch):
 
 
 @pytest.mark.usefixtures("benchmarks")
-def test_a_gpu_that_was_used_before_the_steps_ends_the_run(monkeypatch):
-    import gpu
-    import torch
-
-    gpu.check_unused_gpu()
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    with pytest.raises(SystemExit, match="No step can use the GPU"):
-        gpu.check_unused_gpu()
-
-
-@pytest.mark.usefixtures("benchmarks")
 def test_engines_of_rtx_compile_their_kernels_first(monkeypatch, tmp_path):
     from on_gpu.eager_engine import EagerEngine
 
@@ -426,6 +415,63 @@ def test_an_engine_has_one_profile_with_the_first_batch_as_its_best(monkeypatch,
         engines.engine_of_set(REAL, "tensorrt", wanted, "fp16", "model.onnx", tmp_path)
     shapes = [{axis: (r.min, r.opt, r.max) for axis, r in profile.items()} for (profile,) in asked]
     assert shapes == [{BATCH: (1, 32, 128)}, {BATCH: (1, 32, 32), SEQUENCE: (1, 512, 2048)}]
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_half_precision_without_casts_is_for_comparison_only(tmp_path):
+    import onnx_ir
+    from on_gpu.bert import bert_graphs
+    from on_gpu.graphs import HALF_NORM, fnet_graphs
+    from on_gpu.models import bert, fnet
+    from on_gpu.scale import TOY
+
+    fp16, fp32 = onnx_ir.DataType.FLOAT16, onnx_ir.DataType.FLOAT
+
+    def types(graphs, operator):
+        nodes = [node for node in onnx_ir.load(dict(graphs)["fp16"]).graph if node.op_type == operator]
+        assert operator == "Softmax" or {node.attributes.get_int("stash_type") for node in nodes} == {fp32}
+        return {node.inputs[0].dtype for node in nodes}
+
+    model = fnet(TOY, 28)
+    assert types(fnet_graphs(model, HALF_NORM, ("fp16",), tmp_path / "norm"), "LayerNormalization") == {fp16}
+    assert types(fnet_graphs(model, "dft", ("fp16",), tmp_path / "dft"), "LayerNormalization") == {fp32}
+    graphs = [*bert_graphs(bert(TOY, 28), 28, ("fp32", "fp16"), tmp_path / "bert", fused=False)]
+    assert types(graphs, "LayerNormalization") == types(graphs, "Softmax") == {fp16}
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_a_graph_is_there_before_its_set_is_whole(monkeypatch, tmp_path):
+    from on_gpu import builders
+    from on_gpu.scale import REHEARSAL
+
+    wanted = builders.GraphSet(length=28, transform="dft", small=True)
+    built = builders.Builders.__new__(builders.Builders)
+    built._scratch = tmp_path
+    seen = []
+
+    def graphs(*_):
+        yield "fp32", "model.onnx"
+        seen.append(built.path(wanted, "fp32"))
+        seen.append(built.path(wanted, "fp16"))
+        raise ValueError("no memory")
+
+    monkeypatch.setattr(builders, "WAIT_S", 0.0)
+    monkeypatch.setattr(builders, "fnet_graphs", graphs)
+    builders._build(REHEARSAL, wanted, tmp_path / wanted.folder)
+    assert seen == ["model.onnx", "not built within 0 s"]
+    assert built.path(wanted, "fp32") == "model.onnx"
+    assert built.path(wanted, "fp16") == "not built: ValueError: no memory"
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_a_gpu_that_was_used_before_the_steps_ends_the_run(monkeypatch):
+    import gpu
+    import torch
+
+    gpu.check_unused_gpu()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    with pytest.raises(SystemExit, match="No step can use the GPU"):
+        gpu.check_unused_gpu()
 
 
 @pytest.mark.usefixtures("benchmarks")
