@@ -10,6 +10,7 @@ every result. `--rehearse` runs every step at toy size on a CPU; `--report` turn
 import argparse
 import importlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # torch then looks for a GPU without using it
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "runtimes" / "python")]
@@ -90,6 +93,7 @@ def run(scratch, wheels, options, start):
     missing = missing_modules(scale, wheels)
     builders = started_builders(scale, scratch, missing)
     try:
+        check_unused_gpu()
         for step in steps(scale, scratch, builders, report):
             found = report["steps"][step.name] = {"status": "running", "results": []}
             reason = next((missing[name] for name in step.needs if missing[name]), step.reason)
@@ -145,6 +149,13 @@ def started_builders(scale, scratch, missing):
     except Exception as error:
         missing["graphs"] = f"no graph can be built: {type(error).__name__}: {error}"
         return None
+
+
+def check_unused_gpu():
+    """Stop if torch has used the GPU in this process: the steps are forks of it, and CUDA does not work in a fork then."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        sys.exit("No step can use the GPU, because an import has started CUDA in the process that forks the steps.")
 
 
 def host():

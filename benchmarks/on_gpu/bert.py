@@ -15,8 +15,8 @@ FUSED = "fused attention"
 
 
 def _plain_attention(query, key, value, attn_mask=None, **_):
-    """Attend to all tokens: two products and a softmax."""
-    return torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, dim=-1) @ value
+    """Attend to all tokens: two products and a softmax. TensorRT fuses them if the factor is before the first product."""
+    return torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2), dim=-1) @ value
 
 
 def _fused_attention(query, key, value, attn_mask=None, **_):
@@ -35,7 +35,7 @@ def _fused_attention(query, key, value, attn_mask=None, **_):
 
 
 def bert_graphs(model, length, precisions, folder, *, fused):
-    """Write the graphs of a BERT, as fnet_graphs does: traced by torch.onnx, and in half precision by our rules.
+    """Write the graphs of a BERT, as fnet_graphs does: traced by torch.onnx, and in half precision throughout.
 
     ONNX Runtime's own quantiser makes int8, and `fused` graphs have its operator for attention, which no other runtime takes.
     """
@@ -44,7 +44,7 @@ def bert_graphs(model, length, precisions, folder, *, fused):
 
     from fnet_export.graph.check import quiet
     from fnet_export.graph.file import write_graph
-    from fnet_export.precision.half import half_from_graph
+    from on_gpu.half import half_from_graph_except
 
     class Rows(CalibrationDataReader):
         def __init__(self):
@@ -54,11 +54,10 @@ def bert_graphs(model, length, precisions, folder, *, fused):
         def get_next(self):
             return next(self.rows, None)
 
-    paths = {}
     for precision in precisions:
         place = folder / precision
         place.mkdir(parents=True)
-        path = paths[precision] = place / MODEL
+        path = place / MODEL
         if precision == "fp32":
             batch = torch.export.Dim("batch_size")
             example = tuple(torch.zeros(2, length, dtype=torch.int64) for _ in range(2))
@@ -87,5 +86,5 @@ def bert_graphs(model, length, precisions, folder, *, fused):
                     use_external_data_format=True,
                 )
         else:
-            write_graph(half_from_graph(onnx_ir.load(folder / "fp32" / MODEL), precision), path)
-    return paths
+            write_graph(half_from_graph_except(onnx_ir.load(folder / "fp32" / MODEL), precision, ()), path)
+        yield precision, path

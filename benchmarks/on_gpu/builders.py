@@ -12,7 +12,7 @@ import torch
 
 from fnet_core.tasks import TASKS
 from on_gpu.bert import FUSED, bert_graphs
-from on_gpu.graphs import FFT, FP8, INT8_ENGINE, TRANSFORMS, fnet_graphs
+from on_gpu.graphs import FFT, FP8, HALF_NORM, INT8_ENGINE, TRANSFORMS, fnet_graphs
 from on_gpu.models import CLASSIFIER, bert, fnet
 from on_gpu.scale import ANY_LENGTH
 
@@ -20,7 +20,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "bf16")
 """TF32 is no precision of a graph: it is float32's."""
 BUILT, PART = "built.json", "built.json.part"
 POLL_S = 0.1
-WAIT_S = 100.0
+WAIT_S = 30.0
 """A step waits at most so long for a graph."""
 
 
@@ -47,7 +47,8 @@ class GraphSet:
             return ("fp32", "fp16") if self.transform == FUSED else ("fp32", "fp16", "int8")
         if self.transform == "dft":
             return (*PRECISIONS, INT8_ENGINE, FP8)
-        return {FFT: ("fp32",), ANY_LENGTH: ("fp32", "fp16", "bf16")}.get(self.transform, PRECISIONS)
+        few = {FFT: ("fp32",), HALF_NORM: ("fp16",), ANY_LENGTH: ("fp32", "fp16", "bf16")}
+        return few.get(self.transform, PRECISIONS)
 
 
 def any_length(scale):
@@ -60,7 +61,8 @@ def all_sets(scale):
     first, *others = ([*_of_length(length)] for length in scale.lengths)
     small = [GraphSet(task=task, length=scale.small["max_position_embeddings"], transform="folded", small=True) for task in TASKS]
     fft = GraphSet(length=scale.lengths[0], transform=FFT)
-    return [*first, any_length(scale), *small, fft, *(wanted for sets in others for wanted in sets)]
+    norm = GraphSet(length=scale.lengths[0], transform=HALF_NORM)
+    return [*first, norm, any_length(scale), *small, fft, *(wanted for sets in others for wanted in sets)]
 
 
 def _of_length(length):
@@ -78,20 +80,27 @@ def read_operators_once():
 
 
 def _build(scale, wanted, folder):
-    """Build one set; leave its paths in BUILT, or a sentence for what could not be built."""
+    """Build one set. Each path is in BUILT as soon as its graph is whole, or a sentence if it could not be built."""
     torch.set_num_threads(1)
-    fields = scale.small if wanted.small else scale.base
+    fields, paths = scale.small if wanted.small else scale.base, {}
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write():
+        (folder / PART).write_text(json.dumps({name: str(path) for name, path in paths.items()}))
+        (folder / PART).rename(folder / BUILT)
+
     try:
         if wanted.model == "BERT":
             model, fused = bert(fields, wanted.length), wanted.transform == FUSED
-            paths = bert_graphs(model, wanted.length, wanted.precisions, folder, fused=fused)
+            graphs = bert_graphs(model, wanted.length, wanted.precisions, folder, fused=fused)
         else:
-            paths = fnet_graphs(fnet(fields, wanted.length, wanted.task), wanted.transform, wanted.precisions, folder)
+            graphs = fnet_graphs(fnet(fields, wanted.length, wanted.task), wanted.transform, wanted.precisions, folder)
+        for precision, path in graphs:
+            paths[precision] = path
+            write()
     except Exception as error:
-        paths = dict.fromkeys(wanted.precisions, f"not built: {type(error).__name__}: {error}")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PART).write_text(json.dumps({name: str(path) for name, path in paths.items()}))
-    (folder / PART).rename(folder / BUILT)
+        paths = dict.fromkeys(wanted.precisions, f"not built: {type(error).__name__}: {error}") | paths
+        write()
 
 
 class Builders:
@@ -104,14 +113,14 @@ class Builders:
         for wanted in all_sets(scale):
             self._pool.submit(_build, scale, wanted, scratch / wanted.folder)
 
-    def paths(self, wanted):
-        """Wait at most WAIT_S for a set; return its paths by precision. A sentence stands for a graph that is missing."""
+    def path(self, wanted, precision):
+        """Wait at most WAIT_S for a graph of a set; return its path, or a sentence if it is missing."""
         file, end = self._scratch / wanted.folder / BUILT, time.monotonic() + WAIT_S
-        while not file.exists():
+        while precision not in (built := json.loads(file.read_text()) if file.exists() else {}):
             if time.monotonic() > end:
-                return dict.fromkeys(wanted.precisions, f"not built within {WAIT_S:.0f} s")
+                return f"not built within {WAIT_S:.0f} s"
             time.sleep(POLL_S)
-        return json.loads(file.read_text())
+        return built[precision]
 
     def close(self):
         """End the processes, whatever they do."""

@@ -17,7 +17,7 @@ def option_answers(scale, library, scratch):
     """Build, open and run a small engine with each option; give an answer for each."""
     runtime, place = {"library": runtime_name(scale, library)}, scratch / f"options-{library}"
     model = fnet(scale.small, scale.small["max_position_embeddings"])
-    graph = fnet_graphs(model, "dft", ("fp32",), place / "graph")["fp32"]
+    graph = dict(fnet_graphs(model, "dft", ("fp32",), place / "graph"))["fp32"]
     questions = {
         "optimization level 0": BuildOptions(optimization_level=0),
         "optimization level 5": BuildOptions(optimization_level=5),
@@ -44,6 +44,6 @@ def _several_lengths(scale, library, model, place):
     longest = model.sequence_length
     bounds = [0, longest // 4, longest // 2, longest]
     lengths = tuple(AxisProfile(min=low + 1, opt=high, max=high) for low, high in pairwise(bounds))
-    graph = fnet_graphs(model, ANY_LENGTH, ("fp32",), place / "any-length-graph")["fp32"]
+    graph = dict(fnet_graphs(model, ANY_LENGTH, ("fp32",), place / "any-length-graph"))["fp32"]
     inputs = tensors_from_task(model.task, model.config, Padding(longest, contract=NONE))[0]
     return small_engine_in_words(scale, library, model, graph, place / "lengths", lengths=lengths, inputs=inputs)

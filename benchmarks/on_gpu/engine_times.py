@@ -42,7 +42,7 @@ def _timed(scale, library, wanted, precision, builders, scratch, *, level=None, 
         "precision": "int8" if precision == INT8_ENGINE else precision,
         "tokens": lengths[0],
     }
-    path = builders.paths(wanted)[precision]
+    path = builders.path(wanted, precision)
     if not is_path(path):
         yield subject | {"reason": path}
         return

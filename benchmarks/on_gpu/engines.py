@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from fnet_runtime.bundle.manifest import ENGINE, MODEL, SEQUENCE, AxisProfile
@@ -40,19 +41,17 @@ def runtime_name(scale, library):
 def engine_of_set(scale, library, wanted, precision, path, scratch, *, level=None):
     """Build the engine of a graph of a set, or take the one that another step built; return its folder and its description.
 
-    The batches are those that are timed. The engine has a profile for each of the first two. Raises as `built_engine` does.
+    The batches are those that are timed, and the first of them is the best one. Raises as `built_engine` does.
     """
     folder = scratch / "engines" / "-".join(map(str, (library, wanted.folder, precision, level)))
     batches = scale.batches[:FEW_BATCHES] if wanted.transform == ANY_LENGTH else scale.batches
-    small, large = sorted(batches[:2])
-    profiles = [{BATCH: AxisProfile(min=1, opt=opt, max=most)} for opt, most in ((small, small), (large, max(batches)))]
-    for profile in profiles:
-        if wanted.transform == ANY_LENGTH:
-            profile[SEQUENCE] = AxisProfile(min=1, opt=scale.lengths[0], max=wanted.length)
-        if CHOICES in TASKS[wanted.task].input_axes:
-            profile[CHOICES] = AxisProfile(min=1, opt=NUM_CHOICES, max=NUM_CHOICES)
+    profile = {BATCH: AxisProfile(min=1, opt=batches[0], max=max(batches))}
+    if wanted.transform == ANY_LENGTH:
+        profile[SEQUENCE] = AxisProfile(min=1, opt=scale.lengths[0], max=wanted.length)
+    if CHOICES in TASKS[wanted.task].input_axes:
+        profile[CHOICES] = AxisProfile(min=1, opt=NUM_CHOICES, max=NUM_CHOICES)
     options = BuildOptions(optimization_level=level)
-    return folder, built_engine(Path(path), folder, library, profiles, options=options, precision=precision)
+    return folder, built_engine(Path(path), folder, library, [profile], options=options, precision=precision)
 
 
 def built_engine(graph, folder, library, profiles, *, options=DEFAULTS, precision="fp32"):
@@ -89,10 +88,15 @@ def opened_engine(scale, folder, info, inputs, *, contexts=CONTEXTS, cuda_graph=
 
 
 def opened_by_tensorrt(engine, info, inputs, *, contexts, cuda_graph):
-    """Open an engine with the shipped session."""
-    from fnet_runtime.sessions.trt_session import TrtOptions, TrtSession
+    """Open an engine with the shipped session; TensorRT-RTX compiles the kernels of a shape before it runs the shape."""
+    from fnet_runtime.sessions import trt_session
 
-    return TrtSession(engine, info, inputs, options=TrtOptions(contexts=contexts, cuda_graph=cuda_graph))
+    from on_gpu.eager_engine import EagerEngine
+
+    with mock.patch.object(trt_session, "TrtEngine", EagerEngine):
+        return trt_session.TrtSession(
+            engine, info, inputs, options=trt_session.TrtOptions(contexts=contexts, cuda_graph=cuda_graph)
+        )
 
 
 def opened_by_stand_in(engine, info, inputs, *, contexts, cuda_graph):
@@ -110,7 +114,7 @@ def probe(scale, library, scratch):
         return
     yield runtime | {"question": "which version and targets", "answer": f"{imported.version}: {targets_in_words(imported.module)}"}
     model = fnet(scale.small, scale.small["max_position_embeddings"])
-    graph = fnet_graphs(model, "dft", ("fp32",), scratch / f"probe-{library}")["fp32"]
+    graph = dict(fnet_graphs(model, "dft", ("fp32",), scratch / f"probe-{library}"))["fp32"]
     yield runtime | answer(OPENS, lambda: small_engine_in_words(scale, library, model, graph, graph.parent / "engine"))
 
 

@@ -59,7 +59,7 @@ def _fastest(rows, model, runtime):
 
 
 def _is_of(row, model, runtime):
-    return row["subject"].removesuffix(", autocast") == f"{model}, {runtime}"
+    return row["subject"] == f"{model}, {runtime}"
 
 
 def _ratio(ours, other):

@@ -18,7 +18,7 @@ def kernel_times(scale, builders):
     """Run the models of the goals under torch's profiler, which sees every kernel of this process; give the longest ones."""
     length, batch = scale.lengths[0], scale.batches[0]
     for model, transform in SUBJECTS:
-        path = builders.paths(GraphSet(model=model, length=length, transform=transform))[PRECISION]
+        path = builders.path(GraphSet(model=model, length=length, transform=transform), PRECISION)
         subject = {"subject": f"{model}, ONNX Runtime", "transform": transform, "precision": PRECISION}
         subject |= {"tokens": length, "batch": batch}
         if not is_path(path):

@@ -20,8 +20,8 @@ def steps(scale, scratch, builders, report):
         return Step(name=name, budget_s=budget_s, results=results, arguments=(scale, *arguments), needs=needs, reason=reason)
 
     yield step("device", 25, "clock:peaks", needs=("torch",))
-    yield step(f"time: {first} tokens, torch.compile, fp16", 65, "torch_times:compiled_times", first, ("fp16",), needs=torch)
-    yield step(f"time: {first} tokens, ONNX Runtime, fp16", 60, "times:onnxruntime_times", first, builders, ("fp16",), needs=onnx)
+    yield step(f"time: {first} tokens, torch.compile, fp16", 110, "torch_times:compiled_times", first, ("fp16",), needs=torch)
+    yield step(f"time: {first} tokens, ONNX Runtime, fp16", 70, "times:onnxruntime_times", first, builders, ("fp16",), needs=onnx)
     reasons = {}
     for library, name in ENGINES.items():
         yield step(f"engine: {name}", 40, "engines:probe", library, scratch)

@@ -29,13 +29,13 @@ def placements(scale, name, builders):
     length = scale.lengths[0]
     for transform in TRANSFORMS:
         wanted = any_length(scale) if transform == ANY_LENGTH else GraphSet(length=length, transform=transform)
-        paths = {name: path for name, path in builders.paths(wanted).items() if name not in FOR_ENGINES}
-        for precision, path in paths.items():
+        for precision in (name for name in wanted.precisions if name not in FOR_ENGINES):
+            path = builders.path(wanted, precision)
             case = {"provider": name, "transform": transform, "precision": precision, "tokens": length}
             if not is_path(path):
                 yield case | {"reason": path}
                 continue
-            yield from _opened(scale, case, Path(path), Path(paths["fp32"]), provider)
+            yield from _opened(scale, case, Path(path), Path(builders.path(wanted, "fp32")), provider)
 
 
 def _opened(scale, case, path, float32, provider):

@@ -71,7 +71,7 @@ REAL = Scale(
     compile_backend="inductor",
     providers=("cuda", "tensorrt", "nv-tensorrt-rtx"),
     targets=("onnx", "tensorrt", "tensorrt-rtx"),
-    builders=12,
+    builders=6,
     patience=1.0,
 )
 REHEARSAL = Scale(

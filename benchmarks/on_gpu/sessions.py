@@ -19,20 +19,20 @@ class DeviceSession:
 
     batch = ANY_BATCH
 
-    def __init__(self, model, scale, *, tf32=False, cuda_graph=False, as_shipped=False, profile=None):
+    def __init__(self, model, scale, *, tf32=False, cuda_graph=False, strict=False, profile=None):
         """Open a graph. Raises SessionError.
 
-        `as_shipped` keeps residuals and normalisations apart, as the runtime of bundles does for the sake of CPUs. `profile` is the
-        prefix of a file for ONNX Runtime's profile.
+        `strict` keeps the statistics of a LayerNormalization in fp16 in float32 where ONNX Runtime fuses it with a residual.
+        `profile` is the prefix of a file for ONNX Runtime's profile.
         """
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.add_session_config_entry("session.x64quantprecision", "1")  # exact products on every CPU
-        if as_shipped:
-            options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile)
         chosen = {"use_tf32": str(int(tf32)), "enable_cuda_graph": str(int(cuda_graph))}
+        if strict:
+            chosen |= {"enable_skip_layer_norm_strict_mode": "1"}
         providers = [(scale.provider, chosen), ON_CPU] if scale.on_gpu else [ON_CPU]
         try:
             self.session = onnxruntime.InferenceSession(str(model), options, providers=providers)

@@ -20,7 +20,7 @@ def texts_per_second(scale, builders, library, scratch):
     """Run the shipped session of a provider, and an engine with a context for each thread, one text at a time."""
     length, provider = scale.lengths[0], scale.providers[0]
     wanted = GraphSet(length=length, transform=TRANSFORM)
-    path = builders.paths(wanted)[PRECISION]
+    path = builders.path(wanted, PRECISION)
     inputs = base_inputs(scale, length)
     case = {"transform": TRANSFORM, "precision": PRECISION, "tokens": length}
     if not is_path(path):

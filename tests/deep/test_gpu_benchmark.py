@@ -1,6 +1,5 @@
-"""The GPU run, rehearsed at toy size in an environment that has only what the GPU machine has, and the wheels that travel there."""
+"""The GPU run, rehearsed at toy size in an environment that has only what the GPU machine has."""
 
-import hashlib
 import importlib.machinery
 import importlib.metadata
 import inspect
@@ -8,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from support.fake_cuda import FakeCuda
 from support.fake_tensorrt import BuilderFlag, fake_tensorrt
+from support.fake_trt import FakeStreams, fake_trt
 from support.paths import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -204,9 +203,11 @@ def check_times(report):
         ("any length", "fp16"),
     ]
     assert {("FNet, ONNX Runtime", *pair) for pair in transforms} < subjects
-    assert {("FNet, ONNX Runtime, unfused", "dft", "fp16"), ("FNet, ONNX Runtime, CUDA graph", "dft", "fp16")} < subjects
+    norm = "dft with LayerNorm in fp16"
+    assert {(f"FNet, ONNX Runtime{graph}", t, "fp16") for graph in ("", ", CUDA graph") for t in ("dft", norm)} < subjects
     assert {("BERT, ONNX Runtime", form, "fp16") for form in (None, "fused attention")} < subjects
-    assert {("BERT, ONNX Runtime", None, "int8"), ("FNet, torch.compile, autocast", "fft", "fp16")} < subjects
+    assert {("BERT, ONNX Runtime", None, "int8"), ("FNet, torch.compile", "fft", "fp16")} < subjects
+    assert {subject for subject, *_ in subjects if "torch.compile" in subject} == {"FNet, torch.compile"}
     in_engines = {(name.replace(RTX, "RTX"), *rest) for name, *rest in subjects if RTX in name}
     assert in_engines == {
         *(("FNet, RTX", "dft", precision) for precision in ("fp16", "fp32", "int8", "fp8")),
@@ -260,10 +261,9 @@ def test_goals_are_met_or_missed_by_the_fastest_transform():
         timed("FNet, ONNX Runtime", "dft", 6.0, 440.0),
         timed("FNet, ONNX Runtime", "dft", 1.0, batch=1),
         timed("FNet, ONNX Runtime", "any length", 1.0),
-        timed("FNet, ONNX Runtime, unfused", "dft", 1.0),
         timed("BERT, ONNX Runtime", None, 12.0),
         timed("BERT, ONNX Runtime", "fused attention", 7.0),
-        timed("FNet, torch.compile, autocast", "fft", 6.0),
+        timed("FNet, torch.compile", "fft", 6.0),
     )
     rows = {row[0]: row[1:] for row in goal_rows(report) if row[1].startswith("ONNX Runtime")}
     assert rows == {
@@ -382,6 +382,99 @@ def test_engines_are_opened_by_the_shipped_session(monkeypatch):
 
 
 @pytest.mark.usefixtures("benchmarks")
+def test_engines_of_rtx_compile_their_kernels_first(monkeypatch, tmp_path):
+    from on_gpu.eager_engine import EagerEngine
+
+    rtx = pytest.importorskip("tensorrt_rtx")
+    assert hasattr(rtx.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
+    assert "EAGER" in rtx.DynamicShapesKernelSpecializationStrategy.__members__
+    file, trt, given = tmp_path / "model.engine", fake_trt(FakeStreams()), []
+    file.write_bytes(b"engine")
+    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", lambda _, *config: [given.append(config)])
+    engine = EagerEngine(file, SimpleNamespace(library="tensorrt_rtx", version="1", build=None), trt)
+    engine.context()
+    assert given.pop() == ()  # an older library has no such setting
+    trt.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
+    engine.context()
+    engine.context_that_captures()
+    configs = [config for (config,) in given]
+    assert [config.dynamic_shapes_kernel_specialization_strategy for config in configs] == ["eager", "eager"]
+    assert [config.cuda_graph_strategy for config in configs] == ["none", "whole"]
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_an_engine_has_one_profile_with_the_first_batch_as_its_best(monkeypatch, tmp_path):
+    from fnet_runtime.bundle.manifest import BATCH, SEQUENCE
+    from on_gpu import engines
+    from on_gpu.builders import GraphSet, any_length
+    from on_gpu.scale import REAL
+
+    asked = []
+    monkeypatch.setattr(engines, "built_engine", lambda *arguments, **_: asked.append(arguments[3]))
+    for wanted in (GraphSet(length=512, transform="dft"), any_length(REAL)):
+        engines.engine_of_set(REAL, "tensorrt", wanted, "fp16", "model.onnx", tmp_path)
+    shapes = [{axis: (r.min, r.opt, r.max) for axis, r in profile.items()} for (profile,) in asked]
+    assert shapes == [{BATCH: (1, 32, 128)}, {BATCH: (1, 32, 32), SEQUENCE: (1, 512, 2048)}]
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_half_precision_without_casts_is_for_comparison_only(tmp_path):
+    import onnx_ir
+    from on_gpu.bert import bert_graphs
+    from on_gpu.graphs import HALF_NORM, fnet_graphs
+    from on_gpu.models import bert, fnet
+    from on_gpu.scale import TOY
+
+    fp16, fp32 = onnx_ir.DataType.FLOAT16, onnx_ir.DataType.FLOAT
+
+    def types(graphs, operator):
+        nodes = [node for node in onnx_ir.load(dict(graphs)["fp16"]).graph if node.op_type == operator]
+        assert operator == "Softmax" or {node.attributes.get_int("stash_type") for node in nodes} == {fp32}
+        return {node.inputs[0].dtype for node in nodes}
+
+    model = fnet(TOY, 28)
+    assert types(fnet_graphs(model, HALF_NORM, ("fp16",), tmp_path / "norm"), "LayerNormalization") == {fp16}
+    assert types(fnet_graphs(model, "dft", ("fp16",), tmp_path / "dft"), "LayerNormalization") == {fp32}
+    graphs = [*bert_graphs(bert(TOY, 28), 28, ("fp32", "fp16"), tmp_path / "bert", fused=False)]
+    assert types(graphs, "LayerNormalization") == types(graphs, "Softmax") == {fp16}
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_a_graph_is_there_before_its_set_is_whole(monkeypatch, tmp_path):
+    from on_gpu import builders
+    from on_gpu.scale import REHEARSAL
+
+    wanted = builders.GraphSet(length=28, transform="dft", small=True)
+    built = builders.Builders.__new__(builders.Builders)
+    built._scratch = tmp_path
+    seen = []
+
+    def graphs(*_):
+        yield "fp32", "model.onnx"
+        seen.append(built.path(wanted, "fp32"))
+        seen.append(built.path(wanted, "fp16"))
+        raise ValueError("no memory")
+
+    monkeypatch.setattr(builders, "WAIT_S", 0.0)
+    monkeypatch.setattr(builders, "fnet_graphs", graphs)
+    builders._build(REHEARSAL, wanted, tmp_path / wanted.folder)
+    assert seen == ["model.onnx", "not built within 0 s"]
+    assert built.path(wanted, "fp32") == "model.onnx"
+    assert built.path(wanted, "fp16") == "not built: ValueError: no memory"
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_a_gpu_that_was_used_before_the_steps_ends_the_run(monkeypatch):
+    import gpu
+    import torch
+
+    gpu.check_unused_gpu()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    with pytest.raises(SystemExit, match="No step can use the GPU"):
+        gpu.check_unused_gpu()
+
+
+@pytest.mark.usefixtures("benchmarks")
 def test_every_option_of_tensorrt_is_asked_for(monkeypatch, tmp_path):
     """TensorRT itself cannot be installed here, so a library that accepts everything stands in for it."""
     from on_gpu.engine_options import option_answers
@@ -400,56 +493,3 @@ def test_every_option_of_tensorrt_is_asked_for(monkeypatch, tmp_path):
     assert BuilderFlag.STRIP_PLAN in stripped.flags
     assert (written.cache.data, read.cache.data) == (b"", b"times of 10.13.0.35")
     assert [shapes["input_ids"][0] for shapes in builds[-1].profiles] == [(1, 1), (1, 8), (1, 15)]
-
-
-@pytest.fixture
-def parts(tmp_path):
-    """Two wheels in parts, as scripts/gpu_wheels.sh leaves them."""
-    folder, sums = tmp_path / "parts", []
-    for call, name in enumerate(("whole", "lost"), start=1):
-        wheel = tmp_path / f"{name}-1-py3-none-any.whl"
-        with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr(f"{name}.py", "ANSWER = 42\n")
-        data = wheel.read_bytes()
-        sums.append(f"{hashlib.sha256(data).hexdigest()}  {wheel.name}")
-        (folder / str(call)).mkdir(parents=True)
-        for i, start in enumerate(range(0, len(data), 50)):
-            (folder / str(call) / f"{wheel.name}.part{i:02}").write_bytes(data[start : start + 50])
-    (folder / "1" / "SHA256SUMS").write_text("\n".join(sums) + "\n")
-    return folder
-
-
-@pytest.fixture
-def unpacked_wheels(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    from on_gpu.wheels import unpacked_wheels
-
-    return unpacked_wheels
-
-
-def test_wheels_are_joined_and_unpacked(parts, tmp_path, unpacked_wheels):
-    found = unpacked_wheels(parts, tmp_path)
-    assert found == {"whole-1-py3-none-any.whl": "joined", "lost-1-py3-none-any.whl": "joined"}
-    assert (tmp_path / "whole.py").read_text() == "ANSWER = 42\n"
-
-
-def test_a_wheel_without_all_of_its_parts_is_named(parts, tmp_path, unpacked_wheels):
-    (parts / "2" / "lost-1-py3-none-any.whl.part01").unlink()
-    assert unpacked_wheels(parts, tmp_path)["lost-1-py3-none-any.whl"].startswith("a part is missing or damaged: sha256 ")
-    for part in parts.glob("2/*"):
-        part.unlink()
-    found = unpacked_wheels(parts, tmp_path)
-    assert found == {"whole-1-py3-none-any.whl": "joined", "lost-1-py3-none-any.whl": "no part of it is there"}
-
-
-def test_a_wheel_of_another_python_is_not_unpacked(parts, tmp_path, unpacked_wheels):
-    for path in [*parts.rglob("whole-1-py3-none-any.whl.part*")]:
-        path.rename(path.with_name(path.name.replace("py3-none-any", "cp27-cp27m-win32")))
-    sums = parts / "1" / "SHA256SUMS"
-    sums.write_text(sums.read_text().replace("whole-1-py3-none-any", "whole-1-cp27-cp27m-win32"))
-    assert "cannot take it" in unpacked_wheels(parts, tmp_path)["whole-1-cp27-cp27m-win32.whl"]
-    assert not (tmp_path / "whole.py").exists()
-
-
-def test_a_folder_without_sums_says_what_to_run(tmp_path, unpacked_wheels):
-    assert "scripts/gpu_wheels.sh" in unpacked_wheels(tmp_path, tmp_path)["SHA256SUMS"]
