@@ -390,7 +390,12 @@ def test_engines_of_rtx_compile_their_kernels_first(monkeypatch, tmp_path):
     assert "EAGER" in rtx.DynamicShapesKernelSpecializationStrategy.__members__
     file, trt, given = tmp_path / "model.engine", fake_trt(FakeStreams()), []
     file.write_bytes(b"engine")
-    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", lambda _, *config: [given.append(config)])
+
+    def created(_, *config):
+        given.append(config)
+        return SimpleNamespace()
+
+    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", created)
     engine = EagerEngine(file, SimpleNamespace(library="tensorrt_rtx", version="1", build=None), trt)
     engine.context()
     assert given.pop() == ()  # an older library has no such setting
