@@ -101,6 +101,10 @@ def bisect(
         console = console_of_result(as_json=as_json, quiet=quiet)
         console.print(table_from_bisection(bisection, manifest, runtime))
         lines = lines_from_place(bisection.place)
+        if bisection.place is not None and not any(step.departure.departs for step in bisection.steps):
+            lines.append(
+                "no step departs as a whole; its nodes were run one by one, because rounding hides errors of this size in a step"
+            )
         others = [name for name in runtimes_from_manifest(manifest) if name != ONNXRUNTIME]
         if bisection.place is None and engine is None and others:
             lines.append(f"these steps ran in ONNX Runtime; --runtime {others[0]} runs them in the engine of the bundle")

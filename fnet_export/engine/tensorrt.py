@@ -42,6 +42,8 @@ from fnet_export.base.errors import EngineError, OptionError, PrecisionError, Pr
 from fnet_export.engine.library import Importer, Library, library_from_name
 
 DEFAULTS = BuildOptions()
+TURING = "7.5"
+"""TensorRT-RTX 1.7 refuses products in fp32, bf16 and fp8 there. A graph in int8 has products in fp32 too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +91,13 @@ def gpu_of_library(library: Library, *, importer: Importer = importlib.import_mo
 
 def check_build_options(options: BuildOptions, library: Library, *, importer: Importer = importlib.import_module) -> None:
     """Raise OptionError for options that the library does not have, or cannot use on this host."""
-    with _as_export_errors():
-        check_options(options, library.module, library.name, gpu=gpu_of_library(library, importer=importer) is not None)
+    try:
+        with _as_export_errors():
+            check_options(options, library.module, library.name, gpu=gpu_of_library(library, importer=importer) is not None)
+    except OptionError as error:
+        if library.substituted is None:
+            raise
+        raise OptionError(f"{error}. Note: {library.substituted}") from error
 
 
 def build_of_precision(
@@ -100,6 +107,11 @@ def build_of_precision(
 
     Raises OptionError where the options ask for other GPUs, and PrecisionError where the GPU of this host does not.
     """
+    if TURING in options.compute_capabilities and precision != FP16:
+        raise OptionError(
+            f"--compute-capability {TURING}: TensorRT-RTX multiplies in fp16 only for these GPUs; found --precision {precision}. "
+            "Leave the option out, or take --precision fp16"
+        )
     least = LEAST_COMPUTE_CAPABILITIES.get(precision)
     if least is None:
         return options

@@ -4,6 +4,8 @@ import ast
 
 import onnx_ir as ir
 
+NO_MODULE = "_empty_nn_module_stack"
+"""What torch.export notes where it knows no module."""
 SCOPES = "pkg.torch.onnx.name_scopes"
 """Where torch.onnx notes the modules of a node."""
 
@@ -12,6 +14,8 @@ def name_with_module(node: ir.Node) -> str:
     """Name a node by the module that it computes a part of, as in `encoder.blocks.0.intermediate/node_MatMul_31`."""
     scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))  # from the model to the operator
     module = scopes[-2].removeprefix("model.") if len(scopes) > 1 else ""
+    if module.startswith(NO_MODULE):
+        module = ""
     return f"{module}/{node.name}" if module else str(node.name)
 
 

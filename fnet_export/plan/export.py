@@ -147,6 +147,8 @@ def _profile(option: str, sizes: Sizes) -> AxisProfile:
         smallest, tuned, largest = sizes
         return AxisProfile(min=smallest, opt=tuned, max=largest)
     except (TypeError, ValueError) as error:
-        raise OptionError(f"{option}: expected a smallest size, a size to tune for and a largest size; found {sizes}") from error
+        raise OptionError(
+            f"{option}: expected a list of (MIN, OPT, MAX), such as [(1, 1, 8)]; found {sizes!r} in the list"
+        ) from error
     except InputError as error:
         raise OptionError(f"{option}: {error}") from error

@@ -32,6 +32,8 @@ TARGET_PRECISIONS: Mapping[str, tuple[str, ...]] = {
 }
 """ONNX Runtime has no products in half precision on x86-64 CPUs: it would compute in float32. No CPU multiplies fp8."""
 BUILD_OPTION_NAMES: Mapping[str, str] = {"compute_capabilities": "--compute-capability"}
+MAX_AXIS = 2**31 - 1
+"""No axis of an engine is longer."""
 DEFAULT_BATCH = AxisProfile(min=1, opt=1, max=8)
 
 
@@ -158,13 +160,14 @@ class EngineOptions:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise OptionError(f"--target: expected one of {', '.join(TARGETS)}; found {self.target!r}")
-        if self.target in ("onnx", OPENVINO):
-            for option, profiles, unit in (
-                ("--batch-profile", self.batch_profiles, "batch"),
-                ("--length-profile", self.length_profiles, "length"),
-            ):
-                if profiles:
-                    raise OptionError(f"{option}: is for engines of TensorRT; the target {self.target} takes any {unit}")
+        for option, profiles in (("--batch-profile", self.batch_profiles), ("--length-profile", self.length_profiles)):
+            if profiles and self.target in ("onnx", OPENVINO):
+                raise OptionError(
+                    f"{option}: is for engines of TensorRT; the target {self.target} has no optimisation profiles. Leave it out"
+                )
+            for profile in profiles:
+                if profile.max > MAX_AXIS:
+                    raise OptionError(f"{option}: expected at most {MAX_AXIS}, found {profile.max}")
         if self.build.given() and self.target in ("onnx", OPENVINO):
             names = ", ".join(option_shown(name) for name in self.build.given())
             raise OptionError(f"{names}: expected a target of TensorRT, found {self.target}. Leave the option out")

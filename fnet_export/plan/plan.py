@@ -214,24 +214,33 @@ def _profiles(engine: EngineOptions, task: Task, padding: Padding) -> tuple[Mapp
     """Return the optimisation profiles of an engine: every range of batches with every range of lengths. Raises OptionError."""
     choices = {CHOICES: CHOICES_PROFILE} if CHOICES in task.input_axes else {}
     lengths = [{SEQUENCE: profile} for profile in _length_profiles(engine, padding)] or [{}]
-    batches = sorted(engine.batch_profiles or (DEFAULT_BATCH,), key=_by_longest)
-    whole = range(min(profile.min for profile in batches), batches[-1].max + 1)
-    _check_hold("--batch-profile", batches, whole, "batches")
+    batches = sorted(engine.batch_profiles or (DEFAULT_BATCH,), key=_narrowest_first)
+    _check_hold("--batch-profile", batches, min(profile.min for profile in batches), batches[-1].max, "batches")
     return tuple({BATCH: batch, **choices, **length} for length in lengths for batch in batches)
 
 
-def _by_longest(profile: AxisProfile) -> tuple[int, int]:
-    return profile.max, profile.min
+def _narrowest_first(profile: AxisProfile) -> tuple[int, int]:
+    """Sort ranges so that of several which hold a length, the narrowest comes first: a runtime takes the first."""
+    return profile.max, -profile.min
 
 
-def _check_hold(option: str, profiles: Sequence[AxisProfile], lengths: range, unit: str) -> None:
-    """Raise OptionError for ranges that leave a length of an axis out: nothing of that length could be answered."""
-    for length in lengths:
-        if not any(profile.min <= length <= profile.max for profile in profiles):
+def _check_hold(option: str, profiles: Sequence[AxisProfile], shortest: int, longest: int, unit: str, *, step: int = 1) -> None:
+    """Raise OptionError for ranges that leave a length of an axis out, which nothing could answer, or for a range given twice.
+
+    The lengths are `shortest`, every `step` after it, and `longest`.
+    """
+    if len(set(profiles)) != len(profiles):
+        found = ", ".join(f"{profile.min} {profile.opt} {profile.max}" for profile in profiles)
+        raise OptionError(f"{option}: expected each range once, found {found}")
+    length = shortest
+    while length <= longest:
+        reach = max((profile.max for profile in profiles if profile.min <= length <= profile.max), default=None)
+        if reach is None:
             raise OptionError(
-                f"{option}: expected ranges that hold all {unit} from {lengths[0]} to {lengths[-1]}; no range holds {length}. "
+                f"{option}: expected ranges that hold all {unit} from {shortest} to {longest}; no range holds {length}. "
                 "Widen a range, or add another"
             )
+        length = shortest + step * ((reach - shortest) // step + 1)
 
 
 def _length_profiles(engine: EngineOptions, padding: Padding) -> tuple[AxisProfile, ...]:
@@ -246,13 +255,13 @@ def _length_profiles(engine: EngineOptions, padding: Padding) -> tuple[AxisProfi
     if not engine.length_profiles:
         typical = padding.padded(min(TYPICAL_LENGTH, padding.length))
         return (AxisProfile(min=shortest, opt=typical, max=padding.length),)
-    profiles = tuple(sorted(engine.length_profiles, key=_by_longest))
+    profiles = tuple(sorted(engine.length_profiles, key=_narrowest_first))
     for profile in profiles:
         if profile.max > padding.length:
             raise OptionError(
                 f"--length-profile: expected at most the longest length, {padding.length} tokens; found {profile.max}"
             )
-    _check_hold("--length-profile", profiles, range(shortest, padding.length + 1, step), "lengths")
+    _check_hold("--length-profile", profiles, shortest, padding.length, "lengths", step=step)
     return profiles
 
 

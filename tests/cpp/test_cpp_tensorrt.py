@@ -384,7 +384,7 @@ def test_what_cannot_be_rebuilt_is_refused(built, cache, elsewhere):
     manifest = json.loads((elsewhere / "manifest.json").read_text())
     for change, reason in (
         ({"profiles": [{}]}, "/engine/profiles/0: expected the open axes of the inputs, batch_size; found no axis"),
-        ({"build": manifest["engine"]["build"] | {"workspace_mib": 0}}, "--workspace-mib: expected an integer from 1, found 0"),
+        ({"build": manifest["engine"]["build"] | {"workspace_mib": 0}}, "--workspace-mib: expected 1 to 16777216, found 0"),
         ({"build": manifest["engine"]["build"] | {"optimization_level": 6}}, "--optimization-level: expected 0 to 5, found 6"),
     ):
         (elsewhere / "manifest.json").write_text(json.dumps(manifest | {"engine": manifest["engine"] | change}))

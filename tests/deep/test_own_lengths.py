@@ -295,7 +295,7 @@ def test_a_checkpoint_states_its_padding(tmp_path):
         ({"padding": "longest"}, "--padding: expected max_length or none, found 'longest'"),
         (
             {"padding": "none", "length_profiles": (AxisProfile(min=1, opt=2, max=3),)},
-            "--length-profile: is for engines of TensorRT; the target onnx takes any length",
+            "--length-profile: is for engines of TensorRT; the target onnx has no optimisation profiles. Leave it out",
         ),
     ],
 )
@@ -339,6 +339,16 @@ def test_every_range_of_batches_comes_with_every_range_of_lengths(tmp_path):
     planned = plan_of(save_tiny(tmp_path / "c"), batch_profiles=profiles((1, 16, 32), (1, 1, 1)), **options).profiles
     tuned_for = [(profile["batch_size"].opt, profile["sequence_length"].opt) for profile in planned]
     assert tuned_for == [(1, 4), (16, 4), (1, 16), (16, 16)]
+    narrow = plan_of(tmp_path / "c", batch_profiles=profiles((1, 1, 32), (32, 32, 32)), target="tensorrt-rtx").profiles
+    assert [profile["batch_size"].opt for profile in narrow] == [32, 1]  # a runtime takes the first that holds a batch
+    for wrong, message in (
+        ([(1, 1, 1), (1, 1, 1)], "expected each range once, found 1 1 1, 1 1 1"),
+        ([(1, 1, 2**31)], "expected at most 2147483647, found 2147483648"),
+        ([(1, 1, 8), (10, 16, 2**31 - 1)], "no range holds 9"),
+    ):
+        with pytest.raises(OptionError, match=f"--batch-profile: .*{message}"):
+            plan_of(tmp_path / "c", batch_profiles=profiles(*wrong), target="tensorrt-rtx")
+    assert plan_of(tmp_path / "c", batch_profiles=profiles((1, 1, 2**31 - 1)), target="tensorrt-rtx").profiles
     with pytest.raises(OptionError, match="--batch-profile: expected ranges that hold all batches from 1 to 32; no range holds 2"):
         plan_of(tmp_path / "c", batch_profiles=profiles((1, 1, 1), (8, 16, 32)), **options)
 

@@ -6,6 +6,7 @@ import sys
 
 import click
 import fnet_runtime
+import numpy
 import pytest
 from click.testing import CliRunner
 from fnet_runtime.bundle.manifest import MANIFEST
@@ -108,7 +109,7 @@ def test_export_takes_what_other_targets_need(named, tmp_path):
         fnet_export.export(target="onnx", keep_float32="encoder.layer.0")
     with pytest.raises(fnet_export.OptionError, match="--column: names columns of labelled data"):
         fnet_export.export(target="onnx", column={"text": "sentence"})
-    for sizes in ((1, 2), 3, (4, 2, 8)):
+    for sizes in ((1, 2), 3, (4, 2, 8), (True, 1, 8), (1.0, 1, 8), tuple(numpy.arange(1, 4)), ("1", "1", "8")):
         with pytest.raises(fnet_export.OptionError, match="--batch-profile: "):
             fnet_export.export(target="tensorrt-rtx", batch_profile=[sizes])
 

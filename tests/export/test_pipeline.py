@@ -191,7 +191,7 @@ def test_no_library_is_exit_4_with_the_line_to_install(checkpoint, tmp_path, mon
         "--task", "sequence-classification", "--target", "tensorrt", "--model", checkpoint, "--output", tmp_path / "b", "--json"
     )
     assert result.exit_code == 4
-    assert "pip install 'tensorrt-rtx-cu13>=1.7' 'tensorrt-rtx>=1.7' 'cuda-bindings>=12.6'" in json.loads(result.stdout)["error"]
+    assert "pip install 'tensorrt-rtx-cu13>=1.7' 'tensorrt-rtx>=1.7' 'cuda-bindings>=12.9.1'" in json.loads(result.stdout)["error"]
     assert list(tmp_path.iterdir()) == []
 
 

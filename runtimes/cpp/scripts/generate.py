@@ -47,6 +47,7 @@ def facts() -> str:
         "DEFAULT_CACHE_MIB": cache.DEFAULT_CACHE_MIB,
         "RECENT_S": cache.RECENT_S,
         "MAX_OPTIMIZATION_LEVEL": build_options.MAX_OPTIMIZATION_LEVEL,
+        "MAX_WORKSPACE_MIB": build_options.MAX_WORKSPACE_MIB,
     }
     sizes = {
         "MAX_TEXT_BYTES": t.MAX_TEXT_BYTES,

@@ -188,7 +188,7 @@ TEST_CASE("what cannot be rebuilt is refused before the cache is touched") {
   }
   SECTION("workspace") {
     test.manifest.engine->build->workspace_mib = 0;
-    expected = "--workspace-mib: expected an integer from 1, found 0";
+    expected = "--workspace-mib: expected 1 to 16777216, found 0";
   }
   const auto refused = test.rebuilt();
   REQUIRE_FALSE(refused);

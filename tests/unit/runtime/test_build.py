@@ -108,7 +108,9 @@ def test_a_version_without_the_part_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"workspace_mib": 0}, "--workspace-mib: expected an integer from 1, found 0"),
+        ({"workspace_mib": 0}, "--workspace-mib: expected 1 to 16777216, found 0"),
+        ({"workspace_mib": 2**44}, "--workspace-mib: expected 1 to 16777216, found 17592186044416"),
+        ({"workspace_mib": True}, "--workspace-mib: expected 1 to 16777216, found True"),
         ({"optimization_level": 6}, "--optimization-level: expected 0 to 5, found 6"),
         ({"hardware_compatibility": "all"}, "expected one of none, ampere-plus, same-compute-capability; found 'all'"),
         ({"compute_capabilities": ("sm86",)}, r"--compute-capability: expected a number such as 8\.6, found 'sm86'"),

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 #include <set>
 #include <system_error>
 
@@ -15,7 +14,6 @@ namespace fnet {
 namespace {
 
 constexpr const char* TENSORRT = "tensorrt";
-constexpr int64_t MOST_MIB = std::numeric_limits<int64_t>::max() / MIB;
 
 // ---- what is built
 
@@ -48,8 +46,9 @@ Result<TrtBuild> build_from_manifest(const std::string& folder, const Manifest& 
   }
   const EngineBuild options = manifest.engine->build.value_or(EngineBuild{});
   const auto &mib = options.workspace_mib, &level = options.optimization_level;
-  if (mib && (*mib < 1 || *mib > MOST_MIB))
-    return input_error("--workspace-mib: expected an integer from 1, found " + std::to_string(*mib));
+  if (mib && (*mib < 1 || *mib > MAX_WORKSPACE_MIB)) {
+    return input_error("--workspace-mib: expected 1 to " + std::to_string(MAX_WORKSPACE_MIB) + ", found " + std::to_string(*mib));
+  }
   if (level && (*level < 0 || *level > MAX_OPTIMIZATION_LEVEL)) {
     return input_error("--optimization-level: expected 0 to " + std::to_string(MAX_OPTIMIZATION_LEVEL) + ", found " +
                        std::to_string(*level));

@@ -78,7 +78,7 @@ class Source:
 class AxisProfile:
     """The shortest and longest length of an open axis that an engine takes, and the length that it is tuned for.
 
-    Raises OptionError unless 1 <= min <= opt <= max.
+    Raises OptionError unless these are integers with 1 <= min <= opt <= max.
     """
 
     min: int
@@ -86,6 +86,8 @@ class AxisProfile:
     max: int
 
     def __post_init__(self) -> None:
+        if not all(type(length) is int for length in (self.min, self.opt, self.max)):
+            raise OptionError(f"expected three integers of Python, found {self.min!r} {self.opt!r} {self.max!r}")
         if not 1 <= self.min <= self.opt <= self.max:
             raise OptionError(f"expected 1 <= MIN <= OPT <= MAX, found {self.min} {self.opt} {self.max}")
 

@@ -8,6 +8,8 @@ from fnet_runtime.bundle.manifest import HARDWARE_COMPATIBILITIES, NO_COMPATIBIL
 from fnet_runtime.errors import OptionError
 
 MAX_OPTIMIZATION_LEVEL = 5
+MAX_WORKSPACE_MIB = 1 << 24
+"""16 TiB: more than any GPU has."""
 COMPUTE_CAPABILITY = re.compile(r"\d+\.\d")
 
 
@@ -31,17 +33,15 @@ class BuildOptions:
     weight_stripped: bool = False
 
     def __post_init__(self) -> None:
-        if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise OptionError(f"--workspace-mib: expected an integer from 1, found {self.workspace_mib}")
-        if self.optimization_level is not None and not 0 <= self.optimization_level <= MAX_OPTIMIZATION_LEVEL:
-            raise OptionError(f"--optimization-level: expected 0 to {MAX_OPTIMIZATION_LEVEL}, found {self.optimization_level}")
+        _check_integer("--workspace-mib", self.workspace_mib, 1, MAX_WORKSPACE_MIB)
+        _check_integer("--optimization-level", self.optimization_level, 0, MAX_OPTIMIZATION_LEVEL)
         if self.hardware_compatibility not in HARDWARE_COMPATIBILITIES:
             raise OptionError(
                 f"--hardware-compatibility: expected one of {', '.join(HARDWARE_COMPATIBILITIES)}; "
                 f"found {self.hardware_compatibility!r}"
             )
         for capability in self.compute_capabilities:
-            if not COMPUTE_CAPABILITY.fullmatch(capability):
+            if not isinstance(capability, str) or not COMPUTE_CAPABILITY.fullmatch(capability):
                 raise OptionError(f"--compute-capability: expected a number such as 8.6, found {capability!r}")
         if len(set(self.compute_capabilities)) != len(self.compute_capabilities):
             raise OptionError(f"--compute-capability: expected each once, found {', '.join(self.compute_capabilities)}")
@@ -54,6 +54,11 @@ class BuildOptions:
     def given(self) -> tuple[str, ...]:
         """Return the names of the options that differ from the defaults."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) != field.default)
+
+
+def _check_integer(option: str, value: int | None, least: int, most: int) -> None:
+    if value is not None and (type(value) is not int or not least <= value <= most):
+        raise OptionError(f"{option}: expected {least} to {most}, found {value!r}")
 
 
 def options_from_engine(engine: EngineInfo | None) -> BuildOptions:

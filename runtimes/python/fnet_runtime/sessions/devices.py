@@ -7,6 +7,7 @@ from importlib import metadata
 
 import onnxruntime
 
+from fnet_runtime.bundle.manifest import ENGINE as ENGINE_FILE
 from fnet_runtime.engine.copies import has_plugin
 from fnet_runtime.engine.cuda import Gpu, Importer, imported
 from fnet_runtime.engine.driver import gpus_of_driver
@@ -46,13 +47,19 @@ def devices_of_host(
         for gpu in gpus():
             detail = f"compute capability {gpu.compute_capability}, driver for CUDA {gpu.driver}"
             yield Device(kind=GPU, name=gpu.name, usable=True, detail=detail)
+        no_gpu = ""
     except NoDeviceError as error:
-        yield Device(kind=GPU, name="NVIDIA", usable=False, detail=str(error))
+        no_gpu = str(error)
+        yield Device(kind=GPU, name="NVIDIA", usable=False, detail=no_gpu)
     for runtime in RUNTIMES.values():
         if runtime.name == ONNXRUNTIME:
             continue
         try:
-            yield Device(kind=ENGINE, name=runtime.name, usable=True, detail=_version(runtime.library, importer))
+            detail = _version(runtime.library, importer)
+            if runtime.file == ENGINE_FILE and no_gpu:
+                yield Device(kind=ENGINE, name=runtime.name, usable=False, detail=f"{detail}; {no_gpu}")
+            else:
+                yield Device(kind=ENGINE, name=runtime.name, usable=True, detail=detail)
         except SessionError as error:
             yield Device(kind=ENGINE, name=runtime.name, usable=False, detail=str(error))
 

@@ -55,6 +55,10 @@ class OpenOptions:
     def __post_init__(self) -> None:
         if self.threads is not None and (type(self.threads) is not int or not 1 <= self.threads <= MAX_THREADS):
             raise OptionError(f"threads: expected 1 to {MAX_THREADS}, found {self.threads!r}")
+        for name in ("rebuild", "allow_partial"):
+            if type(getattr(self, name)) is not bool:
+                raise OptionError(f"{name}: expected true or false, found {getattr(self, name)!r}")
+        provider_from_name(self.provider)
         assert self.trt  # checks its own fields
 
     @property
