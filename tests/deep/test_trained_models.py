@@ -77,7 +77,7 @@ def test_a_model_trained_with_a_collator_is_seen_at_once(tmp_path, texts, data, 
     expected = accuracy_of_transformers(model, tokenizer, texts)
     padded = accuracy_of_transformers(model, tokenizer, texts, padding="max_length", truncation=True, max_length=TRAINED)
     assert expected > 95 > 80 > padded
-    caution = LONGEST.format(TRAINED)
+    caution = LONGEST.format(TRAINED).replace("check it with --evaluation FILE, or ", "")  # which this command does
     measured = [*SHORT, "--model", tmp_path / "c", "--samples", samples, "--evaluation", data]
     shown = run(*measured, "--output", tmp_path / "n", "--dry-run").stdout
     assert "to be measured: which padding the checkpoint answers texts.jsonl better with" in shown
