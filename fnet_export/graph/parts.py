@@ -18,7 +18,6 @@ Values = dict[str, npt.NDArray[np.generic]]
 """Arrays by the name of the value."""
 BFLOAT16, FLOAT8 = ir.DataType.BFLOAT16, ir.DataType.FLOAT8E4M3FN
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, BFLOAT16)
-ORT_FLOATS: Mapping[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class Part(Protocol):
@@ -89,6 +88,7 @@ class OrtPart:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # many are open at once
         values = (*part.graph.inputs, *part.graph.outputs)
+        dtypes = {value.name: value.dtype for value in part.graph.inputs}
         self._bf16 = {str(value.name) for value in values if value.dtype == BFLOAT16}
         self._fp8 = {str(value.name) for value in values if value.dtype == FLOAT8}
         if self._bf16:
@@ -100,22 +100,16 @@ class OrtPart:
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise SessionError(f"{name}: ONNX Runtime {onnxruntime.__version__} cannot open it alone ({error})") from error
         self._name = name
-        self._types = {value.name: ORT_FLOATS.get(value.type) for value in self._session.get_inputs()}
+        self._inputs = {str(value.name): dtypes[value.name] for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]
 
     def rounded(self, value: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Round an array to the type that the part takes it in; what is beyond it becomes infinite."""
-        dtype = self._types[value]
-        if value in self._bf16:
-            return _in_bf16(array)
-        if value in self._fp8:
-            return array.astype(FLOAT8.numpy())
-        with np.errstate(over="ignore"):
-            return array if dtype is None else array.astype(dtype)
+        return rounded(array, self._inputs[value])
 
     def run(self, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
         """Run it on what it needs of some values, of any float. Raises SessionError."""
-        fed = {name: np.asarray(self.rounded(name, values[name]), order="C") for name in self._types}
+        fed = {name: np.asarray(self.rounded(name, values[name]), order="C") for name in self._inputs}
         try:
             outputs = self._session.run(self._outputs, {name: _for_ort(array) for name, array in fed.items()})
         except Exception as error:
@@ -162,7 +156,7 @@ def rounded(array: npt.NDArray[np.generic], dtype: ir.DataType | None) -> npt.ND
     if dtype == BFLOAT16:
         return _in_bf16(array)
     with np.errstate(over="ignore"):
-        return array.astype(dtype.numpy()) if dtype in FLOATS else array
+        return array.astype(dtype.numpy()) if dtype in (*FLOATS, FLOAT8) else array
 
 
 def values_in_float64(part: ir.Model, values: Mapping[str, npt.NDArray[np.generic]]) -> Values:
