@@ -72,7 +72,7 @@ def test_what_an_engine_does_wrong_is_placed(in_fp32):
     found = bisection_from_subject(in_fp32, samples_of(in_fp32), engine=engine)
     assert [step.module for step in found.steps if step.departure.departs] == ["fnet.encoder.layer.0"]
     assert (found.place.module, found.place.operator) == ("fnet.encoder.layer.0.intermediate.intermediate_act_fn", "Gelu")
-    assert found.place.differs[0].startswith("the node computes what it should, run alone; the engine does not")
+    assert found.place.differs[0].startswith("run alone in ONNX Runtime, the node computes what it should; the engine departs")
     assert found.place.differs[1].startswith("up to the node before, encoder.blocks.0.intermediate/")
 
 

@@ -68,7 +68,7 @@ def cut_from_part(part: ir.Model, values: Values, opened: Callable[[ir.Model], P
 def _differences(between: list[ir.Node], before: ir.Node | None) -> tuple[str, ...]:
     """Say what is known of the nodes after which the engine departs."""
     last = "it departs from the beginning" if before is None else f"up to the node before, {before.name}, it does not depart"
-    lines = ["the node computes what it should, run alone; the engine does not when it runs the nodes up to it together", last]
+    lines = ["run alone in ONNX Runtime, the node computes what it should; the engine departs when it runs the step up to it", last]
     if len(between) > 1:
         lines.append(f"no cut is possible between the nodes {', '.join(str(node.name) for node in between)}")
     return tuple(lines)
